@@ -1,0 +1,325 @@
+//go:build unix
+
+package feed
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"weak"
+)
+
+const (
+	small = 64 << 10 // a limit that gives the smallest segments
+
+	// far is past 1 TiB, and a multiple of any segment.
+	far = 3<<40 + 5<<30
+)
+
+// Whatever is appended and dropped, the feed answers as a plain slice would,
+// at its beginning and past 1 TiB.
+func TestFeedAnswersAsItsModel(t *testing.T) {
+	for _, origin := range []int64{0, far} {
+		for seed := range uint64(6) {
+			r := rand.New(rand.NewPCG(seed, uint64(origin)))
+			p := newPair(t, small+r.Int64N(4*small), origin)
+			p.agree()
+			for range 50 {
+				if r.IntN(4) == 0 {
+					p.drop(p.m.base + r.Int64N(p.m.head()-p.m.base+1))
+				} else {
+					p.append(p.random(r))
+				}
+				p.agree()
+			}
+		}
+	}
+}
+
+// random is what one Append may be given: a few messages, each at most a
+// quarter of the limit long, the likeliest to go wrong first.
+func (p *pair) random(r *rand.Rand) (data []byte, ends []int) {
+	for range 1 + r.IntN(5) {
+		left := p.toBoundary() - len(data)
+		n := 1 + r.IntN(100)
+		switch r.IntN(6) {
+		case 0:
+			n = 1
+		case 1:
+			n = max(1, left)
+		case 2:
+			n = max(1, left) + int(p.m.step)
+		case 3:
+			n = int(p.m.step)
+		case 4:
+			n = 1 + r.IntN(int(p.f.limit/4))
+		}
+		if len(data)+n <= int(p.f.limit/4) {
+			data = append(data, make([]byte, n)...)
+			ends = append(ends, len(data))
+		}
+	}
+	if len(ends) == 0 {
+		data, ends = []byte{0}, []int{1}
+	}
+	return pattern(p.m.head(), len(data)), ends
+}
+
+// One message ends where a segment ends, the next begins with the next
+// segment, whichever is dropped.
+func TestMessageMayEndWithItsSegment(t *testing.T) {
+	p := newPair(t, small, 0)
+	for range 5 {
+		p.message(p.toBoundary())
+		p.agree()
+	}
+	p.drop(2 * p.m.step)
+	p.agree()
+	if got := p.f.Whole(); got != 2*p.m.step {
+		t.Errorf("the oldest whole message begins at %d, want %d: none was torn", got, 2*p.m.step)
+	}
+}
+
+// A message longer than a segment is whole or gone, never half kept.
+func TestMessageMaySpanSegments(t *testing.T) {
+	for _, lead := range []int{0, 1, 100} {
+		p := newPair(t, small, 0)
+		step := int(p.m.step)
+		if lead > 0 {
+			p.message(lead)
+		}
+		p.message(3*step + 7)
+		p.message(5)
+		p.agree()
+		p.drop(p.m.step)
+		p.agree()
+		if got, want := p.f.Whole(), int64(lead+3*step+7); got != want {
+			t.Errorf("behind %d bytes: the oldest whole message begins at %d, want %d", lead, got, want)
+		}
+	}
+}
+
+// Several messages come at once, a long one behind short ones: each segment
+// still knows how many ended before it.
+func TestLongMessageBehindShortOnesInOneAppend(t *testing.T) {
+	p := newPair(t, small, 0)
+	n := 10 + 2*int(p.m.step)
+	p.append(pattern(0, n+4), []int{3, 7, n, n + 4})
+	p.agree()
+}
+
+// The longest message there may be, a quarter of the limit, fits however full
+// the feed is, and what it displaces is no more than need be.
+func TestLongestMessageFits(t *testing.T) {
+	p := newPair(t, small, 0)
+	longest := small / 4
+	for range 20 {
+		p.message(longest)
+		p.agree()
+		p.message(1)
+		p.agree()
+		if kept := p.m.head() - p.m.base; p.m.base > 0 && kept < small/2 {
+			t.Fatalf("only %d bytes of %d are kept", kept, small)
+		}
+	}
+}
+
+// The index counts too: a feed of one-byte messages spends four bytes on the
+// place of each, and keeps so many fewer.
+func TestIndexIsBoundedByTheLimit(t *testing.T) {
+	p := newPair(t, small, 0)
+	ends := make([]int, p.m.step)
+	for i := range ends {
+		ends[i] = i + 1
+	}
+	for range 100 {
+		n := 1 + rand.IntN(len(ends))
+		p.append(pattern(p.m.head(), n), ends[:n])
+		if got := p.f.weigh(); got > small {
+			t.Fatalf("%d bytes in %d segments and their index, the limit is %d", got, len(p.f.segments), small)
+		}
+		if p.f.kept != p.f.weigh() {
+			t.Fatalf("the feed takes itself for %d bytes and has %d", p.f.kept, p.f.weigh())
+		}
+	}
+	p.agree()
+}
+
+// weigh is what the segments and their index take.
+func (f *Feed) weigh() (n int64) {
+	for _, s := range f.segments {
+		n += int64(len(s.bytes) + markSize*len(s.ends))
+	}
+	return n
+}
+
+// What was dropped is gone from the heap as well: nothing holds on to the
+// index of a segment that is no more.
+func TestDroppedIndexIsGone(t *testing.T) {
+	p := newPair(t, small, 0)
+	for p.m.base < 40*p.m.step {
+		p.message(p.toBoundary())
+		oldest := weak.Make(p.f.segments[0])
+		p.drop(p.m.base + p.m.step)
+		if p.f.segments[0] == oldest.Value() {
+			continue // it was the only one
+		}
+		if runtime.GC(); oldest.Value() != nil {
+			t.Fatalf("the segment that ended at %d is still there", p.m.base)
+		}
+	}
+}
+
+// A feed that keeps everything up to its limit asks for nothing before that.
+func TestNothingIsDroppedBelowTheLimit(t *testing.T) {
+	f := newFeed(t, small)
+	for f.Head()+f.Segment() < small*3/4 {
+		if to := f.Excess(1000, 1); to != 0 {
+			t.Fatalf("with %d of %d bytes, everything below %d must go", f.Head(), small, to)
+		}
+		if err := f.Append(make([]byte, 1000), []int{1000}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The segment at the head stays whatever is asked for: somebody is about to
+// be sent it.
+func TestHeadIsNeverDropped(t *testing.T) {
+	p := newPair(t, small, 0)
+	for range 3 {
+		p.message(p.toBoundary())
+		p.drop(p.m.head())
+		p.agree()
+		p.message(10)
+		p.drop(p.m.head())
+		p.agree()
+	}
+}
+
+// Nobody could ever leave it either: what must go is below the head, however
+// much is asked for.
+func TestExcessIsBelowTheHead(t *testing.T) {
+	p := newPair(t, small, 0)
+	for range 3 {
+		p.message(p.toBoundary())
+		for _, n := range []int64{1, small, 10 * small} {
+			if to := p.f.Excess(n, 1); to >= p.m.head() {
+				t.Errorf("for %d bytes everything below %d must go, the head is at %d", n, to, p.m.head())
+			}
+		}
+		p.message(10)
+	}
+}
+
+// Readers need no lock: each reads all there is, from where it stands, while
+// the feed grows, and the oldest goes when the last has read it.
+func TestReadersBesideTheAppender(t *testing.T) {
+	const total = 1 << 20
+	f := newFeed(t, small)
+	readers := make([]reader, 3)
+	var running sync.WaitGroup
+	for i := range readers {
+		running.Go(func() { readers[i].readUpTo(t, f, total) })
+	}
+	for i := 0; f.Head() < total; i++ {
+		n := int(min(total-f.Head(), int64(1+i*37%3000)))
+		if to := f.Excess(int64(n), 1); to > 0 {
+			for i := range readers {
+				readers[i].await(to)
+			}
+			if err := f.Drop(to); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := f.Append(pattern(f.Head(), n), []int{n}); err != nil {
+			t.Error(err)
+		}
+	}
+	running.Wait()
+}
+
+// reader is a goroutine that stands in the feed.
+type reader struct{ cursor atomic.Int64 }
+
+// readUpTo reads and checks everything up to total. It looks again and again,
+// since anything that woke it would hide a race.
+func (r *reader) readUpTo(t *testing.T, f *Feed, total int64) {
+	defer r.cursor.Store(total) // whatever happens, nobody waits for it
+	for at := int64(0); at < total; r.cursor.Store(at) {
+		head := f.Head()
+		if at == head {
+			runtime.Gosched()
+			continue
+		}
+		span := f.Span(at, head)
+		if !bytes.Equal(span, pattern(at, len(span))) {
+			t.Errorf("what stands at %d is not what was appended", at)
+			return
+		}
+		if end := f.EndOf(at); end < at || f.Seq(at) > f.Seq(end) {
+			t.Errorf("the message at %d ends at %d", at, end)
+			return
+		}
+		at += int64(len(span))
+	}
+}
+
+func (r *reader) await(to int64) {
+	for r.cursor.Load() < to {
+		runtime.Gosched()
+	}
+}
+
+// Appending costs no memory but the feed's own: what is allocated is a new
+// segment and the index's growth, a few times in a thousand messages.
+func TestAppendAllocatesNothing(t *testing.T) {
+	f := newFeed(t, 64<<20)
+	message, ends := make([]byte, 64), []int{64}
+	appendOne := func() {
+		if err := f.Append(message, ends); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10_000 {
+		appendOne()
+	}
+	if got := testing.AllocsPerRun(10_000, appendOne); got != 0 {
+		t.Errorf("%v allocations a message", got)
+	}
+}
+
+// Two bytes of input say one step: append a message so long, or that and
+// more at once, or drop.
+func FuzzFeed(f *testing.F) {
+	f.Add(uint32(0), []byte{})
+	f.Add(uint32(0), []byte{1, 0, 0xff, 0x0f, 0, 0x10, 0xff, 0xff})
+	f.Add(uint32(100_000), []byte{0xff, 0x3f, 0xff, 0x3f, 0, 0x80, 1, 0x40, 0xff, 0x7f, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, more uint32, steps []byte) {
+		p := newPair(t, small+int64(more%(4*small)), far)
+		for ; len(steps) >= 2 && len(p.m.data) < 2<<20; steps = steps[2:] {
+			p.act(binary.LittleEndian.Uint16(steps))
+			p.agree()
+		}
+	})
+}
+
+// act does what the fuzzer's word says: two bits choose, the others are a number.
+func (p *pair) act(word uint16) {
+	n := int(word & 0x3fff)
+	switch word >> 14 {
+	case 0:
+		p.message(n + 1)
+	case 1:
+		p.message(max(1, p.toBoundary()+n%5-2))
+	case 2:
+		data := pattern(p.m.head(), n+3)
+		p.append(data, []int{1, 2, len(data)})
+	case 3:
+		p.drop(p.m.base + (p.m.head()-p.m.base)*int64(n)/0x3fff)
+	}
+}

@@ -1,0 +1,256 @@
+//go:build unix
+
+package feed
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"testing"
+)
+
+// model is a feed as one would first write it: every byte there ever was, in
+// one piece. Its offsets begin at origin.
+type model struct {
+	origin, base, step int64
+	data               []byte
+	ends               []int64
+}
+
+func (m *model) head() int64 { return m.origin + int64(len(m.data)) }
+
+func (m *model) append(p []byte, ends []int) {
+	head := m.head()
+	for _, end := range ends {
+		m.ends = append(m.ends, head+int64(end))
+	}
+	m.data = append(m.data, p...)
+}
+
+func (m *model) drop(to int64) {
+	if len(m.data) == 0 {
+		return
+	}
+	to -= to % m.step
+	stays := (m.head() - 1) / m.step * m.step // the segment at the head
+	m.base = max(m.base, min(to, stays))
+}
+
+// upTo is how many messages end at or before offset.
+func (m *model) upTo(offset int64) int {
+	return sort.Search(len(m.ends), func(i int) bool { return m.ends[i] > offset })
+}
+
+// endOf is where message seq ends; message 0 is what was before the first.
+func (m *model) endOf(seq int) int64 {
+	if seq == 0 {
+		return m.origin
+	}
+	return m.ends[seq-1]
+}
+
+func (m *model) whole() int64 {
+	seq := m.upTo(m.base)
+	if m.endOf(seq) < m.base {
+		seq++
+	}
+	return m.endOf(seq)
+}
+
+func (m *model) begin(seq int) int64 {
+	if seq > len(m.ends) {
+		return m.head()
+	}
+	return max(m.whole(), m.endOf(max(0, seq-1)))
+}
+
+func (m *model) wholeAt(offset int64) int64 {
+	return max(m.whole(), m.endOf(m.upTo(offset)))
+}
+
+func (m *model) messageEnd(offset int64) int64 {
+	seq := m.upTo(offset)
+	if m.endOf(seq) < offset {
+		seq++
+	}
+	return m.endOf(seq)
+}
+
+// pair is a feed and its model, which get the same and must agree.
+type pair struct {
+	t testing.TB
+	f *Feed
+	m *model
+}
+
+// newPair makes a feed whose first byte stands at origin, a multiple of its
+// step.
+func newPair(t testing.TB, limit, origin int64) *pair {
+	f := newFeed(t, limit)
+	f.startAt(origin)
+	return &pair{t, f, &model{origin: origin, base: origin, step: f.Segment()}}
+}
+
+func newFeed(t testing.TB, limit int64) *Feed {
+	t.Helper()
+	f, err := New(limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// startAt makes an empty feed one that has come as far as offset.
+func (f *Feed) startAt(offset int64) {
+	f.first, f.whole = offset>>f.shift, offset
+	f.head.Store(offset)
+	f.show()
+}
+
+// append does as a publisher does: it makes room first.
+func (p *pair) append(data []byte, ends []int) {
+	p.t.Helper()
+	if to := p.f.Excess(int64(len(data)), len(ends)); to > 0 {
+		p.drop(to)
+		if again := p.f.Excess(int64(len(data)), len(ends)); again > 0 {
+			p.t.Fatalf("Excess(%d, %d) = %d, and %d when that was dropped", len(data), len(ends), to, again)
+		}
+	}
+	if err := p.f.Append(data, ends); err != nil {
+		p.t.Fatal(err)
+	}
+	p.m.append(data, ends)
+}
+
+func (p *pair) drop(to int64) {
+	p.t.Helper()
+	if err := p.f.Drop(to); err != nil {
+		p.t.Fatal(err)
+	}
+	p.m.drop(to)
+}
+
+// message appends one message of n bytes, which say where they stand.
+func (p *pair) message(n int) {
+	p.t.Helper()
+	p.append(pattern(p.m.head(), n), []int{n})
+}
+
+// toBoundary is how many bytes lack until the head stands at a segment's end.
+func (p *pair) toBoundary() int {
+	return int(p.m.step - p.m.head()%p.m.step)
+}
+
+// pattern is what stands at offset. It repeats, but not in step with segments.
+func pattern(offset int64, n int) []byte {
+	p := make([]byte, n)
+	for done := 0; done < n; {
+		done += copy(p[done:], noise[(offset+int64(done))%int64(len(noise)):])
+	}
+	return p
+}
+
+var noise = func() []byte {
+	p := make([]byte, 65_521) // a prime
+	_, _ = rand.NewChaCha8([32]byte{}).Read(p)
+	return p
+}()
+
+// agree asks the feed everything, at every place where an answer may change.
+func (p *pair) agree() {
+	p.t.Helper()
+	f, m := p.f, p.m
+	p.same("Head", 0, f.Head(), m.head())
+	p.same("Count", 0, int64(f.Count()), int64(len(m.ends)))
+	p.same("Whole", 0, f.Whole(), m.whole())
+	p.agreeOnOffsets()
+	for _, seq := range p.numbers() {
+		p.same("Begin", int64(seq), f.Begin(uint64(seq)), m.begin(seq))
+		p.same("Last", int64(seq), f.Last(seq), m.begin(max(0, len(m.ends)-seq+1)))
+	}
+	kept := m.data[m.base-m.origin:]
+	if got := f.Read(m.base, m.head()); !bytes.Equal(got, kept) {
+		p.t.Fatalf("what is kept from %d to %d is not what was appended", m.base, m.head())
+	}
+}
+
+func (p *pair) agreeOnOffsets() {
+	p.t.Helper()
+	f, m := p.f, p.m
+	for _, at := range p.offsets() {
+		p.same("WholeAt", at, f.WholeAt(at), m.wholeAt(at))
+		if at < m.base {
+			continue // nobody stands there
+		}
+		p.same("Seq", at, int64(f.Seq(at)), int64(m.upTo(at)))
+		p.same("EndOf", at, f.EndOf(at), m.messageEnd(at))
+		for _, end := range []int64{at + 1, at + m.step, m.head()} {
+			if at < end && end <= m.head() {
+				p.agreeOnSpan(at, end)
+			}
+		}
+	}
+}
+
+func (p *pair) agreeOnSpan(at, end int64) {
+	p.t.Helper()
+	m := p.m
+	span := p.f.Span(at, end)
+	boundary := at - at%m.step + m.step
+	if want := min(end, boundary) - at; int64(len(span)) != want {
+		p.t.Fatalf("Span(%d, %d) is %d bytes long, want %d", at, end, len(span), want)
+	}
+	if from := at - m.origin; !bytes.Equal(span, m.data[from:from+int64(len(span))]) {
+		p.t.Fatalf("Span(%d, %d) is not what was appended there", at, end)
+	}
+}
+
+func (p *pair) same(what string, of, got, want int64) {
+	p.t.Helper()
+	if got != want {
+		p.t.Fatalf("%s(%d) = %d, want %d; base %d, head %d, %d messages", what, of, got, want, p.m.base, p.m.head(), len(p.m.ends))
+	}
+}
+
+// offsets is every boundary, of segments and of the latest messages, and what
+// is beside it.
+func (p *pair) offsets() []int64 {
+	m := p.m
+	places := []int64{m.origin, m.base, m.whole(), m.head()}
+	for at := m.base; at < m.head(); at += m.step {
+		places = append(places, at)
+	}
+	places = append(places, m.ends[max(0, len(m.ends)-20):]...)
+	if n := m.upTo(m.base); n < len(m.ends) {
+		places = append(places, m.ends[n:min(n+5, len(m.ends))]...)
+	}
+	var all []int64
+	for _, at := range places {
+		for _, at := range []int64{at - 1, at, at + 1} {
+			if at >= m.origin && at <= m.head() {
+				all = append(all, at)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// numbers is the seqs worth asking for.
+func (p *pair) numbers() []int {
+	n := len(p.m.ends)
+	all := []int{0, 1, 2, n / 2, n - 1, n, n + 1, n + 100}
+	for _, at := range p.offsets() {
+		seq := p.m.upTo(at)
+		all = append(all, seq, seq+1)
+	}
+	all = slices.DeleteFunc(all, func(seq int) bool { return seq < 0 })
+	slices.Sort(all)
+	return slices.Compact(all)
+}
