@@ -1,0 +1,229 @@
+//go:build linux
+
+package poll
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// How a loop waits decides what it costs. A goroutine that sleeps in a system
+// call loses its P after 20 µs, and getting it back wakes the runtime's
+// monitor thread every 20 µs for a millisecond: measured, up to a third more
+// CPU at 60 broadcasts a second. So there are two ways to wait:
+//
+//	hold   epoll_wait without the scheduler's knowledge: the loop keeps its P.
+//	       The runtime's preemption signal interrupts it (EINTR), so a garbage
+//	       collection still gets in. For holdFor after the last event.
+//	park   the epoll descriptor stands itself in the runtime's poller, and the
+//	       goroutine waits there like for any connection: a silent loop costs
+//	       no thread, no P and no CPU.
+
+// holdFor is how long a loop keeps its P after its last event. Tests change it.
+var holdFor = time.Second
+
+// Poller is one loop's epoll instance.
+type Poller struct {
+	// Hold lets Wait keep the P for a while. Right only where GOMAXPROCS
+	// leaves a P for everybody else. Set before the first Wait.
+	Hold bool
+
+	fd   int
+	wake int      // an eventfd, edge triggered, so it is never read
+	file *os.File // fd once more, as the runtime's poller sees it
+	conn syscall.RawConn
+
+	events [batch]unix.EpollEvent
+	found  int
+	failed error
+	look   func(uintptr) bool // park's condition, made once
+}
+
+// Event is what is ready on one descriptor.
+type Event unix.EpollEvent
+
+// FD is the descriptor.
+func (e *Event) FD() int { return int(e.Fd) }
+
+// Readable says that a read may give bytes, the end of file or an error.
+func (e *Event) Readable() bool { return e.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 }
+
+// Writable says that there is room to send again.
+func (e *Event) Writable() bool { return e.Events&unix.EPOLLOUT != 0 }
+
+// HungUp says that the peer ends its direction, or that both are ended.
+func (e *Event) HungUp() bool { return e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 }
+
+// Gone says that both directions are ended.
+func (e *Event) Gone() bool { return e.Events&unix.EPOLLHUP != 0 }
+
+// Failed says that the socket has a pending error.
+func (e *Event) Failed() bool { return e.Events&unix.EPOLLERR != 0 }
+
+// New makes a poller.
+func New() (*Poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	p := &Poller{fd: fd, wake: wake}
+	p.look = func(uintptr) bool {
+		p.found, p.failed = p.wait(0)
+		return p.found > 0 || p.failed != nil
+	}
+	if err := p.nest(); err != nil {
+		unix.Close(fd)
+		unix.Close(wake)
+		return nil, err
+	}
+	return p, nil
+}
+
+// nest makes fd itself a descriptor that the runtime's poller watches.
+func (p *Poller) nest() error {
+	if err := p.control(unix.EPOLL_CTL_ADD, p.wake, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		return err
+	}
+	// os.NewFile puts into its poller what is nonblocking, and that only.
+	if err := unix.SetNonblock(p.fd, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	p.file = os.NewFile(uintptr(p.fd), "epoll")
+	conn, err := p.file.SyscallConn()
+	p.conn = conn
+	return err
+}
+
+// Add watches fd for both directions, edge triggered.
+func (p *Poller) Add(fd int) error {
+	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET)
+}
+
+// AddReader watches fd for reading, level triggered.
+func (p *Poller) AddReader(fd int) error {
+	err := p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN)
+	if errors.Is(err, unix.EPERM) {
+		return ErrNotPollable
+	}
+	return err
+}
+
+// Remove ends the watch of fd.
+func (p *Poller) Remove(fd int) error {
+	return p.control(unix.EPOLL_CTL_DEL, fd, 0)
+}
+
+// control is epoll_ctl(2), which never sleeps: no word of it to the scheduler.
+func (p *Poller) control(op, fd int, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("epoll_ctl", errno)
+	}
+	return nil
+}
+
+// Wait waits for events, first holding, then parked.
+func (p *Poller) Wait(timeout time.Duration) ([]Event, error) {
+	if timeout == 0 {
+		n, err := p.wait(0)
+		return p.ready(n), err
+	}
+	if p.Hold {
+		hold := holdFor
+		if timeout != Forever {
+			hold = min(hold, timeout)
+			timeout -= hold
+		}
+		n, err := p.hold(hold)
+		if n != 0 || err != nil || timeout == 0 {
+			return p.ready(n), err
+		}
+	}
+	return p.park(timeout)
+}
+
+// hold waits in epoll_wait, on and on when a signal interrupts it: each turn
+// of this loop is where the scheduler may take the goroutine off its P.
+func (p *Poller) hold(timeout time.Duration) (int, error) {
+	for end := time.Now().Add(timeout); timeout > 0; timeout = time.Until(end) {
+		n, err := p.wait(int((timeout + time.Millisecond - 1) / time.Millisecond))
+		if n != 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, nil
+}
+
+// park waits in the runtime's poller.
+func (p *Poller) park(timeout time.Duration) ([]Event, error) {
+	var deadline time.Time
+	if timeout != Forever {
+		deadline = time.Now().Add(timeout)
+	}
+	if err := p.file.SetReadDeadline(deadline); err != nil {
+		return nil, fmt.Errorf("park in the runtime's poller: %w", err)
+	}
+	p.found, p.failed = 0, nil
+	err := p.conn.Read(p.look)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, nil
+	}
+	if err == nil {
+		err = p.failed
+	}
+	return p.ready(p.found), err
+}
+
+// wait is one epoll_wait(2). It returns 0 after a signal too.
+//
+//go:noinline
+func (p *Poller) wait(ms int) (int, error) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), batch, uintptr(ms), 0, 0)
+	if errno == unix.EINTR {
+		return 0, nil
+	}
+	if errno != 0 {
+		return 0, os.NewSyscallError("epoll_pwait", errno)
+	}
+	return int(n), nil
+}
+
+// ready is the first n events, without those of Wake.
+func (p *Poller) ready(n int) []Event {
+	events := unsafe.Slice((*Event)(unsafe.Pointer(&p.events[0])), batch)[:n]
+	for i := range events {
+		if events[i].FD() == p.wake {
+			events[i] = events[n-1]
+			return events[:n-1]
+		}
+	}
+	return events
+}
+
+// Wake makes the present or the next Wait return.
+func (p *Poller) Wake() error {
+	one := uint64(1)
+	_, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.wake), uintptr(unsafe.Pointer(&one)), 8)
+	if errno != 0 && errno != unix.EAGAIN {
+		return os.NewSyscallError("write", errno)
+	}
+	return nil
+}
+
+// Close ends the poller. No Wait or Wake may be under way.
+func (p *Poller) Close() error {
+	unix.Close(p.wake)
+	return p.file.Close()
+}
