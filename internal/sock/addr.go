@@ -1,0 +1,63 @@
+//go:build unix
+
+package sock
+
+import (
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Addr is a peer's address in 24 bytes without a pointer: there is one for
+// each client. The zero value is a Unix socket's peer, which has no name.
+type Addr struct {
+	ip    [16]byte // an IPv4 address as RFC 4291 maps it
+	scope uint32
+	port  uint16
+	inet  bool
+}
+
+// String is "192.0.2.7:5123", "[2001:db8::1]:5123" or "unix".
+func (a Addr) String() string {
+	if !a.inet {
+		return "unix"
+	}
+	return a.AddrPort().String()
+}
+
+// AddrPort is a as the standard library has it; not valid for a Unix socket.
+func (a Addr) AddrPort() netip.AddrPort {
+	if !a.inet {
+		return netip.AddrPort{}
+	}
+	ip := netip.AddrFrom16(a.ip).Unmap()
+	if a.scope != 0 {
+		ip = ip.WithZone(strconv.Itoa(int(a.scope)))
+	}
+	return netip.AddrPortFrom(ip, a.port)
+}
+
+// fromIPv4 and fromIPv6 take the fields of sockaddr_in and sockaddr_in6, the
+// port in network order.
+func fromIPv4(ip [4]byte, port uint16) Addr {
+	return Addr{ip: netip.AddrFrom4(ip).As16(), port: hostOrder(port), inet: true}
+}
+
+func fromIPv6(ip [16]byte, port uint16, scope uint32) Addr {
+	return Addr{ip: ip, port: hostOrder(port), scope: scope, inet: true}
+}
+
+// fromSockaddr is a local address as getsockname(2) gives it.
+func fromSockaddr(sa unix.Sockaddr) Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return Addr{ip: netip.AddrFrom4(sa.Addr).As16(), port: uint16(sa.Port), inet: true}
+	case *unix.SockaddrInet6:
+		return Addr{ip: sa.Addr, port: uint16(sa.Port), scope: sa.ZoneId, inet: true}
+	}
+	return Addr{}
+}
+
+// IsUnix says that the peer came by a Unix socket.
+func (a Addr) IsUnix() bool { return !a.inet }

@@ -1,0 +1,103 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package sock
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Accept takes one connection and makes it nonblocking.
+func Accept(fd int) (int, Addr, error) {
+	conn, sa, err := unix.Accept(fd)
+	if err != nil {
+		var errno unix.Errno
+		errors.As(err, &errno)
+		return -1, Addr{}, acceptError(errno)
+	}
+	unix.CloseOnExec(conn)
+	if err := unix.SetNonblock(conn, true); err != nil {
+		unix.Close(conn)
+		return -1, Addr{}, os.NewSyscallError("fcntl", err)
+	}
+	noSigPipe(conn)
+	return conn, fromSockaddr(sa), nil
+}
+
+// Recv reads what is there. The error is Again or io.EOF where it is one of these.
+func Recv(fd int, p []byte) (int, error) {
+	n, err := unix.Read(fd, p)
+	switch {
+	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+		return 0, Again
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Write is write(2) to what is no socket; Again when there is no room.
+func Write(fd int, p []byte) (int, error) {
+	n, err := unix.Write(fd, p)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return 0, Again
+	}
+	return max(n, 0), os.NewSyscallError("write", err)
+}
+
+// Send sends what there is room for. Fewer bytes than p mean that the socket
+// is full now: it tells when there is room again.
+func Send(fd int, p []byte) (int, error) {
+	n, err := unix.SendmsgN(fd, p, nil, nil, msgNoSignal)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return 0, Again
+	}
+	return max(n, 0), os.NewSyscallError("send", err)
+}
+
+// SendFile is for a feed in a file; without memfd there is none.
+func SendFile(_, _ int, _ int64, _ int) (int, error) {
+	return 0, os.NewSyscallError("sendfile", unix.ENOSYS)
+}
+
+// Unacked is how many bytes sent on fd the peer has not acknowledged.
+func Unacked(fd int) (int, error) {
+	n, err := unacked(fd)
+	return n, os.NewSyscallError("ask for the send queue", err)
+}
+
+// Silence knows nothing here: the kernel's own retransmission timeout ends a
+// connection to a peer that is gone.
+func Silence(int) (Silent, error) { return Silent{}, nil }
+
+// BoundUnsent and BoundProbes are for kernels that have such bounds.
+func BoundUnsent(_, _ int) error { return nil }
+
+func BoundProbes(int, time.Duration) error { return nil }
+
+// Close closes fd.
+func Close(fd int) error { return os.NewSyscallError("close", unix.Close(fd)) }
+
+// hostOrder is for raw socket addresses, which are Linux's matter: package
+// unix gives ports in our order.
+func hostOrder(port uint16) uint16 { return port }
+
+// socket makes a socket that is nonblocking and not for child processes.
+func socket(family int) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, nil
+}

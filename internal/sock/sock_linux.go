@@ -1,0 +1,184 @@
+package sock
+
+import (
+	"io"
+	"math/bits"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Accept takes one connection, nonblocking from birth.
+func Accept(fd int) (int, Addr, error) {
+	var sa unix.RawSockaddrInet6 // the larger of the two that matter
+	size := uint32(unsafe.Sizeof(sa))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, Addr{}, acceptError(errno)
+	}
+	switch sa.Family {
+	case unix.AF_INET:
+		in4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
+		return int(n), fromIPv4(in4.Addr, in4.Port), nil
+	case unix.AF_INET6:
+		return int(n), fromIPv6(sa.Addr, sa.Port, sa.Scope_id), nil
+	}
+	return int(n), Addr{}, nil
+}
+
+// Recv reads what is there. The error is Again or io.EOF where it is one of these.
+func Recv(fd int, p []byte) (int, error) {
+	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return 0, Again
+	case errno != 0:
+		return 0, os.NewSyscallError("read", errno)
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return int(n), nil
+}
+
+// Write is write(2) to what is no socket; Again when there is no room.
+func Write(fd int, p []byte) (int, error) {
+	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno == unix.EAGAIN || errno == unix.EINTR {
+		return 0, Again
+	}
+	if errno != 0 {
+		return 0, os.NewSyscallError("write", errno)
+	}
+	return int(n), nil
+}
+
+// Send sends what there is room for. Fewer bytes than p mean that the socket
+// is full now: it tells when there is room again.
+func Send(fd int, p []byte) (int, error) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+	if errno == unix.EAGAIN {
+		return 0, Again
+	}
+	if errno != 0 {
+		return 0, os.NewSyscallError("send", errno)
+	}
+	return int(n), nil
+}
+
+// SendFile is Send of n bytes of file from offset on, without a copy. Other
+// than send(2), sendfile(2) also stops short when a signal is pending, and the
+// runtime sends those to a busy loop; the socket would then never tell of
+// room that it always had. So a short count is believed only when the socket
+// confirms it.
+func SendFile(fd, file int, offset int64, n int) (int, error) {
+	for done := 0; ; {
+		m, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(fd), uintptr(file), uintptr(unsafe.Pointer(&offset)), uintptr(n-done), 0, 0)
+		if errno == 0 {
+			done += int(m)
+		}
+		switch {
+		case done == n, errno == 0 && m == 0, errno == 0 && full(fd):
+			return done, nil
+		case errno == 0, errno == unix.EINTR:
+			continue
+		case done > 0: // the next call will meet the error again
+			return done, nil
+		case errno == unix.EAGAIN:
+			return 0, Again
+		}
+		return 0, os.NewSyscallError("sendfile", errno)
+	}
+}
+
+// full says that fd has no room, and if so has it tell when there is some:
+// asking sets the mark for that (tcp_poll). It costs a tenth of a sendfile(2)
+// that finds no room.
+func full(fd int) bool {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	var now unix.Timespec
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return errno == 0 && n == 0
+}
+
+// Unacked is how many bytes sent on fd the peer has not acknowledged
+// (SIOCOUTQ, tcp(7) and unix(7)). For a Unix socket it counts the kernel's
+// overhead too.
+func Unacked(fd int) (int, error) {
+	var n int32
+	_, _, errno := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	if errno != 0 {
+		return 0, os.NewSyscallError("ioctl SIOCOUTQ", errno)
+	}
+	return int(n), nil
+}
+
+// Silence says what a TCP peer left unanswered (TCP_INFO, tcp(7)).
+func Silence(fd int) (Silent, error) {
+	var info unix.TCPInfo
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return Silent{}, os.NewSyscallError("getsockopt TCP_INFO", errno)
+	}
+	return Silent{
+		Asked:   info.Retransmits > 0 || info.Probes > 0,
+		LastAck: time.Duration(info.Last_ack_recv) * time.Millisecond,
+	}, nil
+}
+
+// BoundUnsent keeps the kernel from taking more than n bytes on fd that it
+// cannot yet put on the wire (TCP_NOTSENT_LOWAT, tcp(7)): what a client at
+// lunch pins would otherwise be megabytes. Accepted sockets inherit it.
+func BoundUnsent(fd, n int) error {
+	return setInt("TCP_NOTSENT_LOWAT", fd, unix.TCP_NOTSENT_LOWAT, n)
+}
+
+// BoundProbes makes the kernel probe a peer whose window is shut at least
+// once in every period, where it can (TCP_RTO_MAX_MS, Linux 6.15); elsewhere
+// the gaps between probes double up to two minutes. Accepted sockets inherit
+// it.
+func BoundProbes(fd int, period time.Duration) error {
+	const rtoMaxMS = 44
+	ms := min(max(period.Milliseconds(), 1000), 120_000)
+	return setInt("TCP_RTO_MAX_MS", fd, rtoMaxMS, int(ms))
+}
+
+func setInt(name string, fd, option, value int) error {
+	v := int32(value)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, uintptr(option), uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
+	if errno != 0 {
+		return os.NewSyscallError("setsockopt "+name, errno)
+	}
+	return nil
+}
+
+// Close closes fd.
+func Close(fd int) error {
+	_, _, errno := syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("close", errno)
+	}
+	return nil
+}
+
+// hostOrder turns a port as the kernel gives it, in network order, into ours.
+func hostOrder(port uint16) uint16 {
+	if littleEndian {
+		return bits.ReverseBytes16(port)
+	}
+	return port
+}
+
+var littleEndian = func() bool {
+	one := uint16(1)
+	return *(*byte)(unsafe.Pointer(&one)) == 1
+}()
+
+// socket makes a socket that is nonblocking and not for child processes.
+func socket(family int) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	return fd, os.NewSyscallError("socket", err)
+}
