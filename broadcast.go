@@ -1,0 +1,66 @@
+//go:build unix
+
+package hubbub
+
+// This file is the way of one message to every client:
+//
+//	Broadcast   any goroutine   frames it and appends it to the feed, once there is room
+//	publish     room.go         is the one sequencing point; it wakes the loops
+//	flush       a loop          sends what lies between one client's cursor and the head
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrClosed says that the hub is closed, or drains before it closes.
+var ErrClosed = errors.New("the hub is closed")
+
+// Broadcast sends one message, without its separator, to all clients. It
+// returns when the message is in the feed, which with Wait may have to wait
+// for clients, as long as ctx allows. The error says that the message was
+// not broadcast: it is too long, no whole record, or ctx's or ErrClosed.
+//
+// A message that holds its framing's separator reaches clients of that
+// framing as several.
+func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
+	if len(message) > h.longest {
+		return fmt.Errorf("broadcast: a message of %d bytes is longer than the longest allowed, %d", len(message), h.longest)
+	}
+	if !h.framing.Fits(message) {
+		return fmt.Errorf("broadcast: a message of %d bytes is no record of %s bytes", len(message), h.o.Framing)
+	}
+	separator := h.framing.Separator()
+	if len(message)+len(separator) == 0 {
+		return nil // nothing, in a framing that has no word for it
+	}
+	p := make([]byte, 0, len(message)+len(separator))
+	p = append(append(p, message...), separator...)
+	return h.publishOrWait(ctx, p, []int{len(p)})
+}
+
+// publishOrWait is publish that waits for room.
+func (h *Hub) publishOrWait(ctx context.Context, p []byte, ends []int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	room, err := h.publish(p, ends)
+	if room == nil {
+		return err
+	}
+	h.hold()
+	defer h.release()
+	for {
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-h.stopped:
+			return ErrClosed
+		}
+		if room, err = h.publish(p, ends); room == nil {
+			return err
+		}
+	}
+}

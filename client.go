@@ -1,0 +1,319 @@
+//go:build unix
+
+package hubbub
+
+// This file is one client and its receiving side:
+//
+//	read     what it sent goes straight into the batch that the inbox gets
+//	split    whole messages stay there; the rest waits with the client
+//	ended    its end of file, once all input before it is read
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"hubbub.example/internal/sock"
+)
+
+// client is one connection. Only its loop touches it. There is one for each
+// connection, so what is only sometimes needed stands in extra.
+type client struct {
+	id     uint64
+	cursor int64 // the next byte of the feed it gets
+	sent   int64 // bytes given to the kernel
+	got    int64 // bytes received
+	extra  *extra
+	fd     int32
+	place  int32  // in loop.clients
+	active uint32 // loop.millis of the last byte either way
+	addr   sock.Addr
+	state  state
+
+	readable  bool // input may wait: the event came, and was not yet used up
+	queued    bool // stands on the loop's list of readable clients
+	full      bool // the socket took less than it was given: an event will come
+	hungUp    bool // the peer's end of file is on its way
+	gone      bool // and the peer does not read any more either
+	ended     bool // and has been read
+	spoke     bool // it sent something
+	listens   bool // it has shown that it does: heard.go
+	unsettled bool // something was sent since the peer was last seen to have all
+	left      bool // its leave was told
+	trusted   bool // the kernel may take more for it at a time
+}
+
+// extra is what few clients need, and those not for long.
+type extra struct {
+	partial  []byte    // the beginning of a message
+	rest     []byte    // the end of a message that the feed no longer keeps
+	goal     int64     // finishing: where its feed ends
+	broke    error     // broken: why it takes no more
+	progress *progress // it holds the source
+	silent   silence   // it leaves questions unanswered
+	linger   linger    // it is lingering
+	newcomer *newcomer // it was sent something, and has not shown that it listens
+}
+
+// state is how far a client is on its way out.
+type state uint8
+
+const (
+	live      state = iota
+	finishing       // gets what lies before its goal, then the end of file
+	broken          // takes no more; what it sent before is still read
+	lingering       // got the end of file; its input is read and discarded
+	dead            // closed at the end of this turn
+)
+
+// streams says that the client takes its part of the feed.
+func (c *client) streams() bool { return c.state <= finishing }
+
+// more is c's extra part, made on demand.
+func (c *client) more() *extra {
+	if c.extra == nil {
+		c.extra = &extra{}
+	}
+	return c.extra
+}
+
+// tidy lets go of the extra part when nothing in it is needed.
+func (c *client) tidy() {
+	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.progress == nil && x.newcomer == nil && x.silent == (silence{}) {
+		c.extra = nil
+	}
+}
+
+// read takes what c sent, at most its budget of one turn. An edge is told
+// only once, so c stays readable until the socket says Again or gives less
+// than asked for; and an end of file that is on its way would not show in a
+// short read.
+func (l *loop) read(c *client) {
+	if c.state == lingering {
+		l.discard(c)
+		return
+	}
+	if l.hub.inbox.want&InboxMessages == 0 {
+		l.ignore(c)
+		return
+	}
+	l.enterLate()
+	b := l.open()
+	if b == nil || len(l.late) > 0 {
+		l.later(c) // the caller is behind
+		return
+	}
+	begin := len(b.data)
+	held := 0 // what c has of a message goes before what comes
+	if x := c.extra; x != nil && len(x.partial) < readSize {
+		held = len(x.partial)
+	}
+	space := b.data[begin+held : begin+held+readSize]
+	n, err := sock.Recv(int(c.fd), space)
+	if n > 0 {
+		l.heardFrom(c, n)
+		l.split(c, b, begin, held, n)
+	}
+	l.afterRead(c, n, len(space), err)
+}
+
+// heardFrom counts n bytes from c.
+func (l *loop) heardFrom(c *client, n int) {
+	c.got += int64(n)
+	c.active = l.millis
+	c.spoke = true
+	l.stats.bytesIn += int64(n)
+}
+
+// afterRead decides whether there may be more.
+func (l *loop) afterRead(c *client, n, asked int, err error) {
+	switch {
+	case err == nil && n == asked, err == nil && c.hungUp:
+		l.later(c)
+	case c.state == broken:
+		l.lost(c, c.extra.broke)
+	case err == nil, errors.Is(err, sock.Again):
+		c.readable = false
+	case errors.Is(err, io.EOF):
+		c.readable = false
+		l.endOfInput(c)
+	default:
+		l.lost(c, err)
+	}
+}
+
+// later puts c on the list of those to be read in the next turn.
+func (l *loop) later(c *client) {
+	c.readable = true
+	if !c.queued {
+		c.queued = true
+		l.ready = append(l.ready, c)
+	}
+}
+
+// split enters the whole messages among the n bytes that were read to
+// b.data[begin+held:], together with what c had of the first, and keeps the
+// beginning of the next one with the client.
+func (l *loop) split(c *client, b *Batch, begin, held, n int) {
+	fresh := b.data[begin+held : begin+held+n]
+	if c.extra == nil || c.extra.partial == nil {
+		l.enter(c, b, begin, fresh)
+		return
+	}
+	x := c.extra
+	if !l.hub.framing.Completes(len(x.partial), fresh) {
+		x.partial = append(x.partial, fresh...)
+		l.hub.partial.Add(int64(n))
+		l.checkPartial(c)
+		return
+	}
+	if held > 0 {
+		copy(b.data[begin:begin+held], x.partial)
+		b.data = b.data[:begin+held+n]
+	} else {
+		x.partial = append(x.partial, fresh...)
+		l.hub.partial.Add(int64(n))
+		b.data = append(b.data[:begin], x.partial...)
+	}
+	l.forget(c)
+	l.enter(c, b, begin, b.data[begin:])
+}
+
+// enter makes the whole messages of p, which stands in b.data from begin on,
+// a record, and keeps the rest with the client.
+func (l *loop) enter(c *client, b *Batch, begin int, p []byte) {
+	whole := l.hub.framing.Whole(p)
+	messages, rest := l.hub.framing.Clean(p[:whole]), p[whole:]
+	good := l.fitting(messages)
+	l.record(c, b, begin, messages[:good])
+	// Not before its messages are in the batch: who is cut leaves after them.
+	if good < len(messages) {
+		l.cut(c, tooLong(l.hub.longest))
+		return
+	}
+	l.keep(c, rest)
+}
+
+// record enters p, which is whole messages and stands in b.data from begin on.
+func (l *loop) record(c *client, b *Batch, begin int, p []byte) {
+	b.data = b.data[:begin+len(p)]
+	if len(p) == 0 {
+		return
+	}
+	b.records = append(b.records, record{
+		kind: Message, from: begin, to: begin + len(p),
+		client: c.id, addr: c.addr, time: l.now.UnixNano(),
+	})
+	l.stats.messagesIn += int64(l.hub.framing.Count(p))
+}
+
+// keep holds the beginning of a message until the rest comes.
+func (l *loop) keep(c *client, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	c.more().partial = slices.Clone(p)
+	l.hub.partial.Add(int64(len(p)))
+	l.checkPartial(c)
+}
+
+// checkPartial ends c when what it has of one message is too long, or when
+// all clients' beginnings together are.
+func (l *loop) checkPartial(c *client) {
+	if n := len(c.extra.partial); n > l.hub.longest+1 {
+		l.cut(c, tooLong(l.hub.longest))
+	} else if l.hub.partial.Load() > l.hub.o.Backlog {
+		l.cut(c, "beginnings of messages fill the backlog")
+	}
+}
+
+// fitting is how much of p, which is whole messages, comes before one that is
+// too long. Only where a message can be shorter than one read and still too
+// long does it need a look at each. Raw bytes are no message.
+func (l *loop) fitting(p []byte) int {
+	if l.hub.o.Framing == Raw {
+		return len(p)
+	}
+	separator := len(l.hub.framing.Separator())
+	for rest := p; len(rest) > l.hub.longest; {
+		n := l.hub.framing.First(rest)
+		if n-separator > l.hub.longest {
+			return len(p) - len(rest)
+		}
+		rest = rest[n:]
+	}
+	return len(p)
+}
+
+func tooLong(longest int) string {
+	return fmt.Sprintf("sent a message longer than %s", size(int64(longest)))
+}
+
+// ignore reads and discards what c sends.
+func (l *loop) ignore(c *client) {
+	n, err := sock.Recv(int(c.fd), l.scratch())
+	if n > 0 {
+		l.heardFrom(c, n)
+	}
+	l.afterRead(c, n, readSize, err)
+}
+
+// scratch is a place for bytes that nobody wants.
+func (l *loop) scratch() []byte {
+	if l.waste == nil {
+		l.waste = make([]byte, readSize)
+	}
+	return l.waste
+}
+
+// endOfInput is the end of what c sends. A beginning without its end counts
+// as a message, except where every message has the same size. A client that
+// had something to say is served to the end and closed; one that never spoke
+// is a watcher, and stays. (Over TCP it cannot be told from one that is gone,
+// until it is sent something, or the keepalive asks; a Unix socket tells.)
+func (l *loop) endOfInput(c *client) {
+	if c.state == lingering {
+		l.lingered(c)
+		return
+	}
+	if c.ended {
+		return
+	}
+	c.ended = true
+	l.lastMessage(c)
+	if c.sent > 0 {
+		l.credit(c)
+	}
+	if c.spoke && c.state == live {
+		l.finish(c, l.hub.feed.Head(), "done")
+	}
+}
+
+// lastMessage enters what c had of a message when its input ended.
+func (l *loop) lastMessage(c *client) {
+	if c.extra == nil || c.extra.partial == nil {
+		return
+	}
+	separator := l.hub.framing.Separator()
+	if separator == nil {
+		l.hub.warnf("client %d: its last %d bytes are no whole record and are dropped", c.id, len(c.extra.partial))
+		l.forget(c)
+		return
+	}
+	// There is a batch: read had one before it came to the end of file.
+	b := l.open()
+	begin := len(b.data)
+	b.data = append(append(b.data, c.extra.partial...), separator...)
+	l.forget(c)
+	l.enter(c, b, begin, b.data[begin:])
+}
+
+// forget drops what c had of a message.
+func (l *loop) forget(c *client) {
+	if x := c.extra; x != nil && x.partial != nil {
+		l.hub.partial.Add(-int64(len(x.partial)))
+		x.partial = nil
+		c.tidy()
+	}
+}

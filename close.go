@@ -1,0 +1,227 @@
+//go:build unix
+
+package hubbub
+
+// This file is every way in which a client ends. Each has a name, which the
+// leave event and the log carry:
+//
+//	finish    it gets what lies before its goal, then farewell:
+//	            "done"       it half-closed after having said something
+//	            "shutdown"   the hub drains
+//	cut       it gets no more; warned of in the log:
+//	            "lapped …", "at lunch …", "idle …", "sent a message longer than …"
+//	lost      the connection is no more:
+//	            "reset", "dead: …", or the system's words
+//
+// Every orderly end is a farewell: shutdown(SHUT_WR), then read and discard
+// until the end of file, or no progress for a second, and only then close: a
+// close with unread input resets, and what is under way to the peer is lost
+// (a client was seen to get 110 of 3,819 KB). Descriptors close at the end of
+// a turn, so that no event of the turn can name one that is meanwhile
+// somebody else's.
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/sock"
+)
+
+// lingerLimit is how long a connection may make no progress after farewell.
+// What the peer takes always is progress; what it says is so for talkLimit,
+// or one that never stops would stay for ever.
+const (
+	lingerLimit = time.Second
+	talkLimit   = 5 * time.Second
+)
+
+// linger is the end of a client.
+type linger struct {
+	reason  string
+	begun   time.Time
+	since   time.Time // the last progress
+	unacked int       // of what was sent, when last looked at
+}
+
+// finish lets c have the feed up to goal, then ends it for reason.
+func (l *loop) finish(c *client, goal int64, reason string) {
+	c.state = finishing
+	c.more().goal = goal
+	c.extra.linger.reason = reason
+	// The next pass sends what is left, or finds that nothing is.
+	l.pass.again = true
+}
+
+// farewell ends our direction: c has all it is to get.
+func (l *loop) farewell(c *client) {
+	x := c.more()
+	c.state = lingering
+	l.tellLeave(c, x.linger.reason)
+	if err := sock.EndSending(int(c.fd)); err != nil || c.ended {
+		l.drop(c)
+		return
+	}
+	x.linger.begun, x.linger.since = l.now, l.now
+	x.linger.unacked, _ = sock.Unacked(int(c.fd))
+	l.lingering = append(l.lingering, c)
+	l.schedule(&l.nextLinger, lingerLimit/4)
+	l.later(c) // input that nobody reads makes close a reset
+}
+
+// cut ends c now, for a reason that is worth a line in the log.
+func (l *loop) cut(c *client, reason string) {
+	if !c.streams() {
+		return
+	}
+	l.hub.warnf("client %d (%s) closed: %s", c.id, c.addr, reason)
+	c.more().linger.reason = reason
+	l.farewell(c)
+}
+
+// fell is c whose connection takes no more. What it sent before that may still
+// wait to be read, as it does while the inbox is full, and is lost with the
+// descriptor: many who only report never read what they are told, so that
+// they leave with a reset.
+func (l *loop) fell(c *client, err error) {
+	c.state = broken
+	c.more().broke = err
+	c.hungUp = true // to be read to the end
+	l.later(c)
+}
+
+// lost ends c when the connection is no more.
+func (l *loop) lost(c *client, err error) {
+	reason := err.Error()
+	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
+		reason = "reset"
+	}
+	l.tellLeave(c, reason)
+	l.hub.heard.forget(c) // whoever is reset before taking a byte heard nothing
+	l.drop(c)
+}
+
+// checkGone ends c when neither side can say any more, and all it said is
+// read. Its end of file alone would not do: it may watch.
+func (l *loop) checkGone(c *client) {
+	if !c.gone || !c.ended || c.state == dead {
+		return
+	}
+	// A reset after the end of file shows here only; read(2) says the end again.
+	if err := sock.PendingError(int(c.fd)); err != nil {
+		l.lost(c, err)
+		return
+	}
+	l.tellLeave(c, "done")
+	l.drop(c)
+}
+
+// tellLeave says once that c is gone.
+func (l *loop) tellLeave(c *client, reason string) {
+	if c.left {
+		return
+	}
+	c.left = true
+	l.note(Leave, c, reason)
+	l.hub.debugf("client %d (%s) left: %s", c.id, c.addr, reason)
+}
+
+// discard reads what a client still sends after our farewell.
+func (l *loop) discard(c *client) {
+	n, err := sock.Recv(int(c.fd), l.scratch())
+	if x := &c.extra.linger; n > 0 && l.now.Sub(x.begun) < talkLimit {
+		x.since = l.now
+	}
+	l.afterRead(c, n, readSize, err)
+}
+
+// lingered is the peer's end of file after our farewell: all is said.
+func (l *loop) lingered(c *client) {
+	c.ended = true
+	l.drop(c)
+}
+
+// checkLinger ends those that make no progress after their farewell.
+func (l *loop) checkLinger() {
+	kept := l.lingering[:0]
+	for _, c := range l.lingering {
+		if c.state == dead {
+			continue
+		}
+		x := &c.extra.linger
+		if n, err := sock.Unacked(int(c.fd)); err == nil && n < x.unacked {
+			x.unacked, x.since = n, l.now
+		}
+		if l.now.Sub(x.since) >= lingerLimit {
+			l.drop(c)
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(l.lingering[len(kept):])
+	l.lingering = kept
+	if len(kept) > 0 {
+		l.schedule(&l.nextLinger, lingerLimit/4)
+	}
+}
+
+// drop has c closed at the end of this turn.
+func (l *loop) drop(c *client) {
+	if c.state == dead {
+		return
+	}
+	if owed := l.owed(c); l.draining && owed > 0 && !c.ended {
+		l.failed.Clients++
+		l.failed.Bytes += owed
+	}
+	c.state = dead
+	l.dead = append(l.dead, c)
+}
+
+// reap closes what was dropped in this turn.
+func (l *loop) reap() {
+	for i, c := range l.dead {
+		l.dead[i] = nil
+		l.remove(c)
+		l.shut(c)
+		if c.id != 0 {
+			l.assigned.Add(-1)
+		}
+		l.hub.gone(c)
+	}
+	l.dead = l.dead[:0]
+}
+
+// remove takes c out of the loop's list: the last one takes its place.
+func (l *loop) remove(c *client) {
+	last := len(l.clients) - 1
+	moved := l.clients[last]
+	l.clients[c.place] = moved
+	moved.place = c.place
+	l.clients[last] = nil
+	l.clients = l.clients[:last]
+	l.byFD[c.fd] = nil
+	if l.pass.next > 0 {
+		l.pass.again = true // the one that moved may have been passed over
+	}
+	l.forget(c)
+	if c.extra != nil {
+		l.hub.rests.Add(-int64(len(c.extra.rest)))
+	}
+}
+
+// shut closes c's descriptor. What the kernel still holds for a peer that
+// takes nothing is given up with a reset: it would stay for minutes.
+func (l *loop) shut(c *client) {
+	l.hub.heard.settle(c)
+	end := sock.Close
+	if n, err := sock.Unacked(int(c.fd)); err == nil && n > 0 && !c.ended {
+		end = sock.Reset
+	}
+	if l.hub.closeSleeps { // SO_LINGER makes close wait
+		go func() { _ = end(int(c.fd)) }()
+		return
+	}
+	_ = end(int(c.fd))
+}

@@ -1,0 +1,39 @@
+//go:build unix
+
+// Package hubbub is one nonblocking server for many clients. Every message
+// broadcast goes to all clients, every message from any client comes out of
+// one inbox, and nobody waits for a client that is out to lunch.
+//
+// Begin with [New], [Hub.Listen] and [Hub.Broadcast]; take what clients send
+// with [Hub.Events]; end with [Hub.Drain] or [Hub.Close]. The command
+// `hubbub serve` is a thin layer on this package.
+//
+// # The life of a line
+//
+//	source     a line is read from STDIN, or handed to Broadcast      source.go
+//	feed       it is appended once, at the head                       broadcast.go, internal/feed
+//	loops      each is woken once, however many lines came            loop.go
+//	flush      each client gets what lies between its cursor and      flush.go
+//	           the head, straight from the feed
+//
+// and the other way:
+//
+//	client     bytes are read, whole messages split off               client.go, internal/codec
+//	inbox      a loop's turn of them goes on in one batch             inbox.go
+//	sink       Receive or Events gives them to the caller             inbox.go
+//
+// # A slow client
+//
+// A client is a descriptor and a cursor, so one that lags costs nothing until
+// the feed wants to forget what it has not had: then it holds the source for
+// a while, is cut, or skips: slow.go decides, room.go acts.
+//
+// # Words
+//
+// hub: one server's room. client: one connection. feed: the append-only log
+// of what was broadcast. cursor: a client's position in it. head: where the
+// next message goes. lag: head - cursor. lapped: the cursor fell out of what
+// is kept. loop: one event loop with its own poller and clients. inbox: what
+// clients sent, and joins and leaves. source: where broadcasts come from.
+// sink: where the inbox goes. seq: a broadcast's number. id: a client's.
+package hubbub

@@ -1,0 +1,230 @@
+//go:build unix
+
+package hubbub
+
+// This file is how a hub ends:
+//
+//	Settle   waits until all is delivered, and goes on serving
+//	Drain    accepts and broadcasts no more, lets everybody have what there is,
+//	         and closes
+//	Close    closes at once
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"hubbub.example/internal/sock"
+)
+
+// UndeliveredError says what could not be delivered.
+type UndeliveredError struct {
+	Clients int   // that have not had everything
+	Bytes   int64 // that they have not acknowledged, in all
+	Unheard int64 // messages that nobody has heard at all
+}
+
+func (e *UndeliveredError) Error() string {
+	var parts []string
+	if e.Clients > 0 {
+		parts = append(parts, fmt.Sprintf("%d clients have not had the last %s in all", e.Clients, size(e.Bytes)))
+	}
+	if e.Unheard > 0 {
+		parts = append(parts, fmt.Sprintf("%d messages were heard by nobody", e.Unheard))
+	}
+	return "not delivered: " + strings.Join(parts, "; ")
+}
+
+// orNil is e as an error, nil when all was delivered.
+func (e *UndeliveredError) orNil() error {
+	if e.Clients == 0 && e.Unheard == 0 {
+		return nil
+	}
+	return e
+}
+
+// look is how often a hub that ends looks how far it has come.
+const look = 20 * time.Millisecond
+
+// Settle waits until every client has acknowledged all that was broadcast,
+// and somebody has heard each message; clients may still come. The error is
+// an *UndeliveredError when that made no progress for stall, or ctx is done.
+func (h *Hub) Settle(ctx context.Context, stall time.Duration) error {
+	// What is lost never comes, so it is not waited for.
+	err := h.await(ctx, stall, func(left UndeliveredError) bool {
+		return left.Clients == 0 && left.Unheard <= h.lost.Load()
+	})
+	select {
+	case <-h.closed: // then nobody can tell
+		return ErrClosed
+	default:
+		return err
+	}
+}
+
+// Drain ends the hub in an orderly way: it accepts no more and broadcasts no
+// more, gives every client what the feed holds, and closes it when it has
+// that. The error is an *UndeliveredError when that made no progress for
+// stall, or ctx is done; then what is left is closed at once.
+func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
+	h.stopPublishing()
+	goal := h.feed.Head()
+	h.loops[0].do(h.loops[0].closeListeners)
+	for _, l := range h.loops {
+		l.do(func() { l.drain(goal) })
+	}
+	err := h.await(ctx, stall, func(UndeliveredError) bool { return h.clients.Load() == 0 })
+	return errors.Join(err, h.Close())
+}
+
+// stopPublishing makes every publisher end, one that is held too.
+func (h *Hub) stopPublishing() {
+	h.room.mu.Lock()
+	defer h.room.mu.Unlock()
+	h.stop.Do(func() { close(h.stopped) })
+}
+
+// drain has every client of this loop finish.
+func (l *loop) drain(goal int64) {
+	l.draining, l.goal = true, goal
+	for _, c := range l.clients {
+		if c.state == live {
+			l.finish(c, goal, "shutdown")
+		}
+	}
+}
+
+// await waits until done, as long as there is progress within each stall.
+func (h *Hub) await(ctx context.Context, stall time.Duration, done func(left UndeliveredError) bool) error {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	best, since := h.left(), time.Now()
+	for left := best; ; left = h.left() {
+		if done(left) {
+			left = h.left() // the last may have gone since
+			return left.orNil()
+		}
+		if left.Bytes < best.Bytes || left.Clients < best.Clients || left.Unheard < best.Unheard {
+			best, since = left, time.Now()
+		}
+		if time.Since(since) >= stall {
+			return left.orNil()
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			left = h.left()
+			return left.orNil()
+		case <-h.closed:
+			return ErrClosed
+		}
+	}
+}
+
+// left is what is not delivered so far. What clients did not get that ended
+// while the hub drained counts too.
+func (h *Hub) left() UndeliveredError {
+	var sum UndeliveredError
+	reports := make(chan UndeliveredError, len(h.loops))
+	for _, l := range h.loops {
+		l.do(func() { reports <- l.left() })
+	}
+	for range h.loops {
+		select {
+		case r := <-reports:
+			sum.Clients += r.Clients
+			sum.Bytes += r.Bytes
+		case <-h.closed:
+			return sum
+		}
+	}
+	heard := max(h.heard.upTo(h), h.feed.Whole())
+	sum.Unheard = h.lost.Load() + int64(h.feed.Count()-h.feed.Seq(heard))
+	return sum
+}
+
+func (l *loop) left() UndeliveredError {
+	sum := l.failed
+	for _, c := range l.clients {
+		n := l.owed(c)
+		if n > 0 {
+			sum.Clients++
+			sum.Bytes += n
+		}
+	}
+	return sum
+}
+
+// owed is how many bytes c has yet to be sent or to acknowledge.
+func (l *loop) owed(c *client) int64 {
+	n, _ := sock.Unacked(int(c.fd))
+	if c.state == lingering && n > 0 && !c.addr.IsUnix() {
+		n-- // the end of file counts as a byte (RFC 9293, section 3.4)
+	}
+	owed := int64(n)
+	if c.streams() || c.state == broken {
+		owed += l.lag(c)
+		if c.extra != nil {
+			owed += int64(len(c.extra.rest))
+		}
+	}
+	return owed
+}
+
+// Close ends the hub at once. What clients sent before stays to be received.
+func (h *Hub) Close() error {
+	h.close.Do(func() {
+		h.stopPublishing()
+		for _, l := range h.loops {
+			l.do(l.closeAll)
+		}
+		ended := make(chan struct{})
+		go func() { h.running.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+			// The caller takes nothing more out of the inbox.
+			for _, l := range h.loops {
+				l.do(func() { l.quit = true })
+			}
+			<-ended
+		}
+		h.end()
+	})
+	<-h.closed
+	return h.failure
+}
+
+// end gives back what the hub itself has, when no loop runs any more.
+func (h *Hub) end() {
+	_ = sock.Close(h.loops[0].acceptor.reserve)
+	for _, l := range h.loops {
+		if err := l.poller.Close(); err != nil {
+			h.fail(err)
+		}
+	}
+	if err := h.feed.Close(); err != nil {
+		h.fail(err)
+	}
+	close(h.closed)
+	h.log.close()
+}
+
+// closeAll closes all clients of this loop.
+func (l *loop) closeAll() {
+	l.closeListeners()
+	l.quitting = true
+	for _, c := range l.clients {
+		l.tellLeave(c, "shutdown")
+		l.drop(c)
+	}
+}
+
+// checkQuit ends the loop when all is closed and told.
+func (l *loop) checkQuit() {
+	if l.quitting && len(l.clients) == 0 && len(l.late) == 0 {
+		l.quit = true
+	}
+}

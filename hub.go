@@ -1,0 +1,272 @@
+//go:build unix
+
+package hubbub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/feed"
+	"hubbub.example/internal/sock"
+)
+
+// Hub is one server's room. All its methods may be called by any goroutine.
+type Hub struct {
+	// Immutable once New returns.
+	o           Options
+	framing     codec.Framing
+	longest     int // message, without its separator
+	feed        *feed.Feed
+	inbox       *inbox
+	loops       []*loop
+	log         *logQueue
+	began       time.Time
+	patrolEvery time.Duration
+	onListener  []sock.Setting
+	onClient    []sock.Setting
+	closeSleeps bool // SO_LINGER is set
+
+	// Shared by the loops.
+	room     room
+	heard    heard
+	ids      atomic.Uint64
+	clients  atomic.Int64
+	partial  atomic.Int64 // bytes of messages that are not whole yet
+	rests    atomic.Int64 // bytes of messages that are gone from the feed
+	resting  atomic.Bool  // nobody is accepted for the moment
+	refused  atomic.Int64
+	lost     atomic.Int64 // messages dropped that nobody heard
+	lostSaid seldom       // guarded by room.mu
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed when a client comes or goes
+	failure  error         // what ended a loop
+	watchers atomic.Int32  // who waits for changed
+
+	running sync.WaitGroup // the loops
+	stopped chan struct{}  // nothing is broadcast any more
+	closed  chan struct{}  // the loops have ended
+	stop    sync.Once
+	close   sync.Once
+}
+
+// New makes a hub. It listens nowhere yet. The error says which option is
+// wrong and what would be right, or what the system refused.
+func New(o Options) (*Hub, error) {
+	o, err := o.withDefaults(descriptorLimit())
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{
+		o: o, framing: o.Framing.codec(), began: time.Now(), patrolEvery: patrolEvery(o),
+		changed: make(chan struct{}), stopped: make(chan struct{}), closed: make(chan struct{}),
+	}
+	h.longest = h.framing.Bound(o.MaxMessage)
+	h.room.changed = make(chan struct{})
+	if err := h.setOptions(o.SocketOptions); err != nil {
+		return nil, err
+	}
+	if h.feed, err = feed.New(o.Backlog); err != nil {
+		return nil, err
+	}
+	h.inbox = newInbox(o, h.framing, h.wakeAll)
+	if err := h.makeLoops(); err != nil {
+		return nil, errors.Join(err, h.feed.Close())
+	}
+	h.log = newLogQueue(o.Logger)
+	h.running.Add(len(h.loops))
+	for _, l := range h.loops {
+		go l.run()
+	}
+	return h, nil
+}
+
+func (f Framing) codec() codec.Framing {
+	switch f {
+	case Lines:
+		return codec.Line()
+	case NUL:
+		return codec.NUL()
+	case Raw:
+		return codec.Raw()
+	}
+	return codec.Record(int(f))
+}
+
+// descriptorLimit is how many descriptors the process may have; the runtime
+// has raised the soft limit to the hard one.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<30))
+}
+
+func (h *Hub) setOptions(pairs []string) error {
+	for _, pair := range pairs {
+		s, err := sock.Parse(pair)
+		if err != nil {
+			return err
+		}
+		if s.OnListener() {
+			h.onListener = append(h.onListener, s)
+		}
+		if s.OnClient() {
+			h.onClient = append(h.onClient, s)
+		}
+		if s.Option.Name == "SO_LINGER" || s.Option.Name == "SO_LINGER_SEC" {
+			h.closeSleeps = true
+		}
+	}
+	return nil
+}
+
+func (h *Hub) makeLoops() error {
+	for range h.o.Loops {
+		l, err := newLoop(h)
+		if err != nil {
+			for _, l := range h.loops {
+				_ = l.poller.Close()
+			}
+			return fmt.Errorf("make a loop: %w", err)
+		}
+		// A loop that waits on its P needs another P for everybody else.
+		l.poller.Hold = runtime.GOMAXPROCS(0) > h.o.Loops
+		h.loops = append(h.loops, l)
+	}
+	h.loops[0].acceptor.reserve = openReserve()
+	return nil
+}
+
+// Address is where a hub listens.
+type Address struct {
+	text string
+}
+
+// String is "127.0.0.1:9000", "[::1]:9000" or "unix:/run/hub.sock".
+func (a Address) String() string { return a.text }
+
+// listenTimeout bounds the look-up of a host name to listen on.
+const listenTimeout = 10 * time.Second
+
+// Listen begins to accept clients at HOST:PORT, :PORT, tcp://HOST:PORT or
+// unix:PATH, and returns every address that this means: a name may have
+// several. Port 0 is any free port, the same for all of them. The error
+// carries the address, the call and the system's words.
+func (h *Hub) Listen(address string) ([]Address, error) {
+	a, err := sock.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
+	defer cancel()
+	ls, err := sock.Listen(ctx, a, sock.Config{Set: h.prepare, UnixMode: h.o.UnixMode})
+	if err != nil {
+		return nil, err
+	}
+	var out []Address
+	for _, l := range ls {
+		out = append(out, Address{l.String()})
+	}
+	added := make(chan error, 1)
+	h.loops[0].do(func() { added <- h.loops[0].addListeners(ls) })
+	select {
+	case err := <-added:
+		return out, err
+	case <-h.closed:
+		return nil, ErrClosed
+	}
+}
+
+// ParseAddress says what is wrong with an address that Listen would refuse.
+func ParseAddress(address string) error {
+	_, err := sock.ParseAddress(address)
+	return err
+}
+
+// prepare sets what accepted sockets inherit from their listener.
+func (h *Hub) prepare(fd int, isUnix bool) error {
+	if !isUnix {
+		if err := h.prepareTCP(fd); err != nil {
+			return err
+		}
+	}
+	for _, s := range h.onListener {
+		if err := s.Set(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Hub) prepareTCP(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return os.NewSyscallError("setsockopt TCP_NODELAY", err)
+	}
+	if err := sock.BoundUnsent(fd, unsentBound); err != nil {
+		return err
+	}
+	if h.o.KeepAlive <= 0 {
+		return nil
+	}
+	// An older kernel cannot: then a peer that pauses and dies is found later.
+	_ = sock.BoundProbes(fd, h.o.KeepAlive/walksAKeepAlive)
+	return sock.SetKeepAlive(fd, h.o.KeepAlive)
+}
+
+// wakeAll has every loop look at what changed.
+func (h *Hub) wakeAll() {
+	for _, l := range h.loops {
+		l.wakeUp()
+	}
+}
+
+// fail remembers what a loop cannot go on with.
+func (h *Hub) fail(err error) {
+	h.mu.Lock()
+	h.failure = errors.Join(h.failure, err)
+	h.mu.Unlock()
+	h.warnf("%v", err)
+}
+
+// notify tells who waits for it that a client came or went.
+func (h *Hub) notify() {
+	if h.watchers.Load() == 0 {
+		return
+	}
+	h.mu.Lock()
+	close(h.changed)
+	h.changed = make(chan struct{})
+	h.mu.Unlock()
+}
+
+// WaitForClients waits until n clients are there.
+func (h *Hub) WaitForClients(ctx context.Context, n int) error {
+	h.watchers.Add(1)
+	defer h.watchers.Add(-1)
+	for {
+		h.mu.Lock()
+		changed := h.changed
+		h.mu.Unlock()
+		if h.clients.Load() >= int64(n) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-h.stopped:
+			return ErrClosed
+		}
+	}
+}

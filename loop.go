@@ -1,0 +1,280 @@
+//go:build unix
+
+package hubbub
+
+// This file is the event loop. A turn is:
+//
+//	wait      until something is ready, or said by another goroutine
+//	handle    what is ready: clients are read, those with room again noted
+//	deliver   what was read goes to the inbox, before anything slow
+//	drainTo   the sink, if it is this loop's, is written
+//	pump      the source, likewise, is read and broadcast
+//	vacate    clients leave what the feed wants to forget
+//	flush     a slice of the clients is sent what they have not had
+//	tick      what is due by the clock
+//	reap      descriptors of the ended are closed
+//
+// Nothing in a turn waits for anybody: every call returns at once, and
+// whatever could not be done is done in a later turn.
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hubbub.example/internal/poll"
+)
+
+// loop is one event loop and the clients it owns. Except for the fields under
+// "Shared", only its own goroutine touches it.
+type loop struct {
+	hub    *Hub
+	poller *poll.Poller
+
+	clients []*client
+	byFD    []*client // by descriptor
+	now     time.Time // when this turn began
+	millis  uint32    // the same, since the hub began; it wraps around
+
+	// Receiving.
+	ready []*client // may have input that no event will tell of
+	spare []*client // ready's other half
+	batch *Batch    // what this turn read
+	late  []record  // joins and leaves that found no batch
+	waste []byte
+
+	// Sending.
+	pass    pass
+	roomy   []*client // their sockets have room again
+	heardTo int64
+	holder  *client // holds the source; vacate looks at it first
+
+	// Ending.
+	lingering []*client
+	dead      []*client // of this turn
+	draining  bool
+	goal      int64            // draining: up to where everybody is served
+	failed    UndeliveredError // draining: what those missed that ended
+	quitting  bool             // all is closed; events may still wait for the inbox
+	quit      bool
+
+	// By the clock; a zero time is never.
+	nextJudge, nextLinger, nextPatrol, nextAccept time.Time
+
+	// The first loop's only.
+	acceptor acceptor
+	source   *source
+	sink     *sink
+
+	stats loopStats
+
+	// Shared.
+	due      atomic.Bool  // there is something to do that no event tells of
+	sleeping atomic.Bool  // a wake-up is needed to say so
+	clear    atomic.Int64 // no client of this loop stands, or will stand, below
+	heard    atomic.Int64 // up to where its clients heard the feed
+	assigned atomic.Int64 // clients, those on their way included
+	mail     mail
+}
+
+// mail is what other goroutines leave for a loop.
+type mail struct {
+	mu      sync.Mutex
+	clients []*client
+	tasks   []func()
+}
+
+func newLoop(h *Hub) (*loop, error) {
+	p, err := poll.New()
+	if err != nil {
+		return nil, err
+	}
+	return &loop{hub: h, poller: p, acceptor: acceptor{reserve: -1}, now: time.Now()}, nil
+}
+
+func (l *loop) run() {
+	defer l.hub.running.Done()
+	for !l.quit {
+		events := l.wait()
+		l.openMail()
+		l.handle(events)
+		l.readReady()
+		l.accept()
+		l.deliver()
+		l.drainTo()
+		l.pump()
+		l.vacate()
+		l.flush()
+		l.publishHeard()
+		l.tick()
+		l.reap()
+		l.checkQuit()
+		l.stats.publish()
+	}
+}
+
+// wait gives the events of the next turn. It does not sleep while this loop
+// has something to do; due is looked at after sleeping is set, and who sets
+// due looks at sleeping afterwards, so one of the two sees the other.
+func (l *loop) wait() []poll.Event {
+	timeout := l.untilTick()
+	l.sleeping.Store(true)
+	if l.due.Swap(false) || len(l.ready) > 0 && l.canRead() || l.flushing() || l.undelivered() {
+		l.sleeping.Store(false)
+		timeout = 0
+	}
+	events, err := l.poller.Wait(timeout)
+	l.sleeping.Store(false)
+	l.now = time.Now()
+	l.millis = uint32(l.now.Sub(l.hub.began).Milliseconds())
+	if err != nil {
+		l.hub.fail(err)
+		l.quit = true
+	}
+	return events
+}
+
+// wakeUp has the loop look at what changed. Any goroutine.
+func (l *loop) wakeUp() {
+	l.due.Store(true)
+	if l.sleeping.CompareAndSwap(true, false) {
+		if err := l.poller.Wake(); err != nil {
+			l.hub.fail(err)
+		}
+	}
+}
+
+// post hands a client over to the loop. Any goroutine.
+func (l *loop) post(c *client) {
+	l.mail.mu.Lock()
+	l.mail.clients = append(l.mail.clients, c)
+	l.mail.mu.Unlock()
+	l.wakeUp()
+}
+
+// do has the loop call f, which must not wait for anything. Any goroutine.
+func (l *loop) do(f func()) {
+	l.mail.mu.Lock()
+	l.mail.tasks = append(l.mail.tasks, f)
+	l.mail.mu.Unlock()
+	l.wakeUp()
+}
+
+func (l *loop) openMail() {
+	l.mail.mu.Lock()
+	clients, tasks := l.mail.clients, l.mail.tasks
+	l.mail.clients, l.mail.tasks = nil, nil
+	l.mail.mu.Unlock()
+	for _, c := range clients {
+		l.adopt(c)
+	}
+	for _, f := range tasks {
+		f()
+	}
+}
+
+// handle takes one turn's events.
+func (l *loop) handle(events []poll.Event) {
+	for i := range events {
+		e := &events[i]
+		if fd := e.FD(); fd < len(l.byFD) && l.byFD[fd] != nil {
+			l.handleClient(l.byFD[fd], e)
+		} else if ln := l.acceptor.find(fd); ln != nil {
+			l.acceptor.ready = append(l.acceptor.ready, ln)
+		} else if s := l.source; s != nil && s.fd == fd {
+			s.readable = true
+		} else if s := l.sink; s != nil && s.fd == fd {
+			l.sinkReady(e)
+		}
+	}
+}
+
+func (l *loop) handleClient(c *client, e *poll.Event) {
+	if c.state == dead {
+		return
+	}
+	c.hungUp = c.hungUp || e.HungUp()
+	c.gone = c.gone || e.Gone()
+	if e.Readable() || e.Failed() {
+		l.read(c)
+		l.checkGone(c)
+	}
+	if e.Writable() && c.full && c.streams() {
+		c.full = false
+		l.trust(c)
+		l.roomy = append(l.roomy, c)
+	}
+}
+
+// readReady reads from those that had more than their budget in an earlier
+// turn, or came while the inbox was full.
+func (l *loop) readReady() {
+	if len(l.ready) == 0 || !l.canRead() {
+		return
+	}
+	ready := l.ready
+	l.ready = l.spare[:0]
+	for i, c := range ready {
+		ready[i] = nil
+		c.queued = false
+		if c.readable && c.state != dead {
+			l.read(c)
+			l.checkGone(c)
+		}
+	}
+	l.spare = ready[:0]
+}
+
+// canRead says that the inbox has room.
+func (l *loop) canRead() bool {
+	if l.hub.inbox.want&InboxMessages == 0 {
+		return true
+	}
+	l.enterLate()
+	return len(l.late) == 0 && l.open() != nil
+}
+
+// schedule sets a time of the loop to d from now, unless it comes earlier.
+func (l *loop) schedule(t *time.Time, d time.Duration) {
+	if at := l.now.Add(d); t.IsZero() || at.Before(*t) {
+		*t = at
+	}
+}
+
+// untilTick is how long the loop may sleep.
+func (l *loop) untilTick() time.Duration {
+	next := poll.Forever
+	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept} {
+		if t.IsZero() {
+			continue
+		}
+		if d := max(0, time.Until(*t)); next == poll.Forever || d < next {
+			next = d
+		}
+	}
+	return next
+}
+
+// tick does what is due.
+func (l *loop) tick() {
+	if l.isDue(&l.nextJudge) {
+		l.judge()
+	}
+	if l.isDue(&l.nextLinger) {
+		l.checkLinger()
+	}
+	if l.isDue(&l.nextPatrol) {
+		l.patrol()
+	}
+	l.isDue(&l.nextAccept) // resumeAccept looks at its own time
+	l.enterLate()
+	l.resumeAccept()
+}
+
+func (l *loop) isDue(t *time.Time) bool {
+	if t.IsZero() || l.now.Before(*t) {
+		return false
+	}
+	*t = time.Time{}
+	return true
+}

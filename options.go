@@ -1,0 +1,242 @@
+//go:build unix
+
+package hubbub
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// Options says how a hub behaves. The zero value is a hub that works: lines,
+// paced to the slowest client, 64 MiB kept.
+type Options struct {
+	// Framing says where a message ends, both ways. The zero value is Lines.
+	Framing Framing
+
+	// MaxMessage is the longest message in bytes, its separator not counted.
+	// A client that sends a longer one is closed; of a stream read by
+	// BroadcastFrom a longer one goes on in pieces. 0 means 1 MiB, or a
+	// quarter of Backlog if that is less.
+	MaxMessage int
+
+	// Slow says what happens with a slow client. The zero value is Wait.
+	Slow Slow
+
+	// Patience and MinRate say when a client that holds the source is at
+	// lunch: it took fewer than MinRate bytes a second over the last
+	// Patience. Only Wait asks. 0 means 1 s and 64 KiB.
+	Patience time.Duration
+	MinRate  int64
+
+	// Backlog bounds, in bytes, what is kept for clients that lag and for
+	// those to come. 0 means 64 MiB; the least is 64 KiB.
+	Backlog int64
+
+	// Replay says what a new client is sent first. The zero value is Unheard.
+	Replay Replay
+
+	// MaxClients bounds how many clients there are at once; one more is told
+	// so and closed. 0 means the descriptor limit less what the hub itself
+	// needs.
+	MaxClients int
+
+	// IdleTimeout closes a client that had no byte either way for so long.
+	// 0 means never.
+	IdleTimeout time.Duration
+
+	// KeepAlive is how long a peer may be silent before it is asked whether
+	// it lives; a dead one is gone in at most twice this. 0 means 30 s, less
+	// than 0 never.
+	KeepAlive time.Duration
+
+	// Inbox says which events Receive and Events give. The zero value is all
+	// of them, and then somebody must take them: an inbox that is full pauses
+	// reading from clients.
+	Inbox Inbox
+
+	// SocketOptions are NAME=VALUE pairs, as `hubbub sockopts` lists them,
+	// set on the listeners or on each client as the option needs.
+	SocketOptions []string
+
+	// UnixMode is the mode of a Unix socket. 0 means 0600.
+	UnixMode fs.FileMode
+
+	// Loops is the number of event loops. 0 means one per core.
+	Loops int
+
+	// Logger gets one record for each cut, refusal and warning, and at
+	// slog.LevelDebug for each join and leave. It is called by a goroutine
+	// of its own, never by a loop. nil means no log.
+	Logger *slog.Logger
+}
+
+// Framing says where a message ends: Lines, NUL, Raw, or, for a number N
+// above 0, after every N bytes.
+type Framing int
+
+const (
+	Lines Framing = 0  // "\n"; "\r\n" from a client loses its "\r"
+	NUL   Framing = -1 // a zero byte
+	Raw   Framing = -2 // nowhere: bytes as they come
+)
+
+// ParseFraming reads what the flag --frame takes: line, nul, raw or a number
+// of bytes.
+func ParseFraming(s string) (Framing, error) {
+	switch s {
+	case "line":
+		return Lines, nil
+	case "nul":
+		return NUL, nil
+	case "raw":
+		return Raw, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxRecord {
+		return 0, fmt.Errorf("framing %q: must be line, nul, raw or a record's size in bytes, 1 to %d", s, maxRecord)
+	}
+	return Framing(n), nil
+}
+
+const maxRecord = 1 << 24
+
+func (f Framing) String() string {
+	switch f {
+	case Lines:
+		return "line"
+	case NUL:
+		return "nul"
+	case Raw:
+		return "raw"
+	}
+	return strconv.Itoa(int(f))
+}
+
+// Replay says what a new client is sent first: Unheard, ReplayNone,
+// ReplayAll, or, for a number N above 0, the last N messages.
+type Replay int
+
+const (
+	Unheard    Replay = 0  // what nobody has heard yet
+	ReplayNone Replay = -1 // nothing
+	ReplayAll  Replay = -2 // all that is kept
+)
+
+// ParseReplay reads what the flag --replay takes: unheard, none, all or a
+// number of messages.
+func ParseReplay(s string) (Replay, error) {
+	switch s {
+	case "unheard":
+		return Unheard, nil
+	case "none":
+		return ReplayNone, nil
+	case "all":
+		return ReplayAll, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("replay %q: must be unheard, none, all or a number of messages", s)
+	}
+	if n == 0 {
+		return ReplayNone, nil
+	}
+	return Replay(n), nil
+}
+
+func (r Replay) String() string {
+	switch r {
+	case Unheard:
+		return "unheard"
+	case ReplayNone:
+		return "none"
+	case ReplayAll:
+		return "all"
+	}
+	return strconv.Itoa(int(r))
+}
+
+// Inbox is a set of event kinds.
+type Inbox uint8
+
+const (
+	InboxAll      Inbox = 0      // messages, joins and leaves
+	InboxMessages Inbox = 1 << 0 // messages
+	InboxPresence Inbox = 1 << 1 // joins and leaves
+	InboxNone     Inbox = 1 << 7 // none: what clients send is read and discarded
+)
+
+const (
+	defaultPatience  = time.Second
+	defaultMinRate   = 64 << 10
+	defaultBacklog   = 64 << 20
+	defaultMessage   = 1 << 20
+	defaultKeepAlive = 30 * time.Second
+	minBacklog       = 64 << 10
+
+	// descriptorsForUs is what the hub may need besides its clients: the
+	// standard three, listeners, epoll and event descriptors, the feed, the
+	// reserve, a log file, what the program around it opens.
+	descriptorsForUs = 64
+)
+
+// withDefaults returns o with every zero replaced by what it means, or an
+// error that names the field and says what would be right.
+func (o Options) withDefaults(descriptors int) (Options, error) {
+	if o.Framing < Raw || o.Framing > maxRecord {
+		return o, fmt.Errorf("Framing %d: must be Lines, NUL, Raw or a record's size of 1 to %d bytes", o.Framing, maxRecord)
+	}
+	if o.Slow > Skip {
+		return o, fmt.Errorf("Slow %d: must be Wait, Cut or Skip", o.Slow)
+	}
+	if o.Replay < ReplayAll {
+		return o, fmt.Errorf("Replay %d: must be Unheard, ReplayNone, ReplayAll or a number of messages", o.Replay)
+	}
+	if o.Backlog == 0 {
+		o.Backlog = defaultBacklog
+	}
+	if o.Backlog < minBacklog {
+		return o, fmt.Errorf("a backlog of %d bytes is too small: the least is %d", o.Backlog, minBacklog)
+	}
+	longest := o.Backlog / 4
+	if o.MaxMessage == 0 {
+		o.MaxMessage = int(min(defaultMessage, longest))
+	}
+	if o.MaxMessage < 1 || int64(o.MaxMessage) > longest {
+		return o, fmt.Errorf("a longest message of %d bytes does not go with a backlog of %d: it must be 1 to a quarter of the backlog, %d", o.MaxMessage, o.Backlog, longest)
+	}
+	if o.Framing > 0 && int64(o.Framing) > longest {
+		return o, fmt.Errorf("records of %d bytes do not go with a backlog of %d: they must be at most a quarter of it, %d", o.Framing, o.Backlog, longest)
+	}
+	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 {
+		return o, fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients and Loops must not be negative")
+	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
+	if o.MinRate == 0 {
+		o.MinRate = defaultMinRate
+	}
+	if o.MaxClients == 0 {
+		o.MaxClients = max(1, descriptors-descriptorsForUs)
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = defaultKeepAlive
+	}
+	if o.Inbox == InboxAll {
+		o.Inbox = InboxMessages | InboxPresence
+	}
+	if o.UnixMode == 0 {
+		o.UnixMode = 0o600
+	}
+	if o.Loops == 0 {
+		o.Loops = runtime.NumCPU()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}

@@ -1,0 +1,237 @@
+//go:build unix
+
+package hubbub
+
+// This file makes room in the feed. Memory that a client still needs must not
+// go, and memory that any loop may be reading must not go either; one
+// agreement serves both:
+//
+//	ask      the publisher  the next segment to go is named, and loops are woken
+//	vacate   a loop         deals with its clients below, as slow.go says; when
+//	                        none is left, and none can come, it says so
+//	freed    the last loop  drops the segment and wakes who waits for room
+//
+// It is asked one segment ahead of need, so that a source is held only when a
+// client is a whole backlog behind.
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hubbub.example/internal/sock"
+)
+
+// room is the state of that agreement.
+type room struct {
+	mu      sync.Mutex    // the publisher's: one append or drop at a time
+	changed chan struct{} // closed when there is more room; guarded by mu
+	target  atomic.Int64  // the feed is to be left below this offset
+	waiting atomic.Int32  // publishers that are held
+}
+
+// publish appends messages as package feed wants them, if there is room for
+// them now, and wakes the loops. If there is none it returns the channel that
+// closes when to try again.
+func (h *Hub) publish(p []byte, ends []int) (<-chan struct{}, error) {
+	r := &h.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-h.stopped:
+		return nil, ErrClosed
+	default:
+	}
+	if to := h.feed.Excess(int64(len(p)), len(ends)); to > 0 {
+		h.ask(to)
+		return r.changed, nil
+	}
+	if err := h.feed.Append(p, ends); err != nil {
+		return nil, err
+	}
+	if to := h.feed.Excess(h.feed.Segment(), 0); to > 0 {
+		h.ask(to)
+	}
+	h.wakeAll()
+	return nil, nil
+}
+
+// ask names what is to go. The caller holds room.mu.
+func (h *Hub) ask(to int64) {
+	if to > h.room.target.Load() {
+		h.room.target.Store(to)
+		h.wakeAll()
+	}
+}
+
+// hold and release count the publishers that are held: only while there is
+// one, clients are judged.
+func (h *Hub) hold() {
+	h.room.waiting.Add(1)
+	h.wakeAll()
+}
+
+func (h *Hub) release() { h.room.waiting.Add(-1) }
+
+// vacate sees to it that no client of this loop needs what is to go.
+func (l *loop) vacate() {
+	to := l.hub.room.target.Load()
+	if to <= l.clear.Load() {
+		return
+	}
+	if c := l.holder; c != nil && c.streams() && c.cursor < to {
+		l.watchHolders() // the one that held it last still does
+		return
+	}
+	l.holder = nil
+	for _, c := range l.clients {
+		if !c.streams() || c.cursor >= to {
+			continue
+		}
+		switch l.hub.o.Slow {
+		case Wait:
+			l.holder = c
+			l.watchHolders()
+			return
+		case Cut:
+			l.cut(c, fmt.Sprintf("lapped (%s behind)", size(l.lag(c))))
+		case Skip:
+			l.skip(c, to)
+		}
+	}
+	l.publishHeard() // before what was heard is counted as dropped
+	l.clear.Store(to)
+	l.hub.freed()
+}
+
+// comesLate places a client that was to begin in what is about to go, or has
+// gone meanwhile. With Wait it may hold what is still there. Else it begins
+// behind: it is not slow, and what it misses nobody hears.
+func (l *loop) comesLate(c *client) {
+	h := l.hub
+	h.room.mu.Lock() // so nothing goes now
+	defer h.room.mu.Unlock()
+	if h.o.Slow == Wait {
+		c.cursor = max(c.cursor, h.feed.Whole())
+		l.clear.Store(min(l.clear.Load(), c.cursor))
+		return
+	}
+	to := h.room.target.Load()
+	h.countUnheard(to)
+	h.heard.reach(to)
+	c.cursor = max(c.cursor, h.feed.EndOf(to))
+}
+
+// lag is how many bytes of the feed c has not been sent.
+func (l *loop) lag(c *client) int64 { return l.hub.feed.Head() - c.cursor }
+
+// freed drops what every loop has left.
+func (h *Hub) freed() {
+	r := &h.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	to := r.target.Load()
+	for _, l := range h.loops {
+		if l.clear.Load() < to {
+			return
+		}
+	}
+	h.countUnheard(to)
+	if err := h.feed.Drop(to); err != nil {
+		h.warnf("%v", err)
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+	h.loops[0].wakeUp() // its source may be held
+}
+
+// countUnheard counts and says what goes without ever having been heard.
+func (h *Hub) countUnheard(to int64) {
+	heard := max(h.heard.upTo(h), h.feed.Whole())
+	if heard >= to {
+		return
+	}
+	// The message that to stands in goes too.
+	n := int64(h.feed.Seq(h.feed.EndOf(to)) - h.feed.Seq(heard))
+	if n == 0 {
+		return
+	}
+	h.lost.Add(n)
+	if h.lostSaid.now(time.Now()) {
+		h.warnf("nobody heard the oldest messages and the backlog is full: %d dropped so far", h.lost.Load())
+	}
+}
+
+// skip moves c on to the oldest message that begins at or above to. If it
+// stands inside one it first gets the rest of that, from a copy.
+func (l *loop) skip(c *client, to int64) {
+	f := l.hub.feed
+	end := f.EndOf(c.cursor)
+	if rest := end - c.cursor; rest > 0 {
+		if l.hub.rests.Add(rest) > l.hub.o.Backlog {
+			l.hub.rests.Add(-rest)
+			l.cut(c, fmt.Sprintf("lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", size(l.lag(c))))
+			return
+		}
+		c.more().rest = append(c.extra.rest, f.Read(c.cursor, end)...)
+	}
+	next := max(end, f.EndOf(to))
+	missed := f.Seq(next) - f.Seq(end)
+	behind := l.lag(c)
+	c.cursor = next
+	l.stats.skipped += int64(missed)
+	if missed > 0 {
+		l.hub.warnf("client %d skipped %d messages (%s behind)", c.id, missed, size(behind))
+	}
+}
+
+// watchHolders has clients judged as long as they hold a source.
+func (l *loop) watchHolders() {
+	if l.nextJudge.IsZero() && l.hub.room.waiting.Load() > 0 {
+		l.schedule(&l.nextJudge, l.hub.o.Patience/looks)
+	}
+}
+
+// judge looks at the clients that hold the source, looks times in a Patience.
+// It is here and not where bytes are sent: a stalled socket never becomes
+// writable, so it would never be looked at there.
+func (l *loop) judge() {
+	o := &l.hub.o
+	to := l.hub.room.target.Load()
+	if to <= l.clear.Load() || l.hub.room.waiting.Load() == 0 {
+		return
+	}
+	every := o.Patience / looks
+	l.schedule(&l.nextJudge, every)
+	for _, c := range l.clients {
+		if c.streams() && c.cursor < to {
+			l.judgeOne(c, every)
+		} else if c.extra != nil && c.extra.progress != nil {
+			c.extra.progress = nil
+			c.tidy()
+		}
+	}
+}
+
+func (l *loop) judgeOne(c *client, every time.Duration) {
+	o := &l.hub.o
+	x := c.more()
+	if x.progress == nil {
+		x.progress = &progress{}
+	}
+	x.progress.look(l.now, c.acknowledged(), every)
+	if x.progress.atLunch(o.Patience, o.MinRate) {
+		l.cut(c, fmt.Sprintf("at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))
+	}
+}
+
+// acknowledged is how many bytes the peer has taken in all. Where the kernel
+// cannot tell, what was sent must do.
+func (c *client) acknowledged() int64 {
+	n, err := sock.Unacked(int(c.fd))
+	if err != nil {
+		return c.sent
+	}
+	return c.sent - int64(n)
+}

@@ -1,0 +1,205 @@
+//go:build unix
+
+package hubbub
+
+// This file writes what clients send straight to a file:
+//
+//	DeliverTo  takes a file, and chooses who writes it
+//	drainTo    the first loop, when the file tells of readiness and takes a
+//	           write without waiting: every loop's batches go through it
+//	copyTo     a goroutine, when it may have to wait
+//
+// A sink that takes no more is left alone until it tells of room. Meanwhile
+// the inbox fills, and then reading from clients pauses; broadcasting goes on.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/poll"
+	"hubbub.example/internal/sock"
+)
+
+// DeliverTo writes every message from every client to f, with its separator,
+// until the hub is closed and all is written (nil), ctx is done, or f takes
+// no more: the error is then the system's, and comes as soon as it is known
+// that nobody reads f, also when nothing is to be written. It takes the place
+// of Receive and Events; joins and leaves are passed over.
+func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
+	fd, ours, err := ownDescriptor(f, unix.O_WRONLY)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.Name(), err)
+	}
+	if !ours {
+		defer sock.Close(fd)
+		return h.copyTo(ctx, f.Name(), fd)
+	}
+	s := &sink{file: f.Name(), fd: fd, done: make(chan error, 1)}
+	l := h.loops[0]
+	l.do(func() { l.addSink(s) })
+	select {
+	case err = <-s.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-h.closed:
+		return h.finishSink(ctx, s)
+	}
+	ended := make(chan struct{})
+	l.do(func() { l.removeSink(s); close(ended) })
+	select {
+	case <-ended:
+		_ = sock.Close(fd)
+		return err
+	case <-h.closed:
+		return h.finishSink(ctx, s)
+	}
+}
+
+// sink is a file that the first loop writes. After the loop's end the caller
+// of DeliverTo owns it.
+type sink struct {
+	file  string
+	fd    int // ours, nonblocking
+	batch *Batch
+	rest  []byte // of the batch
+	full  bool   // it will tell when there is room
+	done  chan error
+}
+
+func (l *loop) addSink(s *sink) {
+	if l.sink != nil {
+		s.done <- errors.New("DeliverTo: the messages go to another file already")
+		return
+	}
+	if err := l.poller.Add(s.fd); err != nil {
+		s.done <- err
+		return
+	}
+	l.sink = s
+	l.hub.inbox.drained.Store(true)
+}
+
+func (l *loop) removeSink(s *sink) {
+	if l.sink != s {
+		return
+	}
+	l.sink = nil
+	l.hub.inbox.drained.Store(false)
+	_ = l.poller.Remove(s.fd)
+	if s.batch != nil {
+		s.batch.Release()
+	}
+}
+
+// drainTo writes what is in the inbox, as far as the sink takes it.
+func (l *loop) drainTo() {
+	s := l.sink
+	if s == nil || s.full {
+		return
+	}
+	for s.next(l.hub) {
+		again, err := s.write()
+		if err != nil {
+			l.removeSink(s)
+			s.done <- err
+			return
+		}
+		if again {
+			s.full = true
+			return
+		}
+	}
+}
+
+// next says whether there is something to write.
+func (s *sink) next(h *Hub) bool {
+	for len(s.rest) == 0 {
+		if s.batch != nil {
+			s.batch.Release()
+		}
+		if s.batch = h.TryReceive(); s.batch == nil {
+			return false
+		}
+		s.rest = s.batch.Plain()
+	}
+	return true
+}
+
+// write writes what it can of the present batch.
+func (s *sink) write() (again bool, err error) {
+	n, err := sock.Write(s.fd, s.rest)
+	if errors.Is(err, sock.Again) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("write %s: %w", s.file, err)
+	}
+	s.rest = s.rest[n:]
+	return false, nil
+}
+
+// ready enters an event of the sink: room, or nobody who reads.
+func (l *loop) sinkReady(e *poll.Event) {
+	s := l.sink
+	s.full = s.full && !e.Writable()
+	if e.Failed() {
+		l.removeSink(s)
+		s.done <- fmt.Errorf("write %s: %w", s.file, unix.EPIPE)
+	}
+}
+
+// finishSink writes what the loops left, when they have ended.
+func (h *Hub) finishSink(ctx context.Context, s *sink) error {
+	defer sock.Close(s.fd)
+	for s.next(h) {
+		again, err := s.write()
+		if err != nil {
+			return err
+		}
+		if !again {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// The loops have ended, so nobody is kept waiting.
+		const aWhile = 100 // ms
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, aWhile)
+	}
+	return nil
+}
+
+// copyTo writes to a file that may have to wait.
+func (h *Hub) copyTo(ctx context.Context, name string, fd int) error {
+	for {
+		b, err := h.Receive(ctx)
+		if err != nil {
+			return ctx.Err()
+		}
+		err = writeAll(fd, b.Plain())
+		b.Release()
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+}
+
+// writeAll writes p, also where somebody who shares the description has made
+// it nonblocking.
+func writeAll(fd int, p []byte) error {
+	for len(p) > 0 {
+		n, err := unix.Write(fd, p)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return os.NewSyscallError("write", err)
+		}
+		p = p[max(n, 0):]
+	}
+	return nil
+}

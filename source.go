@@ -1,0 +1,221 @@
+//go:build unix
+
+package hubbub
+
+// This file reads a source and broadcasts its messages:
+//
+//	BroadcastFrom  takes a file, and chooses who reads it
+//	pump           a loop, when the file tells of readiness: it is read only
+//	               when readable, so it need not be nonblocking, and no
+//	               goroutine sleeps in a read that the runtime must watch over
+//	copyFrom       a goroutine, when it does not, as a file on a disk
+//
+// Either reads a chunk, much smaller than the feed, and reads no more until
+// that is broadcast: what cannot be broadcast now stays where it came from.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/poll"
+	"hubbub.example/internal/sock"
+)
+
+// BroadcastFrom broadcasts every message that f gives, and returns nil at
+// its end. A last message without its separator counts. It returns early with
+// ctx's error, ErrClosed when the hub closes or drains, or what f says.
+//
+// A pipe, a terminal or a socket is read by a loop whenever it is readable,
+// and a file by the calling goroutine. f is left in the mode it is in.
+func (h *Hub) BroadcastFrom(ctx context.Context, f *os.File) error {
+	s, err := h.newSource(f)
+	if err != nil {
+		return err
+	}
+	l := h.loops[0]
+	l.do(func() { l.addSource(s) })
+	select {
+	case err = <-s.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-h.stopped:
+		err = ErrClosed
+	}
+	h.endSource(s)
+	if errors.Is(err, poll.ErrNotPollable) {
+		return h.copyFrom(ctx, f)
+	}
+	return err
+}
+
+// endSource takes s from the loop, or does the loop's part if it has ended.
+func (h *Hub) endSource(s *source) {
+	l := h.loops[0]
+	ended := make(chan struct{})
+	l.do(func() { l.removeSource(s); close(ended) })
+	select {
+	case <-ended:
+		return
+	case <-h.closed:
+	}
+	select {
+	case <-ended:
+	default:
+		_ = sock.Close(s.fd)
+	}
+}
+
+// source is a file that the first loop reads.
+type source struct {
+	*intake
+	file     string
+	fd       int // a duplicate, ours
+	readable bool
+	watched  bool
+	ended    bool            // its last message is in the intake
+	held     <-chan struct{} // closes when there may be room; nil: not held
+	done     chan error
+}
+
+func (h *Hub) newSource(f *os.File) (*source, error) {
+	fd, _, err := ownDescriptor(f, unix.O_RDONLY)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	return &source{intake: h.newIntake(), file: f.Name(), fd: fd, done: make(chan error, 1)}, nil
+}
+
+// addSource begins to read s. The loop reads one source at a time.
+func (l *loop) addSource(s *source) {
+	if l.source != nil {
+		s.done <- errors.New("BroadcastFrom: another source is being read already")
+		return
+	}
+	l.source = s
+	l.watchSource()
+}
+
+func (l *loop) watchSource() {
+	s := l.source
+	if err := l.poller.AddReader(s.fd); err != nil {
+		s.done <- err
+		return
+	}
+	s.watched = true
+}
+
+func (l *loop) unwatchSource() {
+	if s := l.source; s.watched {
+		s.watched = false
+		_ = l.poller.Remove(s.fd)
+	}
+}
+
+func (l *loop) removeSource(s *source) {
+	if l.source == s {
+		l.unwatchSource()
+		if s.held != nil {
+			l.hub.release()
+		}
+		l.source = nil
+	}
+	_ = sock.Close(s.fd)
+}
+
+// pump reads one chunk if there is one, and broadcasts it if there is room.
+func (l *loop) pump() {
+	s := l.source
+	if s == nil || l.draining {
+		return
+	}
+	if s.whole == 0 && s.readable && !s.ended {
+		l.readSource(s)
+	}
+	if s.whole > 0 {
+		l.broadcastSource(s)
+	}
+	if s.ended && s.whole == 0 {
+		s.ended = false
+		s.done <- nil
+	}
+}
+
+// readSource reads once: the event is told again while there is more.
+func (l *loop) readSource(s *source) {
+	s.readable = false
+	n, err := sock.Recv(s.fd, s.space())
+	switch {
+	case errors.Is(err, sock.Again):
+	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO): // EIO: a terminal hung up
+		s.ended = true
+		l.unwatchSource()
+		s.finish()
+	case err != nil:
+		l.unwatchSource()
+		s.done <- fmt.Errorf("read %s: %w", s.file, err)
+	default:
+		s.took(n)
+	}
+}
+
+// broadcastSource broadcasts what is whole, or remembers that it is held.
+func (l *loop) broadcastSource(s *source) {
+	if s.held != nil {
+		select {
+		case <-s.held:
+		default:
+			return
+		}
+	}
+	held, err := l.hub.publish(s.buf[:s.whole], s.ends)
+	if err != nil {
+		s.whole, s.ended = 0, false // this is the end of it
+		l.unwatchSource()
+		s.done <- err
+		return
+	}
+	switch {
+	case held != nil && s.held == nil:
+		l.unwatchSource() // level triggered, it would tell of itself on and on
+		l.hub.hold()
+	case held == nil && s.held != nil:
+		l.hub.release()
+		if !s.ended {
+			l.watchSource()
+		}
+	}
+	if s.held = held; held == nil {
+		s.intake.done()
+	}
+}
+
+// copyFrom reads a file that has no readiness to tell of.
+func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
+	in := h.newIntake()
+	for {
+		n, err := f.Read(in.space())
+		if n > 0 {
+			in.took(n)
+		}
+		if errors.Is(err, io.EOF) {
+			in.finish()
+		}
+		if in.whole > 0 {
+			if err := h.publishOrWait(ctx, in.buf[:in.whole], in.ends); err != nil {
+				return err
+			}
+			in.done()
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
