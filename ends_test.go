@@ -1,0 +1,415 @@
+//go:build unix
+
+package hubbub_test
+
+// How clients end, and the hub: nothing is lost that could still arrive.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"hubbub.example"
+)
+
+// A client that says something and ends its side, like `printf hello | nc`,
+// gets what the feed holds, then the end of file.
+func TestHalfCloseAfterSending(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		s := openAt(t, address, hubbub.Options{Replay: hubbub.ReplayAll})
+		const n, size = 600, 1000
+		for i := range n {
+			s.says(string(numbered(i, size)))
+		}
+		p := s.client()
+		p.says("hello\nlast words")
+		p.done()
+		if err := followAll(p.r, size, n); err != nil {
+			t.Fatal(err)
+		}
+		p.hearsEnd()
+		s.hears("1 hello", "1 last words")
+		if got := s.leaves(1); got != "done" {
+			t.Errorf("it left because %q, want done", got)
+		}
+		until(t, "it is gone", func() bool { return s.Stats().Clients == 0 })
+	})
+}
+
+// A client that half-closes without ever having sent, like `ncat </dev/null`,
+// is a watcher.
+func TestWatcherStays(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		s := openAt(t, address, hubbub.Options{Loops: 1})
+		watcher, other := s.client(), s.client()
+		watcher.done()
+		other.says("hello") // when the loop has this, it has seen the watcher's end
+		other.done()
+		other.hearsEnd()
+		for i := range 100 {
+			s.says(fmt.Sprint(i))
+			watcher.hears(fmt.Sprintf("%d\n", i))
+		}
+		s.hears("2 hello")
+		if n := s.Stats().Clients; n != 1 {
+			t.Errorf("there are %d clients, want the watcher alone", n)
+		}
+		if err := s.Drain(patient(t), longEnough); err != nil {
+			t.Error(err)
+		}
+		watcher.hearsEnd()
+	})
+}
+
+// A hub in which nothing else happens says at once that a client has left, and
+// lets go of it.
+func TestALeaveIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		how, reason string
+		do          func(p *peer)
+	}{
+		{"done", "done", func(p *peer) { p.says("last words"); p.done() }},
+		{"gone", "done", func(p *peer) { p.says(strings.Repeat("x", 300_000)); _ = p.Close() }},
+		{"reset", "reset", func(p *peer) { p.reset() }},
+		{"cut", "sent a message longer than 512 KiB", func(p *peer) { p.says(strings.Repeat("x", 600<<10)) }},
+	} {
+		t.Run(c.how, func(t *testing.T) {
+			s := open(t, hubbub.Options{MaxMessage: 512 << 10})
+			c.do(s.client())
+			if got := s.leaves(1); got != c.reason {
+				t.Errorf("it left because %q, want %q", got, c.reason)
+			}
+			s.has(0)
+		})
+	}
+}
+
+// The end of file comes together with the last bytes, or before they are
+// read: everything that was said before it counts, whole.
+func TestEOFCountsAfterAllInput(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		s := openUntaken(t, address, hubbub.Options{MaxMessage: 4 << 20})
+		sums := make(chan int, 1)
+		received := begins(func() error {
+			n, left := 0, 0
+			for e := range s.Events() {
+				n += len(e.Data)
+				if e.Kind == hubbub.Leave {
+					left++
+				}
+				if left == 40 {
+					sums <- n
+					return nil
+				}
+			}
+			return errors.New("the hub closed")
+		})
+		// Sizes around what is read at a time, and all that may be kept.
+		sizes := []int{1, 100, 64<<10 - 1, 64 << 10, 64<<10 + 1, 128 << 10, 200_001, 1 << 20}
+		want := 0
+		for range 40 / len(sizes) {
+			for _, n := range sizes {
+				want += n
+			}
+		}
+		if err := together(40, func(i int) error {
+			c, err := connect(s.at, nil)
+			if err != nil {
+				return err
+			}
+			if _, err := c.Write(bytes.Repeat([]byte{'x'}, sizes[i%len(sizes)])); err != nil {
+				return err
+			}
+			return c.Close()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := received(); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-sums; got != want {
+			t.Errorf("%d bytes came, want %d", got, want)
+		}
+	})
+}
+
+// A client that goes while it is sent to ends, and nobody else notices.
+func TestClientLeavesMidWrite(t *testing.T) {
+	t.Parallel()
+	for _, leave := range []struct {
+		how string
+		do  func(c net.Conn) error
+	}{
+		{"closing", net.Conn.Close},
+		{"by reset", reset},
+		{"half-closing first", func(c net.Conn) error { return errors.Join(endSending(c), c.Close()) }},
+	} {
+		t.Run(leave.how, func(t *testing.T) {
+			everyNetwork(t, func(t *testing.T, address string) {
+				s := openAt(t, address, hubbub.Options{})
+				stays := s.client()
+				goes := s.narrowClient()
+				const n, size = 500, 2000
+				following := begins(func() error { return followAll(stays.r, size, n) })
+				for i := range n {
+					s.says(string(numbered(i, size)))
+					if i == n/2 { // it has read half of something, and more is on its way
+						goes.hears(string(numbered(0, size)[:size/2]))
+						if err := leave.do(goes.Conn); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				if err := following(); err != nil {
+					t.Fatal(err)
+				}
+				s.leaves(2)
+				s.says("on we go")
+				stays.hears("on we go\n")
+				if n := s.Stats().Clients; n != 1 {
+					t.Errorf("there are %d clients, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// Clients leave at any moment, in all ways, many at once; who stays gets
+// everything, and what those said who left in order has come.
+func TestClientsLeaveAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		s := openAt(t, address, hubbub.Options{Backlog: 1 << 20, Replay: hubbub.ReplayAll})
+		stays := s.client()
+		const n, size, leavers = 400, 500, 120
+		following := begins(func() error { return followAll(stays.r, size, n) })
+		leaving := begins(func() error {
+			return together(leavers, func(i int) error { return comeAndGo(s.at, i) })
+		})
+		for i := range n {
+			s.says(string(numbered(i, size)))
+		}
+		if err := errors.Join(following(), leaving()); err != nil {
+			t.Fatal(err)
+		}
+		// Who left without a word is noticed by what is sent to him.
+		until(t, "only one is left", func() bool {
+			s.says("still there?")
+			return s.Stats().Clients == 1
+		})
+		s.events.when(t, "the last words of all who closed", func(all []hubbub.Event) bool {
+			came := map[string]bool{}
+			for _, text := range texts(all) {
+				_, text, _ = strings.Cut(text, " ")
+				came[text] = true
+			}
+			for i := 0; i < leavers; i += 4 {
+				if !came[fmt.Sprintf("%d's last words", i)] {
+					return false
+				}
+			}
+			return true
+		})
+	})
+}
+
+// comeAndGo is client i, who leaves as clients do.
+func comeAndGo(address string, i int) error {
+	c, err := connect(address, nil)
+	if err != nil {
+		return err
+	}
+	switch i % 4 {
+	case 0: // having said a whole line and a last one
+		if _, err := fmt.Fprintf(c, "hello\n%d's last words", i); err != nil {
+			return err
+		}
+		if err := endSending(c); err != nil {
+			return err
+		}
+		_, err := io.Copy(io.Discard, c)
+		return errors.Join(err, c.Close())
+	case 1: // in the middle of a line, with a reset
+		if _, err := io.WriteString(c, "never to be fin"); err != nil {
+			return err
+		}
+		return reset(c)
+	case 2: // at once
+		return c.Close()
+	default: // having heard something
+		if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil {
+			return err
+		}
+		return reset(c)
+	}
+}
+
+// A hub that drains while everybody talks and is talked to gives each client
+// all that was broadcast and then the end of file, never a reset, though
+// clients send until the very end.
+func TestCloseLosesNothing(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		const clients, n, size = 8, 1000, 1000
+		s := openUntaken(t, address, hubbub.Options{Backlog: 4 << 20})
+		peers := s.clients(clients)
+		// The inbox is not taken before the hub drains: all that clients
+		// send waits, unread, which makes a careless close a reset.
+		for _, p := range peers {
+			go talks(p)
+		}
+		following := begins(func() error {
+			return together(clients, func(i int) error {
+				if err := followAll(peers[i].r, size, n); err != nil {
+					return err
+				}
+				rest, err := io.ReadAll(peers[i].r)
+				if len(rest) > 0 {
+					err = errors.Join(err, fmt.Errorf("%s came afterwards", brief(string(rest))))
+				}
+				return errors.Join(err, peers[i].Close())
+			})
+		})
+		for i := range n {
+			s.says(string(numbered(i, size)))
+		}
+		if err := s.Drain(patient(t), longEnough); err != nil {
+			t.Error(err)
+		}
+		if err := following(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// talks sends lines until that is no more possible.
+func talks(w io.Writer) {
+	lines := bytes.Repeat([]byte("I have something to say as well\n"), 1000)
+	for {
+		if _, err := w.Write(lines); err != nil {
+			return
+		}
+	}
+}
+
+// What was read from clients before the hub closed can still be received.
+func TestWhatWasReadBeforeCloseIsReceived(t *testing.T) {
+	t.Parallel()
+	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{})
+	p := s.client()
+	p.says("one\ntwo\n")
+	until(t, "both are read", func() bool { return s.Stats().MessagesIn == 2 })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for e := range s.Events() {
+		got = append(got, fmt.Sprintf("%s %s%s", e.Kind, e.Data, e.Reason))
+	}
+	if want := "[join  message one message two leave shutdown]"; fmt.Sprint(got) != want {
+		t.Errorf("received %s, want %s", got, want)
+	}
+	if _, err := s.Receive(patient(t)); !errors.Is(err, io.EOF) {
+		t.Errorf("Receive after everything says %v, want the end of file", err)
+	}
+}
+
+// A client that takes nothing is given up after the stall, and what it has
+// not had is said.
+func TestDrainSaysWhatWasNotDelivered(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		s := openAt(t, address, hubbub.Options{})
+		takes := s.client()
+		s.narrowClient() // takes nothing
+		const n, size = 1000, 4000
+		following := begins(func() error {
+			if err := followAll(takes.r, size, n); err != nil {
+				return err
+			}
+			rest, err := io.ReadAll(takes.r)
+			return errors.Join(err, takes.Close(), errorIf(len(rest) > 0, "more came"))
+		})
+		for i := range n {
+			s.says(string(numbered(i, size)))
+		}
+		err := s.Drain(patient(t), 300*time.Millisecond)
+		if err := following(); err != nil {
+			t.Error(err)
+		}
+		var left *hubbub.UndeliveredError
+		if !errors.As(err, &left) {
+			t.Fatalf("Drain says %v, want what is undelivered", err)
+		}
+		if left.Clients != 1 || left.Bytes < n*size/2 || left.Unheard != 0 {
+			t.Errorf("undelivered: %+v, want most of %d bytes for one client", *left, n*size)
+		}
+	})
+}
+
+func errorIf(wrong bool, what string) error {
+	if wrong {
+		return errors.New(what)
+	}
+	return nil
+}
+
+// What nobody was there to hear is not delivered either.
+func TestDrainSaysWhatNobodyHeard(t *testing.T) {
+	t.Parallel()
+	s := open(t, hubbub.Options{})
+	p := s.client()
+	s.says("heard")
+	p.hears("heard\n")
+	p.reset()
+	until(t, "nobody is there", func() bool { return s.Stats().Clients == 0 })
+	s.says("unheard", "unheard as well")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var left *hubbub.UndeliveredError
+	if err := s.Settle(ctx, 0); !errors.As(err, &left) {
+		t.Fatalf("Settle says %v, want what is undelivered", err)
+	}
+	if left.Unheard < 2 || left.Clients != 0 {
+		t.Errorf("undelivered: %+v, want two messages unheard", *left)
+	}
+}
+
+// Nothing works on a hub that is closed, and nothing hangs.
+func TestAClosedHubSaysSo(t *testing.T) {
+	t.Parallel()
+	s := open(t, hubbub.Options{})
+	p := s.client()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.hearsEnd()
+	if err := s.Close(); err != nil {
+		t.Errorf("a second Close says %v", err)
+	}
+	ctx := patient(t)
+	source, _ := pipe(t)
+	for what, err := range map[string]error{
+		"Broadcast":      s.Broadcast(ctx, []byte("x")),
+		"WaitForClients": s.WaitForClients(ctx, 1),
+		"Settle":         s.Settle(ctx, longEnough),
+		"BroadcastFrom":  s.BroadcastFrom(ctx, source),
+		"Listen":         second(s.Listen("127.0.0.1:0")),
+	} {
+		if !errors.Is(err, hubbub.ErrClosed) {
+			t.Errorf("%s says %v, want ErrClosed", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

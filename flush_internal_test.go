@@ -1,0 +1,138 @@
+//go:build unix
+
+package hubbub
+
+// These tests count what a delivery costs.
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// audience is a hub and clients that take what they are sent.
+type audience struct {
+	*Hub
+	t       *testing.T
+	clients []net.Conn
+	buf     []byte
+}
+
+const audienceWaits = time.Minute
+
+func gather(t *testing.T, loops, clients int) *audience {
+	t.Helper()
+	h, err := New(Options{Loops: loops, Inbox: InboxNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	at, err := h.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &audience{Hub: h, t: t, buf: make([]byte, 1<<10)}
+	for range clients {
+		conn, err := net.Dial("tcp", at[0].String())
+		if err == nil {
+			err = conn.SetDeadline(time.Now().Add(audienceWaits))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		a.clients = append(a.clients, conn)
+	}
+	if err := h.WaitForClients(t.Context(), clients); err != nil {
+		t.Fatal(err)
+	}
+	// A client counts when it is accepted; in the next turn it is its loop's.
+	a.settle()
+	return a
+}
+
+// settle waits until each loop has ended the turn it is in.
+func (a *audience) settle() {
+	a.t.Helper()
+	done := make(chan struct{}, len(a.loops))
+	for _, l := range a.loops {
+		l.do(func() { done <- struct{}{} })
+	}
+	for range a.loops {
+		<-done
+	}
+}
+
+// hears waits until everybody has what.
+func (a *audience) hears(what []byte) {
+	a.t.Helper()
+	for _, conn := range a.clients {
+		got := a.buf[:len(what)]
+		if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, what) {
+			a.t.Fatalf("a client has %q, %v, want %q", got, err, what)
+		}
+	}
+}
+
+// A message costs one system call for each client, and so do several that
+// come at once.
+func TestOneSendADelivery(t *testing.T) {
+	const clients = 300 // more than a slice
+	for _, loops := range []int{1, 2} {
+		a := gather(t, loops, clients)
+		for _, c := range []struct {
+			lines string
+			ends  []int
+		}{
+			{"one\n", []int{4}},
+			{"one\ntwo\nthree\n", []int{4, 8, 14}},
+		} {
+			before := a.Stats()
+			for round := range int64(10) {
+				if _, err := a.publish([]byte(c.lines), c.ends); err != nil {
+					t.Fatal(err)
+				}
+				a.hears([]byte(c.lines))
+				a.settle()
+				now := a.Stats()
+				if sends, want := now.Sends-before.Sends, (round+1)*clients; sends != want {
+					t.Fatalf("%d loops: %d sends to %d clients, want %d", loops, sends, clients, want)
+				}
+				if out, want := now.BytesOut-before.BytesOut, (round+1)*clients*int64(len(c.lines)); out != want {
+					t.Fatalf("%d loops: %d bytes went out, want %d", loops, out, want)
+				}
+			}
+		}
+	}
+}
+
+// A message costs memory when it comes, and none for each client.
+func TestDeliveriesAllocateNothing(t *testing.T) {
+	const clients, rounds = 100, 200
+	a := gather(t, 2, clients)
+	message := []byte("sixty-four bytes, less the newline, make a short line of a log")
+	line := append(bytes.Clone(message), '\n')
+	broadcast := func(times int) {
+		for range times {
+			if err := a.Broadcast(t.Context(), message); err != nil {
+				t.Fatal(err)
+			}
+			a.hears(line)
+		}
+	}
+	broadcast(rounds / 4) // what is made once
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	broadcast(rounds)
+	runtime.ReadMemStats(&after)
+	if each := float64(after.Mallocs-before.Mallocs) / rounds; each > clients/10 {
+		t.Errorf("%.1f allocations a message to %d clients", each, clients)
+	}
+}

@@ -1,0 +1,266 @@
+//go:build unix
+
+package hubbub
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"hubbub.example/internal/codec"
+)
+
+// reading is an intake, what came out of it, and what it said.
+type reading struct {
+	*intake
+	t        testing.TB
+	messages []string // with their separators
+	said     []string
+}
+
+func newReading(t testing.TB, framing codec.Framing, longest int) *reading {
+	r := &reading{t: t}
+	r.intake = &intake{framing: framing, longest: framing.Bound(longest), chunk: chunk, warn: func(format string, args ...any) {
+		r.said = append(r.said, fmt.Sprintf(format, args...))
+	}}
+	return r
+}
+
+// reads gives the intake a chunk, as a source does, and takes what is whole.
+func (r *reading) reads(p string) {
+	r.t.Helper()
+	r.took(copy(r.space(), p))
+	r.take()
+}
+
+func (r *reading) endsInput() {
+	r.t.Helper()
+	r.finish()
+	r.take()
+	if len(r.buf) > 0 {
+		r.t.Errorf("at the end %q is left", r.buf)
+	}
+}
+
+func (r *reading) take() {
+	r.t.Helper()
+	if r.whole == 0 {
+		return
+	}
+	at := 0
+	for _, end := range r.ends {
+		r.messages = append(r.messages, string(r.buf[at:end]))
+		at = end
+	}
+	if at != r.whole {
+		r.t.Errorf("the messages end at %d, what is whole at %d", at, r.whole)
+	}
+	r.done()
+	if len(r.buf) > r.longest {
+		r.t.Errorf("%d bytes are left behind the messages, the longest is %d", len(r.buf), r.longest)
+	}
+}
+
+func (r *reading) gave(want ...string) {
+	r.t.Helper()
+	if !slices.Equal(r.messages, want) {
+		r.t.Errorf("it gave %q, want %q", r.messages, want)
+	}
+}
+
+// A message of the longest length is one, a byte more makes it two.
+func TestLongLineGoesOnInPieces(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want []string
+		said int
+	}{
+		{"12345678\n", []string{"12345678\n"}, 0},
+		{"123456789\n", []string{"12345678\n", "9\n"}, 1},
+		{"1234567812345678\n", []string{"12345678\n", "12345678\n"}, 1},
+		{"12345678123456781\n", []string{"12345678\n", "12345678\n", "1\n"}, 1},
+		{"ab\n123456789\nc\n", []string{"ab\n", "12345678\n", "9\n", "c\n"}, 1},
+		{"123456789\n\n123456789\n", []string{"12345678\n", "9\n", "\n", "12345678\n", "9\n"}, 2},
+	} {
+		r := newReading(t, codec.Line(), 8)
+		r.reads(c.in)
+		r.gave(c.want...)
+		if len(r.said) != c.said {
+			t.Errorf("%q: it said %q, want %d lines", c.in, r.said, c.said)
+		}
+		r.endsInput()
+	}
+}
+
+// However many chunks a long message comes in, it is said once, and the next
+// long one, though it begins where the first ends, is said again.
+func TestLongLineIsSaidOnce(t *testing.T) {
+	r := newReading(t, codec.Line(), 100)
+	for range 10 {
+		r.reads(strings.Repeat("x", 150))
+	}
+	if len(r.said) != 1 || !strings.Contains(r.said[0], "longer than 100 B and goes on in pieces") {
+		t.Errorf("it said %q", r.said)
+	}
+	r.reads("x\n" + strings.Repeat("y", 150))
+	if len(r.said) != 2 {
+		t.Errorf("the next one: it said %q", r.said)
+	}
+	r.reads("\nshort\n" + strings.Repeat("z", 101))
+	r.endsInput()
+	if len(r.said) != 3 {
+		t.Errorf("the last one: it said %q", r.said)
+	}
+}
+
+// A long message goes on as it comes, and is never kept whole.
+func TestLongLineIsNotKept(t *testing.T) {
+	r := newReading(t, codec.Line(), 1000)
+	for range 1000 {
+		r.reads(strings.Repeat("x", 999))
+		if cap(r.buf) > 8*(chunk+1000) {
+			t.Fatalf("the intake holds %d bytes", cap(r.buf))
+		}
+	}
+}
+
+// A last line without its newline counts.
+func TestLastLineCountsWithoutItsNewline(t *testing.T) {
+	for _, c := range []struct {
+		framing codec.Framing
+		in      string
+		want    []string
+	}{
+		{codec.Line(), "", nil},
+		{codec.Line(), "one\n", []string{"one\n"}},
+		{codec.Line(), "one\ntwo", []string{"one\n", "two\n"}},
+		{codec.Line(), "one\n\n", []string{"one\n", "\n"}},
+		{codec.Line(), "one\r\ntwo\r", []string{"one\r\n", "two\r\n"}},
+		{codec.NUL(), "one\x00two", []string{"one\x00", "two\x00"}},
+		{codec.Raw(), "one\ntwo", []string{"one\ntwo"}},
+	} {
+		r := newReading(t, c.framing, 100)
+		r.reads(c.in)
+		r.endsInput()
+		r.gave(c.want...)
+		if len(r.said) != 0 {
+			t.Errorf("%q: it said %q", c.in, r.said)
+		}
+	}
+}
+
+// Records come out whole, whatever the chunks are; a piece of one at the end
+// is dropped, and said.
+func TestRecordsAreNeverTorn(t *testing.T) {
+	r := newReading(t, codec.Record(4), 1000)
+	for _, part := range []string{"123", "4", "abcdABC", "D", "12"} {
+		r.reads(part)
+	}
+	r.gave("1234", "abcd", "ABCD")
+	r.endsInput()
+	r.gave("1234", "abcd", "ABCD")
+	if len(r.said) != 1 || !strings.Contains(r.said[0], "the last 2 bytes of the source are no whole record") {
+		t.Errorf("it said %q", r.said)
+	}
+}
+
+// Bytes as they come have no length to exceed: what is read at once and is
+// too much is several messages, without a word.
+func TestRawBytesAreCutSilently(t *testing.T) {
+	r := newReading(t, codec.Raw(), 4)
+	r.reads("12345678ab")
+	r.gave("1234", "5678", "ab")
+	r.endsInput()
+	if len(r.said) != 0 {
+		t.Errorf("it said %q", r.said)
+	}
+}
+
+// A chunk is far smaller than the feed, however small that is.
+func TestChunkIsFarSmallerThanTheFeed(t *testing.T) {
+	for _, backlog := range []int64{minBacklog, 1 << 20, defaultBacklog} {
+		h, err := New(Options{Backlog: backlog, Loops: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(h.newIntake().space()); int64(got) > backlog/16 || got > chunk {
+			t.Errorf("with a backlog of %d a chunk is %d", backlog, got)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Whatever is read, in whatever chunks, the same comes out: every message, in
+// pieces of the longest length where it is longer, each long one said once.
+func FuzzIntake(f *testing.F) {
+	f.Add(uint8(0), uint8(8), []byte("one\ntwo two two two\n\nthree"), []byte{3, 1, 9})
+	f.Add(uint8(0), uint8(1), []byte("abc\n\nd\r\ne"), []byte{2})
+	f.Add(uint8(1), uint8(3), []byte("one\x00\x00four\x00f"), []byte{1, 1, 1})
+	f.Add(uint8(2), uint8(3), []byte("anything"), []byte{5})
+	f.Add(uint8(3), uint8(5), []byte("123451234512"), []byte{7})
+	f.Fuzz(func(t *testing.T, kind, number uint8, data, cuts []byte) {
+		longest := 1 + int(number%32)
+		framing := []codec.Framing{codec.Line(), codec.NUL(), codec.Raw(), codec.Record(longest)}[kind%4]
+		r := newReading(t, framing, longest)
+		for rest := string(data); len(rest) > 0; {
+			n := min(len(rest), chunk)
+			if len(cuts) > 0 {
+				n, cuts = min(n, 1+int(cuts[0])), cuts[1:]
+			}
+			r.reads(rest[:n])
+			rest = rest[n:]
+		}
+		r.endsInput()
+		r.checkLengths()
+		switch framing {
+		case codec.Raw():
+			r.checkBytes(string(data))
+		case codec.Record(longest):
+			r.checkBytes(string(data[:len(data)-len(data)%longest]))
+		default:
+			want, long := inPieces(data, framing.Separator(), longest)
+			r.gave(want...)
+			if len(r.said) != long {
+				t.Errorf("%d messages are too long, it said %q", long, r.said)
+			}
+		}
+	})
+}
+
+func (r *reading) checkLengths() {
+	r.t.Helper()
+	for _, m := range r.messages {
+		if n := len(m) - len(r.framing.Separator()); n > r.longest {
+			r.t.Errorf("%q is %d bytes long, the longest is %d", m, n, r.longest)
+		}
+	}
+}
+
+func (r *reading) checkBytes(want string) {
+	r.t.Helper()
+	if got := strings.Join(r.messages, ""); got != want {
+		r.t.Errorf("it gave %q, want %q", got, want)
+	}
+}
+
+// inPieces is what becomes of data, and how many of its messages are too long.
+func inPieces(data, separator []byte, longest int) (want []string, long int) {
+	messages := bytes.Split(data, separator)
+	if last := len(messages) - 1; len(messages[last]) == 0 {
+		messages = messages[:last]
+	}
+	for _, m := range messages {
+		if len(m) > longest {
+			long++
+		}
+		for ; len(m) > longest; m = m[longest:] {
+			want = append(want, string(m[:longest])+string(separator))
+		}
+		want = append(want, string(m)+string(separator))
+	}
+	return want, long
+}

@@ -1,0 +1,350 @@
+//go:build unix
+
+package hubbub_test
+
+// Where broadcasts come from: Broadcast and BroadcastFrom, and what they say
+// when something is wrong.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example"
+)
+
+// What cannot be one message is an error, and nothing of it is broadcast.
+func TestBroadcastSaysWhatIsNoMessage(t *testing.T) {
+	t.Parallel()
+	lines := open(t, hubbub.Options{MaxMessage: 10})
+	records := open(t, hubbub.Options{Framing: hubbub.Framing(4)})
+	raw := open(t, hubbub.Options{Framing: hubbub.Raw})
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, c := range []struct {
+		s    *stage
+		ctx  context.Context
+		said string
+		want string
+	}{
+		{lines, patient(t), "12345678901", "broadcast: a message of 11 bytes is longer than the longest allowed, 10"},
+		{records, patient(t), "123", "broadcast: a message of 3 bytes is no record of 4 bytes"},
+		{records, patient(t), "12345", "broadcast: a message of 5 bytes is longer than the longest allowed, 4"},
+		{lines, gone, "x", "context canceled"},
+		{raw, patient(t), "", ""},
+	} {
+		err := c.s.Broadcast(c.ctx, []byte(c.said))
+		if got := fmt.Sprint(errors.Join(err)); got != c.want && (err != nil || c.want != "") {
+			t.Errorf("broadcasting %q says %v, want %s", c.said, err, c.want)
+		}
+		if n := c.s.Stats().Broadcasts; n != 0 {
+			t.Errorf("%d messages were broadcast", n)
+		}
+	}
+	p := lines.client()
+	lines.says("1234567890")
+	p.hears("1234567890\n")
+}
+
+// held is a hub whose source is held, by a client that takes nothing.
+func held(t *testing.T) (*stage, *peer) {
+	t.Helper()
+	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: longEnough, SocketOptions: []string{"SO_SNDBUF=8192"}})
+	p := s.narrowClient()
+	holding, stop := context.WithCancel(patient(t))
+	pouring := begins(func() error {
+		_, _, err := pour(holding, s, 1000)
+		return err
+	})
+	before := int64(-1)
+	until(t, "the source is held", func() bool {
+		now := s.Stats().Broadcasts
+		same := now == before
+		before = now
+		return same && now > 40
+	})
+	stop()
+	if err := pouring(); err != nil {
+		t.Fatal(err)
+	}
+	return s, p
+}
+
+// A broadcast that is held ends with its context, or with the hub, and then
+// the message was not broadcast.
+func TestAHeldBroadcastEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s, p := held(t)
+	n := int(s.Stats().Broadcasts)
+	for range 3 {
+		ctx, cancel := context.WithCancel(patient(t))
+		broadcasting := begins(func() error { return s.Broadcast(ctx, []byte("never")) })
+		cancel()
+		if err := broadcasting(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Broadcast says %v, want that ctx was cancelled", err)
+		}
+	}
+	if err := followAll(p.r, 1000, n); err != nil {
+		t.Fatal(err)
+	}
+	s.says("at last")
+	p.hears("at last\n")
+}
+
+// A hub that closes, or drains, lets go of who is held.
+func TestAHeldBroadcastEndsWithTheHub(t *testing.T) {
+	t.Parallel()
+	for _, end := range []struct {
+		how string
+		do  func(t *testing.T, s *stage)
+	}{
+		{"close", func(t *testing.T, s *stage) {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"drain", func(t *testing.T, s *stage) {
+			var left *hubbub.UndeliveredError
+			if err := s.Drain(patient(t), 0); !errors.As(err, &left) {
+				t.Errorf("Drain says %v, want what is undelivered", err)
+			}
+		}},
+	} {
+		t.Run(end.how, func(t *testing.T) {
+			s, _ := held(t)
+			r, w := pipe(t)
+			if _, err := w.WriteString(strings.Repeat("x\n", 20_000)); err != nil {
+				t.Fatal(err)
+			}
+			_ = w.Close()
+			broadcasting := begins(func() error {
+				_, _, err := pour(patient(t), s, 1000)
+				return err
+			})
+			reading := begins(func() error { return s.BroadcastFrom(patient(t), r) })
+			end.do(t, s)
+			if err := broadcasting(); !errors.Is(err, hubbub.ErrClosed) {
+				t.Errorf("Broadcast says %v, want ErrClosed", err)
+			}
+			if err := reading(); !errors.Is(err, hubbub.ErrClosed) {
+				t.Errorf("BroadcastFrom says %v, want ErrClosed", err)
+			}
+		})
+	}
+}
+
+// pipe is a pipe with room for what the tests write at once.
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return r, w
+}
+
+// socketPair is two blocking sockets that are connected.
+func socketPair(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	r, w = os.NewFile(uintptr(fds[0]), "read"), os.NewFile(uintptr(fds[1]), "write")
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return r, w
+}
+
+// Whatever a source is, all of it is broadcast, a last line without its
+// newline included, and then BroadcastFrom returns.
+func TestBroadcastFrom(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for i := range 3000 {
+		text.Write(numbered(i, 100))
+		text.WriteByte('\n')
+	}
+	text.WriteString("the last line")
+	write := func(t *testing.T, w *os.File) {
+		t.Helper()
+		writing := begins(func() error {
+			_, err := io.WriteString(w, text.String())
+			return errors.Join(err, w.Close())
+		})
+		t.Cleanup(func() {
+			if err := writing(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, source := range []struct {
+		what string
+		open func(t *testing.T) *os.File
+		want string
+	}{
+		{"pipe", func(t *testing.T) *os.File {
+			r, w := pipe(t)
+			write(t, w)
+			return r
+		}, text.String() + "\n"},
+		{"socket", func(t *testing.T) *os.File {
+			r, w := socketPair(t)
+			write(t, w)
+			return r
+		}, text.String() + "\n"},
+		{"file", func(t *testing.T) *os.File {
+			name := filepath.Join(t.TempDir(), "text")
+			if err := os.WriteFile(name, []byte(text.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return opened(t, name)
+		}, text.String() + "\n"},
+		{"/dev/null", func(t *testing.T) *os.File { return opened(t, os.DevNull) }, ""},
+		{"closed pipe", func(t *testing.T) *os.File {
+			r, w := pipe(t)
+			_ = w.Close()
+			return r
+		}, ""},
+	} {
+		t.Run(source.what, func(t *testing.T) {
+			s := open(t, hubbub.Options{Backlog: 256 << 10})
+			p := s.client()
+			reading := begins(func() error { return s.BroadcastFrom(patient(t), source.open(t)) })
+			p.hears(source.want)
+			if err := reading(); err != nil {
+				t.Errorf("BroadcastFrom says %v", err)
+			}
+			s.says("and on we go")
+			p.hears("and on we go\n")
+		})
+	}
+}
+
+func opened(t *testing.T, name string) *os.File {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// A source speaks when it wants to: what it has said is broadcast at once,
+// half a line waits for its other half, and nobody waits for that.
+func TestASourceThatPauses(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []func(*testing.T) (r, w *os.File){pipe, socketPair} {
+		s := open(t, hubbub.Options{Loops: 1})
+		p := s.client()
+		r, w := kind(t)
+		reading := begins(func() error { return s.BroadcastFrom(patient(t), r) })
+		for _, said := range []string{"one\ntwo\nfirst half, ", "second half\n", "\n"} {
+			if _, err := w.WriteString(said); err != nil {
+				t.Fatal(err)
+			}
+			whole := said[:strings.LastIndexByte(said, '\n')+1]
+			p.hears(whole)
+			s.says("between")
+			p.hears("between\n")
+			if strings.HasSuffix(said, ", ") {
+				p.says("I am heard\n")
+				s.hears("1 I am heard")
+				if _, err := w.WriteString("\n"); err != nil {
+					t.Fatal(err)
+				}
+				p.hears("first half, \n")
+			}
+		}
+		_ = w.Close()
+		if err := reading(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A line of a source that is too long goes on in pieces, and that is said;
+// one of just the longest length does not.
+func TestALongLineOfASourceGoesOnInPieces(t *testing.T) {
+	t.Parallel()
+	s := open(t, hubbub.Options{MaxMessage: 1000})
+	p := s.client()
+	r, w := pipe(t)
+	reading := begins(func() error { return s.BroadcastFrom(patient(t), r) })
+	longest := strings.Repeat("x", 1000)
+	fmt.Fprintf(w, "%s\n%sy\n%s%s%sz", longest, longest, longest, longest, longest)
+	_ = w.Close()
+	p.hears(longest + "\n" + longest + "\ny\n" + longest + "\n" + longest + "\n" + longest + "\nz\n")
+	if err := reading(); err != nil {
+		t.Error(err)
+	}
+	s.logs("a message of the source is longer than 1000 B and goes on in pieces")
+}
+
+// There is one source at a time; a second one is refused, not mixed in, and
+// the first goes on.
+func TestTwoSourcesAtOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, hubbub.Options{})
+	p := s.client()
+	r1, w1 := pipe(t)
+	r2, w2 := pipe(t)
+	reading := begins(func() error { return s.BroadcastFrom(patient(t), r1) })
+	_, _ = w1.WriteString("first\n")
+	p.hears("first\n")
+	_, _ = w2.WriteString("second\n")
+	if err := s.BroadcastFrom(patient(t), r2); err == nil || err.Error() != "BroadcastFrom: another source is being read already" {
+		t.Errorf("a second source says %v", err)
+	}
+	_, _ = w1.WriteString("first again\n")
+	_ = w1.Close()
+	p.hears("first again\n")
+	if err := reading(); err != nil {
+		t.Error(err)
+	}
+	_ = w2.Close()
+	if err := s.BroadcastFrom(patient(t), r2); err != nil {
+		t.Errorf("after the first has ended, the second says %v", err)
+	}
+	p.hears("second\n")
+}
+
+// BroadcastFrom ends with its context, leaves the file open and in its mode,
+// and gives back what it took for itself.
+func TestBroadcastFromEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s := open(t, hubbub.Options{})
+	p := s.client()
+	for range 3 {
+		r, w := socketPair(t)
+		ctx, cancel := context.WithCancel(patient(t))
+		reading := begins(func() error { return s.BroadcastFrom(ctx, r) })
+		_, _ = w.WriteString("heard\n")
+		p.hears("heard\n")
+		cancel()
+		if err := reading(); !errors.Is(err, context.Canceled) {
+			t.Errorf("BroadcastFrom says %v, want that ctx was cancelled", err)
+		}
+		_, _ = w.WriteString("mine\n")
+		got := make([]byte, 5)
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != "mine\n" {
+			t.Errorf("reading on gives %q (%v)", got, err)
+		}
+	}
+	r, _ := pipe(t)
+	_ = r.Close()
+	if err := s.BroadcastFrom(patient(t), r); err == nil {
+		t.Error("a closed file gives no error")
+	}
+}

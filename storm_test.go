@@ -1,0 +1,239 @@
+//go:build unix
+
+package hubbub_test
+
+// Everything at once, and what is left of it: nothing.
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hubbub.example"
+)
+
+// After storms of clients that come and go in every way, the hub has the
+// descriptors and goroutines that it had; and after its end there is nothing
+// of it. (Not parallel: others' would be counted.)
+func TestNothingIsLeftBehind(t *testing.T) {
+	before, _ := pipe(t) // the runtime's poller takes what it needs, and keeps it
+	_ = before.Close()
+	nothing := inUse(t)
+	s := open(t, hubbub.Options{MaxClients: 100, Loops: 3})
+	storm(t, s)
+	still := inUse(t)
+	for range 2 {
+		storm(t, s)
+		until(t, "all that the storm took is given back", func() bool { return inUse(t).within(still) })
+	}
+	source, theirs := pipe(t)
+	_ = theirs.Close()
+	if err := s.BroadcastFrom(patient(t), source); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.BroadcastFrom(patient(t), source); !errors.Is(err, hubbub.ErrClosed) {
+		t.Errorf("BroadcastFrom says %v, want ErrClosed", err)
+	}
+	_ = source.Close()
+	until(t, "nothing is left", func() bool { return inUse(t).within(nothing) })
+}
+
+// used is what a process uses that could leak.
+type used struct{ descriptors, goroutines int }
+
+func (u used) within(most used) bool {
+	return u.descriptors <= most.descriptors && u.goroutines <= most.goroutines
+}
+
+func inUse(t *testing.T) used {
+	t.Helper()
+	fds, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Skip("this system does not tell which descriptors are open:", err)
+	}
+	return used{len(fds), runtime.NumGoroutine()}
+}
+
+// storm is some hundred clients, at once, that all leave again.
+func storm(t *testing.T, s *stage) {
+	t.Helper()
+	err := together(200, func(i int) error {
+		c, err := connect(s.at, nil)
+		if err != nil {
+			return err
+		}
+		switch i % 5 {
+		case 0:
+			return c.Close()
+		case 1:
+			return reset(c)
+		case 2: // one too many is refused, and that may be a reset
+			_, _ = fmt.Fprintf(c, "half a line")
+			return c.Close()
+		case 3:
+			_, _ = fmt.Fprintf(c, "a line\n")
+			_ = endSending(c)
+			_, _ = io.Copy(io.Discard, c)
+			return c.Close()
+		default:
+			_, _ = io.WriteString(c, strings.Repeat("lines\n", 1000))
+			return reset(c)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Who left without a word is noticed by what it is sent.
+	until(t, "all have left", func() bool {
+		s.says("anyone?")
+		return s.Stats().Clients == 0
+	})
+}
+
+// Everybody does everything at the same time, and in the midst of it the hub
+// is closed or drained: nothing hangs, nothing panics, nobody is left waiting.
+func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	for i, o := range []hubbub.Options{
+		{Slow: hubbub.Wait, Patience: 50 * time.Millisecond},
+		{Slow: hubbub.Cut, IdleTimeout: 50 * time.Millisecond},
+		{Slow: hubbub.Skip, MaxClients: 20, Replay: hubbub.ReplayAll},
+		{Slow: hubbub.Wait, Replay: 10, KeepAlive: 20 * time.Millisecond, SocketOptions: []string{"SO_LINGER=0"}},
+	} {
+		t.Run(fmt.Sprintf("%v %d", o.Slow, i), func(t *testing.T) {
+			t.Parallel()
+			o.Loops, o.Backlog, o.MaxMessage = 4, 128<<10, 10_000
+			s := open(t, o)
+			at, err := s.Listen(unixAddress(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &mob{stage: s, addresses: []string{s.at, at[0].String()}, over: make(chan struct{})}
+			acting := begins(m.act)
+			passes(500 * time.Millisecond)
+			if i%2 == 0 {
+				err = s.Close()
+			} else {
+				err = s.Drain(patient(t), 100*time.Millisecond)
+			}
+			var left *hubbub.UndeliveredError
+			if err != nil && !errors.As(err, &left) {
+				t.Error(err)
+			}
+			close(m.over)
+			if err := acting(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Receive(patient(t)); !errors.Is(err, io.EOF) {
+				t.Errorf("Receive says %v, want the end of file", err)
+			}
+		})
+	}
+}
+
+// mob is many who do as they like with one hub.
+type mob struct {
+	*stage
+	addresses []string
+	over      chan struct{}
+}
+
+// act has all of them act until it is over.
+func (m *mob) act() error {
+	const actors = 24
+	return together(actors, func(i int) error {
+		random := rand.New(rand.NewPCG(uint64(i), 7))
+		for {
+			select {
+			case <-m.over:
+				return nil
+			default:
+			}
+			if i%3 == 0 {
+				m.useHub(random)
+			} else {
+				m.beClient(random)
+			}
+		}
+	})
+}
+
+// useHub does something with the hub that may be refused, but must end.
+func (m *mob) useHub(random *rand.Rand) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.IntN(30))*time.Millisecond)
+	defer cancel()
+	switch random.IntN(8) {
+	default:
+		for range random.IntN(200) {
+			_ = m.Broadcast(ctx, numbered(0, 10+random.IntN(5000)))
+		}
+	case 0:
+		r, w, err := os.Pipe()
+		if err != nil {
+			return
+		}
+		text := strings.Repeat("from a source\n", random.IntN(5000))
+		go func() {
+			_, _ = io.WriteString(w, text)
+			_ = w.Close()
+		}()
+		_ = m.BroadcastFrom(ctx, r)
+		_ = r.Close() // ends who still writes
+	case 1:
+		_ = m.WaitForClients(ctx, random.IntN(30))
+	case 2:
+		_ = m.Settle(ctx, time.Millisecond)
+	case 3:
+		_, _ = m.Listen("127.0.0.1:0")
+	}
+	_ = m.Stats()
+}
+
+// beClient is one client's life.
+func (m *mob) beClient(random *rand.Rand) {
+	c, err := connect(m.addresses[random.IntN(len(m.addresses))], nil)
+	if err != nil {
+		return // the hub is gone
+	}
+	var both sync.WaitGroup
+	defer both.Wait()
+	defer m.leave(c, random.IntN(3))
+	both.Go(func() {
+		r := bufio.NewReader(c)
+		for {
+			if _, err := r.ReadString('\n'); err != nil {
+				return
+			}
+		}
+	})
+	for range random.IntN(30) {
+		if _, err := c.Write(append(numbered(0, 10+random.IntN(12_000)), "\n\r\x00"[random.IntN(3)])); err != nil {
+			return
+		}
+	}
+}
+
+func (m *mob) leave(c net.Conn, how int) {
+	switch how {
+	case 0:
+		_ = reset(c)
+	case 1:
+		_ = endSending(c)
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		passes(time.Millisecond)
+	}
+	_ = c.Close()
+}
