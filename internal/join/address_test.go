@@ -1,0 +1,66 @@
+package join
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"host:9000":             "tcp host:9000",
+		":9000":                 "tcp localhost:9000",
+		"tcp://host:9000":       "tcp host:9000",
+		"tcp://:9000":           "tcp localhost:9000",
+		"[::1]:9000":            "tcp [::1]:9000",
+		"[fe80::1%eth0]:9000":   "tcp [fe80::1%eth0]:9000",
+		"192.0.2.7:65535":       "tcp 192.0.2.7:65535",
+		"unix:/run/app.sock":    "unix unix:/run/app.sock",
+		"unix:s":                "unix unix:s",
+		"unix:a:1":              "unix unix:a:1",
+		"unix:tcp://host:1":     "unix unix:tcp://host:1",
+		"unix:/with space/and ": "unix unix:/with space/and ",
+	} {
+		if a, err := ParseAddress(in); err != nil || a.Network+" "+a.String() != want {
+			t.Errorf("ParseAddress(%q) = %s %s, %v, want %s", in, a.Network, a, err, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"":               "must be HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH",
+		"9000":           "did you mean :9000?",
+		"host":           "did you mean host:9000?",
+		"::1":            "did you mean [::1]:9000?",
+		"/run/app.sock":  "did you mean unix:/run/app.sock?",
+		"host:":          "the port must be a number, 1 to 65535",
+		"host:http":      "the port must be a number",
+		"host:65536":     "the port must be a number",
+		"host:-1":        "the port must be a number",
+		"ws://host:1":    "ws:// is not spoken here",
+		"tcp://host:1/x": "the port must be a number",
+		"a/b:1":          `"a/b" is no host`,
+		"a b:1":          `"a b" is no host`,
+		"unix:":          "the path of a socket",
+		"unix:a\x00":     "the path of a socket",
+	} {
+		if a, err := ParseAddress(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseAddress(%q) = %v, %v, want in the error: %s", in, a, err, want)
+		}
+	}
+}
+
+func FuzzParseAddress(f *testing.F) {
+	for _, s := range []string{"host:9000", ":9000", "tcp://[::1]:1", "unix:/x", "9000", "ws://x", "[::1", "a%b:1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		a, err := ParseAddress(in)
+		if err != nil {
+			if a != (Address{}) || err.Error() == "" {
+				t.Fatalf("ParseAddress(%q) = %#v, %v", in, a, err)
+			}
+			return
+		}
+		if again, err := ParseAddress(a.String()); err != nil || again != a {
+			t.Fatalf("ParseAddress(%q) = %#v, which reads as %#v, %v", in, a, again, err)
+		}
+	})
+}

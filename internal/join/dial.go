@@ -1,0 +1,203 @@
+package join
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// dialer connects as RFC 8305 (Happy Eyeballs) says: a name's addresses, the
+// families taking turns, each a quarter of a second after the one before or as
+// soon as that one has failed; the first to be connected is it.
+//
+// net.Dialer does half of it. It races the two families, but tries one
+// family's addresses one after the other and gives a dead one its share of the
+// whole timeout, at least 2 s: with three addresses and 10 s a name whose
+// first is dead takes 3.3 s instead of 0.25. So each address is dialed alone
+// here, and net.Dialer does what is left: a nonblocking connect in the
+// runtime's poller.
+//
+// Left out of RFC 8305: connecting while the answer for the other family is
+// still out (section 3). The resolver gives all addresses at once, sorted as
+// RFC 6724 says.
+type dialer struct {
+	address   Address
+	timeout   time.Duration
+	control   func(network, address string, c syscall.RawConn) error
+	connected func(net.Conn) error
+	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// stagger is RFC 8305's Connection Attempt Delay.
+const stagger = 250 * time.Millisecond
+
+// duplex is a connection whose two directions end one by one.
+type duplex interface {
+	net.Conn
+	CloseRead() error
+	CloseWrite() error
+}
+
+// dial connects, within the timeout.
+func (d *dialer) dial(ctx context.Context) (duplex, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	addresses, err := d.resolve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s %s: %w", d.address.Network, d.address, err)
+	}
+	conn, err := d.race(ctx, addresses)
+	if err != nil {
+		return nil, err
+	}
+	if d.connected != nil {
+		if err := d.connected(conn); err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("dial %s %s: %w", d.address.Network, d.address, err)
+		}
+	}
+	return conn.(duplex), nil // TCP and Unix connections are
+}
+
+// resolve returns the addresses to dial, in order.
+func (d *dialer) resolve(ctx context.Context) ([]string, error) {
+	if d.address.Network == "unix" {
+		return []string{d.address.Path}, nil
+	}
+	if ip, err := netip.ParseAddr(d.address.Host); err == nil {
+		return []string{net.JoinHostPort(ip.String(), d.address.Port)}, nil
+	}
+	ips, err := d.lookup(ctx, d.address.Host)
+	if err != nil {
+		return nil, err
+	}
+	var addresses []string
+	for _, ip := range takeTurns(ips) {
+		addresses = append(addresses, net.JoinHostPort(ip.String(), d.address.Port))
+	}
+	return addresses, nil
+}
+
+// lookup asks the system's resolver.
+func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// takeTurns keeps the first address first and lets the families take turns
+// (RFC 8305, section 4).
+func takeTurns(ips []netip.Addr) []netip.Addr {
+	var first, second []netip.Addr
+	for _, ip := range ips {
+		ip = ip.Unmap()
+		if len(first) == 0 || ip.Is4() == first[0].Is4() {
+			first = append(first, ip)
+		} else {
+			second = append(second, ip)
+		}
+	}
+	var turns []netip.Addr
+	for i := range max(len(first), len(second)) {
+		if i < len(first) {
+			turns = append(turns, first[i])
+		}
+		if i < len(second) {
+			turns = append(turns, second[i])
+		}
+	}
+	return turns
+}
+
+type attempt struct {
+	conn net.Conn
+	err  error
+}
+
+// race dials the addresses, each a moment after the one before, and returns
+// the first connection.
+func (d *dialer) race(ctx context.Context, addresses []string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan attempt, len(addresses))
+	next := time.NewTimer(0)
+	defer next.Stop()
+	var failures []error
+	for started := 0; len(failures) < len(addresses); {
+		turn := next.C
+		if started == len(addresses) {
+			turn = nil
+		}
+		select {
+		case <-turn:
+			address := addresses[started]
+			go func() { results <- d.attempt(ctx, address) }()
+			started++
+			next.Reset(stagger)
+		case r := <-results:
+			if r.err == nil {
+				go closeLate(results, started-len(failures)-1)
+				return r.conn, nil
+			}
+			failures = append(failures, r.err)
+			next.Reset(0)
+		}
+	}
+	if len(failures) == 0 {
+		return nil, fmt.Errorf("dial %s: the name has no address", d.address)
+	}
+	return nil, noneConnects(d.address, failures)
+}
+
+// closeLate closes what connects although another was first.
+func closeLate(results <-chan attempt, n int) {
+	for range n {
+		if r := <-results; r.conn != nil {
+			_ = r.conn.Close()
+		}
+	}
+}
+
+// noneConnects is one address's error, or what each of several said.
+func noneConnects(a Address, failures []error) error {
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	all := failures[0].Error()
+	for _, err := range failures[1:] {
+		all += "; " + err.Error()
+	}
+	return &dialError{fmt.Sprintf("no address of %s answers: %s", a.Host, all), failures}
+}
+
+type dialError struct {
+	text     string
+	failures []error
+}
+
+func (e *dialError) Error() string   { return e.text }
+func (e *dialError) Unwrap() []error { return e.failures }
+
+// attempt dials one address. A Unix socket whose accept queue is full says
+// EAGAIN on Linux instead of waiting: so it is asked again.
+func (d *dialer) attempt(ctx context.Context, address string) attempt {
+	one := net.Dialer{Control: d.control, KeepAlive: -1}
+	for {
+		conn, err := one.DialContext(ctx, d.address.Network, address)
+		if !errors.Is(err, syscall.EAGAIN) || !pause(ctx, 20*time.Millisecond) {
+			return attempt{conn, err}
+		}
+	}
+}
+
+// pause waits, and reports whether ctx allows to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

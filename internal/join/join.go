@@ -1,0 +1,287 @@
+// Package join is the client: it connects, sends STDIN to the server, prints
+// what the server sends on STDOUT, and comes back when the connection breaks.
+//
+//	address.go   what ADDRESS may be
+//	dial.go      to every address of a name, side by side (RFC 8305)
+//	outbox.go    STDIN's way: a bounded ring, of which each connection takes
+//	printer.go   STDOUT's way
+//	link.go      one connection, from connected to ended
+//	again.go     what follows a connection's end: again, done or failed
+//	frame.go     where a message ends
+//	say.go       the log, which never blocks
+//
+// Two goroutines move the bytes of a connection, one each way, and share
+// nothing: a STDOUT that nobody reads stops no sending, a server that does not
+// read stops no printing. In memory are one buffer for printing and the ring;
+// past these the kernel pushes back, on the server and on whoever writes STDIN.
+//
+// Over a plain connection a message arrives at most once. One that was only
+// partly handed to the system when the connection broke cannot have arrived
+// whole, so the next connection gets it from its beginning; one that was
+// handed over whole is not sent again, though the break may have swallowed it.
+// A client that knows its server's protocol can do better; it would stand
+// beside link.go and use the same ring and printer.
+package join
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Options says whom to join, and how.
+type Options struct {
+	Address Address
+
+	// Stdin is read from the first connection on. nil is one at its end.
+	Stdin io.Reader
+	Input Input
+
+	// Stdout is written by one goroutine, which may block. If it has a method
+	// Flush, that is called at the end.
+	Stdout io.Writer
+
+	// Lost tells that Stdout is lost before a write would.
+	Lost <-chan error
+
+	Frame Frame
+	EOF   EOF
+
+	// Once: a connection that breaks is not made again.
+	Once bool
+
+	// ConnectTimeout bounds one attempt, all addresses together. 0 means 10 s.
+	ConnectTimeout time.Duration
+
+	// Control is called with each socket before it connects, Connected after.
+	Control   func(network, address string, c syscall.RawConn) error
+	Connected func(net.Conn) error
+
+	// Health asks the system about a connection, every HealthEvery. nil where
+	// it does not tell, 0 for never.
+	Health      func(net.Conn) Health
+	HealthEvery time.Duration
+
+	// Lookup resolves a name. nil means the system's resolver.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	// FirstWait and LongestWait bound the waits between attempts to come
+	// back. 0 means 250 ms and 30 s.
+	FirstWait, LongestWait time.Duration
+
+	// Log gets a warning when the connection is lost and when it is back, a
+	// debug record for the rest. nil means no log.
+	Log *slog.Logger
+}
+
+// Input is what STDIN is.
+type Input uint8
+
+const (
+	Stream   Input = iota // a pipe, a socket: who knows when it ends
+	File                  // it ends
+	Terminal              // a person
+)
+
+// EOF is what follows the end of STDIN. One that ends before its first byte
+// is no end but a watcher's, who has nothing to say and stays, except with
+// Exit.
+type EOF string
+
+const (
+	HalfClose EOF = "half-close" // tell the server, print what still comes
+	Stay      EOF = "stay"       // tell nobody, print what still comes
+	Exit      EOF = "exit"       // leave once all is sent
+)
+
+// Health is how a connection is.
+type Health struct {
+	Unacked int  // bytes the peer has not acknowledged
+	Silent  bool // it has not answered what it should have answered
+	Closed  bool // there is no connection any more
+}
+
+func (o Options) withDefaults() Options {
+	if o.EOF == "" {
+		o.EOF = HalfClose
+	}
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = 10 * time.Second
+	}
+	if o.FirstWait == 0 {
+		o.FirstWait = 250 * time.Millisecond
+	}
+	if o.LongestWait == 0 {
+		o.LongestWait = 30 * time.Second
+	}
+	if o.Lookup == nil {
+		o.Lookup = lookup
+	}
+	return o
+}
+
+// client is what outlives a connection.
+type client struct {
+	Options
+	dialer  dialer
+	in      *outbox
+	out     *printer
+	log     *teller
+	waits   waits
+	printed <-chan struct{} // closed when all that the last connection gave is on STDOUT
+}
+
+// Run joins, and returns when there is nothing more to do (nil), when the
+// connection could not be made or is lost for good, when STDOUT is lost, or
+// when ctx is done; that is nil too if the server has taken all there was.
+//
+// It may leave a goroutine behind that reads Stdin, or one that writes Stdout:
+// neither can be called off.
+func Run(ctx context.Context, o Options) error {
+	o = o.withDefaults()
+	c := &client{
+		Options: o,
+		dialer:  dialer{o.Address, o.ConnectTimeout, o.Control, o.Connected, o.Lookup},
+		out:     &printer{w: o.Stdout, frame: o.Frame},
+		log:     newTeller(o.Log),
+		waits:   newWaits(o.FirstWait, o.LongestWait),
+	}
+	defer c.log.close()
+	c.in = newOutbox(o.Frame, func() {
+		c.log.warn("STDIN must wait: %d bytes of it are kept for when the server is back", c.in.size())
+	})
+	defer c.in.end(nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case err := <-o.Lost:
+			cancel(&stdoutError{err})
+		case <-ctx.Done():
+		}
+	}()
+	return c.finish(c.run(ctx))
+}
+
+// run goes from connection to connection.
+func (c *client) run(ctx context.Context) error {
+	conn, err := c.dialer.dial(ctx)
+	if ctx.Err() != nil {
+		return c.neverThere(ctx, conn)
+	}
+	if err != nil {
+		return err
+	}
+	go c.in.fill(c.Stdin, c.EOF == Stay)
+	for {
+		c.log.debug("connected to %s", remote(conn))
+		l := newLink(c, conn, c.printed)
+		c.printed = l.printed
+		end := l.run(ctx)
+		switch end.verdict(c.Once, c.EOF, c.Input) {
+		case done:
+			return nil
+		case failed:
+			return end.failure(c.Address)
+		}
+		if conn, err = c.again(ctx, end); conn == nil {
+			return err
+		}
+	}
+}
+
+// neverThere is what ctx being done before the first connection means.
+func (c *client) neverThere(ctx context.Context, conn duplex) error {
+	if conn != nil {
+		_ = conn.Close()
+	}
+	if why := context.Cause(ctx); isStdout(why) {
+		return why
+	}
+	return fmt.Errorf("left before %s answered", c.Address)
+}
+
+// again makes a connection after one has ended. None and no error: nothing is
+// left to send, and STDIN has ended, or ctx is done.
+func (c *client) again(ctx context.Context, end ending) (duplex, error) {
+	if c.in.rewind() {
+		c.log.warn("a message of more than %d bytes is lost: its beginning went to the connection that broke", c.in.size())
+	}
+	wait := c.waits.next(end.lasted)
+	why := append([]string{end.why()}, end.doubtful()...)
+	c.log.warn("lost %s: %s; trying again in %v", c.Address, strings.Join(why, "; "), wait.Round(time.Millisecond))
+	for began := time.Now(); ; {
+		if !pause(ctx, wait) {
+			return nil, c.calledOff(ctx)
+		}
+		if c.in.stdin().saidAll(c.EOF, c.Input) {
+			return nil, c.saidAllMeanwhile(end)
+		}
+		conn, err := c.dialer.dial(ctx)
+		if err == nil {
+			c.log.warn("back at %s after %v", c.Address, time.Since(began).Round(time.Millisecond))
+			c.in.connected()
+			return conn, nil
+		}
+		wait = c.waits.next(0)
+		c.log.debug("%v; trying again in %v", err, wait.Round(time.Millisecond))
+	}
+}
+
+// saidAllMeanwhile: STDIN has ended since, with nothing more to say. Then that
+// end is as if it had come the other way round.
+func (c *client) saidAllMeanwhile(end ending) error {
+	end.stdin = c.in.stdin()
+	if end.verdict(c.Once, c.EOF, c.Input) == done {
+		return nil
+	}
+	return end.failure(c.Address)
+}
+
+// calledOff is what ctx being done means without a connection.
+func (c *client) calledOff(ctx context.Context) error {
+	if why := context.Cause(ctx); isStdout(why) {
+		return why
+	}
+	if n := c.in.stdin().unsent; n > 0 {
+		return fmt.Errorf("left without %s: %s of STDIN not sent", c.Address, bytesOf(n))
+	}
+	return nil
+}
+
+// finish adds to how it ended what STDIN and STDOUT have to say.
+func (c *client) finish(err error) error {
+	if err == nil {
+		err = c.in.stdin().err
+	}
+	if c.printed == nil || !closedSoon(c.printed) {
+		return err // STDOUT is blocked
+	}
+	if lost := c.out.end(); err == nil {
+		err = lost
+	}
+	return err
+}
+
+// closedSoon waits a moment for c to be closed.
+func closedSoon(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-time.After(100 * time.Millisecond):
+		return false
+	}
+}
+
+func remote(conn net.Conn) string {
+	if a := conn.RemoteAddr(); a.Network() == "tcp" {
+		return a.String()
+	}
+	return "unix:" + conn.RemoteAddr().String()
+}
