@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A server out of descriptors says so to whom it refuses, spins on nothing,
+// serves the clients it has, a stream larger than the backlog too, and takes
+// new ones as soon as some have left.
+func TestOutOfDescriptors(t *testing.T) {
+	p := launch{
+		shell: `ulimit -n 60; exec hubbub "$@"`,
+		args:  []string{"serve", "127.0.0.1:0", "--max-clients", "1000", "--backlog", "64KiB"},
+	}.start(t)
+	admitted := fillUp(t, p)
+	before := cpuTicks(t, p)
+	time.Sleep(time.Second) // what is measured, and no wait for anything
+	if used := cpuTicks(t, p) - before; used > 50 {
+		t.Errorf("the server used %d ms of a second to do nothing", 10*used)
+	}
+	text := strings.Repeat(strings.Repeat("x", 99)+"\n", 3000)
+	go p.stdin.Write([]byte(text))
+	for i, c := range admitted {
+		if i%2 == 0 {
+			c.hears(text)
+		} else {
+			_ = c.Close()
+		}
+	}
+	late := p.client()
+	late.says("room again\n")
+	p.stdout.until(t, "room again\n")
+}
+
+// fillUp connects until it is refused for want of descriptors.
+func fillUp(t *testing.T, p *program) (admitted []*peer) {
+	t.Helper()
+	for n := 1; n < 200; n++ {
+		c := dial(t, p.address())
+		said := fmt.Sprintf("%d is here\n", n)
+		_, _ = c.Write([]byte(said)) // who is refused may have gone already
+		refused := make(chan string, 1)
+		go func() { refused <- firstWords(c) }()
+		for {
+			if strings.Contains(p.stdout.text(), said) {
+				_ = c.SetReadDeadline(time.Now()) // ends firstWords
+				<-refused
+				_ = c.SetReadDeadline(time.Time{})
+				admitted = append(admitted, c)
+				break
+			}
+			select {
+			case words := <-refused:
+				if words != "hubbub: refused: the server is out of descriptors\n" {
+					t.Fatalf("client %d was told %q", n, words)
+				}
+				return admitted
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	t.Fatal("200 clients, and nobody was refused")
+	return nil
+}
+
+func firstWords(c net.Conn) string {
+	p := make([]byte, 200)
+	n, _ := c.Read(p)
+	return string(p[:n])
+}
+
+// cpuTicks is the CPU time of p, in hundredths of a second.
+func cpuTicks(t *testing.T, p *program) int {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')'):]))
+	user, _ := strconv.Atoi(fields[12])
+	system, _ := strconv.Atoi(fields[13])
+	return user + system
+}
+
+// Nothing the server opens is handed on to a program it might start: no
+// listener, client, epoll or event descriptor, no part of the feed.
+func TestDescriptorsCloseOnExec(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0")
+	c := p.client()
+	p.says("hello\n")
+	c.hears("hello\n")
+	for _, fd := range descriptors(t, p) {
+		to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", p.cmd.Process.Pid, fd))
+		if ours, err := os.Readlink("/proc/self/fd/" + fd); fd <= "2" && len(fd) == 1 || err == nil && ours == to {
+			continue // it was handed to us, and by us to the server
+		}
+		info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", p.cmd.Process.Pid, fd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const closeOnExec = 0o2000000
+		_, rest, _ := strings.Cut(string(info), "flags:")
+		flags, err := strconv.ParseInt(strings.Fields(rest)[0], 8, 64)
+		if err != nil || flags&closeOnExec == 0 {
+			t.Errorf("descriptor %s (%s) stays open across exec", fd, to)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+//go:build unix
+
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestSignalsEndTheServer(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
+			c := p.client()
+			p.says("hello\n")
+			c.hears("hello\n")
+			p.signal(s)
+			c.hearsEnd()
+			p.exits(exitDone)
+			if said := p.stderr.ends(t); strings.Count(said, "\n") != 1 {
+				t.Errorf("STDERR says %q", said)
+			}
+		})
+	}
+}
+
+// What whoever started it wants ignored is ignored.
+func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
+	for _, tt := range []struct {
+		name, shell string
+		signal      syscall.Signal
+	}{
+		{"nohup", `exec nohup hubbub "$@"`, syscall.SIGHUP},
+		{"a background job", `trap '' INT; exec hubbub "$@"`, syscall.SIGINT},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := launch{args: []string{"serve", "127.0.0.1:0"}, shell: tt.shell}.start(t)
+			p.stderr.until(t, "listening on ")
+			p.signal(tt.signal)
+			p.signal(syscall.SIGTERM) // delivered after it
+			p.exits(exitDone)
+		})
+	}
+}
+
+// Clients that still read get all that was broadcast before the signal.
+func TestASignalDeliversWhatWasBroadcast(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "2", "--drain", "20s")
+	fast, slow := p.client(), p.client()
+	text := strings.Repeat("a line that one client has not read yet\n", 500_000) // 20 MB
+	said := make(chan bool)
+	go func() { defer close(said); p.says(text) }()
+	fast.hears(text) // so it has been broadcast
+	<-said
+	p.signal(syscall.SIGTERM)
+	slow.hears(text)
+	slow.hearsEnd()
+	fast.hearsEnd()
+	p.exits(exitDone)
+}
+
+// What was read from clients is written, also when STDOUT takes it only after
+// the signal.
+func TestASignalLosesNothingReadFromClients(t *testing.T) {
+	r, w := pipe(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
+	_ = w.Close()
+	c := p.client()
+	text := strings.Repeat("a line that nobody has taken from STDOUT yet\n", 2500) // more than the pipe holds
+	c.says(text)
+	c.done()
+	c.hearsEnd() // so it was read
+	p.signal(syscall.SIGTERM)
+	collect(r).is(t, text)
+	p.exits(exitDone)
+}
+
+func TestASignalGivesAStuckClientSoLong(t *testing.T) {
+	p := stuck(t, "--drain", "300ms")
+	began := time.Now()
+	p.signal(syscall.SIGTERM)
+	p.exits(exitFailed)
+	if took := time.Since(began); took < 300*time.Millisecond {
+		t.Errorf("the end came after %v, want 300ms", took)
+	}
+	if said := p.stderr.ends(t); !strings.Contains(said, "\nhubbub: ") {
+		t.Errorf("STDERR says %q", said)
+	}
+}
+
+// timeout(1) sends its signal to the program, and then to the program's group.
+func TestTwoSignalsInOneInstantAreOne(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "2", "--drain", "20s")
+	fast, slow := p.client(), p.client()
+	text := strings.Repeat("a line that one client has not read yet\n", 500_000) // more than the sockets hold
+	said := make(chan bool)
+	go func() { defer close(said); p.says(text) }()
+	fast.hears(text) // so it has been broadcast
+	<-said
+	p.signal(syscall.SIGTERM)
+	p.signal(syscall.SIGHUP)
+	slow.hears(text)
+	slow.hearsEnd()
+	fast.hearsEnd()
+	p.exits(exitDone)
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	p := stuck(t, "--drain", "1h")
+	p.signal(syscall.SIGTERM)
+	// There is no sign of the first being seen but that nobody can join.
+	for {
+		c, err := dialOnce(p.address())
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	p.insists(syscall.SIGTERM)
+	p.exits(exitFailed)
+	p.stderr.until(t, "hubbub: a second signal: ended before all was delivered\n")
+}
+
+// In no time of its own STDOUT is not at fault; blocked for all of it, it is.
+func TestABlockedStdoutDoesNotKeepTheServer(t *testing.T) {
+	_, w := pipe(t)
+	fill(t, w)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--drain", "200ms"}, stdout: w}.start(t)
+	c := p.client()
+	c.says("stuck\n")
+	c.done()
+	c.hearsEnd() // so it has been read
+	p.stop(exitFailed)
+	p.stderr.until(t, "hubbub: STDOUT is blocked: what clients sent last is lost\n")
+}
+
+// stuck is a server that waits to deliver: its only client never reads.
+func stuck(t *testing.T, flags ...string) *program {
+	t.Helper()
+	p := start(t, append([]string{"serve", "127.0.0.1:0", "--wait-for", "1"}, flags...)...)
+	p.client()
+	line := strings.Repeat("x", 1023) + "\n"
+	for range 20 << 10 { // more than the sockets hold, less than the backlog
+		p.says(line)
+	}
+	return p
+}

@@ -1,0 +1,225 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hubbub.example"
+)
+
+// parseServe reads the flags of hubbub serve as the command does.
+func parseServe(f *serveFlags, args ...string) error {
+	cmd := &cobra.Command{Use: "serve", SilenceErrors: true, SilenceUsage: true}
+	cmd.SetOut(io.Discard)
+	cmd.SetFlagErrorFunc(flagError)
+	describe(cmd, serveHelp, f.groups()...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.check(cmd.Flags().Changed) }
+	cmd.SetArgs(args)
+	return cmd.Execute()
+}
+
+func TestDefaultsAreThoseOfTheTable(t *testing.T) {
+	var f serveFlags
+	if err := parseServe(&f); err != nil {
+		t.Fatal(err)
+	}
+	o := f.options
+	for _, tt := range []struct {
+		flag      string
+		got, want any
+	}{
+		{"frame", o.Framing, hubbub.Lines},
+		{"out", f.out, outPlain},
+		{"slow", o.Slow, hubbub.Wait},
+		{"patience", o.Patience, time.Second},
+		{"min-rate", o.MinRate, int64(64 << 10)},
+		{"backlog", o.Backlog, int64(64 << 20)},
+		{"replay", o.Replay, hubbub.Unheard},
+		{"wait-for", f.waitFor, 0},
+		{"eof", f.eof, eofKeep},
+		{"drain", f.drain, 5 * time.Second},
+		{"idle-timeout", o.IdleTimeout, time.Duration(0)},
+		{"keepalive", o.KeepAlive, 30 * time.Second},
+		{"unix-mode", uint32(o.UnixMode), uint32(0o600)},
+		{"send-only", f.sendOnly, false},
+		{"recv-only", f.recvOnly, false},
+		{"log-format", f.log.format, logText},
+		// What these are is for the library to find out.
+		{"max-clients", o.MaxClients, 0},
+		{"max-line", o.MaxMessage, 0},
+		{"loops", o.Loops, 0},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("--%s is %v, want %v", tt.flag, tt.got, tt.want)
+		}
+	}
+}
+
+// Every flag is in the help with its default, and nothing else is.
+func TestHelpTellsOfEveryFlag(t *testing.T) {
+	var f serveFlags
+	groups := f.groups()
+	help := strings.Join(strings.Fields(helpText(serveHelp, groups)), " ")
+	for flag := range strings.FieldsSeq(`frame out slow patience min-rate backlog replay wait-for eof drain max-clients
+		max-line idle-timeout send-only recv-only unix-mode keepalive so loops log-format quiet verbose`) {
+		if !strings.Contains(help, " --"+flag+" ") {
+			t.Errorf("the help does not tell of --%s", flag)
+		}
+	}
+	for _, want := range []string{
+		"(default line)", "(default plain)", "(default wait)", "(default 1s)", "(default 64KiB)", "(default 64MiB)",
+		"(default unheard)", "(default 0)", "(default keep)", "(default 5s)", "(default the limit of open files", "(default 1MiB", "(default off)",
+		"(default 0600)", "(default 30s)", "(default one per core)", "(default text)",
+	} {
+		if !strings.Contains(help, want) {
+			t.Errorf("the help does not say %s", want)
+		}
+	}
+	for _, g := range groups {
+		if strings.Count(help, " "+g.title+": ") != 1 {
+			t.Errorf("the help does not have %q once", g.title)
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want int64 // 0 is an error
+	}{
+		{"1", 1},
+		{"512", 512},
+		{"512B", 512},
+		{"64KiB", 64 << 10},
+		{"64kib", 64 << 10},
+		{"64 MiB", 64 << 20},
+		{"1MB", 1e6},
+		{"1.5KiB", 1536},
+		{"1k", 1000},
+		{"9223372036854775807", math.MaxInt64},
+		{"", 0},
+		{"0", 0},
+		{"0.1", 0},
+		{"-1", 0},
+		{"KiB", 0},
+		{"1 apple", 0},
+		{"1e3", 0},
+		{"inf", 0},
+		{"NaN", 0},
+		{"9223372036854775808", 0},
+		{"99EiB", 0},
+	} {
+		got, err := parseSize(tt.text)
+		if got != tt.want || (err != nil) != (tt.want == 0) {
+			t.Errorf("parseSize(%q) is %d, %v, want %d", tt.text, got, err, tt.want)
+		}
+		if err != nil && !strings.Contains(err.Error(), "64KiB") {
+			t.Errorf("parseSize(%q) does not say what would be right: %v", tt.text, err)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	orOff := timeOrOff(-1)
+	for _, tt := range []struct {
+		text               string
+		time, or0, orMinus time.Duration // -2 is an error
+	}{
+		{"1s", time.Second, time.Second, time.Second},
+		{"1h30m", 90 * time.Minute, 90 * time.Minute, 90 * time.Minute},
+		{"0", -2, 0, -2},
+		{"off", -2, -2, -1},
+		{"-1s", -2, -2, -2},
+		{"10", -2, -2, -2},
+		{"", -2, -2, -2},
+	} {
+		for _, by := range []struct {
+			name  string
+			parse func(string) (time.Duration, error)
+			want  time.Duration
+		}{{"parseTime", parseTime, tt.time}, {"parseTimeOr0", parseTimeOr0, tt.or0}, {"timeOrOff(-1)", orOff, tt.orMinus}} {
+			got, err := by.parse(tt.text)
+			if err == nil && got != by.want || (err != nil) != (by.want == -2) {
+				t.Errorf("%s(%q) is %v, %v, want %v", by.name, tt.text, got, err, by.want)
+			}
+		}
+	}
+}
+
+func TestModesAreOctal(t *testing.T) {
+	for text, want := range map[string]uint32{"0600": 0o600, "660": 0o660, "777": 0o777, "0": 0, "0o600": 0, "888": 0, "1777": 0, "rw": 0, "-1": 0} {
+		got, err := parseMode(text)
+		if uint32(got) != want || (err != nil) != (want == 0) {
+			t.Errorf("parseMode(%q) is %o, %v, want %o", text, got, err, want)
+		}
+	}
+}
+
+func TestWhatDoesNotGoTogetherIsAUsageError(t *testing.T) {
+	for _, line := range []string{
+		"--out tagged --frame raw",
+		"--send-only --recv-only",
+		"--recv-only --eof exit",
+		"--recv-only --wait-for 1",
+		"--frame raw --max-line 1KiB",
+		"--frame 16 --max-line 1KiB",
+		"--slow cut --patience 2s",
+		"--slow skip --min-rate 1MiB",
+		"-q -v",
+	} {
+		var f serveFlags
+		var misused *usageError
+		if err := parseServe(&f, strings.Fields(line)...); !errors.As(err, &misused) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	for _, line := range []string{
+		"--out tagged --frame nul",
+		"--out json --frame raw",
+		"--send-only --eof exit --wait-for 3",
+		"--slow wait --patience 2s --min-rate 1B",
+		"--so SO_RCVBUF=65536 --so TCP_NODELAY=0",
+	} {
+		var f serveFlags
+		if err := parseServe(&f, strings.Fields(line)...); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// Whatever is typed: it is understood, or it is a usage error in one line; and
+// what is understood is within bounds.
+func FuzzServeFlags(f *testing.F) {
+	for _, line := range []string{
+		"--frame nul --out json --replay 10", "--frame=4096 --slow skip", "--min-rate 1.5MiB --patience 1m", "--backlog 1e9",
+		"--max-line 1,000", "--unix-mode 0777", "--drain 0 --idle-timeout off --keepalive off", "--so A=B --so", "-qv", "-q -- -v",
+		"--loops 9999999999999999999", "--wait-for -1", "--max-clients 0x10", "--help", "--no-such", "--=x", "---", "-\xff",
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		var s serveFlags
+		err := parseServe(&s, strings.Split(line, " ")...)
+		if err != nil {
+			var misused *usageError
+			if !errors.As(err, &misused) || err.Error() == "" {
+				t.Fatalf("%q: %v", line, err)
+			}
+			return
+		}
+		o := s.options
+		if o.Framing < hubbub.Raw || o.Replay < hubbub.ReplayAll || o.MinRate < 1 || o.Patience <= 0 || o.Backlog < 1 ||
+			o.MaxMessage < 0 || o.MaxClients < 0 || o.Loops < 0 || o.IdleTimeout < 0 || o.KeepAlive == 0 ||
+			o.UnixMode == 0 || o.UnixMode > 0o777 || s.waitFor < 0 || s.drain < 0 {
+			t.Fatalf("%q is understood as %+v", line, s)
+		}
+	})
+}

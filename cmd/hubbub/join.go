@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hubbub.example/internal/join"
+	"hubbub.example/internal/sock"
+)
+
+// This file is hubbub join's flags, and what it gives package join of the
+// system; what differs from system to system is in join_*.go:
+//
+//	input      STDIN, and what it is
+//	settle     readies a connected socket
+//	health     asks the system about a connection
+
+// joinFlags is what the flags of hubbub join say.
+type joinFlags struct {
+	frame          join.Frame
+	eof            join.EOF
+	reconnect      bool
+	connectTimeout time.Duration
+	keepAlive      time.Duration // 0: never
+	so             []string
+	log            logFlags
+
+	settings []sock.Setting
+}
+
+const joinHelp = `
+    hubbub join ADDRESS [flags]
+
+Sends STDIN to the server and prints on STDOUT what the server sends, both at
+once: neither waits for the other.
+
+    hubbub join host:9000                            talk
+    hubbub join host:9000 < /dev/null >> all.log     watch
+    sensor | hubbub join host:9000                   report
+    hubbub join host:9000 --eof exit < batch.txt     deliver, and be done
+    hubbub join unix:/run/app.sock                   on this machine
+
+ADDRESS is HOST:PORT, :PORT (this machine), tcp://HOST:PORT or unix:PATH. All
+addresses of a name are tried, a quarter of a second apart.
+
+When STDIN ends, the server is told, and what it still sends is printed until
+it closes. If STDIN ends before its first byte (/dev/null, cron, a background
+job), join is a watcher: it tells the server nothing, and stays.
+
+A connection that breaks, or that the server closes, is made again, after a
+wait that grows to half a minute: unless the end of STDIN has been sent. What
+STDIN gives meanwhile is kept, 1 MiB of it; then STDIN is not read, so whoever
+writes it waits. A message arrives at most once: what was on its way when the
+connection broke may be lost, and is not sent again unless the break cut it in
+two. A message that breaks off while it is being printed ends early.
+
+If the server says that it will send no more, that may mean that it still
+listens. Sending goes on if it said so at once, if STDIN is a file, or with
+--reconnect=false.
+
+SIGINT and SIGTERM end it, a second one at once. Exit codes: 0 done, 1 it could
+not connect, lost the connection for good or left something unsent, 2 the
+command line cannot be meant so.
+`
+
+func newJoinCommand(e env) *cobra.Command {
+	var f joinFlags
+	cmd := &cobra.Command{
+		Use: "join",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			address, err := f.check(args)
+			if err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), e, address)
+		},
+	}
+	describe(cmd, joinHelp, f.groups()...)
+	return cmd
+}
+
+func (f *joinFlags) groups() []*flagGroup {
+	m := newFlagGroup("Messages")
+	parsedFlag(m, &f.frame, "frame", "line", "line|nul|raw|N",
+		"where a message ends: at a newline, at a zero byte, nowhere (bytes as they come), or after every N bytes", join.ParseFrame)
+	parsedFlag(m, &f.eof, "eof", "half-close", "half-close|stay|exit",
+		"at the end of STDIN: tell the server and print what still comes; print without telling; or leave once all is sent", choice(join.HalfClose, join.Stay, join.Exit))
+	c := newFlagGroup("Connection")
+	c.BoolVar(&f.reconnect, "reconnect", true, "come back when the connection breaks")
+	parsedFlag(c, &f.connectTimeout, "connect-timeout", "10s", "TIME",
+		"how long connecting may take, all addresses together", parseTime)
+	parsedFlag(c, &f.keepAlive, "keepalive", "30s", "TIME|off",
+		"how long the server may be silent before it is asked whether it lives; a dead one is given up in twice this", timeOrOff(0))
+	c.StringArrayVar(&f.so, "so", nil,
+		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=65536; again for more. hubbub sockopts lists them")
+	return []*flagGroup{m, c, f.log.group()}
+}
+
+// check returns whom to join, and finds what is wrong with the command line.
+func (f *joinFlags) check(args []string) (join.Address, error) {
+	if len(args) != 1 {
+		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but there are %d", len(args))
+	}
+	address, err := join.ParseAddress(args[0])
+	if err != nil {
+		return address, &usageError{err}
+	}
+	if address.Port == "0" {
+		return address, usage("address %q: port 0 is any that is free, which only a server can take", args[0])
+	}
+	if f.keepAlive > 0 {
+		f.keepAlive = max(f.keepAlive, time.Second) // the kernel counts in seconds
+	}
+	if f.settings, err = parseSettings(f.so, address); err != nil {
+		return address, err
+	}
+	return address, f.log.check()
+}
+
+// parseSettings reads what --so says for a socket of address's kind.
+func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
+	var settings []sock.Setting
+	for _, s := range so {
+		setting, err := sock.Parse(s)
+		if err != nil {
+			return nil, usage("--so %s: %w", s, err)
+		}
+		if setting.Option.TCPOnly && address.Network == "unix" {
+			return nil, usage("--so %s: a Unix socket has no %s", s, setting.Option.Name)
+		}
+		settings = append(settings, setting)
+	}
+	return settings, nil
+}
+
+func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error {
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal does what it always does
+
+	in, kind := input(e.stdin)
+	out := reopened(e.stdout, os.O_WRONLY)
+	lost := make(chan error, 1)
+	go func() {
+		if hungUp(out) {
+			lost <- syscall.EPIPE
+		}
+	}()
+	return join.Run(ctx, join.Options{
+		Address:        address,
+		Stdin:          in,
+		Input:          kind,
+		Stdout:         stdoutWriter(out),
+		Lost:           lost,
+		Frame:          f.frame,
+		EOF:            f.eof,
+		Once:           !f.reconnect,
+		ConnectTimeout: f.connectTimeout,
+		Control:        f.control,
+		Connected:      func(c net.Conn) error { return settle(c, f.keepAlive, f.settings) },
+		Health:         health(address, f.keepAlive),
+		HealthEvery:    f.keepAlive / 8,
+		Log:            f.log.logger(e.stderr),
+	})
+}
+
+// control sets the socket options before the connection is made, when a window
+// is still to be agreed upon.
+func (f *joinFlags) control(_, _ string, c syscall.RawConn) error {
+	return onSocket(c, func(fd int) error { return setAll(fd, f.settings) })
+}
+
+func setAll(fd int, settings []sock.Setting) error {
+	for _, s := range settings {
+		if err := s.Set(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onSocket does something with a connection's descriptor.
+func onSocket(c syscall.RawConn, do func(fd int) error) error {
+	var done error
+	if err := c.Control(func(fd uintptr) { done = do(int(fd)) }); err != nil {
+		return err
+	}
+	return done
+}
+
+// rawConn is the connection's descriptor for onSocket.
+func rawConn(c net.Conn) (syscall.RawConn, error) {
+	return c.(syscall.Conn).SyscallConn() // TCP and Unix connections have one
+}

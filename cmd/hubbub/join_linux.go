@@ -1,0 +1,43 @@
+package main
+
+import (
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/join"
+	"hubbub.example/internal/sock"
+)
+
+// health tells what the kernel's keepalive cannot see: a server that is gone
+// while something is on its way to it. The kernel would send it again for a
+// quarter of an hour. A server that merely does not read still answers, at
+// least twice in keepAlive where the kernel can be told to ask so often.
+func health(address join.Address, keepAlive time.Duration) func(net.Conn) join.Health {
+	return func(c net.Conn) (h join.Health) {
+		raw, err := rawConn(c)
+		if err != nil {
+			return h
+		}
+		_ = onSocket(raw, func(fd int) error {
+			h.Unacked, _ = sock.Unacked(fd)
+			if address.Network != "tcp" {
+				return nil
+			}
+			info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+			if err != nil {
+				return err
+			}
+			asked := info.Retransmits > 0 || info.Probes > 0
+			silence := time.Duration(info.Last_ack_recv) * time.Millisecond
+			h.Silent = keepAlive > 0 && asked && silence >= keepAlive*3/2
+			h.Closed = info.State == tcpClose
+			return nil
+		})
+		return h
+	}
+}
+
+// tcpClose is TCP_CLOSE (netinet/tcp.h).
+const tcpClose = 7

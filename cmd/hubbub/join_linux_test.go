@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A dead server that is not being talked to is the kernel's to find: it asks
+// after 40 s, then every 10 s, and gives up within 80.
+func TestJoinHasTheKernelAsk(t *testing.T) {
+	for option, want := range map[int]int{unix.TCP_KEEPIDLE: 40, unix.TCP_KEEPINTVL: 10, unix.TCP_KEEPCNT: 3} {
+		if got := joinedOption(t, "--keepalive 40s", unix.IPPROTO_TCP, option); got != want {
+			t.Errorf("option %d is %d, want %d", option, got, want)
+		}
+	}
+}
+
+// A server whose cable is pulled while it is being talked to is found too: the
+// kernel alone would send again and again for a quarter of an hour. What was on
+// its way is said to be lost, the rest comes after.
+func TestJoinFindsADeadServerWhileTalkingToIt(t *testing.T) {
+	t.Parallel()
+	const keepAlive = 2 * time.Second
+	n := newNetwork(t)
+	p := n.serve("192.0.2.2:0", "--keepalive", keepAlive.String())
+	c := n.join(p, "--keepalive", keepAlive.String())
+	talk(p, c, "before")
+	n.cable("down")
+	pulled := time.Now()
+	c.says("is anybody there?\n")
+	c.stderr.until(t, "hubbub: lost 192.0.2.2:")
+	foundInTime(t, pulled, keepAlive)
+	if said := c.stderr.text(); !strings.Contains(said, "the server answers no more; the last 18 bytes sent may not have arrived") {
+		t.Errorf("STDERR says %q", said)
+	}
+	c.says("meanwhile\n")
+	n.cable("up")
+	p.stdout.until(t, "meanwhile\n")
+}
+
+// A server that merely does not read answers the kernel's questions, and is
+// not given up, however long that takes.
+func TestJoinDoesNotGiveUpAServerThatPauses(t *testing.T) {
+	t.Parallel()
+	const keepAlive = 4 * time.Second // what a busy machine may be late by
+	s := listenFor(t)
+	c := start(t, "join", s.address(), "--keepalive", keepAlive.String())
+	p := s.visited()
+	const lines = 16 << 20 / lineSize // more than everybody keeps
+	told := make(chan struct{})
+	go func() { defer close(told); _, _ = c.stdin.Write(numbered(lines)) }()
+	paused := time.NewTimer(2*keepAlive + keepAlive/2)
+	defer paused.Stop()
+	select {
+	case <-paused.C:
+	case <-c.ended:
+	case <-told:
+		t.Fatal("the server reads nothing, but all is taken from STDIN")
+	}
+	if said := c.stderr.text(); said != "" {
+		t.Fatalf("STDERR says %q", said)
+	}
+	p.hears(string(numbered(lines)))
+}

@@ -1,0 +1,485 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/join"
+)
+
+// soleServer is a server of the test's own.
+type soleServer struct {
+	t *testing.T
+	net.Listener
+}
+
+func listenFor(t *testing.T) *soleServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return &soleServer{t, l}
+}
+
+func (s *soleServer) address() string { return s.Addr().String() }
+
+// visited waits for a client.
+func (s *soleServer) visited() *peer {
+	s.t.Helper()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if c, err := s.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	return newPeer(s.t, happens(s.t, accepted, "a client"))
+}
+
+// resets breaks the connection.
+func (c *peer) resets() {
+	_ = c.Conn.(*net.TCPConn).SetLinger(0)
+	_ = c.Close()
+}
+
+func TestJoinTalksBothWays(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "unix:"} {
+		t.Run(address, func(t *testing.T) {
+			if address == "unix:" {
+				address += filepath.Join(t.TempDir(), "s")
+			}
+			p := start(t, "serve", address, "--wait-for", "1")
+			c := start(t, "join", p.address())
+			c.says("from the client\n")
+			p.stdout.is(t, "from the client\n")
+			p.says("from the server\n")
+			c.stdout.is(t, "from the server\n")
+			_ = c.stdin.Close()
+			c.exits(exitDone)
+		})
+	}
+}
+
+// However STDIN is at its end before its first byte, it makes a watcher: one
+// that stays, and that the server does not take for one who has left.
+func TestJoinWithoutStdinIsAWatcher(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for name, l := range map[string]launch{
+		"/dev/null": {stdin: null},
+		"closed":    {shell: `exec hubbub "$@" <&-`},
+		"empty":     {shell: `: | hubbub "$@"`},
+		"script":    {shell: `hubbub "$@" & wait $!`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := listenFor(t)
+			l.args = []string{"join", s.address()}
+			c := l.start(t)
+			p := s.visited()
+			p.says("one\n")
+			c.stdout.is(t, "one\n")
+			_ = p.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+			if b, err := p.r.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("the watcher says %q, %v", b, err)
+			}
+			p.says("two\n")
+			c.stdout.is(t, "one\ntwo\n")
+		})
+	}
+}
+
+// A background job at a terminal leaves the terminal to whom it belongs: it
+// is not stopped for reading from it, and watches.
+func TestJoinInTheBackgroundIsAWatcher(t *testing.T) {
+	s := listenFor(t)
+	ours, theirs := openTerminal(t)
+	c := launch{
+		args: []string{"join", s.address()}, stdin: theirs, session: true,
+		shell: `set -m; hubbub "$@" & wait $!`,
+	}.start(t)
+	p := s.visited()
+	typed(t, ours, "for the shell\n")
+	p.says("one\n")
+	c.stdout.is(t, "one\n")
+	_ = p.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if b, err := p.r.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the watcher says %q, %v", b, err)
+	}
+}
+
+func TestJoinAtATerminal(t *testing.T) {
+	s := listenFor(t)
+	ours, theirs := openTerminal(t)
+	c := launch{args: []string{"join", s.address()}, stdin: theirs, session: true}.start(t)
+	p := s.visited()
+	typed(t, ours, "hello\n")
+	p.hears("hello\n")
+	typed(t, ours, "\x04") // the end of file
+	p.hearsEndThenSays("goodbye\n")
+	c.stdout.is(t, "goodbye\n")
+	c.exits(exitDone)
+}
+
+func (c *peer) hearsEndThenSays(text string) {
+	c.t.Helper()
+	if b, err := c.r.ReadByte(); err == nil {
+		c.t.Fatalf("the server got %q, want the end of file", b)
+	}
+	c.says(text)
+	_ = c.Close()
+}
+
+// What a stranger sends to a terminal is shown, not obeyed; into a pipe it
+// goes byte for byte.
+func TestJoinShowsControlBytesToATerminalOnly(t *testing.T) {
+	const nasty = "\x1b[2J\x07\u202e\xff plain\n"
+	s := listenFor(t)
+	piped := start(t, "join", s.address())
+	s.visited().says(nasty)
+	piped.stdout.is(t, nasty)
+
+	ours, theirs := openTerminal(t)
+	launch{args: []string{"join", s.address()}, stdout: theirs}.start(t)
+	p := s.visited()
+	p.says(nasty)
+	collect(ours).until(t, `\x1b[2J\x07\u202e\xff plain`)
+}
+
+func TestJoinEndsWithItsStdout(t *testing.T) {
+	s := listenFor(t)
+	c := launch{args: []string{"join", s.address()}, shell: `{ hubbub "$@"; echo "exit code $?" >&2; } | head -n 1`}.start(t)
+	s.visited().says("first\n")
+	c.stdout.is(t, "first\n")
+	c.stderr.until(t, "exit code 1") // although nothing more comes to be written
+	if said := c.stderr.text(); !strings.Contains(said, "hubbub: write STDOUT: broken pipe") {
+		t.Errorf("STDERR says %q", said)
+	}
+}
+
+func TestJoinEndsWhenAFullDiskTakesNoMore(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("this system has no /dev/full")
+	}
+	defer full.Close()
+	s := listenFor(t)
+	c := launch{args: []string{"join", s.address()}, stdout: full}.start(t)
+	s.visited().says("x\n")
+	c.exits(exitFailed)
+	if said := c.stderr.ends(t); said != "hubbub: write STDOUT: "+unix.ENOSPC.Error()+"\n" {
+		t.Errorf("STDERR says %q", said)
+	}
+}
+
+// A STDERR that nobody reads keeps nobody from coming back.
+func TestJoinDoesNotWaitForStderr(t *testing.T) {
+	s := listenFor(t)
+	r, w := pipe(t)
+	_ = r
+	fillPipe(t, w)
+	c := launch{args: []string{"join", s.address(), "-v"}, stderr: w}.start(t)
+	p := s.visited()
+	p.says("one\n")
+	c.stdout.is(t, "one\n")
+	p.resets()
+	s.visited().says("two\n")
+	c.stdout.is(t, "one\ntwo\n")
+}
+
+// fillPipe writes to w until it takes no more. The program that gets w sees a
+// blocking pipe.
+func fillPipe(t *testing.T, w *os.File) {
+	t.Helper()
+	fd := int(w.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	for block := make([]byte, 4096); len(block) > 0; {
+		if _, err := unix.Write(fd, block); err == unix.EAGAIN {
+			block = block[:len(block)/2]
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJoinEndsOnSignals(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(s.String(), func(t *testing.T) {
+			p := start(t, "serve", "127.0.0.1:0")
+			c := start(t, "join", p.address())
+			c.says("said\n")
+			p.stdout.is(t, "said\n")
+			c.signal(s)
+			c.exits(exitDone)
+			if said := c.stderr.ends(t); said != "" {
+				t.Errorf("STDERR says %q", said)
+			}
+		})
+	}
+}
+
+func TestJoinExitCodes(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags []string
+		end   func(*peer)
+		code  int
+		says  string
+	}{
+		"the server answers and closes": {nil, func(p *peer) { p.hearsEndThenSays("") }, exitDone, ""},
+		"the server breaks off":         {nil, (*peer).resetsAfterEnd, exitFailed, "hubbub: lost 127.0.0.1:"},
+		"it stays, the server closes":   {[]string{"--eof=stay"}, func(p *peer) { _ = p.Close() }, exitDone, ""},
+		"it exits, the server listens on": {[]string{"--eof=exit"}, func(p *peer) {
+			if b, err := p.r.ReadByte(); err == nil {
+				t.Errorf("the server got %q", b)
+			}
+		}, exitDone, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := listenFor(t)
+			j := start(t, append([]string{"join", s.address()}, c.flags...)...)
+			p := s.visited()
+			j.says("all\n")
+			_ = j.stdin.Close()
+			p.hears("all\n")
+			c.end(p)
+			j.exits(c.code)
+			if said := j.stderr.ends(t); c.says == "" && said != "" || !strings.Contains(said, c.says) {
+				t.Errorf("STDERR says %q, want %q", said, c.says)
+			}
+		})
+	}
+}
+
+func (c *peer) resetsAfterEnd() {
+	c.t.Helper()
+	if b, err := c.r.ReadByte(); err == nil {
+		c.t.Fatalf("the server got %q, want the end of file", b)
+	}
+	c.resets()
+}
+
+// What --so says holds on the connection, also against what the standard
+// library sets; what --keepalive says holds too.
+func TestJoinSetsSocketOptions(t *testing.T) {
+	for _, tt := range []struct {
+		flags                string
+		level, option, value int
+	}{
+		{"", unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{"--so TCP_NODELAY=0", unix.IPPROTO_TCP, unix.TCP_NODELAY, 0},
+		{"", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{"--keepalive off", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0},
+		{"--so SO_KEEPALIVE=0", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0},
+		{"--so SO_DONTROUTE=1", unix.SOL_SOCKET, unix.SO_DONTROUTE, 1},
+	} {
+		t.Run(tt.flags, func(t *testing.T) {
+			got := joinedOption(t, tt.flags, tt.level, tt.option)
+			if tt.value == 1 {
+				got = min(got, 1) // the BSDs say yes with another number
+			}
+			if got != tt.value {
+				t.Errorf("it is %d, want %d", got, tt.value)
+			}
+		})
+	}
+}
+
+// joinedOption connects as join with these flags does, and returns what the
+// option is then.
+func joinedOption(t *testing.T, flags string, level, option int) (got int) {
+	t.Helper()
+	s := listenFor(t)
+	var f joinFlags
+	cmd := newJoinCommand(env{})
+	cmd.ResetFlags()
+	for _, g := range f.groups() {
+		cmd.Flags().AddFlagSet(g.FlagSet)
+	}
+	if err := cmd.ParseFlags(strings.Fields(flags)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.check([]string{s.address()}); err != nil {
+		t.Fatal(err)
+	}
+	d := net.Dialer{Control: f.control, KeepAlive: -1}
+	c, err := d.Dial("tcp", s.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := settle(c, f.keepAlive, f.settings); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := rawConn(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := onSocket(raw, func(fd int) (err error) {
+		got, err = unix.GetsockoptInt(fd, level, option)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// strangers are servers that nobody here wrote.
+var strangers = []string{
+	"ncat -v -l 127.0.0.1 PORT", "ncat -v -l -k 127.0.0.1 PORT", "ncat -l -U PATH",
+	"socat -d -d - TCP-LISTEN:PORT,bind=127.0.0.1", "socat - UNIX-LISTEN:PATH",
+	"nc -v -l 127.0.0.1 PORT", "nc -l -U PATH",
+}
+
+// stranger starts one and waits until it listens. Shell is how: `exec "$@"`.
+func stranger(t *testing.T, shell, command string) (p *program, address string) {
+	t.Helper()
+	name, _, _ := strings.Cut(command, " ")
+	needs(t, name)
+	path := filepath.Join(t.TempDir(), "s")
+	port := freePort(t)
+	p = launch{shell: shell, args: strings.Fields(strings.NewReplacer("PORT", port, "PATH", path).Replace(command))}.start(t)
+	if strings.Contains(command, "PORT") {
+		p.stderr.until(t, "istening on")
+		return p, "127.0.0.1:" + port
+	}
+	eventually(t, "the server's socket", func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+	return p, "unix:" + path
+}
+
+// freePort is one that was free a moment ago: ncat does not tell which it took.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func TestJoinTalksWithServersOfOthers(t *testing.T) {
+	for _, command := range strangers {
+		t.Run(command, func(t *testing.T) {
+			p, address := stranger(t, `exec "$@"`, command)
+			c := start(t, "join", address)
+			c.says("from join\n")
+			p.stdout.is(t, "from join\n")
+			p.says("from the server\n")
+			c.stdout.is(t, "from the server\n")
+			c.says("the end\n")
+			_ = c.stdin.Close()
+			p.stdout.is(t, "from join\nthe end\n")
+			if !strings.Contains(command, "-k") {
+				_ = p.stdin.Close()
+				happens(t, p.ended, "the server's end")
+			}
+			c.exits(exitDone)
+		})
+	}
+}
+
+// Much at once, both ways, each checked byte for byte.
+func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
+	ours, theirs := bytes.Repeat([]byte("what join sends\n"), 300_000), bytes.Repeat([]byte("what the server sends\n"), 100_000)
+	file := filepath.Join(t.TempDir(), "ours")
+	if err := os.WriteFile(file, ours, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"ncat -v -l 127.0.0.1 PORT", "socat -d -d -t 60 - TCP-LISTEN:PORT,bind=127.0.0.1"} {
+		t.Run(command, func(t *testing.T) {
+			p, address := stranger(t, `exec "$@"`, command)
+			go func() {
+				_, _ = p.stdin.Write(theirs)
+				_ = p.stdin.Close() // the shorter: its end must not be ours
+			}()
+			in, err := os.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			c := launch{args: []string{"join", address}, stdin: in}.start(t)
+			c.exits(exitDone)
+			if got := c.stdout.ends(t); got != string(theirs) {
+				t.Errorf("join printed %s", brief(got))
+			}
+			if got := p.stdout.ends(t); got != string(ours) {
+				t.Errorf("the server printed %s", brief(got))
+			}
+		})
+	}
+}
+
+// A server whose STDIN is at its end says so at once, and listens on.
+func TestJoinReportsToServersThatOnlyListen(t *testing.T) {
+	for _, command := range []string{"ncat -v -l 127.0.0.1 PORT", "ncat -v -l -k 127.0.0.1 PORT", "socat -d -d -t 60 - TCP-LISTEN:PORT,bind=127.0.0.1"} {
+		t.Run(command, func(t *testing.T) {
+			p, address := stranger(t, `exec "$@" </dev/null`, command)
+			c := start(t, "join", address)
+			want := ""
+			for i := range 10 {
+				line := fmt.Sprintf("report %d\n", i)
+				c.says(line)
+				want += line
+				p.stdout.is(t, want)
+			}
+			_ = c.stdin.Close()
+			c.exits(exitDone)
+			if said := c.stderr.ends(t); said != "" {
+				t.Errorf("STDERR says %q", said)
+			}
+		})
+	}
+}
+
+// FuzzJoinFlags: whatever the command line is, it can be meant so or it says
+// what would be right.
+func FuzzJoinFlags(f *testing.F) {
+	for _, s := range []string{
+		":9000", "host:1 --frame 4 --eof stay", "unix:/x --so TCP_NODELAY=1", "tcp://[::1]:9000 --so SO_LINGER=off",
+		"host:0", "--keepalive off x:1", "x:1 --connect-timeout 0", "x:1 --reconnect=maybe", "-q -v x:1",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		var j joinFlags
+		cmd := newJoinCommand(env{})
+		cmd.ResetFlags()
+		for _, g := range j.groups() {
+			cmd.Flags().AddFlagSet(g.FlagSet)
+		}
+		err := cmd.ParseFlags(strings.Fields(line))
+		if err == nil {
+			var a join.Address
+			if a, err = j.check(cmd.Flags().Args()); err == nil && (a.Network == "" || j.connectTimeout <= 0 || j.keepAlive < 0) {
+				t.Fatalf("%q is taken to mean %+v, %+v", line, a, j)
+			}
+		}
+		if err != nil && err.Error() == "" {
+			t.Fatalf("%q: an error without words", line)
+		}
+	})
+}

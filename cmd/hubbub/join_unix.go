@@ -1,0 +1,76 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"hubbub.example/internal/join"
+	"hubbub.example/internal/sock"
+)
+
+// input is STDIN, and what it is. A job that was started in the background
+// leaves the terminal alone: to read from it would stop the job.
+func input(f *os.File) (io.Reader, join.Input) {
+	fd, ok := descriptor(f)
+	if !ok {
+		return nil, join.Stream
+	}
+	if term.IsTerminal(fd) {
+		if inBackground(fd) {
+			return nil, join.Terminal
+		}
+		return attentive{reopened(f, os.O_RDONLY)}, join.Terminal
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		return f, join.File
+	}
+	return attentive{reopened(f, os.O_RDONLY)}, join.Stream
+}
+
+// inBackground reports whether our terminal is another job's for now.
+func inBackground(fd int) bool {
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && group != unix.Getpgrp()
+}
+
+// attentive is patient's counterpart: it reads from a file that somebody who
+// shares it may have made nonblocking.
+type attentive struct{ f *os.File }
+
+func (a attentive) Read(p []byte) (int, error) {
+	for {
+		n, err := a.f.Read(p)
+		if !errors.Is(err, unix.EAGAIN) {
+			return n, err
+		}
+		if fd, ok := descriptor(a.f); ok {
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		}
+	}
+}
+
+// settle readies a connected socket. The options are set once more: net turns
+// TCP_NODELAY on when it has connected.
+func settle(c net.Conn, keepAlive time.Duration, settings []sock.Setting) error {
+	raw, err := rawConn(c)
+	if err != nil {
+		return err
+	}
+	return onSocket(raw, func(fd int) error {
+		if _, is := c.(*net.TCPConn); is && keepAlive > 0 {
+			if err := sock.SetKeepAlive(fd, keepAlive); err != nil {
+				return err
+			}
+			_ = sock.BoundProbes(fd, keepAlive/2) // where the kernel can
+		}
+		return setAll(fd, settings)
+	})
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"hubbub.example/internal/join"
+	"hubbub.example/internal/sock"
+	"hubbub.example/internal/visible"
+)
+
+func stopSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
+
+// input is STDIN, and what it is.
+func input(f *os.File) (io.Reader, join.Input) {
+	info, err := f.Stat()
+	switch {
+	case term.IsTerminal(int(f.Fd())):
+		return f, join.Terminal
+	case err == nil && info.Mode().IsRegular():
+		return f, join.File
+	}
+	return f, join.Stream
+}
+
+// stdoutWriter shows control bytes where a terminal would obey them.
+func stdoutWriter(f *os.File) io.Writer {
+	if term.IsTerminal(int(f.Fd())) {
+		return visible.NewWriter(f)
+	}
+	return f
+}
+
+// hungUp cannot tell here before a write does.
+func hungUp(*os.File) bool { return false }
+
+// settle readies a connected socket. The options are set once more: net turns
+// TCP_NODELAY on when it has connected.
+func settle(c net.Conn, keepAlive time.Duration, settings []sock.Setting) error {
+	if tcp, is := c.(*net.TCPConn); is && keepAlive > 0 {
+		idle := max(keepAlive, time.Second)
+		interval := max(idle/4, time.Second)
+		err := tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: idle, Interval: interval, Count: max(1, min(3, int(idle/interval)-1))})
+		if err != nil {
+			return err
+		}
+	}
+	raw, err := rawConn(c)
+	if err != nil {
+		return err
+	}
+	return onSocket(raw, func(fd int) error { return setAll(fd, settings) })
+}
+
+// health is not to be had here.
+func health(join.Address, time.Duration) func(net.Conn) join.Health { return nil }

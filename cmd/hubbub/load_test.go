@@ -1,0 +1,590 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// This file is a server that is hard to kill: floods, blocked files, signals
+// and vanishing crowds, all upon the real program.
+
+// While neither STDOUT nor STDERR takes anything, for seconds, and thousands
+// come who are to be logged and all have something to say: broadcasting goes
+// on. When both are read again, not a line from a client is missing, and the
+// log says how much of it is.
+func TestBlockedStdoutAndStderrDelayNobody(t *testing.T) {
+	const visitors, seconds = 2000, 2
+	stdout, fullOut := pipe(t)
+	stderr, fullErr := pipe(t)
+	p := launch{
+		args:   []string{"serve", "127.0.0.1:0", "-v", "--wait-for", "1", "--drain", ages.String()},
+		stdout: fullOut, stderr: fullErr,
+	}.start(t)
+	address := firstAddress(t, stderr)
+	c := dial(t, address)
+	if err := c.SetDeadline(time.Now().Add(ages)); err != nil {
+		t.Fatal(err)
+	}
+	filled := fill(t, fullOut)
+	fill(t, fullErr)
+	_, _ = fullOut.Close(), fullErr.Close()
+
+	done := report(address, visitors)
+	for began := time.Now(); time.Since(began) < seconds*time.Second || !isDone(done); {
+		p.says("still there?\n")
+		c.hears("still there?\n")
+	}
+	said := collect(stdout).when(t, "every line", func(said string, end bool) bool {
+		return strings.Count(said, "\n") >= 2*visitors || end
+	})
+	lines := map[string]int{}
+	for line := range strings.Lines(said[filled:]) {
+		lines[line]++
+	}
+	for n := range visitors {
+		for _, which := range []string{"one", "two"} {
+			if line := fmt.Sprintf("line %s of %d\n", which, n); lines[line] != 1 {
+				t.Errorf("%q is there %d times", line, lines[line])
+			}
+		}
+	}
+	collect(stderr).until(t, " log lines were dropped: the log is slower than what happens\n")
+	p.stop(exitDone)
+}
+
+// report has so many clients come one after the other, of which number n says
+// two lines and leaves; and closes the channel when it is done.
+func report(address string, visitors int) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range visitors {
+			c, err := dialOnce(address)
+			if err != nil {
+				return // the test is over
+			}
+			_, _ = fmt.Fprintf(c, "line one of %d\nline two of %d\n", n, n)
+			_ = c.Close()
+		}
+	}()
+	return done
+}
+
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// firstAddress is program.address for a STDERR that the test has.
+func firstAddress(t *testing.T, stderr *os.File) string {
+	t.Helper()
+	line := make([]byte, 256)
+	n, err := stderr.Read(line)
+	address, ok := strings.CutPrefix(string(line[:n]), "listening on ")
+	if err != nil || !ok {
+		t.Fatalf("STDERR says %q, %v", line[:n], err)
+	}
+	return strings.TrimSuffix(address, "\n")
+}
+
+// What a client has said counts, however it leaves and however long STDOUT is
+// blocked. Who never reads what it is told leaves with a reset, as does
+// echo hello >/dev/tcp/host/9000.
+func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
+	const visitors = 200
+	stdout, full := pipe(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, stdout: full}.start(t)
+	filled := fill(t, full)
+	_ = full.Close()
+	c := p.client()
+	want := 0
+	for range visitors {
+		v := p.client()
+		v.says("hello\nbye\n")
+		want += len("hello\nbye\n")
+		if err := v.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		_ = v.Close()
+	}
+	for range 2 { // they are told something, and so found to be gone
+		p.says("is anybody there?\n")
+		c.hears("is anybody there?\n")
+	}
+	got := collect(stdout).when(t, "what they said", func(said string, end bool) bool { return len(said) >= filled+want || end })
+	if got = got[filled:]; got != strings.Repeat("hello\nbye\n", visitors) {
+		t.Errorf("STDOUT says %s", brief(got))
+	}
+}
+
+// With joins to be told on a STDOUT that takes nothing, accepting pauses in
+// the end; who is there goes on hearing. Then everybody is told of, once.
+func TestJoinsWaitForABlockedStdout(t *testing.T) {
+	const visitors = 9000 // more than the inbox of two loops and the kernel's queue hold
+	stdout, full := pipe(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--out", "json", "--wait-for", "1", "--loops", "2"}, stdout: full}.start(t)
+	c := p.lastingClient()
+	fill(t, full)
+	_ = full.Close()
+	came := report(p.address(), visitors)
+	for began := time.Now(); time.Since(began) < 2*time.Second; {
+		p.says("still there?\n")
+		c.hears("still there?\n")
+	}
+	if isDone(came) {
+		t.Error("all could join although nobody takes what is told of them")
+	}
+	said := collect(stdout).when(t, "every leave", func(said string, end bool) bool {
+		return end || strings.Count(said, `"leave"`) >= visitors
+	})
+	events := map[string]int{}
+	for line := range strings.Lines(said) {
+		line = strings.TrimLeft(line, ".") // what filled it
+		kind, rest, _ := strings.Cut(strings.TrimPrefix(line, `{"type":"`), `"`)
+		_, rest, _ = strings.Cut(rest, `"id":`)
+		id, _, _ := strings.Cut(rest, ",")
+		events[kind+" "+id]++
+	}
+	for id := 2; id <= visitors+1; id++ {
+		for kind, want := range map[string]int{"join": 1, "message": 2, "leave": 1} {
+			if n := events[fmt.Sprintf("%s %d", kind, id)]; n != want {
+				t.Fatalf("the %s of client %d is told %d times", kind, id, n)
+			}
+		}
+	}
+}
+
+// A source that gives more than the clients take, for seconds: memory stays
+// bounded by the backlog, whatever is done with the slow, and whoever is
+// served gets what he is promised.
+func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
+	const (
+		seconds = 2
+		rate    = 8 << 20  // bytes a second that a client takes
+		backlog = 4 << 20  // bytes
+		itself  = 48 << 20 // what the program needs, mostly the race detector's
+	)
+	for _, tt := range []struct {
+		name, flags string
+		clients     int
+		gaps        bool
+		exit        int
+	}{
+		{"wait", "--slow wait --patience 2m", 3, false, exitDone},
+		{"skip", "--slow skip -q", 3, true, -1}, // it depends on what all of them skipped
+		{"nobody there", "", 0, false, exitFailed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := start(t, append([]string{
+				"serve", "127.0.0.1:0", "--backlog", fmt.Sprint(backlog, "B"),
+				"--wait-for", fmt.Sprint(tt.clients), "--eof", "exit", "--drain", ages.String(),
+			}, strings.Fields(tt.flags)...)...)
+			var fs []*follower
+			for range tt.clients {
+				f := &follower{gaps: tt.gaps}
+				fs = append(fs, f.start(&paced{r: p.lastingClient(), rate: rate, began: time.Now()}))
+			}
+			source := flood(t, p.stdin)
+			<-time.After(seconds * time.Second)
+			eventually(t, "more than a backlog", func() bool { return source.lines.Load() > 3*backlog/lineSize })
+			lines := source.ends(t)
+			if got := peakMemory(t, p); got > backlog+itself {
+				t.Errorf("after %d MB the server has taken %d MB of memory", lines*lineSize>>20, got>>20)
+			}
+			_ = p.stdin.Close()
+			for _, f := range fs {
+				if f.ends(t); f.last != lines-1 || !tt.gaps && f.lines != lines {
+					t.Errorf("a client got %d of %d lines, the last is %d", f.lines, lines, f.last)
+				}
+			}
+			if happens(t, p.ended, "the server's end"); tt.exit >= 0 {
+				p.exits(tt.exit)
+			}
+		})
+	}
+}
+
+// paced is a reader that takes so many bytes a second.
+type paced struct {
+	r     io.Reader
+	rate  int
+	began time.Time
+	taken int
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	due := p.began.Add(time.Duration(p.taken) * time.Second / time.Duration(p.rate))
+	<-time.After(time.Until(due))
+	n, err := p.r.Read(b)
+	p.taken += n
+	return n, err
+}
+
+// peakMemory is the most that p had resident at any time: VmHWM, proc(5).
+func peakMemory(t *testing.T, p *program) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	line, _, _ := strings.Cut(rest, "\n")
+	kilobytes, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(line), " kB"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes << 10
+}
+
+// A signal in the middle of everything: STDIN flooded, clients of all speeds,
+// others that send. Each client gets whole lines up to the last one
+// broadcast, the same for all; what clients sent comes out whole as well.
+func TestASignalUnderLoadDeliversWhatWasBroadcast(t *testing.T) {
+	const before = 20 << 20 / lineSize
+	r, w := pipe(t)
+	p := launch{
+		args:   []string{"serve", "127.0.0.1:0", "--wait-for", "5", "--backlog", "4MiB", "--drain", "2m", "--patience", "2m"},
+		stdout: w,
+	}.start(t)
+	_ = w.Close()
+	stdout := follow(r, 0)
+	var fs []*follower
+	for range 3 {
+		fs = append(fs, p.listener(before))
+	}
+	slow := follow(&paced{r: p.lastingClient(), rate: 10 << 20, began: time.Now()}, before)
+	talker := p.lastingClient()
+	hears := follow(talker, before)
+	talks := flood(t, talker)
+	flood(t, p.stdin)
+
+	slow.gets(t)
+	p.signal(syscall.SIGTERM)
+	lines := slow.ends(t)
+	for _, f := range append(fs, hears) {
+		if n := f.ends(t); n != lines {
+			t.Errorf("a client got %d lines, another %d", n, lines)
+		}
+	}
+	talks.ends(t)
+	_ = talker.Close()
+	p.exits(exitDone)
+	if n := stdout.ends(t); n == 0 {
+		t.Error("nothing the talker said came out")
+	}
+}
+
+// Whatever goes on, who signals twice means it.
+func TestASecondSignalUnderLoadEndsAtOnce(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "3", "--drain", "1h", "--backlog", "16MiB")
+	p.client() // never reads
+	reader, talker := p.listener(8<<20/lineSize), p.lastingClient()
+	flood(t, p.stdin)
+	flood(t, talker)
+	reader.gets(t)
+	p.signal(syscall.SIGTERM)
+	reader.ends(t) // so it has been seen
+	p.insists(syscall.SIGTERM)
+	p.exits(exitFailed)
+}
+
+// Both servers are served by one port: the kernel shares the connections out.
+func TestServersThatShareAPortShareTheClients(t *testing.T) {
+	first := start(t, "serve", "127.0.0.1:0", "--so", "SO_REUSEPORT=1", "-v")
+	second := start(t, "serve", first.address(), "--so", "SO_REUSEPORT=1", "-v")
+	second.address()
+	for range 64 { // all with one of two: once in 2^63
+		first.client()
+	}
+	first.stderr.until(t, " joined\n")
+	second.stderr.until(t, " joined\n")
+}
+
+// close(2) with SO_LINGER sleeps while anything is unsent, also on a
+// nonblocking socket. The loop does not.
+func TestLingerDoesNotBlockALoop(t *testing.T) {
+	const (
+		stuck, linger = 8, 5 * time.Second
+		backlog       = 4 << 20
+		lines         = 3 * backlog / lineSize
+	)
+	p := start(t, "serve", "127.0.0.1:0", "--so", "SO_LINGER=5", "--loops", "1", "--patience", "2s",
+		"--backlog", fmt.Sprint(backlog, "B"), "--wait-for", fmt.Sprint(stuck+1))
+	var atLunch []*peer
+	for range stuck {
+		c := p.client()
+		c.says("I am off to lunch\n")
+		atLunch = append(atLunch, c)
+	}
+	reader := p.listener(lines)
+	go p.stdin.Write(numbered(lines))
+	eventually(t, "a backlog", func() bool { return reader.has(backlog / lineSize) })
+	for _, c := range atLunch {
+		c.done() // who has half-closed is closed at once when cut
+	}
+	p.stderr.when(t, "all to be cut", func(said string, _ bool) bool { return strings.Count(said, "at lunch") == stuck })
+	cut := time.Now()
+	reader.gets(t)
+	if took := time.Since(cut); took > stuck*linger/2 {
+		t.Errorf("it took %v to serve the other", took)
+	}
+}
+
+// Four loops have their share of the clients each, and the order of lines
+// both ways is what it would be with one.
+func TestFourLoopsShareTheClients(t *testing.T) {
+	const clients, lines, says = 100, 2000, 200
+	p := start(t, "serve", "127.0.0.1:0", "--loops", "4", "--out", "tagged", "--wait-for", fmt.Sprint(clients))
+	var wg sync.WaitGroup
+	var fs []*follower
+	for range clients {
+		c := p.lastingClient()
+		fs = append(fs, follow(c, lines))
+		wg.Go(func() {
+			for n := range says {
+				_, _ = fmt.Fprintf(c, "%d\n", n) // it comes out, or the test fails
+			}
+		})
+	}
+	p.says(string(numbered(lines)))
+	for _, f := range fs {
+		f.gets(t)
+	}
+	wg.Wait()
+	text := p.stdout.when(t, "all they said", func(text string, end bool) bool {
+		return strings.Count(text, "\n") == clients*says || end
+	})
+	next := map[string]int{}
+	for line := range strings.Lines(text) {
+		id, said, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if said != strconv.Itoa(next[id]) {
+			t.Fatalf("client %s said %q, want %d", id, said, next[id])
+		}
+		next[id]++
+	}
+	if shares := watched(t, p); len(shares) != 4 || min(shares[0], shares[1], shares[2], shares[3]) < clients/4 {
+		t.Errorf("the loops watch %v descriptors", shares)
+	}
+}
+
+// watched is how many descriptors each loop's epoll watches: the one of Go's
+// own, which watches STDIN, STDOUT and epolls, is left out by its few.
+func watched(t *testing.T, p *program) (shares []int) {
+	t.Helper()
+	for _, fd := range descriptors(t, p) {
+		if to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", p.cmd.Process.Pid, fd)); to != "anon_inode:[eventpoll]" {
+			continue
+		}
+		info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", p.cmd.Process.Pid, fd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(info, []byte("tfd:")); n > 10 {
+			shares = append(shares, n)
+		}
+	}
+	return shares
+}
+
+// descriptors are those that p has.
+func descriptors(t *testing.T, p *program) (fds []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "fd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		fds = append(fds, e.Name())
+	}
+	return fds
+}
+
+// What --eof=exit promises by its exit code.
+func TestExitCodesAtTheEndOfStdin(t *testing.T) {
+	const lines = 8 << 20 / lineSize // more than a client's sockets hold
+	reads := func(p *program) *follower { return p.listener(lines) }
+	neverReads := func(p *program) *follower { p.client(); return nil }
+	leaves := func(p *program) *follower {
+		c := p.client()
+		c.says("bye\n")
+		p.stdout.is(t, "bye\n")
+		_ = c.Close()
+		p.stderr.until(t, ") left: ")
+		return nil
+	}
+	for _, tt := range []struct {
+		name    string
+		clients []func(*program) *follower
+		lines   int
+		want    int
+		says    string
+	}{
+		{"all delivered", []func(*program) *follower{reads, reads}, lines, exitDone, ""},
+		{"nothing to deliver", nil, 0, exitDone, ""},
+		{"nobody there", nil, 3, exitFailed, "hubbub: not delivered: 3 messages were heard by nobody\n"},
+		{"one never reads", []func(*program) *follower{reads, neverReads}, lines, exitFailed, "hubbub: not delivered: 1 client"},
+		{"one has left", []func(*program) *follower{leaves, reads}, lines, exitDone, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := start(t, "serve", "127.0.0.1:0", "--eof", "exit", "--drain", "500ms", "-v")
+			var readers []*follower
+			for _, joins := range tt.clients {
+				if f := joins(p); f != nil {
+					readers = append(readers, f)
+				}
+			}
+			p.stderr.when(t, "all to be there", func(said string, _ bool) bool {
+				return strings.Count(said, " joined\n") == len(tt.clients)
+			})
+			p.stdin.Write(numbered(tt.lines))
+			for _, f := range readers { // before the end: after it they have 500ms
+				f.gets(t)
+			}
+			_ = p.stdin.Close()
+			for _, f := range readers {
+				if n := f.ends(t); n != tt.lines {
+					t.Errorf("a client got %d lines of %d", n, tt.lines)
+				}
+			}
+			p.exits(tt.want)
+			said := p.stderr.ends(t)
+			if strings.Contains(said, "not delivered") != (tt.says != "") || !strings.Contains(said, tt.says) {
+				t.Errorf("STDERR says %q", said)
+			}
+		})
+	}
+}
+
+// Who has come and left is not there.
+func TestWaitForCountsWhoIsThere(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "-v", "--wait-for", "2", "--replay", "none")
+	p.says("for two\n")
+	for n := range 3 {
+		c := p.client()
+		c.says("bye\n")
+		_ = c.Close()
+		left := fmt.Sprintf("client %d (%s) left", n+1, c.LocalAddr())
+		p.stderr.until(t, left)
+	}
+	a := p.client()
+	a.says("alone\n")
+	p.stdout.until(t, "alone\n")
+	b := p.client()
+	a.hears("for two\n")
+	b.hears("for two\n")
+}
+
+// A process with thousands of connections is killed. They go at once, with or
+// without something unread, half-said or never having spoken; who stays
+// notices nothing, and others can come.
+func TestACrowdThatVanishesLeavesNothingBehind(t *testing.T) {
+	const crowd = 2000
+	for _, tt := range []struct {
+		name, says string
+		unread     int // lines they have not read
+	}{
+		{"after a word", "hello\n", 0},
+		{"inside a line", "hel", 0},
+		{"with lines unread", "hello\n", 1000},
+		{"without a word", "", 0},
+		{"without a word, with lines unread", "", 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
+			c := p.lastingClient()
+			p.says("hello\n")
+			c.hears("hello\n")
+			c.says("hello\n")
+			p.stdout.is(t, "hello\n")
+			before := len(descriptors(t, p)) // all is open
+
+			there := startCrowd(t, p.address(), crowd, tt.says)
+			eventually(t, "the crowd", func() bool { return len(descriptors(t, p)) >= before+crowd })
+			go p.stdin.Write(numbered(tt.unread))
+			c.hears(string(numbered(tt.unread)))
+			there.kill()
+
+			for range 2 { // the dead that never spoke are found by being spoken to
+				p.says("still there?\n")
+				c.hears("still there?\n")
+			}
+			eventually(t, "all of them to be gone", func() bool { return len(descriptors(t, p)) <= before })
+			other := p.client()
+			other.says("I am new\n")
+			p.stdout.until(t, "I am new\n")
+			p.says("welcome\n")
+			c.hears("welcome\n")
+			other.hears("welcome\n")
+		})
+	}
+}
+
+// crowdAt is in the environment of a test binary that is to be a crowd.
+const crowdAt = "HUBBUB_TEST_CROWD"
+
+// startCrowd starts a process that connects so often, says something with
+// each, never reads, and stays.
+func startCrowd(t *testing.T, address string, connections int, says string) *program {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := launch{
+		shell: "export " + crowdAt + `="$1"; shift; exec "$@"`,
+		args:  []string{address, self, strconv.Itoa(connections), says},
+	}.start(t)
+	c.stdout.until(t, "all there\n")
+	return c
+}
+
+func init() {
+	if address := os.Getenv(crowdAt); address != "" {
+		if err := beCrowd(address, os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+}
+
+func beCrowd(address, connections, says string) error {
+	n, err := strconv.Atoi(connections)
+	if err != nil {
+		return err
+	}
+	var all []net.Conn
+	for range n {
+		c, err := dialOnce(address)
+		if err != nil {
+			return err
+		}
+		all = append(all, c)
+		if _, err := io.WriteString(c, says); err != nil {
+			return err
+		}
+	}
+	fmt.Println("all there")
+	_, err = bufio.NewReader(os.Stdin).ReadString('\n') // until we are killed, or the test is gone
+	for _, c := range all {
+		_ = c.Close()
+	}
+	return err
+}

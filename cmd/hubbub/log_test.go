@@ -1,0 +1,175 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSentencesAreForPeople(t *testing.T) {
+	for _, tt := range []struct{ message, want string }{
+		{"client 17 closed: lapped (64 MiB behind, stalled 1.2s)", "hubbub: client 17 closed: lapped (64 MiB behind, stalled 1.2s)\n"},
+		{"it said \x1b[2J and \u202e", "hubbub: it said \\x1b[2J and \\u202e\n"},
+		{"one\nhubbub: forged", "hubbub: one\\nhubbub: forged\n"},
+	} {
+		var out bytes.Buffer
+		f := logFlags{format: logText}
+		f.logger(&out).Warn(tt.message, "client", 17)
+		if got := out.String(); got != tt.want {
+			t.Errorf("%q is logged as %q, want %q", tt.message, got, tt.want)
+		}
+	}
+}
+
+func TestLevels(t *testing.T) {
+	for _, tt := range []struct {
+		flags logFlags
+		want  string
+	}{
+		{logFlags{}, "hubbub: error\nhubbub: warning\n"},
+		{logFlags{quiet: true}, "hubbub: error\n"},
+		{logFlags{verbose: true}, "hubbub: error\nhubbub: warning\nhubbub: debug\n"},
+	} {
+		var out bytes.Buffer
+		log := tt.flags.logger(&out)
+		log.Error("error")
+		log.Warn("warning")
+		log.Debug("debug")
+		if got := out.String(); got != tt.want {
+			t.Errorf("with %+v it is %q, want %q", tt.flags, got, tt.want)
+		}
+	}
+}
+
+// Whoever waits for the line gets it, whatever the level and the format.
+func TestWhereItListensIsAlwaysSaidFirst(t *testing.T) {
+	for _, flags := range [][]string{nil, {"-q"}, {"-v"}, {"--log-format", "json"}, {"-q", "--log-format", "json"}} {
+		p := start(t, append([]string{"serve", "127.0.0.1:0"}, flags...)...)
+		p.client().says("hello\n")
+		p.stdout.is(t, "hello\n")
+	}
+}
+
+func TestJoinsAndLeavesAreLoggedWhenAskedFor(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "-v")
+	c := p.client()
+	p.stderr.until(t, "\nhubbub: client 1 ")
+	c.says("bye\n") // a client that never spoke may only have stopped speaking
+	_ = c.Close()
+	p.stderr.when(t, "a leave", func(text string, _ bool) bool { return strings.Count(text, "\nhubbub: client 1 ") == 2 })
+}
+
+func TestQuietIsQuiet(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "-q", "--max-clients", "1")
+	a := p.client()
+	a.says("in\n")
+	p.stdout.is(t, "in\n")
+	refused := p.client()
+	if line, err := refused.r.ReadString('\n'); err != nil {
+		t.Fatalf("the refused client got %q, %v", line, err)
+	}
+	refused.hearsEnd()
+	p.stop(exitDone)
+	if said := p.stderr.ends(t); strings.Count(said, "\n") != 1 {
+		t.Errorf("STDERR says %q", said)
+	}
+}
+
+func TestAJSONLogIsARecordALine(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "-v", "--log-format", "json")
+	c := p.client()
+	c.says("bye\n")
+	_ = c.Close()
+	p.stderr.when(t, "two records", func(text string, _ bool) bool { return strings.Count(text, "\n") >= 3 })
+	p.stop(exitDone)
+	lines := strings.Split(p.stderr.ends(t), "\n")
+	for _, line := range lines[1 : len(lines)-1] {
+		var r struct {
+			Time       time.Time
+			Level, Msg string
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Time.IsZero() || r.Level == "" || r.Msg == "" {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// While nobody reads STDERR, lines go both ways and the end comes when asked.
+func TestABlockedStderrStopsNothing(t *testing.T) {
+	r, w := pipe(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "-v", "--wait-for", "2"}, stderr: w}.start(t)
+	line := make([]byte, 256)
+	n, err := r.Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimSuffix(strings.TrimPrefix(string(line[:n]), "listening on "), "\n")
+	fill(t, w)
+	_ = w.Close()
+	a := dial(t, address)
+	for range 3000 { // more than any queue of log lines holds
+		visitor := dial(t, address)
+		visitor.says("hello\n")
+		_ = visitor.Close()
+	}
+	p.says("out\n")
+	a.hears("out\n")
+	a.says("in\n")
+	p.stdout.until(t, "in\n")
+	p.stop(exitDone)
+}
+
+func TestAStderrBlockedFromTheBeginningStopsNothing(t *testing.T) {
+	_, w := pipe(t)
+	fill(t, w)
+	path := t.TempDir() + "/s"
+	p := launch{args: []string{"serve", "unix:" + path, "--wait-for", "1"}, stderr: w}.start(t)
+	_ = w.Close()
+	c := dialWhenUp(t, "unix:"+path)
+	p.says("out\n")
+	c.hears("out\n")
+	p.stop(exitDone)
+}
+
+// dialWhenUp connects to a server that cannot say that it is up.
+func dialWhenUp(t *testing.T, address string) *peer {
+	t.Helper()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for limit := time.Now().Add(longEnough); ; <-again.C {
+		c, err := dialOnce(address)
+		if err == nil {
+			return newPeer(t, c)
+		}
+		if time.Now().After(limit) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestStderrMayBeClosed(t *testing.T) {
+	path := t.TempDir() + "/s"
+	p := launch{args: []string{"serve", "unix:" + path, "-v", "--wait-for", "1"}, shell: `exec hubbub "$@" 2>&-`}.start(t)
+	c := dialWhenUp(t, "unix:"+path)
+	p.says("out\n")
+	c.hears("out\n")
+	c.says("in\n")
+	p.stdout.is(t, "in\n")
+	p.stop(exitDone)
+}
+
+// A STDERR that is gone is not a reason to die of SIGPIPE.
+func TestStderrMayBeGone(t *testing.T) {
+	r, w := pipe(t)
+	path := t.TempDir() + "/s"
+	p := launch{args: []string{"serve", "unix:" + path, "-v"}, stderr: w}.start(t)
+	_, _ = w.Close(), r.Close()
+	c := dialWhenUp(t, "unix:"+path)
+	c.says("in\n")
+	p.stdout.is(t, "in\n")
+	p.stop(exitDone)
+}

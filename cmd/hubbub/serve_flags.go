@@ -1,0 +1,153 @@
+//go:build unix
+
+package main
+
+import (
+	"time"
+
+	"hubbub.example"
+)
+
+// serveFlags is what the flags of hubbub serve say.
+type serveFlags struct {
+	options hubbub.Options
+
+	out      outFormat
+	sendOnly bool
+	recvOnly bool
+	waitFor  int
+	eof      eof
+	drain    time.Duration
+	log      logFlags
+}
+
+// eof is what a server does when STDIN is at its end.
+type eof string
+
+const (
+	eofKeep eof = "keep" // serve on
+	eofExit eof = "exit" // deliver what is left, and exit
+)
+
+const serveHelp = `
+    hubbub serve [ADDRESS ...] [flags]
+
+Every message on STDIN goes to every client; every message from any client
+comes out on STDOUT, whole. No client can hold up another.
+
+    tail -f app.log | hubbub serve :9000             a stream for everyone
+    hubbub serve :9000 --out tagged >> readings      gather from many devices
+    rtl_sdr - | hubbub serve :1234 --frame 2         a radio's samples, never cut in two
+    hubbub serve unix:/run/app.sock --unix-mode 660  on this machine only
+    hubbub serve :9000 --eof exit < release.tar      to all who wait for it, then done
+    hubbub serve                                     talk with whoever joins
+
+ADDRESS is HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH; there may be many.
+Without one it is localhost:9000. For each a line on STDERR says "listening on"
+and where, before anything else does; port 0 is any that is free.
+
+SIGINT and SIGTERM end it: it takes no more clients, delivers what it has, and
+exits. A second one ends it at once. Exit codes: 0 all was delivered, 1 not all
+was or it did not work, 2 the command line cannot be meant so.
+`
+
+func (f *serveFlags) groups() []*flagGroup {
+	return []*flagGroup{f.messages(), f.slowClients(), f.source(), f.limits(), f.sockets(), f.log.group()}
+}
+
+func (f *serveFlags) messages() *flagGroup {
+	g := newFlagGroup("Messages")
+	parsedFlag(g, &f.options.Framing, "frame", "line", "line|nul|raw|N",
+		`where a message ends: at a newline (a client's "\r\n" loses its "\r"), at a zero byte, nowhere (bytes as they come), or after every N bytes`, hubbub.ParseFraming)
+	parsedFlag(g, &f.out, "out", "plain", "plain|tagged|json",
+		"what STDOUT says: the message; ID, tab, message; or a JSON object a line, for joins and leaves too", choice(outPlain, outTagged, outJSON))
+	parsedFlag(g, &f.options.Replay, "replay", "unheard", "unheard|none|N|all",
+		"what a new client gets first: what nobody has heard yet, nothing, the last N messages, or all that is kept", hubbub.ParseReplay)
+	g.BoolVar(&f.sendOnly, "send-only", false, "read what clients send, and discard it")
+	g.BoolVar(&f.recvOnly, "recv-only", false, "do not read STDIN")
+	return g
+}
+
+func (f *serveFlags) slowClients() *flagGroup {
+	g := newFlagGroup("Slow clients, once they are a whole backlog behind")
+	parsedFlag(g, &f.options.Slow, "slow", "wait", "wait|cut|skip",
+		"wait: STDIN is paced to the slowest that takes --min-rate, others are cut; cut: they are closed, nobody waits; skip: they go on with the oldest message that is kept", hubbub.ParseSlow)
+	parsedFlag(g, &f.options.MinRate, "min-rate", "64KiB", "SIZE",
+		"with wait: what a client must take in a second", parseSize)
+	parsedFlag(g, &f.options.Patience, "patience", "1s", "TIME",
+		"with wait: over how long that is measured", parseTime)
+	parsedFlag(g, &f.options.Backlog, "backlog", "64MiB", "SIZE",
+		"how much is kept for clients that lag and for those to come", parseSize)
+	return g
+}
+
+func (f *serveFlags) source() *flagGroup {
+	g := newFlagGroup("Beginning and end")
+	parsedFlag(g, &f.waitFor, "wait-for", "0", "N",
+		"do not read STDIN until N clients are there (default 0)", atLeast(0))
+	parsedFlag(g, &f.eof, "eof", "keep", "keep|exit",
+		"at the end of STDIN: keep serving; or exit when every client has all", choice(eofKeep, eofExit))
+	parsedFlag(g, &f.drain, "drain", "5s", "TIME",
+		"how long no client may make any progress at the end; after a signal, how long the end may take", parseTimeOr0)
+	return g
+}
+
+func (f *serveFlags) limits() *flagGroup {
+	g := newFlagGroup("Limits")
+	parsedFlag(g, &f.options.MaxClients, "max-clients", "", "N",
+		"how many clients at once; one more is told so and closed (default the limit of open files, less what hubbub itself needs)", atLeast(1))
+	parsedFlag(g, &f.options.MaxMessage, "max-line", "", "SIZE",
+		"the longest message: a client that sends a longer one is closed, one on STDIN goes on in pieces (default 1MiB, but no more than a quarter of --backlog)", parseLength)
+	parsedFlag(g, &f.options.IdleTimeout, "idle-timeout", "off", "TIME|off",
+		"close a client that had no byte either way for so long", timeOrOff(0))
+	parsedFlag(g, &f.options.Loops, "loops", "", "N",
+		"how many event loops (default one per core)", atLeast(1))
+	return g
+}
+
+func (f *serveFlags) sockets() *flagGroup {
+	g := newFlagGroup("Sockets")
+	parsedFlag(g, &f.options.KeepAlive, "keepalive", "30s", "TIME|off",
+		"how long a peer may be silent before it is asked whether it lives; a dead one is gone in twice this", timeOrOff(-1))
+	parsedFlag(g, &f.options.UnixMode, "unix-mode", "0600", "MODE",
+		"the mode of a Unix socket, from its first instant", parseMode)
+	g.StringArrayVar(&f.options.SocketOptions, "so", nil,
+		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=65536; again for more. hubbub sockopts lists them")
+	return g
+}
+
+// check finds what does not go together. Given says whether a flag was given.
+func (f *serveFlags) check(given func(flag string) bool) error {
+	framing := f.options.Framing
+	switch {
+	case f.out == outTagged && framing == hubbub.Raw:
+		return usage("--out tagged does not go with --frame raw: raw bytes have no messages to tag; take --out json, or another framing")
+	case f.sendOnly && f.recvOnly:
+		return usage("--send-only and --recv-only do not go together: nothing would be left to do")
+	case f.recvOnly && f.eof == eofExit:
+		return usage("--eof exit does not go with --recv-only, which does not read STDIN")
+	case f.recvOnly && f.waitFor > 0:
+		return usage("--wait-for does not go with --recv-only: there is no STDIN to hold")
+	case given("max-line") && (framing == hubbub.Raw || framing > 0):
+		return usage("--max-line does not go with --frame %v, which has no lines", framing)
+	}
+	for _, name := range []string{"patience", "min-rate"} {
+		if given(name) && f.options.Slow != hubbub.Wait {
+			return usage("--%s goes with --slow wait only: %v waits for nobody", name, f.options.Slow)
+		}
+	}
+	return f.log.check()
+}
+
+// inbox is what of the clients' doings goes to STDOUT.
+func (f *serveFlags) inbox() hubbub.Inbox {
+	switch {
+	case f.out != outJSON && f.sendOnly:
+		return hubbub.InboxNone
+	case f.out != outJSON:
+		return hubbub.InboxMessages
+	case f.sendOnly:
+		return hubbub.InboxPresence
+	}
+	return hubbub.InboxAll
+}

@@ -1,0 +1,235 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// What STDIN may be; to each the same must happen.
+func TestStdinMayBe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("a\nb"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, shell, want string }{
+		{"a pipe", `printf 'a\nb' | hubbub "$@"`, "a\nb\n"},
+		{"a file", `exec hubbub "$@" <` + path, "a\nb\n"},
+		{"a file that is not at its beginning", `exec <` + path + `; read -r _; exec hubbub "$@"`, "b\n"},
+		{"/dev/null", `exec hubbub "$@" </dev/null`, ""},
+		{"closed", `exec hubbub "$@" <&-`, ""},
+		{"a socket", `exec hubbub "$@" <&3`, "a\nb\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := launch{
+				args:  []string{"serve", "127.0.0.1:0", "--wait-for", "1", "--eof", "exit"},
+				shell: tt.shell, shared: []*os.File{socketHolding(t, "a\nb")},
+			}
+			p := l.start(t)
+			c := p.client()
+			c.hears(tt.want)
+			c.hearsEnd()
+			p.exits(exitDone)
+			if said := p.stderr.ends(t); strings.Count(said, "\n") != 1 {
+				t.Errorf("STDERR says %q", said)
+			}
+		})
+	}
+}
+
+// socketHolding is a socket from which text can be read, then end of file.
+func socketHolding(t *testing.T, text string) *os.File {
+	t.Helper()
+	ours, theirs := socketPair(t)
+	if _, err := ours.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	_ = ours.Close()
+	return theirs
+}
+
+func TestStdinMayBeATerminal(t *testing.T) {
+	terminal, theirs := openTerminal(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1", "--eof", "exit"}, stdin: theirs}.start(t)
+	c := p.client()
+	typed(t, terminal, "hello\n")
+	c.hears("hello\n")
+	typed(t, terminal, "\x04") // ^D
+	c.hearsEnd()
+	p.exits(exitDone)
+}
+
+// A background job that reads from the terminal is stopped by the kernel.
+func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
+	terminal, theirs := openTerminal(t)
+	pids, tell := pipe(t)
+	p := launch{
+		args: []string{"serve", "127.0.0.1:0"}, stdin: theirs, session: true, shared: []*os.File{tell},
+		shell: `set -m; hubbub "$@" & echo $! >&3; exec 3>&-; wait`,
+	}.start(t)
+	var pid int
+	if _, err := fmt.Fscan(pids, &pid); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	c := p.client()
+	for _, line := range []string{"one\n", "two\n"} {
+		typed(t, terminal, "for the shell\n")
+		c.says(line)
+		p.stdout.until(t, line)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.exits(exitDone)
+}
+
+// The flag is shared with the shell and with whatever else has the pipe or
+// the terminal open.
+func TestStdinIsNeverMadeNonblocking(t *testing.T) {
+	r, w := pipe(t)
+	terminal, slave := openTerminal(t)
+	for _, tt := range []struct {
+		name         string
+		in, writeEnd *os.File
+	}{{"pipe", r, w}, {"terminal", slave, terminal}} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, stdin: tt.in}.start(t)
+			c := p.client()
+			if _, err := tt.writeEnd.WriteString("a line\n"); err != nil {
+				t.Fatal(err)
+			}
+			c.hears("a line\n")
+			if isNonblocking(t, tt.in) {
+				t.Errorf("the %s is nonblocking", tt.name)
+			}
+		})
+	}
+}
+
+func isNonblocking(t *testing.T, f *os.File) bool {
+	t.Helper()
+	fd, _ := descriptor(f)
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags&unix.O_NONBLOCK != 0
+}
+
+func openTerminal(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
+	ours, theirs, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = theirs.Fd() // as every program gets it: blocking
+	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+	return ours, theirs
+}
+
+func typed(t *testing.T, terminal *os.File, text string) {
+	t.Helper()
+	if _, err := terminal.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheLastLineNeedsNoNewline(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
+	c := p.client()
+	p.says("a\nb")
+	_ = p.stdin.Close()
+	c.hears("a\nb\n")
+}
+
+func TestNULsAreKept(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
+	c := p.client()
+	p.says("a\x00b\x00\n\x00\n")
+	c.hears("a\x00b\x00\n\x00\n")
+	c.says("\x00a\x00\n")
+	p.stdout.is(t, "\x00a\x00\n")
+}
+
+func TestTheServerOutlivesStdin(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0")
+	a := p.client()
+	p.says("bye\n")
+	_ = p.stdin.Close()
+	a.hears("bye\n")
+	b := p.client()
+	b.says("hello\n")
+	p.stdout.is(t, "hello\n")
+}
+
+func TestStdinWaitsForClients(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "2", "--replay", "none")
+	p.says("for two\n")
+	a := p.client()
+	a.says("alone\n")
+	p.stdout.is(t, "alone\n")
+	b := p.client()
+	a.hears("for two\n")
+	b.hears("for two\n")
+}
+
+func TestALineOfStdinTooLongGoesOnInPieces(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--max-line", "1000B", "--wait-for", "1", "--eof", "exit")
+	c := p.client()
+	p.says(strings.Repeat("x", 2500) + "\n")
+	_ = p.stdin.Close()
+	c.hears(strings.Repeat("x", 1000) + "\n" + strings.Repeat("x", 1000) + "\n" + strings.Repeat("x", 500) + "\n")
+	c.hearsEnd()
+	p.exits(exitDone)
+	p.stderr.until(t, "hubbub: ")
+}
+
+// Every last byte of a file larger than any buffer arrives before the exit.
+func TestExitAtTheEndOfStdinDeliversAll(t *testing.T) {
+	var text strings.Builder
+	for text.Len() < 20<<20 {
+		text.WriteString("a line of a large file, and one more, and one more, and one more\n")
+	}
+	path := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2", "--eof", "exit", "--backlog", "1MiB"}, stdin: in}.start(t)
+	a, b := p.client(), p.client()
+	heard := make(chan bool)
+	go func() { defer close(heard); b.hears(text.String()) }()
+	a.hears(text.String())
+	<-heard
+	a.hearsEnd()
+	p.exits(exitDone)
+}
+
+func TestWhatCouldNotBeDeliveredIsCountedAndSaid(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1", "--eof", "exit", "--drain", "200ms")
+	p.client() // never reads
+	line := strings.Repeat("x", 1023) + "\n"
+	for range 20 << 10 {
+		p.says(line)
+	}
+	_ = p.stdin.Close()
+	p.exits(exitFailed)
+	said := p.stderr.ends(t)
+	last := said[strings.LastIndex(strings.TrimSuffix(said, "\n"), "\n")+1:]
+	if !strings.HasPrefix(last, "hubbub: ") || !strings.Contains(last, "1 client") {
+		t.Errorf("the last line on STDERR is %q", last)
+	}
+}

@@ -1,0 +1,208 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// While nobody reads STDOUT: clients' lines wait, broadcasting does not; and
+// when somebody does, not one line is missing.
+func TestASlowStdoutLosesNothingAndStopsNothing(t *testing.T) {
+	r, w := pipe(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2"}, stdout: w}.start(t)
+	_ = w.Close()
+	talker, listener := p.client(), p.client()
+	var want bytes.Buffer
+	for i := range 300_000 { // more than the pipe, the inbox and the sockets hold
+		fmt.Fprintf(&want, "line %d of a client that talks and talks\n", i)
+	}
+	said := make(chan bool)
+	go func() { defer close(said); talker.says(want.String()) }()
+	for range 100 {
+		p.says("still there?\n")
+		listener.hears("still there?\n")
+	}
+	select {
+	case <-said:
+		t.Error("all is taken from a client although nobody reads STDOUT")
+	default:
+	}
+	out := collect(r)
+	if got := out.when(t, "every line", func(text string, end bool) bool { return len(text) >= want.Len() || end }); got != want.String() {
+		t.Errorf("on STDOUT there are %d bytes, and not the %d that were sent", len(got), want.Len())
+	}
+	<-said
+	p.stop(exitDone)
+}
+
+func TestAStdoutThatIsGoneEndsTheServer(t *testing.T) {
+	r, w := pipe(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
+	_ = w.Close()
+	c := p.client()
+	c.says("heard\n")
+	heard := make([]byte, 6)
+	if n, err := r.Read(heard); err != nil || string(heard[:n]) != "heard\n" {
+		t.Fatalf("on STDOUT there is %q, %v", heard[:n], err)
+	}
+	_ = r.Close()
+	if runtime.GOOS != "linux" {
+		c.says("not heard\n") // elsewhere only a write finds out
+	}
+	p.exits(exitFailed)
+	p.stderr.until(t, "hubbub: write STDOUT: broken pipe\n")
+	c.hearsEnd()
+}
+
+// A reader that leaves while the pipe is full is gone as well.
+func TestAFullStdoutThatIsGoneEndsTheServer(t *testing.T) {
+	r, w := pipe(t)
+	fill(t, w)
+	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
+	_ = w.Close()
+	p.client().says("no room\n")
+	_ = r.Close()
+	p.exits(exitFailed)
+	p.stderr.until(t, "hubbub: write STDOUT: broken pipe\n")
+}
+
+func TestAStdoutThatIsFullOfErrorsEndsTheServer(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: full}.start(t)
+	p.client().says("hello\n")
+	p.exits(exitFailed)
+	p.stderr.until(t, "hubbub: write STDOUT: no space left on device\n")
+}
+
+// With --send-only nothing is written, so nobody need read.
+func TestSendOnlyNeedsNoStdout(t *testing.T) {
+	r, w := pipe(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--send-only", "--wait-for", "1"}, stdout: w}.start(t)
+	_, _ = w.Close(), r.Close()
+	c := p.client()
+	p.says("hello\n")
+	c.hears("hello\n")
+	p.stop(exitDone)
+}
+
+func TestStdoutMayBeClosed(t *testing.T) {
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, shell: `exec hubbub "$@" >&-`}.start(t)
+	c := p.client()
+	c.says("into the void\n")
+	p.says("hello\n")
+	c.hears("hello\n")
+	p.stop(exitDone)
+}
+
+// What a shell put at the end of a file stays, and ours goes after it.
+func TestStdoutMayBeAFileToAppendTo(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := launch{args: []string{f.Name(), "serve", "127.0.0.1:0"}, shell: `f=$1; shift; echo before >"$f"; exec hubbub "$@" >>"$f"`}.start(t)
+	c := p.client()
+	c.says("after\n")
+	c.done()
+	c.hearsEnd()
+	p.stop(exitDone)
+	if data, err := os.ReadFile(f.Name()); err != nil || string(data) != "before\nafter\n" {
+		t.Errorf("the file holds %q, %v", data, err)
+	}
+}
+
+func TestATerminalIsShownControlBytes(t *testing.T) {
+	for _, tt := range []struct{ out, want string }{
+		{"plain", "\\x1b[2J\\x07 \\u202e \\x9b caf\u00e9\ttab\r\n"},
+		{"tagged", "1\t\\x1b[2J\\x07 \\u202e \\x9b caf\u00e9\ttab\r\n"},
+	} {
+		t.Run(tt.out, func(t *testing.T) {
+			terminal, theirs := openTerminal(t)
+			shown := collect(terminal)
+			p := launch{args: []string{"serve", "127.0.0.1:0", "--out", tt.out}, stdout: theirs}.start(t)
+			p.client().says("\x1b[2J\a \u202e \x9b caf\u00e9\ttab\n")
+			shown.is(t, tt.want)
+		})
+	}
+}
+
+func TestPipedOutputStaysByteForByte(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0")
+	var every []byte
+	for c := range 256 {
+		if c != '\n' {
+			every = append(every, byte(c))
+		}
+	}
+	p.client().says(string(every) + "\n")
+	p.stdout.is(t, string(every)+"\n")
+}
+
+func TestStdoutIsNeverMadeNonblocking(t *testing.T) {
+	_, w := pipe(t)
+	_, slave := openTerminal(t)
+	for _, tt := range []struct {
+		name string
+		out  *os.File
+	}{{"pipe", w}, {"terminal", slave}} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, stdout: tt.out}.start(t)
+			c := p.client()
+			c.says("a line\n")
+			p.says("a line\n")
+			c.hears("a line\n")
+			if isNonblocking(t, tt.out) {
+				t.Errorf("the %s is nonblocking", tt.name)
+			}
+		})
+	}
+}
+
+// Somebody who shares STDOUT may make it nonblocking; then a full one is no
+// reason to give up.
+func TestStdoutMayBecomeNonblocking(t *testing.T) {
+	ours, theirs := socketPair(t)
+	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2"}, stdout: theirs}.start(t)
+	c, listener := p.client(), p.client()
+	p.says("all here\n")
+	c.hears("all here\n")
+	listener.hears("all here\n")
+	fd, _ := descriptor(theirs)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	filled := 0
+	for {
+		n, err := unix.Write(fd, []byte("."))
+		if errors.Is(err, unix.EAGAIN) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		filled += n
+	}
+	c.says("a line that finds no room\n")
+	c.done()
+	c.hearsEnd() // so it was read
+	for range 200 {
+		p.says("still there?\n")
+		listener.hears("still there?\n")
+	}
+	collect(ours).is(t, strings.Repeat(".", filled)+"a line that finds no room\n")
+	p.stop(exitDone)
+}
