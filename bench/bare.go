@@ -1,0 +1,73 @@
+//go:build linux
+
+package main
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The system calls of the floors and of the clients. They are RawSyscalls: they
+// tell Go's scheduler nothing, so they cost what they cost in C. That is allowed
+// because none of them sleeps, but for bareWait, which may hold a whole P:
+// neither a floor nor the load has another goroutine in a hurry.
+
+func bareSend(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), errno
+}
+
+func bareRecv(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+		unix.MSG_DONTWAIT, 0, 0)
+	return int(n), errno
+}
+
+func bareRead(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	return int(n), errno
+}
+
+func bareWrite(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	return int(n), errno
+}
+
+func bareAccept(listener int) (int, syscall.Errno) {
+	fd, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), 0, 0,
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int(fd), errno
+}
+
+func bareClose(fd int) {
+	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
+
+// bareWait is epoll_wait; a negative wait is for ever. An interruption is a
+// turn without events.
+func bareWait(epoll int, events []unix.EpollEvent, wait time.Duration) []unix.EpollEvent {
+	timeout := -1
+	if wait >= 0 {
+		timeout = int(wait / time.Millisecond)
+	}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)),
+		uintptr(timeout), 0, 0)
+	if errno != 0 {
+		return nil
+	}
+	return events[:n]
+}
+
+// watch registers a descriptor once and for all; tag comes back with its events.
+func watch(epoll, fd, tag int, events uint32) error {
+	return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(tag)})
+}

@@ -1,0 +1,123 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// fanin has all clients send lines as fast as they can.
+type fanin struct {
+	clients int
+	size    int  // bytes in a line
+	lines   int  // of each client, in a step
+	burst   int  // lines a client sends at once
+	queued  bool // the server stands still until each has sent a burst
+}
+
+func (f fanin) begin(r *rig) (stepper, error) {
+	run := &faninRun{fanin: f, rig: r, sent: make([]int, f.clients)}
+	for i := range f.clients {
+		run.texts = append(run.texts, f.text(i))
+	}
+	return run.step, r.load.connect(f.clients, socket{})
+}
+
+// text is what a client sends in a step: lines that tell who and which.
+func (f fanin) text(i int) []byte {
+	var text []byte
+	for line := range f.lines {
+		text = fmt.Appendf(text, "%8d %0*d\n", i, f.size-10, line)
+	}
+	return text
+}
+
+type faninRun struct {
+	fanin
+	rig   *rig
+	texts [][]byte // by client
+	sent  []int    // bytes of it in this step, by client
+	left  int      // clients that have not sent all of theirs
+}
+
+// step gives the server's microseconds for each line.
+func (f *faninRun) step() (sample, error) {
+	all := f.rig.said + int64(f.clients*f.lines*f.size)
+	cost, err := f.rig.cost(func() error {
+		if err := f.send(); err != nil {
+			return err
+		}
+		return f.rig.until(func() bool { return f.rig.said >= all })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sample{micros(cost) / float64(f.clients*f.lines)}, nil
+}
+
+// send goes round the clients, one burst each, until all have sent all.
+func (f *faninRun) send() error {
+	clear(f.sent)
+	f.left = f.clients
+	round := f.round
+	if f.queued {
+		round = f.queue
+	}
+	var failed error
+	err := f.rig.until(func() bool {
+		failed = round()
+		return failed != nil || f.left == 0
+	})
+	return cmp.Or(failed, err)
+}
+
+// queue is a round that the server finds waiting for it as a whole. Let run, it
+// might wait for each line or be behind by hundreds, and which of the two costs
+// several times as much as the other is a matter of luck.
+func (f *faninRun) queue() error {
+	all := f.rig.said + int64(f.clients*f.burst*f.size)
+	if err := f.rig.server.pause(f.round); err != nil {
+		return err
+	}
+	return f.rig.until(func() bool { return f.rig.said >= all })
+}
+
+func (f *faninRun) round() error {
+	for i, text := range f.texts {
+		if f.sent[i] == len(text) {
+			continue
+		}
+		if err := f.say(i, text); err != nil {
+			return fmt.Errorf("client %d: %w", i, err)
+		}
+		// STDOUT must not fill up meanwhile.
+		if i%16 == 0 {
+			if err := f.rig.hear(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// say sends the rest of a client's burst, or what there is room for.
+func (f *faninRun) say(i int, text []byte) error {
+	burst := f.burst * f.size
+	from := f.sent[i]
+	to := min(from-from%burst+burst, len(text))
+	n, errno := bareSend(f.rig.load.clients[i].fd, text[from:to])
+	if errno == unix.EAGAIN {
+		return nil
+	}
+	if errno != 0 {
+		return os.NewSyscallError("send", errno)
+	}
+	if f.sent[i] += n; f.sent[i] == len(text) {
+		f.left--
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+//go:build linux
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+// The floors: for each scenario the least a server can do, as bare system calls
+// in one thread, with no goroutine and no allocation once the clients are there.
+// A floor has no manners: no framing, no bound, no verdict on slow clients. It
+// speaks the hub's language as far as the harness needs it: it says
+// "listening on ADDRESS" on STDERR, takes STDIN, fills STDOUT.
+//
+//	copy      read STDIN into one buffer, send(2) the buffer to each client
+//	gather    read each client, write(2) what it sent to STDOUT
+//	hold      accept and keep the descriptor, nothing else
+//	listener  accept with a plain net.Listener, keep the net.Conn
+
+// runFloor is the process of one floor. It never returns but with an error: a
+// floor ends when the harness ends it.
+func runFloor(args []string) error {
+	// The collector has nothing to do here; it shall not look, either.
+	debug.SetGCPercent(-1)
+	flags := flag.NewFlagSet("floor", flag.ContinueOnError)
+	waitFor := flags.Int("wait-for", 0, "clients to wait for before reading STDIN")
+	piece := flags.Int("piece", 64<<10, "bytes to read from STDIN at most at once")
+	if len(args) == 0 {
+		return fmt.Errorf("which floor: copy, gather, hold or listener")
+	}
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	switch args[0] {
+	case "copy":
+		return floorCopy(*waitFor, *piece)
+	case "gather":
+		return floorGather()
+	case "hold":
+		return floorHold()
+	case "listener":
+		return floorListener()
+	}
+	return fmt.Errorf("no floor %q", args[0])
+}
+
+// bareListen opens a listener on a free port of 127.0.0.1 and says where.
+func bareListen() (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return -1, os.NewSyscallError("bind", err)
+	}
+	if err := unix.Listen(fd, 4096); err != nil {
+		return -1, os.NewSyscallError("listen", err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return -1, os.NewSyscallError("getsockname", err)
+	}
+	fmt.Fprintf(os.Stderr, "listening on 127.0.0.1:%d\n", name.(*unix.SockaddrInet4).Port)
+	return fd, nil
+}
+
+// acceptAll accepts whoever is waiting and hands each to take. The clients get
+// TCP_NODELAY, as the hub's do.
+func acceptAll(listener int, take func(fd int) error) error {
+	for {
+		fd, errno := bareAccept(listener)
+		switch errno {
+		case 0:
+		case unix.EAGAIN:
+			return nil
+		case unix.EINTR, unix.ECONNABORTED:
+			continue
+		default:
+			return os.NewSyscallError("accept4", errno)
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+		if err := take(fd); err != nil {
+			return err
+		}
+	}
+}
+
+// listenAndWatch opens a listener and an epoll that watches it.
+func listenAndWatch() (listener, epoll int, err error) {
+	if listener, err = bareListen(); err != nil {
+		return -1, -1, err
+	}
+	if epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return -1, -1, os.NewSyscallError("epoll_create1", err)
+	}
+	return listener, epoll, watch(epoll, listener, tagListener, unix.EPOLLIN)
+}

@@ -1,0 +1,138 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"time"
+)
+
+// idle has clients that do nothing.
+type idle struct {
+	clients int
+	watched time.Duration // how long the server's CPU is watched
+	quiet   time.Duration // see calm
+}
+
+// measure gives the bytes resident for each client, and the server's CPU time
+// in microseconds a second.
+func (i idle) measure(r *rig) (sample, error) {
+	if err := r.settle(i.quiet); err != nil {
+		return nil, err
+	}
+	empty, err := residentOf(r.server.pid)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.fill(i.clients); err != nil {
+		return nil, err
+	}
+	if err := r.calm(i.quiet); err != nil {
+		return nil, err
+	}
+	r.nap = 10 * time.Millisecond
+	full, err := residentOf(r.server.pid)
+	if err != nil {
+		return nil, err
+	}
+	cost, err := r.cost(func() error { return r.rest(time.Now().Add(i.watched)) })
+	if err != nil {
+		return nil, err
+	}
+	return sample{
+		float64(full-empty) / float64(i.clients),
+		micros(cost) / i.watched.Seconds(),
+	}, nil
+}
+
+// settle is when the server has started and has what it needs for itself.
+func (r *rig) settle(quiet time.Duration) (err error) {
+	if err = r.calm(quiet); err == nil {
+		r.own, err = descriptorsOf(r.server.pid)
+	}
+	return err
+}
+
+// calm lets the server finish what it is at: until it has used next to no CPU
+// for a quiet while, or so long that it will not. The hub parks after a second
+// of silence; with less than that, its parking is measured too.
+func (r *rig) calm(quiet time.Duration) error {
+	defer func(nap time.Duration) { r.nap = nap }(r.nap)
+	r.nap = 10 * time.Millisecond
+	for range 6 {
+		cost, err := r.cost(func() error { return r.rest(time.Now().Add(quiet)) })
+		if err != nil || cost < quiet/1000 {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill connects n clients, never more at once than a listener's queue holds.
+func (r *rig) fill(n int) error {
+	for ; n > 0; n -= queue {
+		if err := r.load.connect(min(n, queue), socket{}); err != nil {
+			return err
+		}
+		if err := r.accepted(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queue is how many clients may wait in a listener's queue. The usual limit is
+// 4,096; a client beyond it tries again after a second.
+const queue = 3000
+
+// accepted waits until the server has a descriptor for each client.
+func (r *rig) accepted() error {
+	var failed error
+	err := r.until(func() bool {
+		var now int
+		now, failed = descriptorsOf(r.server.pid)
+		return failed != nil || now >= r.own+len(r.load.clients)
+	})
+	return cmp.Or(failed, err)
+}
+
+// accept has clients connect faster than any server accepts: it stands still
+// until they wait in the listener's queue.
+type accept struct {
+	clients int
+	quiet   time.Duration // see calm
+}
+
+// measure gives the microseconds from one accepted client to the next, by the
+// clock and in the server's CPU time.
+func (a accept) measure(r *rig) (sample, error) {
+	if err := r.settle(a.quiet); err != nil {
+		return nil, err
+	}
+	var waited time.Duration
+	cost, err := r.cost(func() error {
+		for left := a.clients; left > 0; left -= queue {
+			took, err := a.batch(r, min(left, queue))
+			if err != nil {
+				return err
+			}
+			waited += took
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := float64(a.clients)
+	return sample{micros(waited) / n, micros(cost) / n}, nil
+}
+
+// batch is the time in which the server accepts n clients.
+func (a accept) batch(r *rig, n int) (time.Duration, error) {
+	if err := r.server.pause(func() error { return r.load.connect(n, socket{}) }); err != nil {
+		return 0, err
+	}
+	since := time.Now()
+	err := r.accepted()
+	return time.Since(since), err
+}

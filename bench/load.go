@@ -1,0 +1,222 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// load is the other side of a server: all its clients on one epoll, in the
+// thread that calls. It is as bare as the floors, to be no bottleneck. But it
+// does read what it is sent: thrown away uncopied (MSG_TRUNC), the bytes would
+// stay in the caches of the server's core, and a copying send(2) would look
+// half as expensive as it is.
+type load struct {
+	port    int
+	epoll   int
+	clients []client
+	got     int64 // bytes all clients received, but for the deaf
+	lost    int   // clients whose connection the server ended, but for the deaf
+	unread  []int // clients that have more than they read in one turn
+	events  []unix.EpollEvent
+	buf     []byte
+
+	want  []byte     // where set, what each client must receive, byte by byte
+	watch *stopwatch // where set, it times each line
+}
+
+// client is one connection.
+type client struct {
+	fd   int
+	got  int64 // bytes received
+	deaf bool  // see socket
+	gone bool
+	ends bool // an end of file waits behind what there is to read
+	more bool // it is among the unread
+}
+
+// socket is how a client's socket differs from an ordinary one.
+type socket struct {
+	mss, rcvbuf int  // TCP_MAXSEG and SO_RCVBUF; 0 leaves the system's
+	deaf        bool // reads only when take is called
+}
+
+func newLoad(port int) (*load, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	return &load{
+		port:   port,
+		epoll:  epoll,
+		events: make([]unix.EpollEvent, 1024),
+		buf:    make([]byte, 64<<10),
+	}, nil
+}
+
+// connect adds n clients.
+func (l *load) connect(n int, s socket) error {
+	for range n {
+		fd, err := l.dial(len(l.clients), s)
+		if err != nil {
+			return fmt.Errorf("client %d: %w", len(l.clients), err)
+		}
+		l.clients = append(l.clients, client{fd: fd, deaf: s.deaf})
+		interest := uint32(unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET)
+		if s.deaf {
+			interest &^= unix.EPOLLIN
+		}
+		if err := watch(l.epoll, fd, len(l.clients)-1, interest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *load) dial(i int, s socket) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := s.prepare(fd); err != nil {
+		bareClose(fd)
+		return -1, err
+	}
+	// Several source addresses: looking for a free port of one takes ever
+	// longer the more of them are taken.
+	source := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i/4096)}}
+	if err := unix.Bind(fd, source); err != nil {
+		bareClose(fd)
+		return -1, os.NewSyscallError("bind", err)
+	}
+	server := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: l.port}
+	if err := unix.Connect(fd, server); err != nil {
+		bareClose(fd)
+		return -1, os.NewSyscallError("connect", err)
+	}
+	return fd, nil
+}
+
+func (s socket) prepare(fd int) error {
+	// Closing resets: thousands of clients leave no TIME_WAIT behind.
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	for _, option := range []struct{ level, name, value int }{
+		{unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1},
+		{unix.IPPROTO_TCP, unix.TCP_MAXSEG, s.mss},
+		{unix.SOL_SOCKET, unix.SO_RCVBUF, s.rcvbuf},
+	} {
+		if option.value == 0 {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, option.level, option.name, option.value); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	return nil
+}
+
+func (l *load) close() {
+	for _, c := range l.clients {
+		if !c.gone {
+			bareClose(c.fd)
+		}
+	}
+	bareClose(l.epoll)
+}
+
+// poll waits for something to read, at most as long as said, and reads.
+func (l *load) poll(wait time.Duration) error {
+	unread := l.unread
+	if len(unread) > 0 {
+		wait, l.unread = 0, nil
+	}
+	for _, event := range bareWait(l.epoll, l.events, wait) {
+		c := &l.clients[event.Fd]
+		c.ends = c.ends || event.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+		if c.deaf && c.ends && !c.gone {
+			l.lose(c)
+		}
+		if err := l.drain(int(event.Fd)); err != nil {
+			return err
+		}
+	}
+	for _, i := range unread {
+		l.clients[i].more = false
+		if err := l.drain(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn is how often a client reads before it is the others' turn. The system
+// lets a socket hold many MiB; read to the end one after the other, hundreds of
+// them would each pause for a second, and be taken for clients at lunch.
+const turn = 4
+
+// drain reads what a client has, or a turn's worth of it. A short read empties
+// the socket, unless the end of file is behind it.
+func (l *load) drain(i int) error {
+	c := &l.clients[i]
+	if c.deaf || c.more {
+		return nil
+	}
+	for range turn {
+		n, err := l.take(c, len(l.buf))
+		if err != nil {
+			return fmt.Errorf("client %d: %w", i, err)
+		}
+		if n == 0 || n < len(l.buf) && !c.ends {
+			return nil
+		}
+	}
+	c.more = true
+	l.unread = append(l.unread, i)
+	return nil
+}
+
+// take reads at most so many bytes of what a client has; 0 when it has none, or is gone.
+func (l *load) take(c *client, most int) (int, error) {
+	if c.gone {
+		return 0, nil
+	}
+	n, errno := bareRecv(c.fd, l.buf[:most])
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return 0, nil
+	case errno != 0 || n == 0:
+		l.lose(c)
+		return 0, nil
+	}
+	return n, l.received(c, n)
+}
+
+func (l *load) received(c *client, n int) error {
+	from, to := c.got, c.got+int64(n)
+	if l.want != nil && (to > int64(len(l.want)) || !bytes.Equal(l.buf[:n], l.want[from:to])) {
+		return fmt.Errorf("what came at byte %d is not what was sent", from)
+	}
+	if l.watch != nil && !c.deaf {
+		l.watch.arrived(from, to)
+	}
+	c.got = to
+	if !c.deaf {
+		l.got += int64(n)
+	}
+	return nil
+}
+
+func (l *load) lose(c *client) {
+	bareClose(c.fd)
+	c.gone = true
+	if !c.deaf {
+		l.lost++
+	}
+}

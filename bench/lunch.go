@@ -1,0 +1,138 @@
+//go:build linux
+
+package main
+
+import "time"
+
+// lunch sends a stream to many clients that read at once, and to some that
+// are at lunch: they read little or nothing.
+type lunch struct {
+	clients int // who read at once
+	size    int // bytes in a line
+	lines   int
+	every   time.Duration // between lines
+
+	away   int           // who are at lunch
+	rcvbuf int           // SO_RCVBUF of one of them
+	bite   int           // bytes it reads at a time; 0: none, ever
+	often  time.Duration // between bites
+}
+
+// measure gives the milliseconds that one delivery in a hundred takes longer
+// than; how many MiB the server has grown at most; how many KiB the kernel holds
+// for the sockets of each client at lunch; and how many of them were cut.
+func (l lunch) measure(r *rig) (sample, error) {
+	run := &lunchRun{lunch: l, rig: r}
+	if err := run.begin(); err != nil {
+		return nil, err
+	}
+	if err := run.send(l.lines); err != nil {
+		return nil, err
+	}
+	return sample{
+		millis(r.load.watch.p99()),
+		float64(run.grown) / (1 << 20),
+		float64(run.held) / (1 << 10) / float64(max(l.away, 1)),
+		// A client at lunch does not see that it is cut: the end of the
+		// connection waits behind all that it does not read.
+		float64(r.server.says.cut()),
+	}, nil
+}
+
+type lunchRun struct {
+	lunch
+	rig  *rig
+	sent int       // lines
+	next time.Time // when those at lunch take the next bite
+
+	resident int64 // at the beginning
+	grown    int64 // at most, since
+	held     int64 // by sockets at most
+}
+
+// begin connects everybody and warms up.
+func (l *lunchRun) begin() (err error) {
+	// Sockets that hide nothing: loopback's segments of 64 KiB and the system's
+	// large buffers would take megabytes before the server sees that nobody reads.
+	atLunch := socket{mss: 1448, rcvbuf: l.rcvbuf, deaf: true}
+	if err := l.rig.load.connect(l.away, atLunch); err != nil {
+		return err
+	}
+	if err := l.rig.load.connect(l.clients, socket{}); err != nil {
+		return err
+	}
+	if err := l.send(2); err != nil {
+		return err
+	}
+	l.resident, err = residentOf(l.rig.server.pid)
+	return err
+}
+
+// send sends n lines, each when it is due, ready or not, and waits until those
+// who read have all.
+func (l *lunchRun) send(n int) error {
+	load := l.rig.load
+	block := numbered(l.sent, n, l.size)
+	load.want = append(load.want, block...)
+	load.watch = newStopwatch(l.sent*l.size, l.size, n, l.clients)
+	for due := time.Now(); len(block) > 0; due = due.Add(l.every) {
+		if err := l.wait(due); err != nil {
+			return err
+		}
+		load.watch.sent(due)
+		if err := l.rig.feed(block[:l.size]); err != nil {
+			return err
+		}
+		l.sent++
+		block = block[l.size:]
+	}
+	return l.rig.until(l.served)
+}
+
+// served says whether those who read have all that was sent.
+func (l *lunchRun) served() bool {
+	return l.rig.load.got >= int64(l.sent*l.size*l.clients)
+}
+
+// wait lasts until the next line is due. Every tenth line, if those who read
+// have been served, what is held is held for those at lunch.
+func (l *lunchRun) wait(due time.Time) error {
+	if err := l.bites(); err != nil {
+		return err
+	}
+	if err := l.rig.rest(due); err != nil {
+		return err
+	}
+	if l.sent%10 != 0 || !l.served() {
+		return nil
+	}
+	return l.weigh()
+}
+
+func (l *lunchRun) weigh() error {
+	resident, err := residentOf(l.rig.server.pid)
+	if err != nil {
+		return err
+	}
+	sockets, err := socketMemory(l.rig.server.port)
+	l.grown = max(l.grown, resident-l.resident)
+	l.held = max(l.held, sockets)
+	return err
+}
+
+// bites lets those at lunch read, when it is time.
+func (l *lunchRun) bites() error {
+	if l.bite == 0 || time.Now().Before(l.next) {
+		return nil
+	}
+	if l.next.IsZero() {
+		l.next = time.Now()
+	}
+	l.next = l.next.Add(l.often)
+	for i := range l.away {
+		if _, err := l.rig.load.take(&l.rig.load.clients[i], l.bite); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// paced sends all that the server takes to clients of whom one reads slower
+// than the rest, but steadily. The source must be paced to it; it must not be cut.
+type paced struct {
+	clients int
+	size    int           // bytes in a line
+	rate    int           // bytes a second that the slow one reads
+	lasts   time.Duration // once the backlog is full, that is: twice
+}
+
+// measure gives the cut clients, and the KB/s the others get of the stream in
+// the second half, when the backlog is full.
+func (p paced) measure(r *rig) (sample, error) {
+	if err := r.load.connect(1, socket{mss: 1448, rcvbuf: 32 << 10, deaf: true}); err != nil {
+		return nil, err
+	}
+	if err := r.load.connect(p.clients-1, socket{}); err != nil {
+		return nil, err
+	}
+	r.nap = time.Millisecond
+	if err := p.pour(r); err != nil {
+		return nil, err
+	}
+	before := r.load.got
+	if err := p.pour(r); err != nil {
+		return nil, err
+	}
+	each := float64(r.load.got-before) / float64(p.clients-1)
+	return sample{float64(r.server.says.cut()), each / 1e3 / p.lasts.Seconds()}, nil
+}
+
+// pour fills STDIN whenever it has room, and lets the slow client read what it
+// reads in that time.
+func (p paced) pour(r *rig) error {
+	block := numbered(0, (1<<20)/p.size, p.size)
+	slow := &r.load.clients[0]
+	began, from := time.Now(), slow.got
+	for at := 0; time.Since(began) < p.lasts && !slow.gone; {
+		n, errno := bareWrite(r.server.in, block[at:])
+		if errno == 0 {
+			at = (at + n) % len(block)
+		} else if errno != unix.EAGAIN && errno != unix.EINTR {
+			return fmt.Errorf("STDIN: %w", errno)
+		}
+		due := int64(time.Since(began).Seconds()*float64(p.rate)) - (slow.got - from)
+		if due > 0 {
+			if _, err := r.load.take(slow, int(min(due, 64<<10))); err != nil {
+				return err
+			}
+		}
+		if err := r.turn(r.nap); err != nil {
+			return err
+		}
+	}
+	return nil
+}

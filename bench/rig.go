@@ -1,0 +1,172 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// rig is one server under test with its clients, for one measurement.
+type rig struct {
+	server   *server
+	load     *load
+	own      int           // descriptors the server has open for itself
+	listened time.Time     // to STDOUT, the last time
+	said     int64         // bytes the server wrote to STDOUT
+	heard    []byte        // those bytes, where a test wants them
+	keep     bool          // keep what is heard
+	nap      time.Duration // how long the clients may sleep; 0: they never do, and read at once
+	buf      []byte
+}
+
+// stalledAfter is how long nothing may move before a measurement is given up.
+const stalledAfter = 20 * time.Second
+
+func newRig(c command) (*rig, error) {
+	s, err := start(c)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLoad(s.port)
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	return &rig{server: s, load: l, buf: make([]byte, pipeSize)}, nil
+}
+
+func (r *rig) stop() {
+	r.server.stop()
+	r.load.close()
+}
+
+// cost is the server's CPU time while do runs.
+func (r *rig) cost(do func() error) (time.Duration, error) {
+	before, err := cpuOf(r.server.pid)
+	if err != nil {
+		return 0, err
+	}
+	if err := do(); err != nil {
+		return 0, err
+	}
+	after, err := cpuOf(r.server.pid)
+	return after - before, err
+}
+
+// turn lets the clients read, and hears the server out.
+func (r *rig) turn(wait time.Duration) error {
+	if err := r.load.poll(min(wait, r.nap)); err != nil {
+		return err
+	}
+	return r.hear()
+}
+
+// until takes turns until done, as long as something moves and nobody who reads
+// is cut.
+func (r *rig) until(done func() bool) error {
+	moved, since := r.moved(), time.Now()
+	for !done() {
+		if r.load.lost > 0 {
+			return r.failed("clients were cut that should not be")
+		}
+		if err := r.turn(r.nap); err != nil {
+			return err
+		}
+		if now := r.moved(); now != moved {
+			moved, since = now, time.Now()
+		} else if time.Since(since) > stalledAfter {
+			return r.failed(fmt.Sprintf("nothing moved for %v", stalledAfter))
+		}
+	}
+	return nil
+}
+
+func (r *rig) moved() int64 { return r.load.got + r.said }
+
+func (r *rig) failed(why string) error {
+	return fmt.Errorf("%s: clients got %d bytes, %d of them lost, STDOUT %d bytes; the server said:\n%s",
+		why, r.load.got, r.load.lost, r.said, &r.server.says)
+}
+
+// rest takes turns until the given time.
+func (r *rig) rest(until time.Time) error {
+	for left := time.Until(until); left > 0; left = time.Until(until) {
+		if err := r.turn(left); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feed writes p to the server's STDIN, all of it, with the clients reading
+// whenever the pipe is full.
+func (r *rig) feed(p []byte) error {
+	for len(p) > 0 {
+		n, errno := bareWrite(r.server.in, p)
+		switch errno {
+		case 0:
+			p = p[n:]
+		case unix.EINTR:
+		case unix.EAGAIN:
+			if err := r.untilRoom(); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%w; the server said:\n%s", os.NewSyscallError("write", errno), &r.server.says)
+		}
+	}
+	return nil
+}
+
+// untilRoom takes turns until STDIN takes some more.
+func (r *rig) untilRoom() error {
+	room := []unix.PollFd{{Fd: int32(r.server.in), Events: unix.POLLOUT}}
+	return r.until(func() bool {
+		n, _ := unix.Poll(room, 0)
+		return n > 0
+	})
+}
+
+// hearEvery is how often STDOUT is read at most: a reader that is always there
+// fights with the writer for the pipe's lock. What comes meanwhile fits the pipe.
+const (
+	hearEvery = 200 * time.Microsecond
+	pipeSize  = 1 << 20
+)
+
+// hear takes what the server wrote to STDOUT.
+func (r *rig) hear() error {
+	now := time.Now()
+	if now.Sub(r.listened) < hearEvery {
+		return nil
+	}
+	r.listened = now
+	for {
+		n, errno := bareRead(r.server.out, r.buf)
+		switch {
+		case errno == unix.EAGAIN || errno == unix.EINTR:
+			return nil
+		case errno != 0:
+			return os.NewSyscallError("read", errno)
+		case n == 0:
+			return fmt.Errorf("the server closed STDOUT and said:\n%s", &r.server.says)
+		}
+		r.said += int64(n)
+		if r.keep {
+			r.heard = append(r.heard, r.buf[:n]...)
+		}
+	}
+}
+
+// numbered are n lines of the same size, newline included, that count from first.
+func numbered(first, n, size int) []byte {
+	block := make([]byte, 0, n*size)
+	for i := range n {
+		block = fmt.Appendf(block, "%0*d\n", size-1, first+i)
+	}
+	return block
+}

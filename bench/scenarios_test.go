@@ -1,0 +1,310 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"math"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// small is a house in which every scenario is quick: what is tested is that
+// they do what they say, never how fast.
+func small(t *testing.T) house {
+	t.Helper()
+	cores, err := share()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return house{
+		self: self, hub: self, cores: cores, dir: t.TempDir(),
+		crowd: 0.02, effort: 0.02, patience: 0.02, quiet: 50 * time.Millisecond, check: true,
+	}
+}
+
+// Every scenario of the table runs against the hub as it is, and finds every
+// byte where it belongs.
+func TestEveryScenarioRuns(t *testing.T) {
+	h := small(t)
+	var err error
+	if h.hub, err = buildHub(h.dir); err != nil {
+		t.Fatal(err)
+	}
+	all, err := h.scenarios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		t.Run(s.name, func(t *testing.T) {
+			results, err := s.run()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(results) != len(s.figures) {
+				t.Errorf("%d figures, not %d", len(results), len(s.figures))
+			}
+		})
+	}
+}
+
+// measure takes one sample more than a side does by itself.
+func measure(t *testing.T, open opener) sample {
+	t.Helper()
+	side, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer side.stop()
+	s, err := side.step()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range s {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			t.Errorf("figure %d is %v", i, v)
+		}
+	}
+	return s
+}
+
+// Every client of the floor gets every byte once and in order, whatever the
+// pieces it reads: each received byte is compared.
+func TestFloorCopiesAllToAll(t *testing.T) {
+	h := small(t)
+	for _, piece := range []int{1, 63, 4 << 10, 256 << 10} {
+		s := stream{clients: 20, size: 64, lines: 200, per: 1, in: 1, check: true}
+		if piece >= 4<<10 {
+			s.lines = 30_000 // more than the sockets of one client hold
+		}
+		measure(t, steady(h.floor("copy", "-wait-for", s.clients, "-piece", piece), s.begin))
+		path, err := h.file("stream", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := h.floor("copy", "-wait-for", s.clients, "-piece", piece)
+		c.stdin = path
+		measure(t, fresh(c, s.file))
+	}
+}
+
+// Lines sent one at a time, paced or not, are timed once for each client.
+func TestFanoutTimesEveryDelivery(t *testing.T) {
+	h := small(t)
+	for _, every := range []time.Duration{0, time.Millisecond} {
+		f := fanout{clients: 10, size: 64, lines: 20, every: every}
+		r := newTestRig(t, h.floor("copy", "-wait-for", f.clients))
+		step, err := f.begin(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := step(); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(r.load.watch.late); n != f.clients*f.lines {
+				t.Fatalf("%d deliveries timed, not %d", n, f.clients*f.lines)
+			}
+		}
+	}
+}
+
+func newTestRig(t *testing.T, c command) *rig {
+	t.Helper()
+	r, err := newRig(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// Every line a client sends comes out of the gathering floor, whole and in its
+// client's order.
+func TestFloorGathersAllFromAll(t *testing.T) {
+	for _, f := range []fanin{{burst: 1}, {burst: 16}, {burst: 1, queued: true}} {
+		f.clients, f.size, f.lines = 20, 32, 250
+		r := newTestRig(t, small(t).floor("gather"))
+		r.keep = true
+		step, err := f.begin(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := step(); err != nil {
+			t.Fatal(err)
+		}
+		got := make(map[string][]byte)
+		for line := range bytes.Lines(r.heard) {
+			who := string(line[:8])
+			got[who] = append(got[who], line...)
+		}
+		for i := range f.clients {
+			want := f.text(i)
+			if text := got[string(want[:8])]; !bytes.Equal(text, want) {
+				t.Errorf("%+v, client %d: got %q", f, i, text)
+			}
+		}
+	}
+}
+
+// A client that leaves costs the floor's others nothing.
+func TestFloorOutlivesClients(t *testing.T) {
+	f := fanout{clients: 10, size: 64, lines: 5}
+	r := newTestRig(t, small(t).floor("copy", "-wait-for", f.clients))
+	step, err := f.begin(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := step(); err != nil {
+		t.Fatal(err)
+	}
+	leaver := &r.load.clients[3]
+	bareClose(leaver.fd)
+	leaver.gone = true
+	if err := r.feed(numbered(5, 1, 64)); err != nil {
+		t.Fatal(err)
+	}
+	r.load.want = append(r.load.want, numbered(5, 1, 64)...)
+	r.load.watch = nil
+	all := r.load.got + 9*64
+	if err := r.until(func() bool { return r.load.got >= all }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryAcceptedClientIsCounted(t *testing.T) {
+	h := small(t)
+	for _, floor := range []string{"hold", "listener"} {
+		r := newTestRig(t, h.floor(floor))
+		if err := r.settle(h.quiet); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.fill(300); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := descriptorsOf(r.server.pid); err != nil || n < r.own+300 {
+			t.Fatalf("%s: %d descriptors, %d before, %v", floor, n, r.own, err)
+		}
+		a := accept{clients: 200, quiet: h.quiet}
+		s, err := a.measure(newTestRig(t, h.floor(floor)))
+		if err != nil || s[0] <= 0 || s[1] <= 0 {
+			t.Fatalf("%s: accept came to %v, %v", floor, s, err)
+		}
+	}
+}
+
+// A byte that was not sent is seen, where bytes are looked at.
+func TestLoadSeesAWrongByte(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.want = []byte("what is wanted")
+	if err := l.connect(1, socket{}); err != nil {
+		t.Fatal(err)
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, err := server.Write([]byte("what is not")); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.poll(10 * time.Second); err == nil {
+		t.Error("taken without a word")
+	}
+}
+
+// A client whose connection the server ends is gone, and only it, whether it
+// reads or not. One that does not is no loss.
+func TestLoadSeesWhoIsCut(t *testing.T) {
+	for _, test := range []struct {
+		deaf bool
+		lost int
+	}{{false, 1}, {true, 0}} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.close()
+		if err := l.connect(2, socket{deaf: test.deaf}); err != nil {
+			t.Fatal(err)
+		}
+		first, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Close()
+		if err := l.poll(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if l.lost != test.lost || !l.clients[0].gone || l.clients[1].gone {
+			t.Errorf("deaf %v: %d lost", test.deaf, l.lost)
+		}
+	}
+}
+
+// A client reads a turn's worth and lets the others read, and yet reads all,
+// the end of file included.
+func TestLoadReadsInTurns(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	if err := l.connect(1, socket{}); err != nil {
+		t.Fatal(err)
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.buf = l.buf[:1<<10]
+	l.want = numbered(0, 200, 100)
+	if _, err := server.Write(l.want); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	for before := l.got; l.lost == 0; before = l.got {
+		if err := l.poll(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if read := l.got - before; read > turn<<10 {
+			t.Fatalf("read %d bytes in one turn", read)
+		}
+	}
+	if l.got != int64(len(l.want)) {
+		t.Errorf("got %d bytes, not %d", l.got, len(l.want))
+	}
+}
+
+// A server that cannot start says why.
+func TestStartSaysWhyNot(t *testing.T) {
+	_, err := start(small(t).floor("nonsense"))
+	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("no floor")) {
+		t.Errorf("got %v", err)
+	}
+}

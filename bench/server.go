@@ -1,0 +1,210 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A server under test is a process of its own on a core of its own. The harness
+// holds the other ends of its STDIN and STDOUT, reads the address it says on
+// STDERR, and asks the kernel what it costs.
+
+// command says how to start a server.
+type command struct {
+	args  []string
+	stdin string // a file for STDIN; empty: a pipe
+	floor bool   // it is one of ours
+	cores unix.CPUSet
+}
+
+// server is one that runs. One goroutine, locked to its thread, uses it.
+type server struct {
+	cmd   *exec.Cmd
+	pid   int
+	port  int
+	in    int // our end of its STDIN, nonblocking; -1 where that is a file
+	out   int // our end of its STDOUT, nonblocking
+	says  saying
+	ended chan struct{}
+}
+
+// saying is the last of what a server said on STDERR, and how often it said
+// that it closed a client.
+type saying struct {
+	mu     sync.Mutex
+	lines  []string
+	closed int
+}
+
+func (s *saying) add(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, line)
+	if len(s.lines) > 20 {
+		s.lines = s.lines[1:]
+	}
+	if strings.Contains(line, " closed: ") {
+		s.closed++
+	}
+}
+
+func (s *saying) cut() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+func (s *saying) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines, "\n")
+}
+
+// startWithin is how long a server has to say where it listens.
+const startWithin = 10 * time.Second
+
+func start(c command) (*server, error) {
+	s := &server{cmd: exec.Command(c.args[0], c.args[1:]...), in: -1, out: -1, ended: make(chan struct{})}
+	// A harness that is killed takes its server along. And a floor has no
+	// use for Go's scheduler interrupting its one goroutine every 10 ms.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if c.floor {
+		s.cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1")
+	}
+	stderr, err := s.wire(c)
+	if err == nil {
+		err = startOn(c.cores, s.cmd.Start)
+	}
+	closeChildEnds(s.cmd)
+	if err != nil {
+		stderr.Close()
+		s.closeEnds()
+		return nil, err
+	}
+	s.pid = s.cmd.Process.Pid
+	if err := s.awaitAddress(stderr); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("%s: %w", strings.Join(c.args, " "), err)
+	}
+	return s, nil
+}
+
+// wire makes the pipes. The child's ends block, as a shell's pipes do; ours do not.
+func (s *server) wire(c command) (stderr *os.File, err error) {
+	if c.stdin == "" {
+		ends, err := pipe()
+		if err != nil {
+			return nil, err
+		}
+		s.cmd.Stdin, s.in = os.NewFile(uintptr(ends[0]), "stdin"), ends[1]
+	} else {
+		file, err := os.Open(c.stdin)
+		if err != nil {
+			return nil, err
+		}
+		s.cmd.Stdin = file
+	}
+	ends, err := pipe()
+	if err != nil {
+		return nil, err
+	}
+	s.cmd.Stdout, s.out = os.NewFile(uintptr(ends[1]), "stdout"), ends[0]
+	for _, fd := range []int{s.in, s.out} {
+		if fd >= 0 {
+			if err := unix.SetNonblock(fd, true); err != nil {
+				return nil, err
+			}
+		}
+	}
+	// The limit may be lower for users; then it stays as it was.
+	_, _ = unix.FcntlInt(uintptr(s.out), unix.F_SETPIPE_SZ, pipeSize)
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	s.cmd.Stderr = write
+	return read, nil
+}
+
+func pipe() (ends [2]int, err error) {
+	err = unix.Pipe2(ends[:], unix.O_CLOEXEC)
+	return ends, os.NewSyscallError("pipe2", err)
+}
+
+func closeChildEnds(cmd *exec.Cmd) {
+	for _, end := range []any{cmd.Stdin, cmd.Stdout, cmd.Stderr} {
+		if file, ok := end.(*os.File); ok && file != nil {
+			file.Close()
+		}
+	}
+}
+
+// awaitAddress reads the first line on STDERR, and leaves a goroutine with the rest.
+func (s *server) awaitAddress(stderr *os.File) error {
+	first := make(chan string, 1)
+	go s.listen(stderr, first)
+	select {
+	case line := <-first:
+		_, err := fmt.Sscanf(line, "listening on 127.0.0.1:%d", &s.port)
+		if err != nil {
+			return fmt.Errorf("no address on STDERR, but %q", line)
+		}
+		return nil
+	case <-s.ended:
+		return fmt.Errorf("ended: %s", &s.says)
+	case <-time.After(startWithin):
+		return errors.New("said no address")
+	}
+}
+
+func (s *server) listen(stderr *os.File, first chan<- string) {
+	defer close(s.ended)
+	defer stderr.Close()
+	lines := bufio.NewScanner(stderr)
+	for n := 0; lines.Scan(); n++ {
+		s.says.add(lines.Text())
+		if n == 0 {
+			first <- lines.Text()
+		}
+	}
+	_, _ = io.Copy(io.Discard, stderr)
+}
+
+// pause has the server stand still while do runs.
+func (s *server) pause(do func() error) error {
+	if err := unix.Kill(s.pid, unix.SIGSTOP); err != nil {
+		return os.NewSyscallError("kill", err)
+	}
+	failed := do()
+	err := unix.Kill(s.pid, unix.SIGCONT)
+	return cmp.Or(failed, os.NewSyscallError("kill", err))
+}
+
+// stop ends the server without ceremony. How it ends when asked is not measured here.
+func (s *server) stop() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	<-s.ended
+	s.closeEnds()
+}
+
+func (s *server) closeEnds() {
+	for _, fd := range []int{s.in, s.out} {
+		if fd >= 0 {
+			bareClose(fd)
+		}
+	}
+}

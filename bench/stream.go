@@ -1,0 +1,57 @@
+//go:build linux
+
+package main
+
+import "time"
+
+// stream sends all clients more than anyone can take at once.
+type stream struct {
+	clients int
+	size    int           // bytes in a line
+	lines   int           // in a step, or in the file
+	per     float64       // bytes the cost is counted by
+	in      time.Duration // what the cost is counted in
+	check   bool          // clients compare what they get with what was sent; that costs them
+}
+
+const megabyte = 1e6
+
+// begin is for a server whose STDIN is a pipe: it gets the same lines each step.
+func (s stream) begin(r *rig) (stepper, error) {
+	block := numbered(0, s.lines, s.size)
+	step := func() (sample, error) {
+		if s.check {
+			r.load.want = append(r.load.want, block...)
+		}
+		return s.cost(r, func() error { return r.feed(block) })
+	}
+	return step, r.load.connect(s.clients, socket{})
+}
+
+// file is for a server whose STDIN is a file of such lines, which it reads
+// when the last client has come.
+func (s stream) file(r *rig) (sample, error) {
+	if s.check {
+		r.load.want = numbered(0, s.lines, s.size)
+	}
+	if err := r.load.connect(s.clients-1, socket{}); err != nil {
+		return nil, err
+	}
+	return s.cost(r, func() error { return r.load.connect(1, socket{}) })
+}
+
+// cost is the server's, from send until everybody has the lines of one step.
+func (s stream) cost(r *rig, send func() error) (sample, error) {
+	bytes := s.clients * s.lines * s.size
+	all := r.load.got + int64(bytes)
+	cost, err := r.cost(func() error {
+		if err := send(); err != nil {
+			return err
+		}
+		return r.until(func() bool { return r.load.got >= all })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sample{float64(cost) / float64(s.in) / (float64(bytes) / s.per)}, nil
+}
