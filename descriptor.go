@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/stdio"
 )
 
 // ownDescriptor is a descriptor of our own for f. Where it can be had it has
@@ -20,8 +22,7 @@ func ownDescriptor(f *os.File, mode int) (fd int, ours bool, err error) {
 	var dupErr error
 	// Not f.Fd(), which would make the description blocking.
 	err = conn.Control(func(old uintptr) {
-		if fd = reopen(int(old), mode); fd >= 0 {
-			ours = true
+		if fd, ours = stdio.Reopen(int(old), mode); ours {
 			return
 		}
 		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)

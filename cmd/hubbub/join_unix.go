@@ -14,12 +14,13 @@ import (
 
 	"hubbub.example/internal/join"
 	"hubbub.example/internal/sock"
+	"hubbub.example/internal/stdio"
 )
 
 // input is STDIN, and what it is. A job that was started in the background
 // leaves the terminal alone: to read from it would stop the job.
 func input(f *os.File) (io.Reader, join.Input) {
-	fd, ok := descriptor(f)
+	fd, ok := stdio.Descriptor(f)
 	if !ok {
 		return nil, join.Stream
 	}
@@ -51,7 +52,7 @@ func (a attentive) Read(p []byte) (int, error) {
 		if !errors.Is(err, unix.EAGAIN) {
 			return n, err
 		}
-		if fd, ok := descriptor(a.f); ok {
+		if fd, ok := stdio.Descriptor(a.f); ok {
 			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/stdio"
 )
 
 // longEnough bounds every wait. A test that passes never waits so long.
@@ -372,7 +374,7 @@ func (o *output) ends(t *testing.T) string {
 // system is asked before each write.
 func fill(t *testing.T, w *os.File) int {
 	t.Helper()
-	fd, ok := descriptor(w)
+	fd, ok := stdio.Descriptor(w)
 	if !ok {
 		t.Fatal("no descriptor")
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"hubbub.example"
+	"hubbub.example/internal/stdio"
 )
 
 // readStdin brings STDIN to the clients, once enough of them are there. The
@@ -29,7 +30,7 @@ func (s *server) readStdin(ctx context.Context) {
 }
 
 func (s *server) broadcastStdin(ctx context.Context) error {
-	if fd, ok := descriptor(s.stdin); ok && term.IsTerminal(fd) && inBackground(fd) {
+	if fd, ok := stdio.Descriptor(s.stdin); ok && term.IsTerminal(fd) && inBackground(fd) {
 		// To read the terminal of another job stops us, and with us everybody.
 		return nil
 	}

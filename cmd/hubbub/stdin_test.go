@@ -12,6 +12,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/stdio"
 )
 
 // What STDIN may be; to each the same must happen.
@@ -117,7 +119,7 @@ func TestStdinIsNeverMadeNonblocking(t *testing.T) {
 
 func isNonblocking(t *testing.T, f *os.File) bool {
 	t.Helper()
-	fd, _ := descriptor(f)
+	fd, _ := stdio.Descriptor(f)
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"hubbub.example/internal/stdio"
 	"hubbub.example/internal/visible"
 )
 
@@ -26,7 +27,7 @@ import (
 // is lost it discards the rest, so that nothing waits for it.
 func (s *server) writeStdout() {
 	defer close(s.sunk)
-	if fd, ok := descriptor(s.stdout); ok && isPipe(fd) && s.out == outPlain {
+	if fd, ok := stdio.Descriptor(s.stdout); ok && stdio.IsPipe(fd) && s.out == outPlain {
 		s.deliverStdout()
 		return
 	}
@@ -87,7 +88,7 @@ func stdoutError(err error) error {
 
 // stdoutWriter shows control bytes where a terminal would obey them.
 func stdoutWriter(f *os.File) io.Writer {
-	if fd, ok := descriptor(f); ok && term.IsTerminal(fd) {
+	if fd, ok := stdio.Descriptor(f); ok && term.IsTerminal(fd) {
 		return visible.NewWriter(patient{f})
 	}
 	return patient{f}
@@ -104,7 +105,7 @@ func (p patient) Write(b []byte) (int, error) {
 		if !errors.Is(err, unix.EAGAIN) {
 			return n, err
 		}
-		if fd, ok := descriptor(p.f); ok {
+		if fd, ok := stdio.Descriptor(p.f); ok {
 			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
 		}
 	}

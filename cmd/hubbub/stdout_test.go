@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/stdio"
 )
 
 // While nobody reads STDOUT: clients' lines wait, broadcasting does not; and
@@ -181,7 +183,7 @@ func TestStdoutMayBecomeNonblocking(t *testing.T) {
 	p.says("all here\n")
 	c.hears("all here\n")
 	listener.hears("all here\n")
-	fd, _ := descriptor(theirs)
+	fd, _ := stdio.Descriptor(theirs)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
