@@ -16,6 +16,7 @@
 //	func Send(fd int, p []byte) (int, error)     send(2); Again; fewer bytes than p: full now
 //	func SendFile(fd, file int, offset int64, n int) (int, error)   sendfile(2), likewise
 //	func Unacked(fd int) (int, error)            bytes sent that the peer has not acknowledged
+//	func Unread(fd int) (int, error)             bytes that wait to be read
 //	func Silence(fd int) (Silent, error)         what the peer left unanswered
 //	func Close(fd int) error
 package sock

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,13 +14,17 @@ import (
 
 // Accept takes one connection and makes it nonblocking.
 func Accept(fd int) (int, Addr, error) {
+	syscall.ForkLock.RLock() // no child must get it before it is marked
 	conn, sa, err := unix.Accept(fd)
+	if err == nil {
+		unix.CloseOnExec(conn)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		var errno unix.Errno
 		errors.As(err, &errno)
 		return -1, Addr{}, acceptError(errno)
 	}
-	unix.CloseOnExec(conn)
 	if err := unix.SetNonblock(conn, true); err != nil {
 		unix.Close(conn)
 		return -1, Addr{}, os.NewSyscallError("fcntl", err)
@@ -30,9 +35,9 @@ func Accept(fd int) (int, Addr, error) {
 
 // Recv reads what is there. The error is Again or io.EOF where it is one of these.
 func Recv(fd int, p []byte) (int, error) {
-	n, err := unix.Read(fd, p)
+	n, err := uninterrupted(unix.Read, fd, p)
 	switch {
-	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+	case errors.Is(err, unix.EAGAIN):
 		return 0, Again
 	case err != nil:
 		return 0, os.NewSyscallError("read", err)
@@ -44,18 +49,30 @@ func Recv(fd int, p []byte) (int, error) {
 
 // Write is write(2) to what is no socket; Again when there is no room.
 func Write(fd int, p []byte) (int, error) {
-	n, err := unix.Write(fd, p)
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+	n, err := uninterrupted(unix.Write, fd, p)
+	if errors.Is(err, unix.EAGAIN) {
 		return 0, Again
 	}
 	return max(n, 0), os.NewSyscallError("write", err)
 }
 
+// uninterrupted is call, again where a signal came first.
+func uninterrupted(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
+	for {
+		n, err := call(fd, p)
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
 // Send sends what there is room for. Fewer bytes than p mean that the socket
 // is full now: it tells when there is room again.
 func Send(fd int, p []byte) (int, error) {
-	n, err := unix.SendmsgN(fd, p, nil, nil, msgNoSignal)
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+	n, err := uninterrupted(func(fd int, p []byte) (int, error) {
+		return unix.SendmsgN(fd, p, nil, nil, msgNoSignal)
+	}, fd, p)
+	if errors.Is(err, unix.EAGAIN) {
 		return 0, Again
 	}
 	return max(n, 0), os.NewSyscallError("send", err)
@@ -70,6 +87,12 @@ func SendFile(_, _ int, _ int64, _ int) (int, error) {
 func Unacked(fd int) (int, error) {
 	n, err := unacked(fd)
 	return n, os.NewSyscallError("ask for the send queue", err)
+}
+
+// Unread is how many bytes wait on fd to be read (FIONREAD, tty(4)).
+func Unread(fd int) (int, error) {
+	n, err := unix.IoctlGetInt(fd, unix.FIONREAD)
+	return n, os.NewSyscallError("ioctl FIONREAD", err)
 }
 
 // Silence knows nothing here: the kernel's own retransmission timeout ends a
@@ -90,11 +113,15 @@ func hostOrder(port uint16) uint16 { return port }
 
 // socket makes a socket that is nonblocking and not for child processes.
 func socket(family int) (int, error) {
+	syscall.ForkLock.RLock() // no child must get it before it is marked
 	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("fcntl", err)

@@ -31,9 +31,9 @@ func Accept(fd int) (int, Addr, error) {
 
 // Recv reads what is there. The error is Again or io.EOF where it is one of these.
 func Recv(fd int, p []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	n, errno := uninterrupted(unix.SYS_READ, fd, p)
 	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case errno == unix.EAGAIN:
 		return 0, Again
 	case errno != 0:
 		return 0, os.NewSyscallError("read", errno)
@@ -45,14 +45,25 @@ func Recv(fd int, p []byte) (int, error) {
 
 // Write is write(2) to what is no socket; Again when there is no room.
 func Write(fd int, p []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	if errno == unix.EAGAIN || errno == unix.EINTR {
+	n, errno := uninterrupted(unix.SYS_WRITE, fd, p)
+	if errno == unix.EAGAIN {
 		return 0, Again
 	}
 	if errno != 0 {
 		return 0, os.NewSyscallError("write", errno)
 	}
 	return int(n), nil
+}
+
+// uninterrupted is read(2) or write(2), again where a signal came first: what
+// is not nonblocking, as STDIN, may be interrupted, and Again would be untrue.
+func uninterrupted(call uintptr, fd int, p []byte) (uintptr, unix.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		if errno != unix.EINTR {
+			return n, errno
+		}
+	}
 }
 
 // Send sends what there is room for. Fewer bytes than p mean that the socket
@@ -113,6 +124,12 @@ func Unacked(fd int) (int, error) {
 		return 0, os.NewSyscallError("ioctl SIOCOUTQ", errno)
 	}
 	return int(n), nil
+}
+
+// Unread is how many bytes wait on fd to be read (SIOCINQ, tcp(7), unix(7)).
+func Unread(fd int) (int, error) {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	return n, os.NewSyscallError("ioctl SIOCINQ", err)
 }
 
 // Silence says what a TCP peer left unanswered (TCP_INFO, tcp(7)).
