@@ -149,29 +149,28 @@ func (l *loop) resumeAccept() {
 	if l != l.hub.loops[0] || a.watching || len(l.late) > 0 || l.hub.resting.Load() && l.now.Before(a.resume) {
 		return
 	}
-	l.hub.resting.Store(false)
 	if a.reserve < 0 {
 		a.reserve = openReserve()
 	}
+	if a.reserve < 0 && a.refused > 0 {
+		return // one that is being seen off has it
+	}
+	l.hub.resting.Store(false)
 	l.watch(true)
 }
 
 // refuseOne lets the reserve descriptor go, to accept one connection with it
-// and say why it is refused.
+// and say why it is refused. There is a reserve again when accepting resumes.
 func (l *loop) refuseOne(ln *sock.Listener) {
 	a := &l.acceptor
 	if a.reserve < 0 {
 		return
 	}
 	_ = sock.Close(a.reserve)
-	if fd, _, err := sock.Accept(ln.FD); err == nil {
-		_, _ = sock.Send(fd, []byte("hubbub: refused: the server is out of descriptors\n"))
-		_ = sock.EndSending(fd)
-		_, _ = sock.Recv(fd, l.scratch()) // unread input would make close a reset
-		_ = sock.Close(fd)
-		l.hub.refused.Add(1)
+	a.reserve = -1
+	if fd, addr, err := sock.Accept(ln.FD); err == nil {
+		l.refuse(fd, addr, "hubbub: refused: the server is out of descriptors\n")
 	}
-	a.reserve = openReserve()
 }
 
 // openReserve opens a descriptor only to have it; less than 0 if there is none.
@@ -247,6 +246,7 @@ func (l *loop) adopt(c *client) {
 	if c.cursor < l.hub.room.target.Load() {
 		l.comesLate(c)
 	}
+	l.watchFrom = min(l.watchFrom, c.cursor+l.hub.o.Backlog/farBehind)
 	c.active = l.millis
 	l.place(c)
 	l.stats.joins++
@@ -263,7 +263,7 @@ func (l *loop) adopt(c *client) {
 	case l.quitting:
 		l.drop(c)
 	case l.draining:
-		l.finish(c, l.goal, "shutdown")
+		l.dismiss(c)
 	}
 }
 
@@ -281,10 +281,10 @@ func (l *loop) place(c *client) {
 func (h *Hub) gone(c *client) {
 	if c.id == 0 { // it was refused, and never a client
 		h.loops[0].acceptor.refused--
-	} else {
-		h.clients.Add(-1)
-		h.notify()
+		return
 	}
+	h.clients.Add(-1)
+	h.notify()
 	if h.resting.CompareAndSwap(true, false) {
 		h.loops[0].wakeUp()
 	}

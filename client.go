@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"hubbub.example/internal/sock"
@@ -48,7 +49,9 @@ type client struct {
 type extra struct {
 	partial  []byte    // the beginning of a message
 	rest     []byte    // the end of a message that the feed no longer keeps
+	missed   int64     // messages it skipped, and was not seen to go on since
 	goal     int64     // finishing: where its feed ends
+	unread   int       // finishing: bytes of its input that are read before the end
 	broke    error     // broken: why it takes no more
 	progress *progress // it holds the source
 	silent   silence   // it leaves questions unanswered
@@ -80,7 +83,7 @@ func (c *client) more() *extra {
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
-	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.progress == nil && x.newcomer == nil && x.silent == (silence{}) {
+	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.newcomer == nil && x.silent == (silence{}) {
 		c.extra = nil
 	}
 }
@@ -124,6 +127,9 @@ func (l *loop) heardFrom(c *client, n int) {
 	c.active = l.millis
 	c.spoke = true
 	l.stats.bytesIn += int64(n)
+	if c.state == finishing {
+		l.heardOut(c, n)
+	}
 }
 
 // afterRead decides whether there may be more.
@@ -135,6 +141,9 @@ func (l *loop) afterRead(c *client, n, asked int, err error) {
 		l.lost(c, c.extra.broke)
 	case err == nil, errors.Is(err, sock.Again):
 		c.readable = false
+		if c.state == finishing {
+			l.heardOut(c, math.MaxInt)
+		}
 	case errors.Is(err, io.EOF):
 		c.readable = false
 		l.endOfInput(c)

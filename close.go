@@ -54,6 +54,32 @@ func (l *loop) finish(c *client, goal int64, reason string) {
 	l.pass.again = true
 }
 
+// hearOut has what c had said by now read before the end, although it was not
+// the one to end.
+func (l *loop) hearOut(c *client) {
+	if l.hub.inbox.want&InboxMessages == 0 || c.ended {
+		return
+	}
+	if n, err := sock.Unread(int(c.fd)); err == nil && n > 0 {
+		c.more().unread = n
+		l.later(c)
+	}
+}
+
+// hears says that c is still to be heard out. An inbox that takes nothing must
+// not keep it for longer than lingerLimit.
+func (l *loop) hears(c *client) bool {
+	return c.extra.unread > 0 && l.now.Before(l.hearUntil)
+}
+
+// heardOut counts n bytes of c's input as read.
+func (l *loop) heardOut(c *client, n int) {
+	if x := c.extra; x.unread > 0 {
+		x.unread = max(0, x.unread-n)
+		l.pass.again = true
+	}
+}
+
 // farewell ends our direction: c has all it is to get.
 func (l *loop) farewell(c *client) {
 	x := c.more()
@@ -161,7 +187,10 @@ func (l *loop) checkLinger() {
 	}
 	clear(l.lingering[len(kept):])
 	l.lingering = kept
-	if len(kept) > 0 {
+	if l.draining {
+		l.pass.again = true // some may not be heard out any more
+	}
+	if len(kept) > 0 || l.draining && len(l.clients) > 0 {
 		l.schedule(&l.nextLinger, lingerLimit/4)
 	}
 }
@@ -206,6 +235,7 @@ func (l *loop) remove(c *client) {
 		l.pass.again = true // the one that moved may have been passed over
 	}
 	l.forget(c)
+	l.resumed(c)
 	if c.extra != nil {
 		l.hub.rests.Add(-int64(len(c.extra.rest)))
 	}

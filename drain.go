@@ -8,6 +8,7 @@ package hubbub
 //	Drain    accepts and broadcasts no more, lets everybody have what there is,
 //	         and closes
 //	Close    closes at once
+//	Wait     waits until it is closed
 
 import (
 	"context"
@@ -15,6 +16,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize/english"
 
 	"hubbub.example/internal/sock"
 )
@@ -29,10 +32,10 @@ type UndeliveredError struct {
 func (e *UndeliveredError) Error() string {
 	var parts []string
 	if e.Clients > 0 {
-		parts = append(parts, fmt.Sprintf("%d clients have not had the last %s in all", e.Clients, size(e.Bytes)))
+		parts = append(parts, fmt.Sprintf("%s to %d %s", size(e.Bytes), e.Clients, english.PluralWord(e.Clients, "client", "")))
 	}
 	if e.Unheard > 0 {
-		parts = append(parts, fmt.Sprintf("%d messages were heard by nobody", e.Unheard))
+		parts = append(parts, messages(e.Unheard)+", which nobody has heard")
 	}
 	return "not delivered: " + strings.Join(parts, "; ")
 }
@@ -88,12 +91,19 @@ func (h *Hub) stopPublishing() {
 
 // drain has every client of this loop finish.
 func (l *loop) drain(goal int64) {
-	l.draining, l.goal = true, goal
+	l.draining, l.goal, l.hearUntil = true, goal, l.now.Add(lingerLimit)
+	l.schedule(&l.nextLinger, lingerLimit)
 	for _, c := range l.clients {
 		if c.state == live {
-			l.finish(c, goal, "shutdown")
+			l.dismiss(c)
 		}
 	}
+}
+
+// dismiss has c finish because the hub drains.
+func (l *loop) dismiss(c *client) {
+	l.finish(c, l.goal, "shutdown")
+	l.hearOut(c)
 }
 
 // await waits until done, as long as there is progress within each stall.
@@ -148,8 +158,7 @@ func (h *Hub) left() UndeliveredError {
 func (l *loop) left() UndeliveredError {
 	sum := l.failed
 	for _, c := range l.clients {
-		n := l.owed(c)
-		if n > 0 {
+		if n := l.owed(c); n > 0 && c.id != 0 {
 			sum.Clients++
 			sum.Bytes += n
 		}
@@ -193,7 +202,15 @@ func (h *Hub) Close() error {
 		}
 		h.end()
 	})
+	return h.Wait()
+}
+
+// Wait waits until the hub is closed. The error is what ended it, if it was
+// neither Close nor Drain.
+func (h *Hub) Wait() error {
 	<-h.closed
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return h.failure
 }
 
@@ -201,6 +218,9 @@ func (h *Hub) Close() error {
 func (h *Hub) end() {
 	_ = sock.Close(h.loops[0].acceptor.reserve)
 	for _, l := range h.loops {
+		for _, c := range l.clients { // of a loop that died
+			_ = sock.Close(int(c.fd))
+		}
 		if err := l.poller.Close(); err != nil {
 			h.fail(err)
 		}

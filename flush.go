@@ -103,6 +103,7 @@ func (l *loop) send(c *client) {
 			return
 		}
 		c.cursor += int64(n)
+		l.resumed(c)
 		l.credit(c)
 		if n == asked && c.cursor < end {
 			l.pass.again = true
@@ -119,7 +120,7 @@ func (l *loop) caughtUp(c *client) {
 		c.trusted = false
 		_ = sock.BoundUnsent(int(c.fd), unsentBound)
 	}
-	if c.state == finishing {
+	if c.state == finishing && !l.hears(c) {
 		l.farewell(c)
 	}
 }

@@ -22,7 +22,7 @@ import (
 type heard struct {
 	mu      sync.Mutex
 	waiting map[*client]*newcomer
-	most    int64 // of those that went in order while they were newcomers
+	past    int64 // of those that went in order while they were newcomers
 }
 
 // newcomer is a client's socket, and where its cursor stood after the last
@@ -93,7 +93,7 @@ func (h *heard) settle(c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n, ok := h.waiting[c]; ok && n.took() {
-		h.most = max(h.most, n.cursor.Load())
+		h.past = max(h.past, n.cursor.Load())
 	}
 	delete(h.waiting, c)
 }
@@ -107,15 +107,23 @@ func (n *newcomer) took() bool {
 func (h *heard) reach(offset int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.most = max(h.most, offset)
+	h.past = max(h.past, offset)
 }
 
 // upTo is the offset up to which somebody has heard the feed, inside a
-// message at times.
-func (h *heard) upTo(hub *Hub) int64 {
+// message at times. Of newcomers only those count that took something.
+func (h *heard) upTo(hub *Hub) int64 { return h.most(hub, (*newcomer).took) }
+
+// sentTo is the same, but it is enough that it was sent to somebody who is
+// still there.
+func (h *heard) sentTo(hub *Hub) int64 {
+	return h.most(hub, func(*newcomer) bool { return true })
+}
+
+func (h *heard) most(hub *Hub, counts func(*newcomer) bool) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	most := h.most
+	most := h.past
 	for _, l := range hub.loops {
 		most = max(most, l.heard.Load())
 	}
@@ -123,7 +131,7 @@ func (h *heard) upTo(hub *Hub) int64 {
 		return most // nobody can have heard more
 	}
 	for _, n := range h.waiting {
-		if at := n.cursor.Load(); at > most && n.took() {
+		if at := n.cursor.Load(); at > most && counts(n) {
 			most = at
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 )
 
 // logQueue stands between the loops and the user's log handler, which may
@@ -86,6 +87,11 @@ func (h *Hub) debugf(format string, args ...any) { h.log.log(slog.LevelDebug, fo
 
 // size is a number of bytes as people read it: "64 MiB".
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+// messages is a number of messages as people say it.
+func messages(n int64) string {
+	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), "message", ""))
+}
 
 // seldom lets one message through in a while and counts the others.
 type seldom struct {

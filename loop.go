@@ -18,6 +18,8 @@ package hubbub
 // whatever could not be done is done in a later turn.
 
 import (
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,11 +51,14 @@ type loop struct {
 	heardTo int64
 	holder  *client // holds the source; vacate looks at it first
 
+	watchFrom int64 // no client can lag far before the head is there
+
 	// Ending.
 	lingering []*client
 	dead      []*client // of this turn
 	draining  bool
 	goal      int64            // draining: up to where everybody is served
+	hearUntil time.Time        // draining: up to when what they had said is read first
 	failed    UndeliveredError // draining: what those missed that ended
 	quitting  bool             // all is closed; events may still wait for the inbox
 	quit      bool
@@ -94,6 +99,7 @@ func newLoop(h *Hub) (*loop, error) {
 
 func (l *loop) run() {
 	defer l.hub.running.Done()
+	defer l.catch()
 	for !l.quit {
 		events := l.wait()
 		l.openMail()
@@ -113,6 +119,21 @@ func (l *loop) run() {
 	}
 }
 
+// die ends the loop, and with it the hub, for what it cannot go on with.
+func (l *loop) die(err error) {
+	l.quit = true
+	l.hub.fail(err)
+	go func() { _ = l.hub.Close() }()
+}
+
+// catch makes an error of a panic: what embeds the hub shall live on.
+func (l *loop) catch() {
+	if p := recover(); p != nil {
+		l.die(fmt.Errorf("a defect in hubbub ended a loop: %v", p))
+		l.hub.debugf("%s", debug.Stack())
+	}
+}
+
 // wait gives the events of the next turn. It does not sleep while this loop
 // has something to do; due is looked at after sleeping is set, and who sets
 // due looks at sleeping afterwards, so one of the two sees the other.
@@ -128,8 +149,7 @@ func (l *loop) wait() []poll.Event {
 	l.now = time.Now()
 	l.millis = uint32(l.now.Sub(l.hub.began).Milliseconds())
 	if err != nil {
-		l.hub.fail(err)
-		l.quit = true
+		l.die(err)
 	}
 	return events
 }

@@ -212,7 +212,8 @@ func TestKeepAliveFindsDeadPeer(t *testing.T) {
 // until the kernel probes its window.
 func shutsWindow(s *stage) {
 	s.says(slices.Repeat([]string{string(numbered(0, 10_000))}, 100)...)
-	fd := ourEnd(s.t, s.events.all()[0].Addr)
+	joined := s.events.when(s.t, "a join", func(all []hubbub.Event) bool { return len(all) > 0 })
+	fd := ourEnd(s.t, joined[0].Addr)
 	until(s.t, "the window is shut", func() bool {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		return err == nil && info.Probes > 0

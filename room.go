@@ -7,7 +7,7 @@ package hubbub
 // agreement serves both:
 //
 //	ask      the publisher  the next segment to go is named, and loops are woken
-//	vacate   a loop         deals with its clients below, as slow.go says; when
+//	vacate   a loop         deals with its clients below, as lag.go says; when
 //	                        none is left, and none can come, it says so
 //	freed    the last loop  drops the segment and wakes who waits for room
 //
@@ -19,8 +19,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"hubbub.example/internal/sock"
 )
 
 // room is the state of that agreement.
@@ -76,28 +74,33 @@ func (h *Hub) release() { h.room.waiting.Add(-1) }
 
 // vacate sees to it that no client of this loop needs what is to go.
 func (l *loop) vacate() {
+	l.watchLagging()
 	to := l.hub.room.target.Load()
 	if to <= l.clear.Load() {
 		return
 	}
-	if c := l.holder; c != nil && c.streams() && c.cursor < to {
+	if c := l.holder; c != nil && c.streams() && c.cursor < to && !l.cutAtLunch(c) {
 		l.watchHolders() // the one that held it last still does
 		return
 	}
 	l.holder = nil
+	var tails tails
 	for _, c := range l.clients {
 		if !c.streams() || c.cursor >= to {
 			continue
 		}
 		switch l.hub.o.Slow {
 		case Wait:
+			if l.cutAtLunch(c) {
+				continue
+			}
 			l.holder = c
 			l.watchHolders()
 			return
 		case Cut:
 			l.cut(c, fmt.Sprintf("lapped (%s behind)", size(l.lag(c))))
 		case Skip:
-			l.skip(c, to)
+			l.skip(c, to, &tails)
 		}
 	}
 	l.publishHeard() // before what was heard is counted as dropped
@@ -123,9 +126,6 @@ func (l *loop) comesLate(c *client) {
 	c.cursor = max(c.cursor, h.feed.EndOf(to))
 }
 
-// lag is how many bytes of the feed c has not been sent.
-func (l *loop) lag(c *client) int64 { return l.hub.feed.Head() - c.cursor }
-
 // freed drops what every loop has left.
 func (h *Hub) freed() {
 	r := &h.room
@@ -148,7 +148,7 @@ func (h *Hub) freed() {
 
 // countUnheard counts and says what goes without ever having been heard.
 func (h *Hub) countUnheard(to int64) {
-	heard := max(h.heard.upTo(h), h.feed.Whole())
+	heard := max(h.heard.sentTo(h), h.feed.Whole())
 	if heard >= to {
 		return
 	}
@@ -161,77 +161,4 @@ func (h *Hub) countUnheard(to int64) {
 	if h.lostSaid.now(time.Now()) {
 		h.warnf("nobody heard the oldest messages and the backlog is full: %d dropped so far", h.lost.Load())
 	}
-}
-
-// skip moves c on to the oldest message that begins at or above to. If it
-// stands inside one it first gets the rest of that, from a copy.
-func (l *loop) skip(c *client, to int64) {
-	f := l.hub.feed
-	end := f.EndOf(c.cursor)
-	if rest := end - c.cursor; rest > 0 {
-		if l.hub.rests.Add(rest) > l.hub.o.Backlog {
-			l.hub.rests.Add(-rest)
-			l.cut(c, fmt.Sprintf("lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", size(l.lag(c))))
-			return
-		}
-		c.more().rest = append(c.extra.rest, f.Read(c.cursor, end)...)
-	}
-	next := max(end, f.EndOf(to))
-	missed := f.Seq(next) - f.Seq(end)
-	behind := l.lag(c)
-	c.cursor = next
-	l.stats.skipped += int64(missed)
-	if missed > 0 {
-		l.hub.warnf("client %d skipped %d messages (%s behind)", c.id, missed, size(behind))
-	}
-}
-
-// watchHolders has clients judged as long as they hold a source.
-func (l *loop) watchHolders() {
-	if l.nextJudge.IsZero() && l.hub.room.waiting.Load() > 0 {
-		l.schedule(&l.nextJudge, l.hub.o.Patience/looks)
-	}
-}
-
-// judge looks at the clients that hold the source, looks times in a Patience.
-// It is here and not where bytes are sent: a stalled socket never becomes
-// writable, so it would never be looked at there.
-func (l *loop) judge() {
-	o := &l.hub.o
-	to := l.hub.room.target.Load()
-	if to <= l.clear.Load() || l.hub.room.waiting.Load() == 0 {
-		return
-	}
-	every := o.Patience / looks
-	l.schedule(&l.nextJudge, every)
-	for _, c := range l.clients {
-		if c.streams() && c.cursor < to {
-			l.judgeOne(c, every)
-		} else if c.extra != nil && c.extra.progress != nil {
-			c.extra.progress = nil
-			c.tidy()
-		}
-	}
-}
-
-func (l *loop) judgeOne(c *client, every time.Duration) {
-	o := &l.hub.o
-	x := c.more()
-	if x.progress == nil {
-		x.progress = &progress{}
-	}
-	x.progress.look(l.now, c.acknowledged(), every)
-	if x.progress.atLunch(o.Patience, o.MinRate) {
-		l.cut(c, fmt.Sprintf("at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))
-	}
-}
-
-// acknowledged is how many bytes the peer has taken in all. Where the kernel
-// cannot tell, what was sent must do.
-func (c *client) acknowledged() int64 {
-	n, err := sock.Unacked(int(c.fd))
-	if err != nil {
-		return c.sent
-	}
-	return c.sent - int64(n)
 }

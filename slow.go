@@ -13,9 +13,10 @@ import (
 // number. When the feed wants to forget what the client has not had:
 //
 //   - Wait holds the source, until the client has taken it. But a client that
-//     holds the source and took fewer than MinRate bytes a second over the
+//     would hold the source and took fewer than MinRate bytes a second over the
 //     last Patience is at lunch, and is cut. So whatever clients do, the
-//     source is never held below that rate for longer than one Patience.
+//     source is never held below that rate for longer than one Patience; and
+//     not at all by a client that was watched for so long on its way there.
 //   - Cut closes the client. Nobody is ever waited for.
 //   - Skip moves the client on to the oldest message that is kept whole, and
 //     logs how many it missed. It sees whole messages only: when it stands
@@ -57,19 +58,25 @@ func (s Slow) String() string {
 	return fmt.Sprintf("Slow(%d)", uint8(s))
 }
 
-// looks is how often in one Patience a client that holds the source is looked at.
-const looks = 8
+// looks is how often in one Patience a client that lags far is looked at, and
+// farBehind the part of the backlog from which on it does: one that will hold
+// the source is known by then, if the source is not faster than the rest of
+// the backlog in one Patience.
+const (
+	looks     = 8
+	farBehind = 4
+)
 
-// progress is what a client that holds the source took over the last Patience:
-// one sample a look, the oldest overwritten.
+// progress is what a client that lags far took over the last Patience: one
+// sample a look, the oldest overwritten.
 type progress struct {
 	taken [looks + 1]int64 // bytes acknowledged in all
-	count int              // samples since it began to hold
+	count int              // samples since it began to lag far
 	last  time.Time
 }
 
 // look enters a sample. One that comes long after the last begins anew: the
-// client did not hold the source meanwhile.
+// client did not lag far meanwhile, or there was no need to look.
 func (p *progress) look(now time.Time, taken int64, every time.Duration) {
 	if now.Sub(p.last) > 3*every {
 		p.count = 0

@@ -1,0 +1,153 @@
+//go:build unix
+
+package hubbub
+
+// This file acts on clients that lag; slow.go decides:
+//
+//	watchLagging  the head has come so far that somebody may lag far
+//	judge         samples what those take, a few times in a Patience
+//	cutAtLunch    ends one that would hold the source and takes too little
+//	skip          moves one on to what is kept
+//	resumed       says what it missed
+//
+// It is here and not where bytes are sent: a stalled socket never becomes
+// writable, so it would never be looked at there.
+
+import (
+	"fmt"
+	"time"
+
+	"hubbub.example/internal/feed"
+	"hubbub.example/internal/sock"
+)
+
+// lag is how many bytes of the feed c has not been sent.
+func (l *loop) lag(c *client) int64 { return l.hub.feed.Head() - c.cursor }
+
+// watchLagging has the clients looked at when one of them may lag far. As long
+// as none can, that costs a comparison a turn and no timer.
+func (l *loop) watchLagging() {
+	if l.hub.o.Slow == Wait && l.hub.feed.Head() >= l.watchFrom && l.nextJudge.IsZero() {
+		l.schedule(&l.nextJudge, l.lookEvery())
+	}
+}
+
+// watchHolders has clients judged as long as they hold a source.
+func (l *loop) watchHolders() {
+	if l.nextJudge.IsZero() && l.hub.room.waiting.Load() > 0 {
+		l.schedule(&l.nextJudge, l.lookEvery())
+	}
+}
+
+func (l *loop) lookEvery() time.Duration { return l.hub.o.Patience / looks }
+
+// judge looks at every client that lags far. It is called again as long as
+// there is one and either the head moves or the source is held.
+func (l *loop) judge() {
+	head, far, most := l.hub.feed.Head(), l.hub.o.Backlog/farBehind, int64(0)
+	for _, c := range l.clients {
+		switch lag := head - c.cursor; {
+		case !c.streams():
+		case lag > far:
+			l.look(c)
+			most = far
+		default:
+			most = max(most, lag)
+			c.stopLooking()
+		}
+	}
+	l.watchFrom = head + max(far-most, 1)
+	if most == far {
+		l.watchHolders()
+	}
+}
+
+// look samples what c takes.
+func (l *loop) look(c *client) {
+	x := c.more()
+	if x.progress == nil {
+		x.progress = &progress{}
+	}
+	x.progress.look(l.now, c.acknowledged(), l.lookEvery())
+	if c.cursor < l.hub.room.target.Load() {
+		l.cutAtLunch(c)
+	}
+}
+
+func (c *client) stopLooking() {
+	if c.extra != nil && c.extra.progress != nil {
+		c.extra.progress = nil
+		c.tidy()
+	}
+}
+
+// cutAtLunch ends c, which stands in what is to go, if a source is held and c
+// is at lunch.
+func (l *loop) cutAtLunch(c *client) bool {
+	o := &l.hub.o
+	if l.hub.room.waiting.Load() == 0 || c.extra == nil || c.extra.progress == nil || !c.extra.progress.atLunch(o.Patience, o.MinRate) {
+		return false
+	}
+	l.cut(c, fmt.Sprintf("at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))
+	return true
+}
+
+// acknowledged is how many bytes the peer has taken in all. Where the kernel
+// cannot tell, what was sent must do.
+func (c *client) acknowledged() int64 {
+	n, err := sock.Unacked(int(c.fd))
+	if err != nil {
+		return c.sent
+	}
+	return c.sent - int64(n)
+}
+
+// tails are copies of the ends of messages that are about to go, by where they
+// end. Clients that stall do so together, inside the same few: they share them.
+type tails map[int64][]byte
+
+func (t *tails) of(f *feed.Feed, from, end int64) []byte {
+	if *t == nil {
+		*t = tails{}
+	}
+	if int64(len((*t)[end])) < end-from {
+		(*t)[end] = f.Read(from, end)
+	}
+	tail := (*t)[end]
+	return tail[int64(len(tail))-(end-from):]
+}
+
+// skip moves c on to the oldest message that begins at or above to. If it
+// stands inside one it first gets the rest of that, from a copy.
+func (l *loop) skip(c *client, to int64, tails *tails) {
+	f := l.hub.feed
+	x := c.more()
+	end := f.EndOf(c.cursor)
+	if rest := end - c.cursor; rest > 0 {
+		if l.hub.rests.Add(rest) > l.hub.o.Backlog {
+			l.hub.rests.Add(-rest)
+			l.cut(c, fmt.Sprintf("lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", size(l.lag(c))))
+			return
+		}
+		x.rest = tails.of(f, c.cursor, end)
+	}
+	next := max(end, f.EndOf(to))
+	missed := int64(f.Seq(next) - f.Seq(end))
+	if missed > 0 && x.missed == 0 {
+		l.hub.warnf("client %d is lapped and skips messages (%s behind)", c.id, size(l.lag(c)))
+	}
+	c.cursor = next
+	x.missed += missed
+	l.stats.skipped += missed
+	c.tidy()
+}
+
+// resumed says how many messages c has missed, once it goes on behind them or
+// ends: however long it was away, it is one hole that it sees.
+func (l *loop) resumed(c *client) {
+	if x := c.extra; x != nil && x.missed > 0 {
+		l.hub.warnf("client %d skipped %s", c.id, messages(x.missed))
+		x.missed = 0
+		c.tidy()
+	}
+}
