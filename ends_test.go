@@ -302,6 +302,40 @@ func talks(w io.Writer) {
 	}
 }
 
+// What clients had said when the hub began to drain is received, although
+// nobody had read it yet.
+func TestDrainHearsOut(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		const clients, lines = 60, 600 // more than the inbox takes
+		s := openUntaken(t, address, hubbub.Options{Loops: 1, Inbox: hubbub.InboxMessages})
+		line := string(numbered(7, 99)) + "\n"
+		peers := s.clients(clients)
+		for _, p := range peers {
+			p.says(strings.Repeat(line, lines))
+		}
+		for _, p := range peers {
+			until(t, "the kernel has it", func() bool { return p.unacked() == 0 || strings.HasPrefix(address, "unix:") })
+		}
+		if n := s.Stats().MessagesIn; n == clients*lines {
+			t.Fatal("all was read before the hub began to drain: make the scene larger")
+		}
+		draining := begins(func() error { return s.Drain(patient(t), longEnough) })
+		received := 0
+		for e := range s.Events() {
+			if e.Kind == hubbub.Message {
+				received++
+			}
+		}
+		if err := draining(); err != nil {
+			t.Error(err)
+		}
+		if received != clients*lines {
+			t.Errorf("%d lines were received, want %d", received, clients*lines)
+		}
+	})
+}
+
 // What was read from clients before the hub closed can still be received.
 func TestWhatWasReadBeforeCloseIsReceived(t *testing.T) {
 	t.Parallel()

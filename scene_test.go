@@ -33,6 +33,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example"
+	"hubbub.example/internal/sock"
 )
 
 // longEnough bounds every wait. A test that passes never waits so long.
@@ -423,6 +424,21 @@ func (p *peer) done() {
 
 func endSending(c net.Conn) error {
 	return c.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// unacked is how many bytes of what p said the kernel at the other end has not
+// taken.
+func (p *peer) unacked() (n int) {
+	p.t.Helper()
+	conn, err := p.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var failed error
+	if err := conn.Control(func(fd uintptr) { n, failed = sock.Unacked(int(fd)) }); err != nil || failed != nil {
+		p.t.Fatal(err, failed)
+	}
+	return n
 }
 
 // reset leaves with a reset, as a program that is killed with input unread does.

@@ -333,6 +333,29 @@ func saidSkipped(t *testing.T, s *stage) int64 {
 	return sum
 }
 
+// Who takes nothing on the way to the end of the backlog is known to be at
+// lunch when it comes there: the source is not held for a patience first.
+func TestWhoIsAtLunchIsKnownInTime(t *testing.T) {
+	t.Parallel()
+	const patience, size = 2 * time.Second, 16 << 10
+	s := open(t, hubbub.Options{Backlog: 1 << 20, Patience: patience, SocketOptions: []string{"SO_SNDBUF=16384"}})
+	p := s.narrowClient()
+	p.says("I listen\n")
+	s.hears("1 I listen")
+	ctx := patient(t)
+	for i := 0; s.Stats().Clients > 0; i++ {
+		began := time.Now()
+		if err := s.Broadcast(ctx, numbered(i, size)); err != nil {
+			t.Fatal(err)
+		}
+		if held := time.Since(began); held > patience/2 {
+			t.Fatalf("the source was held for %v", held)
+		}
+		passes(patience / 40) // a backlog in one and a half
+	}
+	s.logs("client 1 (" + p.LocalAddr().String() + ") closed: at lunch")
+}
+
 // A source is held only as long as somebody it waits for is there.
 func TestTheSourceGoesOnWhenTheSlowestLeaves(t *testing.T) {
 	t.Parallel()
