@@ -99,7 +99,7 @@ func (f *joinFlags) groups() []*flagGroup {
 		"how long the server may be silent before it is asked whether it lives; a dead one is given up in twice this", timeOrOff(0))
 	c.StringArrayVar(&f.so, "so", nil,
 		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=65536; again for more. hubbub sockopts lists them")
-	return []*flagGroup{m, c, f.log.group()}
+	return []*flagGroup{m, c, f.log.group("also each attempt to connect")}
 }
 
 // check returns whom to join, and finds what is wrong with the command line.
@@ -142,7 +142,8 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error {
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal does what it always does
+	// A second signal does what it always does.
+	context.AfterFunc(ctx, func() { time.AfterFunc(oneInstant, stop) })
 
 	in, kind := input(e.stdin)
 	out := reopened(e.stdout, os.O_WRONLY)

@@ -24,12 +24,13 @@ const (
 	logJSON logFormat = "json" // a record for programs
 )
 
-func (l *logFlags) group() *flagGroup {
+// group is the flags; more says what --verbose adds.
+func (l *logFlags) group(more string) *flagGroup {
 	g := newFlagGroup("What goes to STDERR")
 	parsedFlag(g, &l.format, "log-format", "text", "text|json",
 		"sentences, or one JSON object a line", choice(logText, logJSON))
 	g.BoolVarP(&l.quiet, "quiet", "q", false, "errors only")
-	g.BoolVarP(&l.verbose, "verbose", "v", false, "also who joins and who leaves")
+	g.BoolVarP(&l.verbose, "verbose", "v", false, more)
 	return g
 }
 

@@ -157,3 +157,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	}
 	return nil
 }
+
+// oneInstant is how close signals are that mean the same: timeout(1) sends its
+// own to the program and to its group, systemd may send SIGHUP after SIGTERM.
+const oneInstant = 20 * time.Millisecond

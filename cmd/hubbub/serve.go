@@ -57,6 +57,7 @@ type server struct {
 	log     *slog.Logger
 	signals chan os.Signal
 
+	failed    chan error    // the hub has ended by itself
 	exhausted chan error    // STDIN is at its end, and so shall we be
 	broken    chan error    // STDOUT takes no more
 	sunk      chan struct{} // closed when all from clients is on STDOUT, or discarded
@@ -68,6 +69,7 @@ func serve(ctx context.Context, e env, f *serveFlags, addresses []string) error 
 	s := &server{
 		env: e, serveFlags: f,
 		signals:   make(chan os.Signal, 2),
+		failed:    make(chan error, 1),
 		exhausted: make(chan error, 1),
 		broken:    make(chan error, 1),
 		sunk:      make(chan struct{}),
@@ -161,6 +163,11 @@ func (g *gate) Write(p []byte) (int, error) {
 
 // start starts what brings messages and what takes them.
 func (s *server) start(ctx context.Context) {
+	go func() {
+		if err := s.hub.Wait(); err != nil {
+			s.failed <- err
+		}
+	}()
 	if !s.recvOnly {
 		go s.readStdin(ctx)
 	}
@@ -178,16 +185,14 @@ func (s *server) attend(ctx context.Context) error {
 		return s.end(ctx.Err(), true)
 	case <-s.signals:
 		return s.end(nil, true)
+	case err := <-s.failed:
+		return err
 	case err := <-s.broken:
 		return s.end(err, true)
 	case err := <-s.exhausted:
 		return s.end(err, err != nil)
 	}
 }
-
-// oneInstant is how close signals are that mean the same: timeout(1) sends its
-// own to the program and to its group, systemd may send SIGHUP after SIGTERM.
-const oneInstant = 20 * time.Millisecond
 
 // end drains. Clients may go --drain long without any progress; in haste, as
 // after a signal, it is the whole time there is. A signal while draining makes

@@ -52,7 +52,7 @@ was or it did not work, 2 the command line cannot be meant so.
 `
 
 func (f *serveFlags) groups() []*flagGroup {
-	return []*flagGroup{f.messages(), f.slowClients(), f.source(), f.limits(), f.sockets(), f.log.group()}
+	return []*flagGroup{f.messages(), f.slowClients(), f.source(), f.limits(), f.sockets(), f.log.group("also who joins and who leaves")}
 }
 
 func (f *serveFlags) messages() *flagGroup {
