@@ -19,7 +19,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer hub.Close()
 	at, err := hub.Listen("127.0.0.1:0") // a program that serves would say ":9000"
 	if err != nil {
 		log.Fatal(err)
@@ -37,9 +36,10 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer client.Close()
 	fmt.Fprintln(client, "hello")
 	fmt.Println(bufio.NewReader(client).ReadString('\n'))
+	client.Close()
+	hub.Close()
 	// Output: 1 said hello
 	//  <nil>
 }

@@ -183,17 +183,29 @@ const (
 	descriptorsForUs = 64
 )
 
-// withDefaults returns o with every zero replaced by what it means, or an
-// error that names the field and says what would be right.
-func (o Options) withDefaults(descriptors int) (Options, error) {
+// check returns an error that names a field that no default can mend, and says
+// what would be right.
+func (o Options) check() error {
 	if o.Framing < Raw || o.Framing > maxRecord {
-		return o, fmt.Errorf("Framing %d: must be Lines, NUL, Raw or a record's size of 1 to %d bytes", o.Framing, maxRecord)
+		return fmt.Errorf("Framing %d: must be Lines, NUL, Raw or a record's size of 1 to %d bytes", o.Framing, maxRecord)
 	}
 	if o.Slow > Skip {
-		return o, fmt.Errorf("Slow %d: must be Wait, Cut or Skip", o.Slow)
+		return fmt.Errorf("Slow %d: must be Wait, Cut or Skip", o.Slow)
 	}
 	if o.Replay < ReplayAll {
-		return o, fmt.Errorf("Replay %d: must be Unheard, ReplayNone, ReplayAll or a number of messages", o.Replay)
+		return fmt.Errorf("Replay %d: must be Unheard, ReplayNone, ReplayAll or a number of messages", o.Replay)
+	}
+	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 {
+		return fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients and Loops must not be negative")
+	}
+	return nil
+}
+
+// withDefaults returns o with every zero replaced by what it means, or an
+// error that says what would be right.
+func (o Options) withDefaults(descriptors int) (Options, error) {
+	if err := o.check(); err != nil {
+		return o, err
 	}
 	if o.Backlog == 0 {
 		o.Backlog = defaultBacklog
@@ -210,9 +222,6 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	}
 	if o.Framing > 0 && int64(o.Framing) > longest {
 		return o, fmt.Errorf("records of %d bytes do not go with a backlog of %d: they must be at most a quarter of it, %d", o.Framing, o.Backlog, longest)
-	}
-	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 {
-		return o, fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients and Loops must not be negative")
 	}
 	if o.Patience == 0 {
 		o.Patience = defaultPatience

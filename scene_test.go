@@ -117,7 +117,7 @@ func everyNetwork(t *testing.T, scene func(t *testing.T, address string)) {
 // t.TempDir: with the test's name in it the path may be too long for a socket.
 func unixAddress(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hub")
+	dir, err := os.MkdirTemp("", "hub") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,9 +121,6 @@ func (p *program) lastingClient() *peer {
 	return c
 }
 
-// followGaps is follow for who may miss lines.
-func followGaps(r io.Reader) *follower { return (&follower{gaps: true}).start(r) }
-
 func (f *follower) start(r io.Reader) *follower {
 	f.last = -1
 	f.reached, f.ended = make(chan struct{}), make(chan struct{})

@@ -288,7 +288,7 @@ func (l *link) end() ending {
 	l.in.wake()
 	_ = l.conn.SetWriteDeadline(past)
 	if l.sending {
-		_ = <-l.sent // nothing new: it was stopped
+		<-l.sent //nolint:errcheck // nothing new: it was stopped
 	}
 	e := ending{err: l.why(), left: departure(l.left.Load()), lasted: time.Since(l.began)}
 	e.unacked = min(int64(l.health().Unacked), l.gave.Load())

@@ -91,7 +91,8 @@ func Unacked(fd int) (int, error) {
 
 // Unread is how many bytes wait on fd to be read (FIONREAD, tty(4)).
 func Unread(fd int) (int, error) {
-	n, err := unix.IoctlGetInt(fd, unix.FIONREAD)
+	const fionread = 0x4004667f // the same on all of them; package unix has it for some
+	n, err := unix.IoctlGetInt(fd, fionread)
 	return n, os.NewSyscallError("ioctl FIONREAD", err)
 }
 
@@ -99,9 +100,10 @@ func Unread(fd int) (int, error) {
 // connection to a peer that is gone.
 func Silence(int) (Silent, error) { return Silent{}, nil }
 
-// BoundUnsent and BoundProbes are for kernels that have such bounds.
+// BoundUnsent is for kernels that have such a bound.
 func BoundUnsent(_, _ int) error { return nil }
 
+// BoundProbes is for kernels that have such a bound.
 func BoundProbes(int, time.Duration) error { return nil }
 
 // Close closes fd.
