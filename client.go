@@ -29,6 +29,8 @@ type client struct {
 	fd     int32
 	place  int32  // in loop.clients
 	active uint32 // loop.millis of the last byte either way
+	seat   int32  // among newcomers; guarded by heard.mu
+	served uint32 // loop.millis of the first byte it was sent
 	addr   sock.Addr
 	state  state
 
@@ -56,7 +58,6 @@ type extra struct {
 	progress *progress // it holds the source
 	silent   silence   // it leaves questions unanswered
 	linger   linger    // it is lingering
-	newcomer *newcomer // it was sent something, and has not shown that it listens
 }
 
 // state is how far a client is on its way out.
@@ -83,7 +84,7 @@ func (c *client) more() *extra {
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
-	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.newcomer == nil && x.silent == (silence{}) {
+	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.silent == (silence{}) {
 		c.extra = nil
 	}
 }

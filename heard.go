@@ -10,8 +10,8 @@ package hubbub
 // as it is there, until it has shown that it listens.
 
 import (
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"hubbub.example/internal/sock"
@@ -21,17 +21,17 @@ import (
 // loops.
 type heard struct {
 	mu      sync.Mutex
-	waiting map[*client]*newcomer
+	waiting []newcomer
 	past    int64 // of those that went in order while they were newcomers
 }
 
-// newcomer is a client's socket, and where its cursor stood after the last
-// send. Its loop writes, anybody reads.
+// newcomer is a client as it was after the last send. A hub may have thousands
+// at a time, so there is no pointer from the client: its seat is its place in
+// the list, from 1.
 type newcomer struct {
-	fd     int
-	since  time.Time // the first send; its loop's alone
-	sent   atomic.Int64
-	cursor atomic.Int64
+	client *client
+	sent   int64
+	cursor int64
 }
 
 // visit is how long a probe may stay.
@@ -47,21 +47,15 @@ func (l *loop) credit(c *client) {
 // showsToListen says that c took something, and spoke, or ended its side (to
 // close with input unread is a reset), or stayed longer than a probe does.
 func (l *loop) showsToListen(c *client) bool {
-	x := c.more()
-	if x.newcomer == nil {
-		x.newcomer = &newcomer{fd: int(c.fd), since: l.now}
-		l.hub.heard.wait(c)
+	if l.hub.heard.enter(c, int(l.hub.clients.Load())) {
+		c.served = l.millis
 	}
-	n := x.newcomer
-	n.cursor.Store(c.cursor)
-	n.sent.Store(c.sent)
-	if !c.spoke && !c.ended && l.now.Sub(n.since) < visit || c.acknowledged() <= 0 {
+	stayed := time.Duration(l.millis-c.served) * time.Millisecond
+	if !c.spoke && !c.ended && stayed < visit || c.acknowledged() <= 0 {
 		return false
 	}
 	c.listens = true
 	l.hub.heard.forget(c)
-	x.newcomer = nil
-	c.tidy()
 	return true
 }
 
@@ -72,35 +66,63 @@ func (l *loop) publishHeard() {
 	}
 }
 
-func (h *heard) wait(c *client) {
+// enter notes c as it is now, and says whether it is new. All others may soon
+// be noted too: the list must not leave old ones of itself behind.
+func (h *heard) enter(c *client, all int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.waiting == nil {
-		h.waiting = map[*client]*newcomer{}
+	fresh := c.seat == 0
+	if fresh {
+		if len(h.waiting) == cap(h.waiting) {
+			h.waiting = slices.Grow(h.waiting, all)
+		}
+		h.waiting = append(h.waiting, newcomer{client: c})
+		c.seat = int32(len(h.waiting))
 	}
-	h.waiting[c] = c.extra.newcomer
+	n := &h.waiting[c.seat-1]
+	n.sent, n.cursor = c.sent, c.cursor
+	return fresh
 }
 
 // forget ends c's waiting; before its descriptor closes, at the latest.
 func (h *heard) forget(c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.waiting, c)
+	h.leave(c)
 }
 
 // settle is the last look at a client that goes without an error.
 func (h *heard) settle(c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if n, ok := h.waiting[c]; ok && n.took() {
-		h.past = max(h.past, n.cursor.Load())
+	if c.seat == 0 {
+		return
 	}
-	delete(h.waiting, c)
+	if n := &h.waiting[c.seat-1]; n.took() {
+		h.past = max(h.past, n.cursor)
+	}
+	h.leave(c)
+}
+
+// leave has the last one take c's seat.
+func (h *heard) leave(c *client) {
+	if c.seat == 0 {
+		return
+	}
+	last := len(h.waiting) - 1
+	h.waiting[c.seat-1] = h.waiting[last]
+	h.waiting[last].client.seat = c.seat
+	h.waiting[last] = newcomer{}
+	h.waiting = h.waiting[:last]
+	c.seat = 0
+	if last == 0 {
+		h.waiting = nil
+	}
 }
 
 func (n *newcomer) took() bool {
-	unacked, err := sock.Unacked(n.fd)
-	return err == nil && int64(unacked) < n.sent.Load()
+	unacked, err := sock.Unacked(int(n.client.fd))
+	return err == nil && int64(unacked) < n.sent
 }
 
 // reach takes everything below offset for heard: it is counted as lost.
@@ -130,9 +152,9 @@ func (h *heard) most(hub *Hub, counts func(*newcomer) bool) int64 {
 	if most == hub.feed.Head() {
 		return most // nobody can have heard more
 	}
-	for _, n := range h.waiting {
-		if at := n.cursor.Load(); at > most && counts(n) {
-			most = at
+	for i := range h.waiting {
+		if n := &h.waiting[i]; n.cursor > most && counts(n) {
+			most = n.cursor
 		}
 	}
 	return most

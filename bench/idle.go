@@ -12,10 +12,11 @@ type idle struct {
 	clients int
 	watched time.Duration // how long the server's CPU is watched
 	quiet   time.Duration // see calm
+	line    string        // what each client is sent once; empty: nothing
 }
 
-// measure gives the bytes resident for each client, and the server's CPU time
-// in microseconds a second.
+// measure gives the bytes resident for each client, before and after each was
+// sent a line, and the server's CPU time in microseconds a second.
 func (i idle) measure(r *rig) (sample, error) {
 	if err := r.settle(i.quiet); err != nil {
 		return nil, err
@@ -30,19 +31,42 @@ func (i idle) measure(r *rig) (sample, error) {
 	if err := r.calm(i.quiet); err != nil {
 		return nil, err
 	}
-	r.nap = 10 * time.Millisecond
 	full, err := residentOf(r.server.pid)
 	if err != nil {
 		return nil, err
 	}
+	r.nap = 10 * time.Millisecond
 	cost, err := r.cost(func() error { return r.rest(time.Now().Add(i.watched)) })
+	if err != nil {
+		return nil, err
+	}
+	if err := i.speak(r); err != nil {
+		return nil, err
+	}
+	spoken, err := residentOf(r.server.pid)
 	if err != nil {
 		return nil, err
 	}
 	return sample{
 		float64(full-empty) / float64(i.clients),
+		float64(spoken-empty) / float64(i.clients),
 		micros(cost) / i.watched.Seconds(),
 	}, nil
+}
+
+// speak sends every client the line, and waits until the server is done with it.
+func (i idle) speak(r *rig) error {
+	if i.line == "" {
+		return nil
+	}
+	r.load.want = append(r.load.want, i.line...)
+	if err := r.feed([]byte(i.line)); err != nil {
+		return err
+	}
+	if err := r.until(func() bool { return r.load.got >= int64(len(i.line)*i.clients) }); err != nil {
+		return err
+	}
+	return r.calm(i.quiet)
 }
 
 // settle is when the server has started and has what it needs for itself.

@@ -2,7 +2,10 @@
 
 package main
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // lunch sends a stream to many clients that read at once, and to some that
 // are at lunch: they read little or nothing.
@@ -29,6 +32,9 @@ func (l lunch) measure(r *rig) (sample, error) {
 	if err := run.send(l.lines); err != nil {
 		return nil, err
 	}
+	if run.weighed == 0 {
+		return nil, errors.New("too busy a machine: nobody was served before the next line was due, so what those at lunch hold was never seen")
+	}
 	return sample{
 		millis(r.load.watch.p99()),
 		float64(run.grown) / (1 << 20),
@@ -48,6 +54,7 @@ type lunchRun struct {
 	resident int64 // at the beginning
 	grown    int64 // at most, since
 	held     int64 // by sockets at most
+	weighed  int   // times
 }
 
 // begin connects everybody and warms up.
@@ -117,6 +124,7 @@ func (l *lunchRun) weigh() error {
 	sockets, err := socketMemory(l.rig.server.port)
 	l.grown = max(l.grown, resident-l.resident)
 	l.held = max(l.held, sockets)
+	l.weighed++
 	return err
 }
 

@@ -167,16 +167,19 @@ func (h house) fanin(name, does string, f fanin) scenario {
 
 func (h house) idle() scenario {
 	i := idle{clients: h.clients(15000), watched: time.Duration(h.effort * float64(10*time.Second)), quiet: h.quiet}
+	spoken := i
+	spoken.line = "is anybody there?\n"
 	return scenario{
 		name: "idle", does: "15,000 clients that do nothing",
 		floor: "accept4(2), a list of descriptors",
 		figures: []figure{
 			{"resident per client", "B", limit, 400},
+			{"the same after a line to each", "B", limit, 400},
 			{"CPU per second", "µs", limit, 100},
 		},
 		rounds: h.rounds(1),
 		base:   fresh(h.floor("hold"), i.measure),
-		test:   fresh(h.hubbub("--loops", 1), i.measure),
+		test:   fresh(h.hubbub("--loops", 1), spoken.measure),
 	}
 }
 
@@ -203,7 +206,7 @@ func (h house) lunch(name, does string, l lunch, figures []figure, flags ...any)
 	flags = append([]any{"--loops", 1}, flags...)
 	return scenario{
 		name: name, does: does, floor: "hubbub, nobody at lunch",
-		figures: figures, rounds: h.rounds(3),
+		figures: figures, rounds: h.rounds(5),
 		base: fresh(h.hubbub(append(flags, "--wait-for", l.clients)...), nobody.measure),
 		test: fresh(h.hubbub(append(flags, "--wait-for", l.clients+l.away)...), l.measure),
 	}
