@@ -326,7 +326,7 @@ func saidSkipped(t *testing.T, s *stage) int64 {
 	sum := int64(0)
 	for _, line := range s.log.all() {
 		var id, n int64
-		if _, err := fmt.Sscanf(line, "client %d skipped %d messages", &id, &n); err == nil {
+		if _, err := fmt.Sscanf(line, "client %d skipped %d message", &id, &n); err == nil {
 			sum += n
 		}
 	}
