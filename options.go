@@ -65,7 +65,7 @@ type Options struct {
 	// UnixMode is the mode of a Unix socket. 0 means 0600.
 	UnixMode fs.FileMode
 
-	// Loops is the number of event loops. 0 means one per core.
+	// Loops is the number of event loops, at most 256. 0 means one per core.
 	Loops int
 
 	// Logger gets one record for each cut, refusal and warning, and at
@@ -170,6 +170,7 @@ const (
 )
 
 const (
+	maxLoops         = 256 // each has a thread, a poller and four batches
 	defaultPatience  = time.Second
 	defaultMinRate   = 64 << 10
 	defaultBacklog   = 64 << 20
@@ -197,6 +198,9 @@ func (o Options) check() error {
 	}
 	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 {
 		return fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients and Loops must not be negative")
+	}
+	if o.Loops > maxLoops {
+		return fmt.Errorf("Loops %d: must be at most %d; more than there are cores is of no use", o.Loops, maxLoops)
 	}
 	return nil
 }

@@ -61,6 +61,7 @@ func TestOptionsUpToTheirBounds(t *testing.T) {
 		{Replay: math.MaxInt},
 		{Patience: 1, MinRate: 1, KeepAlive: -1, MaxClients: 1, Loops: 1, IdleTimeout: 1},
 		{Inbox: InboxNone},
+		{Loops: maxLoops},
 	} {
 		got, err := o.withDefaults(someDescriptors)
 		if err != nil {
@@ -106,6 +107,7 @@ func TestWrongOptionIsNamed(t *testing.T) {
 		{Options{IdleTimeout: -1}, "IdleTimeout"},
 		{Options{MaxClients: -1}, "MaxClients"},
 		{Options{Loops: -1}, "Loops"},
+		{Options{Loops: maxLoops + 1}, "Loops 257: must be at most 256"},
 		{Options{SocketOptions: []string{"SO_NONSENSE=1"}}, "SO_NONSENSE"},
 	} {
 		if h, err := New(c.o); err == nil || !strings.Contains(err.Error(), c.says) {
