@@ -116,10 +116,6 @@ func (l *loop) send(c *client) {
 
 // caughtUp is c that has all there is for it.
 func (l *loop) caughtUp(c *client) {
-	if c.trusted {
-		c.trusted = false
-		_ = sock.BoundUnsent(int(c.fd), unsentBound)
-	}
 	if c.state == finishing && !l.hears(c) {
 		l.farewell(c)
 	}
@@ -127,11 +123,18 @@ func (l *loop) caughtUp(c *client) {
 
 // trust lets the kernel take more at a time for a client that is behind, but
 // has just taken something: a tight bound all the time would cost a system
-// call for every 64 KiB.
+// call for every 64 KiB. A patrol that finds that it has all ends that.
 func (l *loop) trust(c *client) {
-	if !c.trusted && l.lag(c) > trustedBound && !c.addr.IsUnix() {
+	if !c.trusted && l.lag(c) > unsentBound && !c.addr.IsUnix() {
 		c.trusted = true
 		_ = sock.BoundUnsent(int(c.fd), trustedBound)
+	}
+}
+
+func (l *loop) distrust(c *client) {
+	if c.trusted {
+		c.trusted = false
+		_ = sock.BoundUnsent(int(c.fd), unsentBound)
 	}
 }
 

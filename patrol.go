@@ -85,6 +85,7 @@ func (l *loop) idle(c *client) time.Duration {
 func (l *loop) askAfter(c *client) {
 	if n, err := sock.Unacked(int(c.fd)); err == nil && n == 0 {
 		l.credit(c)
+		l.distrust(c)
 		c.unsettled = !c.listens
 		if c.extra != nil {
 			c.extra.silent = silence{}
