@@ -46,6 +46,10 @@ type acceptor struct {
 // addListeners begins to accept.
 func (l *loop) addListeners(ls []*sock.Listener) error {
 	a := &l.acceptor
+	if l.draining || l.quitting {
+		closeAll(ls)
+		return ErrClosed
+	}
 	for _, ln := range ls {
 		if err := l.poller.AddReader(ln.FD); err != nil {
 			return err
@@ -58,12 +62,14 @@ func (l *loop) addListeners(ls []*sock.Listener) error {
 
 // closeListeners ends accepting for good.
 func (l *loop) closeListeners() {
-	for _, ln := range l.acceptor.listeners {
-		if err := ln.Close(); err != nil {
-			l.hub.warnf("close %s: %v", ln, err)
-		}
-	}
+	closeAll(l.acceptor.listeners)
 	l.acceptor.listeners, l.acceptor.ready = nil, nil
+}
+
+func closeAll(ls []*sock.Listener) {
+	for _, ln := range ls {
+		_ = ln.Close()
+	}
 }
 
 func (a *acceptor) find(fd int) *sock.Listener {
@@ -101,7 +107,7 @@ func (l *loop) accept() {
 	a := &l.acceptor
 	for _, ln := range a.ready {
 		for range acceptSlice {
-			if len(l.late) > 0 { // the inbox is full
+			if l.hub.late.Load() > 0 { // the inbox is full
 				l.watch(false)
 				break
 			}
@@ -123,7 +129,7 @@ func (l *loop) acceptFailed(ln *sock.Listener, err error) {
 	case errors.Is(err, sock.Again), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
 	case errors.Is(err, sock.ErrNoDescriptors):
 		if a.saidOut.now(l.now) {
-			l.hub.warnf("%s: accept: out of descriptors with %d clients: others are refused; raise the limit (ulimit -n) to serve more", ln, l.hub.clients.Load())
+			l.hub.warnf("%s: accept: out of descriptors with %d clients: others are refused; raise the limit (ulimit -n) to serve more%s", ln, l.hub.clients.Load(), a.saidOut.others())
 		}
 		l.refuseOne(ln)
 		l.rest()
@@ -146,7 +152,7 @@ func (l *loop) rest() {
 // resumeAccept goes on when what accepting waited for is over.
 func (l *loop) resumeAccept() {
 	a := &l.acceptor
-	if l != l.hub.loops[0] || a.watching || len(l.late) > 0 || l.hub.resting.Load() && l.now.Before(a.resume) {
+	if l != l.hub.loops[0] || a.watching || l.hub.late.Load() > 0 || l.hub.resting.Load() && l.now.Before(a.resume) {
 		return
 	}
 	if a.reserve < 0 {
@@ -187,7 +193,7 @@ func (l *loop) admit(fd int, addr sock.Addr) {
 	h := l.hub
 	if n := h.clients.Load(); n >= int64(h.o.MaxClients) {
 		if l.acceptor.saidFull.now(l.now) {
-			h.warnf("%s and others refused: %d clients are connected, and no more are admitted", addr, n)
+			h.warnf("%s refused: %d clients are connected, and no more are admitted%s", addr, n, l.acceptor.saidFull.others())
 		}
 		l.refuse(fd, addr, fmt.Sprintf("hubbub: refused: the server is full (%d clients)\n", n))
 		return
@@ -202,8 +208,9 @@ func (l *loop) admit(fd int, addr sock.Addr) {
 			return
 		}
 	}
-	h.clients.Add(1)
+	// Who waits for it to be there may broadcast at once: it begins before.
 	c := &client{id: h.ids.Add(1), fd: int32(fd), addr: addr, cursor: h.begin()}
+	h.clients.Add(1)
 	to := h.loops[0]
 	for _, other := range h.loops[1:] {
 		if other.assigned.Load() < to.assigned.Load() {
@@ -225,6 +232,7 @@ func (l *loop) refuse(fd int, addr sock.Addr, why string) {
 	a := &l.acceptor
 	if a.refused >= maxRefused || l.poller.Add(fd) != nil {
 		_ = sock.EndSending(fd)
+		_, _ = sock.Recv(fd, l.scratch()) // unread input would make close a reset
 		_ = sock.Close(fd)
 		return
 	}
@@ -281,6 +289,7 @@ func (l *loop) place(c *client) {
 func (h *Hub) gone(c *client) {
 	if c.id == 0 { // it was refused, and never a client
 		h.loops[0].acceptor.refused--
+		h.loops[0].wakeUp() // it may have had what accepting waits for
 		return
 	}
 	h.clients.Add(-1)

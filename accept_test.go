@@ -73,7 +73,7 @@ func TestMaxClients(t *testing.T) {
 			p.hearsEnd()
 			_ = p.Close()
 		}
-		s.logs("and others refused: 2 clients are connected")
+		s.logs("refused: 2 clients are connected, and no more are admitted")
 		if n := len(s.log.all()); n != 1 {
 			t.Errorf("it was said %d times, want once", n)
 		}
@@ -178,6 +178,26 @@ func TestIdleTimeoutClosesOnlyTheIdle(t *testing.T) {
 			t.Errorf("the one who speaks: %v", err)
 		}
 	})
+}
+
+// Who talks is not idle, although the hub does not read it: nobody takes what
+// it says.
+func TestWhoIsNotReadIsNotIdle(t *testing.T) {
+	t.Parallel()
+	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{IdleTimeout: 400 * time.Millisecond, Loops: 1, Inbox: hubbub.InboxMessages})
+	p := s.client()
+	text := strings.Repeat("I have something to say\n", 200_000)
+	talking := begins(func() error { _, err := io.WriteString(p, text); return err })
+	passes(1500 * time.Millisecond)
+	received := 0
+	for e := range s.Events() {
+		if received += len(e.Data) + 1; received >= len(text) || e.Kind != hubbub.Message {
+			break
+		}
+	}
+	if err := talking(); err != nil || received != len(text) {
+		t.Errorf("of %d bytes %d were received: %v", len(text), received, err)
+	}
 }
 
 // murmurs says a little all the time, until over.

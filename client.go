@@ -234,7 +234,22 @@ func (l *loop) checkPartial(c *client) {
 	if n := len(c.extra.partial); n > l.hub.longest+1 {
 		l.cut(c, tooLong(l.hub.longest))
 	} else if l.hub.partial.Load() > l.hub.o.Backlog {
-		l.cut(c, "beginnings of messages fill the backlog")
+		l.cutHoarder()
+	}
+}
+
+// cutHoarder ends the client that holds the longest beginning of a message:
+// not the one that happened to add the byte that was too much.
+func (l *loop) cutHoarder() {
+	var hoarder *client
+	most := 0
+	for _, c := range l.clients {
+		if c.streams() && c.extra != nil && len(c.extra.partial) > most {
+			hoarder, most = c, len(c.extra.partial)
+		}
+	}
+	if hoarder != nil {
+		l.cut(hoarder, fmt.Sprintf("beginnings of messages fill the backlog, and its own is the longest (%s)", size(int64(most))))
 	}
 }
 

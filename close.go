@@ -66,16 +66,17 @@ func (l *loop) hearOut(c *client) {
 	}
 }
 
-// hears says that c is still to be heard out. An inbox that takes nothing must
-// not keep it for longer than lingerLimit.
+// hears says that c is still to be heard out: as long as the inbox takes
+// something. It must leave time for the farewell.
 func (l *loop) hears(c *client) bool {
-	return c.extra.unread > 0 && l.now.Before(l.hearUntil)
+	return c.extra.unread > 0 && l.now.Before(l.hearUntil) && l.now.Before(l.hearEnd)
 }
 
 // heardOut counts n bytes of c's input as read.
 func (l *loop) heardOut(c *client, n int) {
 	if x := c.extra; x.unread > 0 {
 		x.unread = max(0, x.unread-n)
+		l.hearUntil = l.now.Add(l.stall / 2)
 		l.pass.again = true
 	}
 }
@@ -84,6 +85,9 @@ func (l *loop) heardOut(c *client, n int) {
 func (l *loop) farewell(c *client) {
 	x := c.more()
 	c.state = lingering
+	l.failed.Unread += int64(x.unread)
+	x.unread = 0
+	l.forget(c) // what it has begun to say is not heard any more
 	l.tellLeave(c, x.linger.reason)
 	if err := sock.EndSending(int(c.fd)); err != nil || c.ended {
 		l.drop(c)
@@ -188,7 +192,7 @@ func (l *loop) checkLinger() {
 	clear(l.lingering[len(kept):])
 	l.lingering = kept
 	if l.draining {
-		l.pass.again = true // some may not be heard out any more
+		l.pass.again = true // some may not be heard any more
 	}
 	if len(kept) > 0 || l.draining && len(l.clients) > 0 {
 		l.schedule(&l.nextLinger, lingerLimit/4)
@@ -245,13 +249,14 @@ func (l *loop) remove(c *client) {
 // takes nothing is given up with a reset: it would stay for minutes.
 func (l *loop) shut(c *client) {
 	l.hub.heard.settle(c)
-	end := sock.Close
-	if n, err := sock.Unacked(int(c.fd)); err == nil && n > 0 && !c.ended {
-		end = sock.Reset
+	fd := int(c.fd)
+	n, err := sock.Unacked(fd)
+	switch {
+	case err == nil && n > 0 && !c.ended:
+		_ = sock.Reset(fd)
+	case l.hub.closeSleeps: // SO_LINGER makes close wait
+		go func() { _ = unix.Close(fd) }()
+	default:
+		_ = sock.Close(fd)
 	}
-	if l.hub.closeSleeps { // SO_LINGER makes close wait
-		go func() { _ = end(int(c.fd)) }()
-		return
-	}
-	_ = end(int(c.fd))
 }

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type UndeliveredError struct {
 	Clients int   // that have not had everything
 	Bytes   int64 // that they have not acknowledged, in all
 	Unheard int64 // messages that nobody has heard at all
+	Unread  int64 // bytes that clients had sent, and the inbox did not take
 }
 
 func (e *UndeliveredError) Error() string {
@@ -37,12 +39,15 @@ func (e *UndeliveredError) Error() string {
 	if e.Unheard > 0 {
 		parts = append(parts, messages(e.Unheard)+", which nobody has heard")
 	}
+	if e.Unread > 0 {
+		parts = append(parts, size(e.Unread)+" from clients, which the sink was too slow for")
+	}
 	return "not delivered: " + strings.Join(parts, "; ")
 }
 
 // orNil is e as an error, nil when all was delivered.
 func (e *UndeliveredError) orNil() error {
-	if e.Clients == 0 && e.Unheard == 0 {
+	if e.Clients == 0 && e.Unheard == 0 && e.Unread == 0 {
 		return nil
 	}
 	return e
@@ -72,14 +77,27 @@ func (h *Hub) Settle(ctx context.Context, stall time.Duration) error {
 // that. The error is an *UndeliveredError when that made no progress for
 // stall, or ctx is done; then what is left is closed at once.
 func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
+	h.lastWords()
 	h.stopPublishing()
 	goal := h.feed.Head()
 	h.loops[0].do(h.loops[0].closeListeners)
 	for _, l := range h.loops {
-		l.do(func() { l.drain(goal) })
+		l.do(func() { l.drain(goal, stall) })
 	}
 	err := h.await(ctx, stall, func(UndeliveredError) bool { return h.clients.Load() == 0 })
 	return errors.Join(err, h.Close())
+}
+
+// lastWords broadcasts what the loop has read from its source and holds: it
+// stands nowhere else any more. It may exceed the backlog by as much.
+func (h *Hub) lastWords() {
+	l := h.loops[0]
+	said := make(chan struct{})
+	l.do(func() { l.pourOut(); close(said) })
+	select {
+	case <-said:
+	case <-h.closed:
+	}
 }
 
 // stopPublishing makes every publisher end, one that is held too.
@@ -90,9 +108,10 @@ func (h *Hub) stopPublishing() {
 }
 
 // drain has every client of this loop finish.
-func (l *loop) drain(goal int64) {
-	l.draining, l.goal, l.hearUntil = true, goal, l.now.Add(lingerLimit)
-	l.schedule(&l.nextLinger, lingerLimit)
+func (l *loop) drain(goal int64, stall time.Duration) {
+	l.draining, l.goal, l.stall = true, goal, stall
+	l.hearUntil, l.hearEnd = l.now.Add(stall/2), l.now.Add(stall*3/4)
+	l.schedule(&l.nextLinger, lingerLimit/4)
 	for _, c := range l.clients {
 		if c.state == live {
 			l.dismiss(c)
@@ -116,7 +135,7 @@ func (h *Hub) await(ctx context.Context, stall time.Duration, done func(left Und
 			left = h.left() // the last may have gone since
 			return left.orNil()
 		}
-		if left.Bytes < best.Bytes || left.Clients < best.Clients || left.Unheard < best.Unheard {
+		if left.Bytes < best.Bytes || left.Clients < best.Clients || left.Unheard < best.Unheard || left.Unread < best.Unread {
 			best, since = left, time.Now()
 		}
 		if time.Since(since) >= stall {
@@ -146,6 +165,7 @@ func (h *Hub) left() UndeliveredError {
 		case r := <-reports:
 			sum.Clients += r.Clients
 			sum.Bytes += r.Bytes
+			sum.Unread += r.Unread
 		case <-h.closed:
 			return sum
 		}
@@ -161,6 +181,9 @@ func (l *loop) left() UndeliveredError {
 		if n := l.owed(c); n > 0 && c.id != 0 {
 			sum.Clients++
 			sum.Bytes += n
+		}
+		if c.state == finishing {
+			sum.Unread += int64(c.extra.unread)
 		}
 	}
 	return sum
@@ -216,11 +239,8 @@ func (h *Hub) Wait() error {
 
 // end gives back what the hub itself has, when no loop runs any more.
 func (h *Hub) end() {
-	_ = sock.Close(h.loops[0].acceptor.reserve)
 	for _, l := range h.loops {
-		for _, c := range l.clients { // of a loop that died
-			_ = sock.Close(int(c.fd))
-		}
+		l.abandon()
 		if err := l.poller.Close(); err != nil {
 			h.fail(err)
 		}
@@ -230,6 +250,23 @@ func (h *Hub) end() {
 	}
 	close(h.closed)
 	h.log.close()
+}
+
+// abandon closes what the loop still has after its end: clients that were on
+// their way to it, and everything if it died.
+func (l *loop) abandon() {
+	l.closeListeners()
+	if l.acceptor.reserve >= 0 {
+		_ = sock.Close(l.acceptor.reserve)
+	}
+	for _, c := range slices.Concat(l.clients, l.mail.clients) {
+		l.hub.heard.forget(c)
+		_ = sock.Close(int(c.fd))
+		if c.id != 0 {
+			l.hub.clients.Add(-1)
+		}
+	}
+	l.clients, l.mail.clients = nil, nil
 }
 
 // closeAll closes all clients of this loop.

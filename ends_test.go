@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hubbub.example"
+	"hubbub.example/internal/sock"
 )
 
 // A client that says something and ends its side, like `printf hello | nc`,
@@ -283,8 +284,10 @@ func TestCloseLosesNothing(t *testing.T) {
 		for i := range n {
 			s.says(string(numbered(i, size)))
 		}
-		if err := s.Drain(patient(t), longEnough); err != nil {
-			t.Error(err)
+		var left *hubbub.UndeliveredError
+		err := s.Drain(patient(t), longEnough/2)
+		if !errors.As(err, &left) || left.Clients > 0 || left.Unheard > 0 || left.Unread == 0 {
+			t.Errorf("Drain says %v, want that only what clients said is lost", err)
 		}
 		if err := following(); err != nil {
 			t.Fatal(err)
@@ -326,6 +329,9 @@ func TestDrainHearsOut(t *testing.T) {
 			if e.Kind == hubbub.Message {
 				received++
 			}
+			if received%2000 == 1999 {
+				passes(50 * time.Millisecond) // a sink that takes its time
+			}
 		}
 		if err := draining(); err != nil {
 			t.Error(err)
@@ -334,6 +340,45 @@ func TestDrainHearsOut(t *testing.T) {
 			t.Errorf("%d lines were received, want %d", received, clients*lines)
 		}
 	})
+}
+
+// What a source had given when the hub began to drain goes out, although a
+// client held it at that moment.
+func TestDrainBroadcastsWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	const size = 1000
+	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: longEnough, SocketOptions: []string{"SO_SNDBUF=16384"}})
+	p := s.narrowClient()
+	from, to := pipe(t)
+	broadcasting := begins(func() error { return s.BroadcastFrom(context.Background(), from) })
+	taken := 0
+	for {
+		_ = to.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+		n, err := to.Write(append(numbered(taken, size), '\n'))
+		if taken++; err != nil && n < size+1 {
+			break // the hub holds its source, and the pipe is full
+		}
+	}
+	draining := begins(func() error { return s.Drain(patient(t), longEnough) })
+	if err := broadcasting(); !errors.Is(err, hubbub.ErrClosed) {
+		t.Errorf("the source ended with %v", err)
+	}
+	waiting, err := sock.Unread(int(from.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard, err := io.ReadAll(p.r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Close()
+	if err := draining(); err != nil {
+		t.Error(err)
+	}
+	// What was read of the message that was not whole yet is the only loss.
+	if given := taken*(size+1) - waiting; len(heard) < given-2*(size+1) {
+		t.Errorf("the source gave %d bytes, %d were heard", given, len(heard))
+	}
 }
 
 // What was read from clients before the hub closed can still be received.

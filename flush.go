@@ -46,16 +46,15 @@ type pass struct {
 func (l *loop) flush() {
 	until := l.stats.bytesOut + sliceBytes
 	n := 0
-	for n < slice && n < len(l.roomy) && l.stats.bytesOut < until {
+	// The walk, which alone reaches those who had all, has its share.
+	for n < slice*3/4 && n < len(l.roomy) && l.stats.bytesOut < until-sliceBytes/4 {
 		if c := l.roomy[n]; c.streams() && !c.full {
 			l.send(c)
 		}
 		n++
 	}
 	l.roomy = l.roomy[:copy(l.roomy, l.roomy[n:])]
-	if n < slice && l.stats.bytesOut < until {
-		l.walk(slice-n, until)
-	}
+	l.walk(slice-n, until)
 }
 
 // walk goes on with the pass for at most n clients, one at least, or begins

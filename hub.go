@@ -42,6 +42,7 @@ type Hub struct {
 	clients  atomic.Int64
 	partial  atomic.Int64 // bytes of messages that are not whole yet
 	rests    atomic.Int64 // bytes of messages that are gone from the feed
+	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment
 	refused  atomic.Int64
 	lost     atomic.Int64 // messages dropped that nobody heard
@@ -184,6 +185,12 @@ func (h *Hub) Listen(address string) ([]Address, error) {
 	case err := <-added:
 		return out, err
 	case <-h.closed:
+	}
+	select {
+	case err := <-added: // and closed with the loop
+		return out, err
+	default:
+		closeAll(ls)
 		return nil, ErrClosed
 	}
 }

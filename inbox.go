@@ -266,8 +266,15 @@ func (l *loop) note(kind EventKind, c *client, reason string) {
 	if l.hub.inbox.want&InboxPresence == 0 {
 		return
 	}
-	l.late = append(l.late, record{kind: kind, client: c.id, addr: c.addr, time: l.now.UnixNano(), reason: reason})
-	l.enterLate()
+	r := record{kind: kind, client: c.id, addr: c.addr, time: l.now.UnixNano(), reason: reason}
+	if len(l.late) == 0 {
+		if b := l.open(); b != nil {
+			b.records = append(b.records, r)
+			return
+		}
+	}
+	l.hub.late.Add(1)
+	l.late = append(l.late, r)
 }
 
 // enterLate moves joins and leaves into the batch, in order.
@@ -280,6 +287,9 @@ func (l *loop) enterLate() {
 		n := min(len(l.late), batchEvents-len(b.records))
 		b.records = append(b.records, l.late[:n]...)
 		l.late = l.late[n:]
+		if l.hub.late.Add(-int64(n)) == 0 {
+			l.hub.loops[0].wakeUp() // to accept again
+		}
 	}
 	l.late = nil
 }

@@ -469,6 +469,9 @@ func TestJoinsThatNobodyTakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n := s.Stats().Joins; n > clients/2 {
+		t.Errorf("%d of %d were accepted, though nobody takes the joins", n, clients)
+	}
 	joined := 0
 	for e := range s.Events() {
 		if e.Kind != hubbub.Join || e.Client != uint64(joined+1) {
@@ -477,6 +480,28 @@ func TestJoinsThatNobodyTakes(t *testing.T) {
 		if joined++; joined == clients {
 			break
 		}
+	}
+}
+
+// The same when it is another loop than the accepting one whose visitors come
+// and go.
+func TestVisitorsThatNobodyTakes(t *testing.T) {
+	t.Parallel()
+	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Loops: 2, Inbox: hubbub.InboxPresence})
+	const stay, visitors = 20, 2000
+	for range stay { // so that the first loop has the more clients
+		dial(t, s.at)
+	}
+	_ = together(8, func(int) error {
+		for range visitors / 8 {
+			if c, err := connect(s.at, nil); err == nil {
+				_ = reset(c)
+			}
+		}
+		return nil
+	})
+	if n := s.Stats().Joins; n > visitors/2 {
+		t.Errorf("%d joined, though nobody takes the joins", n)
 	}
 }
 
@@ -566,7 +591,10 @@ func TestHalfLinesAreBounded(t *testing.T) {
 		s.client().says(half)
 	}
 	until(t, "five are kept", func() bool { return s.Stats().BytesIn == 5*190_000 })
-	s.client().says(half)
-	s.logs("closed: beginnings of messages fill the backlog")
+	innocent := s.client()
+	innocent.says(half[:100_000])
+	s.logs("closed: beginnings of messages fill the backlog, and its own is the longest (186 KiB)")
 	s.has(5)
+	innocent.says("\n")
+	s.hears("6 " + half[:100_000])
 }

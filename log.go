@@ -95,15 +95,26 @@ func messages(n int64) string {
 
 // seldom lets one message through in a while and counts the others.
 type seldom struct {
-	last time.Time
+	last   time.Time
+	passed int // over, since
 }
 
 const seldomPeriod = time.Minute
 
 func (s *seldom) now(t time.Time) bool {
 	if !s.last.IsZero() && t.Sub(s.last) < seldomPeriod {
+		s.passed++
 		return false
 	}
 	s.last = t
 	return true
+}
+
+// others says how many there were of what was not said, since it was.
+func (s *seldom) others() string {
+	n := s.passed
+	if s.passed = 0; n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more since that was last said)", n)
 }

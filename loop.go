@@ -58,7 +58,9 @@ type loop struct {
 	dead      []*client // of this turn
 	draining  bool
 	goal      int64            // draining: up to where everybody is served
-	hearUntil time.Time        // draining: up to when what they had said is read first
+	stall     time.Duration    // draining: how long nobody may make progress
+	hearUntil time.Time        // draining: up to when what they had said is read first, if no more is
+	hearEnd   time.Time        // draining: and in any case
 	failed    UndeliveredError // draining: what those missed that ended
 	quitting  bool             // all is closed; events may still wait for the inbox
 	quit      bool
@@ -217,8 +219,8 @@ func (l *loop) handleClient(c *client, e *poll.Event) {
 	c.gone = c.gone || e.Gone()
 	if e.Readable() || e.Failed() {
 		l.read(c)
-		l.checkGone(c)
 	}
+	l.checkGone(c)
 	if e.Writable() && c.full && c.streams() {
 		c.full = false
 		l.trust(c)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -21,9 +22,17 @@ func TestAPanicEndsTheHubOnly(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	h.loops[1].do(func() { panic("on purpose") })
+	at, err := h.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.loops[0].do(func() { panic("on purpose") })
 	if err := h.Wait(); err == nil || !strings.Contains(err.Error(), "a defect in hubbub ended a loop: on purpose") {
 		t.Errorf("the hub ended with %v", err)
+	}
+	if c, err := net.Dial("tcp", at[0].String()); err == nil {
+		_ = c.Close()
+		t.Error("it listens on")
 	}
 	if err := h.Broadcast(ctx, []byte("hello")); !errors.Is(err, ErrClosed) {
 		t.Errorf("Broadcast afterwards: %v", err)

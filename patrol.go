@@ -67,7 +67,8 @@ func (l *loop) patrol() {
 			l.askAfter(c)
 			again = again || c.unsettled
 		}
-		if o.IdleTimeout > 0 && c.streams() && l.idle(c) >= o.IdleTimeout {
+		// Who is not read, since the inbox is full, is not idle.
+		if o.IdleTimeout > 0 && c.streams() && !c.readable && l.idle(c) >= o.IdleTimeout {
 			l.cut(c, fmt.Sprintf("idle for %s", o.IdleTimeout))
 		}
 	}

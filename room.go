@@ -45,14 +45,32 @@ func (h *Hub) publish(p []byte, ends []int) (<-chan struct{}, error) {
 		h.ask(to)
 		return r.changed, nil
 	}
+	return nil, h.append(p, ends)
+}
+
+// publishAnyway is publish that makes no room first.
+func (h *Hub) publishAnyway(p []byte, ends []int) error {
+	h.room.mu.Lock()
+	defer h.room.mu.Unlock()
+	select {
+	case <-h.stopped:
+		return ErrClosed
+	default:
+		return h.append(p, ends)
+	}
+}
+
+// append appends, asks for room one segment ahead, and wakes the loops. The
+// caller holds room.mu.
+func (h *Hub) append(p []byte, ends []int) error {
 	if err := h.feed.Append(p, ends); err != nil {
-		return nil, err
+		return err
 	}
 	if to := h.feed.Excess(h.feed.Segment(), 0); to > 0 {
 		h.ask(to)
 	}
 	h.wakeAll()
-	return nil, nil
+	return nil
 }
 
 // ask names what is to go. The caller holds room.mu.
@@ -122,7 +140,7 @@ func (l *loop) comesLate(c *client) {
 	}
 	to := h.room.target.Load()
 	h.countUnheard(to)
-	h.heard.reach(to)
+	h.heard.reach(h.feed.EndOf(to))
 	c.cursor = max(c.cursor, h.feed.EndOf(to))
 }
 

@@ -28,7 +28,8 @@ import (
 // until the hub is closed and all is written (nil), ctx is done, or f takes
 // no more: the error is then the system's, and comes as soon as it is known
 // that nobody reads f, also when nothing is to be written. It takes the place
-// of Receive and Events; joins and leaves are passed over.
+// of Receive and Events; joins and leaves are passed over. When ctx is done
+// the last message may have been written in part.
 func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
 	fd, ours, err := ownDescriptor(f, unix.O_WRONLY)
 	if err != nil {
@@ -101,7 +102,10 @@ func (l *loop) drainTo() {
 	if s == nil || s.full {
 		return
 	}
-	for s.next(l.hub) {
+	for range batchesALoop * len(l.hub.loops) {
+		if !s.next(l.hub) {
+			return
+		}
 		again, err := s.write()
 		if err != nil {
 			l.removeSink(s)
@@ -113,6 +117,7 @@ func (l *loop) drainTo() {
 			return
 		}
 	}
+	l.due.Store(true) // others have their turn first
 }
 
 // next says whether there is something to write.
@@ -142,7 +147,7 @@ func (s *sink) write() (again bool, err error) {
 	return false, nil
 }
 
-// ready enters an event of the sink: room, or nobody who reads.
+// sinkReady enters an event of the sink: room, or nobody who reads.
 func (l *loop) sinkReady(e *poll.Event) {
 	s := l.sink
 	s.full = s.full && !e.Writable()

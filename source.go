@@ -194,6 +194,20 @@ func (l *loop) broadcastSource(s *source) {
 	}
 }
 
+// pourOut broadcasts what is held, room or not.
+func (l *loop) pourOut() {
+	s := l.source
+	if s == nil || s.held == nil {
+		return
+	}
+	if err := l.hub.publishAnyway(s.buf[:s.whole], s.ends); err != nil {
+		return // closed
+	}
+	l.hub.release()
+	s.held = nil
+	s.intake.done()
+}
+
 // copyFrom reads a file that has no readiness to tell of.
 func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
 	in := h.newIntake()

@@ -103,6 +103,36 @@ func storm(t *testing.T, s *stage) {
 	})
 }
 
+// A hub that is closed in the midst of a storm of connects leaves none behind,
+// nor a listener that was to be opened meanwhile.
+func TestCloseInAStorm(t *testing.T) {
+	before, _ := pipe(t)
+	_ = before.Close()
+	nothing := inUse(t)
+	for range 10 {
+		s := open(t, hubbub.Options{Loops: 4, Inbox: hubbub.InboxNone})
+		storming := begins(func() error {
+			return together(40, func(int) error {
+				if c, err := connect(s.at, nil); err == nil {
+					_ = c.Close()
+				}
+				return nil
+			})
+		})
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Listen("127.0.0.1:0"); !errors.Is(err, hubbub.ErrClosed) {
+			t.Errorf("Listen says %v, want ErrClosed", err)
+		}
+		_ = storming()
+		if n := s.Stats().Clients; n != 0 {
+			t.Errorf("there are %d clients", n)
+		}
+	}
+	until(t, "nothing is left", func() bool { return inUse(t).within(nothing) })
+}
+
 // Everybody does everything at the same time, and in the midst of it the hub
 // is closed or drained: nothing hangs, nothing panics, nobody is left waiting.
 func TestEverythingAtOnce(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +12,7 @@ import (
 type teller struct {
 	log   *slog.Logger
 	queue chan sentence
+	lost  atomic.Int64  // dropped, and not yet said
 	quit  chan struct{} // closed: say what is queued, and end
 	ended chan struct{}
 }
@@ -24,7 +26,7 @@ func newTeller(log *slog.Logger) *teller {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	t := &teller{log, make(chan sentence, 64), make(chan struct{}), make(chan struct{})}
+	t := &teller{log: log, queue: make(chan sentence, 64), quit: make(chan struct{}), ended: make(chan struct{})}
 	go t.run()
 	return t
 }
@@ -48,7 +50,12 @@ func (t *teller) run() {
 	}
 }
 
-func (t *teller) tell(s sentence) { t.log.Log(context.Background(), s.level, s.text) }
+func (t *teller) tell(s sentence) {
+	t.log.Log(context.Background(), s.level, s.text)
+	if n := t.lost.Swap(0); n > 0 {
+		t.log.Log(context.Background(), slog.LevelWarn, fmt.Sprintf("%d log lines were dropped: STDERR is slower than what happens", n))
+	}
+}
 
 func (t *teller) warn(format string, args ...any)  { t.say(slog.LevelWarn, format, args) }
 func (t *teller) debug(format string, args ...any) { t.say(slog.LevelDebug, format, args) }
@@ -59,6 +66,7 @@ func (t *teller) say(level slog.Level, format string, args []any) {
 	select {
 	case t.queue <- sentence{level, fmt.Sprintf(format, args...)}:
 	default:
+		t.lost.Add(1)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -42,6 +43,8 @@ type Poller struct {
 	events [batch]unix.EpollEvent
 	found  int
 	failed error
+	open   sync.RWMutex // guards closed
+	closed bool
 	look   func(uintptr) bool // park's condition, made once
 }
 
@@ -212,8 +215,13 @@ func (p *Poller) ready(n int) []Event {
 	return events
 }
 
-// Wake makes the present or the next Wait return.
+// Wake makes the present or the next Wait return. After Close it does nothing.
 func (p *Poller) Wake() error {
+	p.open.RLock() // else it might write to whose descriptor it is by then
+	defer p.open.RUnlock()
+	if p.closed {
+		return nil
+	}
 	one := uint64(1)
 	_, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.wake), uintptr(unsafe.Pointer(&one)), 8)
 	if errno != 0 && errno != unix.EAGAIN {
@@ -222,8 +230,11 @@ func (p *Poller) Wake() error {
 	return nil
 }
 
-// Close ends the poller. No Wait or Wake may be under way.
+// Close ends the poller. No Wait may be under way.
 func (p *Poller) Close() error {
+	p.open.Lock()
+	defer p.open.Unlock()
+	p.closed = true
 	unix.Close(p.wake)
 	return p.file.Close()
 }

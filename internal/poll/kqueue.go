@@ -5,6 +5,7 @@ package poll
 import (
 	"errors"
 	"os"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -17,7 +18,9 @@ type Poller struct {
 	Hold bool
 
 	fd     int
-	wake   [2]int // a pipe: EVFILT_USER is not everywhere
+	wake   [2]int       // a pipe: EVFILT_USER is not everywhere
+	open   sync.RWMutex // guards closed
+	closed bool
 	events [batch]Event
 }
 
@@ -155,8 +158,13 @@ func (p *Poller) drainWake() {
 	}
 }
 
-// Wake makes the present or the next Wait return.
+// Wake makes the present or the next Wait return. After Close it does nothing.
 func (p *Poller) Wake() error {
+	p.open.RLock() // else it might write to whose descriptor it is by then
+	defer p.open.RUnlock()
+	if p.closed {
+		return nil
+	}
 	_, err := unix.Write(p.wake[1], []byte{1})
 	if errors.Is(err, unix.EAGAIN) {
 		return nil
@@ -164,8 +172,11 @@ func (p *Poller) Wake() error {
 	return os.NewSyscallError("write", err)
 }
 
-// Close ends the poller. No Wait or Wake may be under way.
+// Close ends the poller. No Wait may be under way.
 func (p *Poller) Close() error {
+	p.open.Lock()
+	defer p.open.Unlock()
+	p.closed = true
 	unix.Close(p.wake[0])
 	unix.Close(p.wake[1])
 	return os.NewSyscallError("close", unix.Close(p.fd))
