@@ -55,8 +55,9 @@ type extra struct {
 	goal     int64     // finishing: where its feed ends
 	unread   int       // finishing: bytes of its input that are read before the end
 	broke    error     // broken: why it takes no more
-	progress *progress // it holds the source
+	progress *progress // it lags far
 	silent   silence   // it leaves questions unanswered
+	taken    int64     // what it had acknowledged at the last patrol, if it may be idle
 	linger   linger    // it is lingering
 }
 
@@ -82,9 +83,12 @@ func (c *client) more() *extra {
 	return c.extra
 }
 
+// hasNoPart says that nothing of a message has been read.
+func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 }
+
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
-	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.silent == (silence{}) {
+	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.taken == 0 && x.silent == (silence{}) {
 		c.extra = nil
 	}
 }

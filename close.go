@@ -22,6 +22,7 @@ package hubbub
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +33,11 @@ import (
 // lingerLimit is how long a connection may make no progress after farewell.
 // What the peer takes always is progress; what it says is so for talkLimit,
 // or one that never stops would stay for ever.
+// While something is on its way to it, it may pause for pauseLimit, and while
+// the hub drains, for as long as that may stall.
 const (
 	lingerLimit = time.Second
+	pauseLimit  = 5 * time.Second
 	talkLimit   = 5 * time.Second
 )
 
@@ -43,6 +47,7 @@ type linger struct {
 	begun   time.Time
 	since   time.Time // the last progress
 	unacked int       // of what was sent, when last looked at
+	cut     bool      // it was not served to the end
 }
 
 // finish lets c have the feed up to goal, then ends it for reason.
@@ -105,8 +110,12 @@ func (l *loop) cut(c *client, reason string) {
 	if !c.streams() {
 		return
 	}
-	l.hub.warnf("client %d (%s) closed: %s", c.id, c.addr, reason)
-	c.more().linger.reason = reason
+	unread := ""
+	if n, err := sock.Unread(int(c.fd)); err == nil && n > 0 && l.hub.inbox.want&InboxMessages != 0 {
+		unread = fmt.Sprintf("; %s that it had sent are not read", size(int64(n)))
+	}
+	l.hub.warnf("client %d (%s) closed: %s%s", c.id, c.addr, reason, unread)
+	c.more().linger.reason, c.extra.linger.cut = reason, true
 	l.farewell(c)
 }
 
@@ -115,6 +124,10 @@ func (l *loop) cut(c *client, reason string) {
 // descriptor: many who only report never read what they are told, so that
 // they leave with a reset.
 func (l *loop) fell(c *client, err error) {
+	if n, failed := sock.Unread(int(c.fd)); failed != nil || n == 0 && c.extra.hasNoPart() {
+		l.lost(c, err)
+		return
+	}
 	c.state = broken
 	c.more().broke = err
 	c.hungUp = true // to be read to the end
@@ -183,7 +196,7 @@ func (l *loop) checkLinger() {
 		if n, err := sock.Unacked(int(c.fd)); err == nil && n < x.unacked {
 			x.unacked, x.since = n, l.now
 		}
-		if l.now.Sub(x.since) >= lingerLimit {
+		if l.now.Sub(x.since) >= l.lingers(x) {
 			l.drop(c)
 			continue
 		}
@@ -197,6 +210,18 @@ func (l *loop) checkLinger() {
 	if len(kept) > 0 || l.draining && len(l.clients) > 0 {
 		l.schedule(&l.nextLinger, lingerLimit/4)
 	}
+}
+
+// lingers is how long x may last without progress. Who has yet to take what it
+// was promised may pause for longer than who has all.
+func (l *loop) lingers(x *linger) time.Duration {
+	switch {
+	case x.cut || x.unacked == 0:
+		return lingerLimit
+	case l.draining:
+		return max(l.stall, lingerLimit)
+	}
+	return pauseLimit
 }
 
 // drop has c closed at the end of this turn.

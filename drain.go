@@ -192,6 +192,7 @@ func (l *loop) left() UndeliveredError {
 // owed is how many bytes c has yet to be sent or to acknowledge.
 func (l *loop) owed(c *client) int64 {
 	n, _ := sock.Unacked(int(c.fd))
+	n = int(min(int64(n), c.sent)) // a Unix socket counts the kernel's overhead too
 	if c.state == lingering && n > 0 && !c.addr.IsUnix() {
 		n-- // the end of file counts as a byte (RFC 9293, section 3.4)
 	}

@@ -458,7 +458,7 @@ func takeAll(h *hubbub.Hub, size int, got []int64, n int) error {
 func TestJoinsThatNobodyTakes(t *testing.T) {
 	t.Parallel()
 	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxPresence})
-	const clients = 200
+	const clients = 1000 // more than a turn accepts, times the batches there are
 	err := together(clients, func(int) error {
 		c, err := connect(s.at, nil)
 		if err == nil {

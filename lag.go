@@ -39,9 +39,8 @@ func (l *loop) watchHolders() {
 	}
 }
 
-// lookEvery is the time between two looks; however short the Patience, they
-// must not keep the loop busy.
-func (l *loop) lookEvery() time.Duration { return max(l.hub.o.Patience/looks, time.Millisecond) }
+// lookEvery is the time between two looks.
+func (l *loop) lookEvery() time.Duration { return l.hub.o.Patience / looks }
 
 // judge looks at every client that lags far. It is called again as long as
 // there is one and either the head moves or the source is held.

@@ -28,7 +28,8 @@ type Options struct {
 
 	// Patience and MinRate say when a client that holds the source is at
 	// lunch: it took fewer than MinRate bytes a second over the last
-	// Patience. Only Wait asks. 0 means 1 s and 64 KiB.
+	// Patience. Only Wait asks. 0 means 1 s and 64 KiB; a Patience below
+	// 100 ms counts as that.
 	Patience time.Duration
 	MinRate  int64
 
@@ -65,7 +66,7 @@ type Options struct {
 	// UnixMode is the mode of a Unix socket. 0 means 0600.
 	UnixMode fs.FileMode
 
-	// Loops is the number of event loops, at most 256. 0 means one per core.
+	// Loops is the number of event loops, at most MaxLoops. 0 means one per core.
 	Loops int
 
 	// Logger gets one record for each cut, refusal and warning, and at
@@ -73,6 +74,10 @@ type Options struct {
 	// of its own, never by a loop. nil means no log.
 	Logger *slog.Logger
 }
+
+// MaxLoops is the most loops a hub may have: each has a thread, a poller and
+// four batches.
+const MaxLoops = 256
 
 // Framing says where a message ends: Lines, NUL, Raw, or, for a number N
 // above 0, after every N bytes.
@@ -170,13 +175,14 @@ const (
 )
 
 const (
-	maxLoops         = 256 // each has a thread, a poller and four batches
 	defaultPatience  = time.Second
 	defaultMinRate   = 64 << 10
 	defaultBacklog   = 64 << 20
 	defaultMessage   = 1 << 20
 	defaultKeepAlive = 30 * time.Second
 	minBacklog       = 64 << 10
+	minPatience      = 100 * time.Millisecond
+	maxKeepAlive     = 32767 * time.Second // tcp(7)
 
 	// descriptorsForUs is what the hub may need besides its clients: the
 	// standard three, listeners, epoll and event descriptors, the feed, the
@@ -199,8 +205,11 @@ func (o Options) check() error {
 	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 {
 		return fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients and Loops must not be negative")
 	}
-	if o.Loops > maxLoops {
-		return fmt.Errorf("Loops %d: must be at most %d; more than there are cores is of no use", o.Loops, maxLoops)
+	if o.Loops > MaxLoops {
+		return fmt.Errorf("Loops %d: must be at most %d; more than there are cores is of no use", o.Loops, MaxLoops)
+	}
+	if o.KeepAlive > maxKeepAlive {
+		return fmt.Errorf("KeepAlive %s: must be at most %s", o.KeepAlive, maxKeepAlive)
 	}
 	return nil
 }
@@ -230,6 +239,7 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
 	}
+	o.Patience = max(o.Patience, minPatience)
 	if o.MinRate == 0 {
 		o.MinRate = defaultMinRate
 	}
@@ -246,7 +256,7 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 		o.UnixMode = 0o600
 	}
 	if o.Loops == 0 {
-		o.Loops = runtime.NumCPU()
+		o.Loops = min(runtime.NumCPU(), MaxLoops)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

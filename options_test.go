@@ -59,9 +59,9 @@ func TestOptionsUpToTheirBounds(t *testing.T) {
 		{Framing: maxRecord},
 		{Framing: Raw, Slow: Skip, Replay: ReplayAll},
 		{Replay: math.MaxInt},
-		{Patience: 1, MinRate: 1, KeepAlive: -1, MaxClients: 1, Loops: 1, IdleTimeout: 1},
+		{Patience: minPatience, MinRate: 1, KeepAlive: -1, MaxClients: 1, Loops: 1, IdleTimeout: 1},
 		{Inbox: InboxNone},
-		{Loops: maxLoops},
+		{Loops: MaxLoops},
 	} {
 		got, err := o.withDefaults(someDescriptors)
 		if err != nil {
@@ -107,7 +107,7 @@ func TestWrongOptionIsNamed(t *testing.T) {
 		{Options{IdleTimeout: -1}, "IdleTimeout"},
 		{Options{MaxClients: -1}, "MaxClients"},
 		{Options{Loops: -1}, "Loops"},
-		{Options{Loops: maxLoops + 1}, "Loops 257: must be at most 256"},
+		{Options{Loops: MaxLoops + 1}, "Loops 257: must be at most 256"},
 		{Options{SocketOptions: []string{"SO_NONSENSE=1"}}, "SO_NONSENSE"},
 	} {
 		if h, err := New(c.o); err == nil || !strings.Contains(err.Error(), c.says) {

@@ -66,6 +66,7 @@ func (l *loop) patrol() {
 		if c.unsettled {
 			l.askAfter(c)
 			again = again || c.unsettled
+			l.takes(c)
 		}
 		// Who is not read, since the inbox is full, is not idle.
 		if o.IdleTimeout > 0 && c.streams() && !c.readable && l.idle(c) >= o.IdleTimeout {
@@ -74,6 +75,17 @@ func (l *loop) patrol() {
 	}
 	if again {
 		l.schedulePatrol()
+	}
+}
+
+// takes has c not idle when it took something of what it was sent, though all
+// of that was sent long ago.
+func (l *loop) takes(c *client) {
+	if l.hub.o.IdleTimeout <= 0 || !c.unsettled || !c.streams() {
+		return
+	}
+	if n := c.acknowledged(); n > c.more().taken {
+		c.extra.taken, c.active = n, l.millis
 	}
 }
 
@@ -89,7 +101,7 @@ func (l *loop) askAfter(c *client) {
 		l.distrust(c)
 		c.unsettled = !c.listens
 		if c.extra != nil {
-			c.extra.silent = silence{}
+			c.extra.silent, c.extra.taken = silence{}, 0
 			c.tidy()
 		}
 		return

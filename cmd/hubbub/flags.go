@@ -108,6 +108,17 @@ func atLeast(low int) func(string) (int, error) {
 	}
 }
 
+// between makes a reader of whole numbers from low to high.
+func between(low, high int) func(string) (int, error) {
+	return func(s string) (int, error) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < low || n > high {
+			return 0, fmt.Errorf("number %q: must be %d to %d", s, low, high)
+		}
+		return n, nil
+	}
+}
+
 // parseMode reads the mode of a file in octal, as chmod does.
 func parseMode(s string) (fs.FileMode, error) {
 	n, err := strconv.ParseUint(s, 8, 32)

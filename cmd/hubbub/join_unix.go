@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ func input(f *os.File) (io.Reader, join.Input) {
 		return nil, join.Stream
 	}
 	if term.IsTerminal(fd) {
-		if inBackground(fd) {
+		if !mayRead(fd) {
 			return nil, join.Terminal
 		}
 		return attentive{reopened(f, os.O_RDONLY)}, join.Terminal
@@ -36,10 +37,14 @@ func input(f *os.File) (io.Reader, join.Input) {
 	return attentive{reopened(f, os.O_RDONLY)}, join.Stream
 }
 
-// inBackground reports whether our terminal is another job's for now.
-func inBackground(fd int) bool {
-	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
-	return err == nil && group != unix.Getpgrp()
+// mayRead says that nobody else reads the terminal, as the shell does when we
+// are in the background. If that comes to be later (^Z, bg), reading shall
+// fail, which counts as the end of STDIN: SIGTTIN would stop us, and with us
+// everybody.
+func mayRead(terminal int) bool {
+	signal.Ignore(unix.SIGTTIN)
+	group, err := unix.IoctlGetInt(terminal, unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp()
 }
 
 // attentive is patient's counterpart: it reads from a file that somebody who

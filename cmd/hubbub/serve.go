@@ -103,7 +103,7 @@ func (s *server) makeHub() error {
 	o.Logger = s.log
 	o.Inbox = s.inbox()
 	if o.Loops == 0 {
-		o.Loops = runtime.GOMAXPROCS(0) // heeds a container's share
+		o.Loops = min(runtime.GOMAXPROCS(0), hubbub.MaxLoops) // heeds a container's share
 	}
 	// A loop that waits keeps its P, so the others need one more.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), o.Loops+1))

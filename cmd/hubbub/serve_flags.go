@@ -75,7 +75,7 @@ func (f *serveFlags) slowClients() *flagGroup {
 	parsedFlag(g, &f.options.MinRate, "min-rate", "64KiB", "SIZE",
 		"with wait: what a client must take in a second", parseSize)
 	parsedFlag(g, &f.options.Patience, "patience", "1s", "TIME",
-		"with wait: over how long that is measured", parseTime)
+		"with wait: over how long that is measured. What a client took is known in lumps of up to 128 KiB: to keep one that is close to --min-rate, measure for longer", parseTime)
 	parsedFlag(g, &f.options.Backlog, "backlog", "64MiB", "SIZE",
 		"how much is kept for clients that lag and for those to come", parseSize)
 	return g
@@ -101,7 +101,7 @@ func (f *serveFlags) limits() *flagGroup {
 	parsedFlag(g, &f.options.IdleTimeout, "idle-timeout", "off", "TIME|off",
 		"close a client that had no byte either way for so long", timeOrOff(0))
 	parsedFlag(g, &f.options.Loops, "loops", "", "N",
-		"how many event loops (default one per core)", atLeast(1))
+		"how many event loops (default one per core)", between(1, hubbub.MaxLoops))
 	return g
 }
 

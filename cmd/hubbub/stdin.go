@@ -30,8 +30,7 @@ func (s *server) readStdin(ctx context.Context) {
 }
 
 func (s *server) broadcastStdin(ctx context.Context) error {
-	if fd, ok := stdio.Descriptor(s.stdin); ok && term.IsTerminal(fd) && inBackground(fd) {
-		// To read the terminal of another job stops us, and with us everybody.
+	if fd, ok := stdio.Descriptor(s.stdin); ok && term.IsTerminal(fd) && !mayRead(fd) {
 		return nil
 	}
 	if err := s.hub.WaitForClients(ctx, s.waitFor); err != nil {

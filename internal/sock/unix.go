@@ -51,6 +51,9 @@ func listenUnix(path string, c Config) (*Listener, error) {
 
 // claim takes the lock and clears a stale socket away.
 func (f *socketFile) claim() error {
+	if _, err := f.there(); err != nil {
+		return err
+	}
 	if err := f.takeLock(); err != nil {
 		return err
 	}
@@ -79,6 +82,10 @@ func (f *socketFile) takeLock() error {
 		ours, err1 := lock.Stat()
 		there, err2 := os.Lstat(f.lockPath)
 		if err1 == nil && err2 == nil && os.SameFile(ours, there) {
+			if !ours.Mode().IsRegular() || ours.Size() > 0 {
+				lock.Close()
+				return fmt.Errorf("bind: %s, where the lock would be, is another's file: choose another path", f.lockPath)
+			}
 			f.lock = lock
 			return nil
 		}
@@ -86,18 +93,23 @@ func (f *socketFile) takeLock() error {
 	}
 }
 
+// there says whether a socket is at the path; anything else is an error.
+func (f *socketFile) there() (bool, error) {
+	info, err := os.Lstat(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil && info.Mode()&fs.ModeSocket == 0 {
+		err = fmt.Errorf("bind: %s is there and is no socket: choose another path, or remove it yourself", f.path)
+	}
+	return err == nil, err
+}
+
 // clear removes a socket that nobody serves. A server that takes no lock is
 // found by connecting to it.
 func (f *socketFile) clear() error {
-	info, err := os.Lstat(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if there, err := f.there(); !there || err != nil {
 		return err
-	}
-	if info.Mode()&fs.ModeSocket == 0 {
-		return fmt.Errorf("bind: %s is there and is no socket: choose another path, or remove it yourself", f.path)
 	}
 	if live(f.path) {
 		return fmt.Errorf("bind: %w", errLive)
