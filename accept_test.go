@@ -5,6 +5,7 @@ package hubbub_test
 // How clients come in: all at once, one too many, from everywhere.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -197,6 +198,25 @@ func TestWhoIsNotReadIsNotIdle(t *testing.T) {
 	}
 	if err := talking(); err != nil || received != len(text) {
 		t.Errorf("of %d bytes %d were received: %v", len(text), received, err)
+	}
+}
+
+// Who takes what was sent long ago is not idle either: the socket's buffer may
+// hold more than it takes in the idle time.
+func TestWhoTakesIsNotIdle(t *testing.T) {
+	t.Parallel()
+	const size, n, bite = 1000, 3000, 40_000
+	s := open(t, hubbub.Options{IdleTimeout: 500 * time.Millisecond})
+	p := s.client()
+	for i := range n {
+		s.says(string(numbered(i, size)))
+	}
+	var heard bytes.Buffer
+	for heard.Len() < n*(size+1) {
+		if _, err := io.CopyN(&heard, p, int64(min(bite, n*(size+1)-heard.Len()))); err != nil {
+			t.Fatalf("after %d bytes: %v", heard.Len(), err)
+		}
+		passes(40 * time.Millisecond)
 	}
 }
 

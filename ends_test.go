@@ -342,6 +342,43 @@ func TestDrainHearsOut(t *testing.T) {
 	})
 }
 
+// Who pauses at the end gets what it was promised all the same, as long as the
+// pause is no longer than the drain allows.
+func TestAPauseAtTheEnd(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		text := strings.Repeat("x", 60_000) // more than it takes before it reads
+		s := openAt(t, address, hubbub.Options{})
+		p := s.narrowClient()
+		s.says(text)
+		draining := begins(func() error { return s.Drain(patient(t), 4*time.Second) })
+		passes(2 * time.Second)
+		p.hears(text + "\n")
+		p.hearsEnd()
+		_ = p.Close()
+		if err := draining(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Clients that vanish free their places, although nobody takes what others
+// have sent.
+func TestTheVanishedLeaveThoughTheSinkIsBlocked(t *testing.T) {
+	t.Parallel()
+	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxMessages})
+	talker := s.client()
+	go talks(talker)
+	until(t, "the inbox is full", func() bool { return s.Stats().BytesIn >= 4*60_000 })
+	for _, p := range s.clients(20) {
+		_ = p.Close()
+	}
+	until(t, "they have left", func() bool {
+		s.says("is anybody there?")
+		return s.Stats().Clients == 1
+	})
+}
+
 // What a source had given when the hub began to drain goes out, although a
 // client held it at that moment.
 func TestDrainBroadcastsWhatIsHeld(t *testing.T) {

@@ -97,6 +97,29 @@ func TestNoSocketIsNeverTouched(t *testing.T) {
 	}
 }
 
+// What stands where the lock would be, and is no lock, is somebody's: it is
+// left as it is, whether the path itself is free or not.
+func TestAnothersFileIsNoLock(t *testing.T) {
+	for taken, says := range map[bool]string{
+		false: ".lock, where the lock would be, is another's file: choose another path",
+		true:  " is there and is no socket: choose another path, or remove it yourself",
+	} {
+		path := filepath.Join(t.TempDir(), "s")
+		if err := os.WriteFile(path+".lock", []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if taken {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused(t, path, "listen unix:"+path+": bind: "+path+says)
+		if got, err := os.ReadFile(path + ".lock"); err != nil || string(got) != "mine" {
+			t.Errorf("the file is now %q, %v", got, err)
+		}
+	}
+}
+
 // A lock file may not lead elsewhere: the folder may be everybody's.
 func TestLockDoesNotFollowLinks(t *testing.T) {
 	path := socketPath(t)
