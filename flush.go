@@ -122,7 +122,8 @@ func (l *loop) caughtUp(c *client) {
 
 // trust lets the kernel take more at a time for a client that is behind, but
 // has just taken something: a tight bound all the time would cost a system
-// call for every 64 KiB. A patrol that finds that it has all ends that.
+// call for every 64 KiB. A patrol that finds that it has all ends that, and so
+// does a look that finds that it takes nothing more.
 func (l *loop) trust(c *client) {
 	if !c.trusted && l.lag(c) > unsentBound && !c.addr.IsUnix() {
 		c.trusted = true

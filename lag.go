@@ -69,7 +69,9 @@ func (l *loop) look(c *client) {
 	if x.progress == nil {
 		x.progress = &progress{}
 	}
-	x.progress.look(l.now, c.acknowledged(), l.lookEvery())
+	if x.progress.look(l.now, c.acknowledged(), l.lookEvery()) == 0 {
+		l.distrust(c)
+	}
 	if c.cursor < l.hub.room.target.Load() {
 		l.cutAtLunch(c)
 	}

@@ -93,7 +93,7 @@ func messages(n int64) string {
 	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), "message", ""))
 }
 
-// seldom lets one message through in a while and counts the others.
+// seldom lets one message through a minute, and counts the others.
 type seldom struct {
 	last   time.Time
 	passed int // over, since

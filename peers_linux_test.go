@@ -265,7 +265,7 @@ func newHost(t *testing.T) *host {
 		}
 	}()
 	if err := <-failed; err != nil {
-		if os.Getenv("CI") == "true" {
+		if os.Getenv("CI") != "" {
 			t.Fatalf("CI must be able to make network namespaces: %v", err)
 		}
 		t.Skipf("this needs network namespaces, which take root: %v", err)

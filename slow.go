@@ -75,15 +75,19 @@ type progress struct {
 	last  time.Time
 }
 
-// look enters a sample. One that comes long after the last begins anew: the
+// look enters a sample and returns how much was taken since the last. One that comes long after the last begins anew: the
 // client did not lag far meanwhile, or there was no need to look.
-func (p *progress) look(now time.Time, taken int64, every time.Duration) {
+func (p *progress) look(now time.Time, taken int64, every time.Duration) (more int64) {
 	if now.Sub(p.last) > 3*every {
 		p.count = 0
+	}
+	if p.count > 0 {
+		more = taken - p.taken[(p.count-1)%len(p.taken)]
 	}
 	p.taken[p.count%len(p.taken)] = taken
 	p.count++
 	p.last = now
+	return more
 }
 
 // atLunch says that over the last Patience fewer than MinRate bytes a second

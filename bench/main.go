@@ -2,7 +2,7 @@
 
 // Command bench puts hubbub beside its floors and prints a table in Markdown:
 //
-//	go run ./bench                 everything, in about six minutes
+//	go run ./bench                 everything, in about eight minutes
 //	go run ./bench -run fanout     the scenarios whose name matches
 //	go run ./bench -short          a third of the rounds, in about two
 //	go run ./bench -list           what there is

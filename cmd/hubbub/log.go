@@ -63,7 +63,7 @@ func (l *logFlags) logger(w io.Writer) *slog.Logger {
 
 // sentences is a slog.Handler for people: a record is its message, such as
 //
-//	hubbub: client 17 closed: lapped (64 MiB behind, stalled 1.2s)
+//	hubbub: client 17 closed: lapped (64 MiB behind)
 //
 // The message says all, so attributes are left to the JSON format; so is the
 // time, which whatever collects STDERR adds. A message may quote a stranger and

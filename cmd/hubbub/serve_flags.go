@@ -39,7 +39,8 @@ comes out on STDOUT, whole. No client can hold up another.
     hubbub serve :9000 --out tagged >> readings      gather from many devices
     rtl_sdr - | hubbub serve :1234 --frame 2         a radio's samples, never cut in two
     hubbub serve unix:/run/app.sock --unix-mode 660  on this machine only
-    hubbub serve :9000 --eof exit < release.tar      to all who wait for it, then done
+    hubbub serve :9000 --frame raw --wait-for 10 --eof exit < release.tar
+                                                     a file to ten, byte for byte, then done
     hubbub serve                                     talk with whoever joins
 
 ADDRESS is HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH; there may be many.
