@@ -174,8 +174,14 @@ func TestJoinsWaitForABlockedStdout(t *testing.T) {
 // bounded by the backlog, whatever is done with the slow, and whoever is
 // served gets what he is promised.
 func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
+	lasts := 2 * time.Second
+	if long := os.Getenv("HUBBUB_TEST_LASTS"); long != "" { // such as 3m
+		var err error
+		if lasts, err = time.ParseDuration(long); err != nil {
+			t.Fatal(err)
+		}
+	}
 	const (
-		seconds = 2
 		rate    = 8 << 20  // bytes a second that a client takes
 		backlog = 4 << 20  // bytes
 		itself  = 48 << 20 // what the program needs, mostly the race detector's
@@ -201,7 +207,7 @@ func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
 				fs = append(fs, f.start(&paced{r: p.lastingClient(), rate: rate, began: time.Now()}))
 			}
 			source := flood(t, p.stdin)
-			<-time.After(seconds * time.Second)
+			<-time.After(lasts)
 			eventually(t, "more than a backlog", func() bool { return source.lines.Load() > 3*backlog/lineSize })
 			lines := source.ends(t)
 			if got := peakMemory(t, p); got > backlog+itself {

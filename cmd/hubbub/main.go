@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -51,14 +52,24 @@ func run(ctx context.Context, args []string, e env) int {
 	if err == nil {
 		return exitDone
 	}
-	// Each of several errors is a line.
-	text := "hubbub: " + strings.ReplaceAll(err.Error(), "\n", "\nhubbub: ") + "\n"
+	text := failure(cmd, err)
 	if _, misused := errors.AsType[*usageError](err); misused {
 		tell(e.stderr, text+"Try: "+helpFor(cmd)+"\n")
 		return exitMisused
 	}
 	tell(e.stderr, text)
 	return exitFailed
+}
+
+// failure is err as the log of cmd would say it: a line for each of several
+// errors, or a JSON object.
+func failure(cmd *cobra.Command, err error) string {
+	if f := cmd.Flags().Lookup("log-format"); f != nil && f.Value.String() == string(logJSON) {
+		var b strings.Builder
+		slog.New(slog.NewJSONHandler(&b, nil)).Error(err.Error())
+		return b.String()
+	}
+	return "hubbub: " + strings.ReplaceAll(err.Error(), "\n", "\nhubbub: ") + "\n"
 }
 
 // tell writes text to f, but waits only so long: a STDERR that nobody reads
