@@ -134,7 +134,7 @@ hubbub: one nonblocking server, many clients
     nc host 9000                              ... for any TCP client
     hubbub join host:9000                     ... or ours, which comes back after a break
     hubbub serve :9000 --out tagged           who said what: ID, tab, line
-    hubbub serve :9000 --wait-for 3 --eof exit < file    a file to three, then done
+    hubbub serve --wait-for 3 --eof exit < f  a file to three, then done
 
 Every line of STDIN goes to all clients; every line from any client comes out
 on STDOUT. Nobody waits for a client that is out to lunch.
