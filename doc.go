@@ -26,7 +26,7 @@
 //
 // A client is a descriptor and a cursor, so one that lags costs nothing until
 // the feed wants to forget what it has not had: then it holds the source for
-// a while, is cut, or skips: slow.go decides, room.go acts.
+// a while, is cut, or skips: slow.go decides, lag.go acts, room.go makes room.
 //
 // # Words
 //
