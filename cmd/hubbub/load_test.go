@@ -203,8 +203,11 @@ func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
 			}, strings.Fields(tt.flags)...)...)
 			var fs []*follower
 			for range tt.clients {
-				f := &follower{gaps: tt.gaps}
-				fs = append(fs, f.start(&paced{r: p.lastingClient(), rate: rate, began: time.Now()}))
+				c, f := p.lastingClient(), &follower{gaps: tt.gaps}
+				if err := c.SetDeadline(time.Now().Add(lasts + ages)); err != nil {
+					t.Fatal(err)
+				}
+				fs = append(fs, f.start(&paced{r: c, rate: rate, began: time.Now()}))
 			}
 			source := flood(t, p.stdin)
 			<-time.After(lasts)
