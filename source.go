@@ -78,6 +78,7 @@ type source struct {
 	readable bool
 	watched  bool
 	ended    bool            // its last message is in the intake
+	over     bool            // the hub drains: no more is read
 	held     <-chan struct{} // closes when there may be room; nil: not held
 	done     chan error
 }
@@ -130,7 +131,7 @@ func (l *loop) removeSource(s *source) {
 // pump reads one chunk if there is one, and broadcasts it if there is room.
 func (l *loop) pump() {
 	s := l.source
-	if s == nil || l.draining {
+	if s == nil || s.over {
 		return
 	}
 	if s.whole == 0 && s.readable && !s.ended {
@@ -194,10 +195,16 @@ func (l *loop) broadcastSource(s *source) {
 	}
 }
 
-// pourOut broadcasts what is held, room or not.
+// pourOut broadcasts what is held, room or not, and has no more read, which
+// would be lost.
 func (l *loop) pourOut() {
 	s := l.source
-	if s == nil || s.held == nil {
+	if s == nil {
+		return
+	}
+	s.over = true
+	if s.held == nil {
+		l.unwatchSource() // level triggered
 		return
 	}
 	if err := l.hub.publishAnyway(s.buf[:s.whole], s.ends); err != nil {
