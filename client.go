@@ -132,7 +132,7 @@ func (l *loop) heardFrom(c *client, n int) {
 	c.active = l.millis
 	c.spoke = true
 	l.stats.bytesIn += int64(n)
-	if c.state == finishing {
+	if c.state == finishing || c.state == broken {
 		l.heardOut(c, n)
 	}
 }
@@ -146,7 +146,7 @@ func (l *loop) afterRead(c *client, n, asked int, err error) {
 		l.lost(c, c.extra.broke)
 	case err == nil, errors.Is(err, sock.Again):
 		c.readable = false
-		if c.state == finishing {
+		if c.state == finishing || c.state == broken {
 			l.heardOut(c, math.MaxInt)
 		}
 	case errors.Is(err, io.EOF):

@@ -233,6 +233,10 @@ func (l *loop) drop(c *client) {
 		l.failed.Clients++
 		l.failed.Bytes += owed
 	}
+	if x := c.extra; x != nil && l.draining {
+		l.failed.Unread += int64(x.unread) // it broke before it was heard out
+		x.unread = 0
+	}
 	c.state = dead
 	l.dead = append(l.dead, c)
 }

@@ -182,7 +182,7 @@ func (l *loop) left() UndeliveredError {
 			sum.Clients++
 			sum.Bytes += n
 		}
-		if c.state == finishing {
+		if c.extra != nil && (c.state == finishing || c.state == broken) {
 			sum.Unread += int64(c.extra.unread)
 		}
 	}
@@ -192,11 +192,10 @@ func (l *loop) left() UndeliveredError {
 // owed is how many bytes c has yet to be sent or to acknowledge.
 func (l *loop) owed(c *client) int64 {
 	n, _ := sock.Unacked(int(c.fd))
-	n = int(min(int64(n), c.sent)) // a Unix socket counts the kernel's overhead too
 	if c.state == lingering && n > 0 && !c.addr.IsUnix() {
 		n-- // the end of file counts as a byte (RFC 9293, section 3.4)
 	}
-	owed := int64(n)
+	owed := min(int64(n), c.sent) // a Unix socket counts the kernel's overhead too
 	if c.streams() || c.state == broken {
 		owed += l.lag(c)
 		if c.extra != nil {

@@ -46,10 +46,12 @@ func (l *loop) lookEvery() time.Duration { return l.hub.o.Patience / looks }
 // there is one and either the head moves or the source is held.
 func (l *loop) judge() {
 	head, far, most := l.hub.feed.Head(), l.hub.o.Backlog/farBehind, int64(0)
+	// Short messages fill the backlog with their index: then less is far.
+	target := l.hub.room.target.Load()
 	for _, c := range l.clients {
 		switch lag := head - c.cursor; {
 		case !c.streams():
-		case lag > far:
+		case lag > far, c.cursor < target:
 			l.look(c)
 			most = far
 		default:
@@ -88,7 +90,11 @@ func (c *client) stopLooking() {
 // is at lunch.
 func (l *loop) cutAtLunch(c *client) bool {
 	o := &l.hub.o
-	if l.hub.room.waiting.Load() == 0 || c.extra == nil || c.extra.progress == nil || !c.extra.progress.atLunch(o.Patience, o.MinRate) {
+	if l.hub.room.waiting.Load() == 0 || c.extra == nil || c.extra.progress == nil {
+		return false
+	}
+	p := c.extra.progress
+	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.now, c.acknowledged(), o.Patience, o.MinRate) {
 		return false
 	}
 	l.cut(c, fmt.Sprintf("at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))

@@ -90,6 +90,13 @@ func (p *progress) look(now time.Time, taken int64, every time.Duration) (more i
 	return more
 }
 
+// still says that the samples are no old story: the last is recent, and what
+// was taken by now changes nothing.
+func (p *progress) still(now time.Time, taken int64, patience time.Duration, minRate int64) bool {
+	oldest := p.taken[p.count%len(p.taken)]
+	return now.Sub(p.last) <= 3*patience/looks && float64(taken-oldest) < float64(minRate)*patience.Seconds()
+}
+
 // atLunch says that over the last Patience fewer than MinRate bytes a second
 // were taken.
 func (p *progress) atLunch(patience time.Duration, minRate int64) bool {

@@ -356,6 +356,54 @@ func TestWhoIsAtLunchIsKnownInTime(t *testing.T) {
 	s.logs("client 1 (" + p.LocalAddr().String() + ") closed: at lunch")
 }
 
+// So it is when messages are so short that their index fills the backlog.
+func TestWhoIsAtLunchIsCutWithTheShortestMessages(t *testing.T) {
+	t.Parallel()
+	s := open(t, hubbub.Options{Framing: 1, Backlog: 256 << 10, Patience: 300 * time.Millisecond, SocketOptions: []string{"SO_SNDBUF=16384"}})
+	s.narrowClient()
+	ctx := patient(t)
+	for s.Stats().Clients > 0 {
+		if err := s.Broadcast(ctx, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.logs("closed: at lunch")
+}
+
+// Who was at lunch and came back is no story of the past: when the source
+// bursts long afterwards, it has a patience like everybody.
+func TestAnOldLunchIsForgotten(t *testing.T) {
+	t.Parallel()
+	const patience, size, backlog = 400 * time.Millisecond, 10_000, 1 << 20
+	s := open(t, hubbub.Options{Backlog: backlog, Patience: patience, SocketOptions: []string{"SO_SNDBUF=16384"}})
+	p := s.narrowClient()
+	n := 0
+	say := func(bytes int) {
+		for range bytes / size {
+			s.says(string(numbered(n, size)))
+			n++
+		}
+	}
+	say(backlog / 2)
+	for range 20 { // at lunch, while a little goes on
+		say(size)
+		passes(patience / 10)
+	}
+	passes(patience)
+	if err := followAll(p.r, size, n); err != nil { // back
+		t.Fatal(err)
+	}
+	end := n + 3*backlog/size
+	following := begins(func() error {
+		passes(patience / 4) // it need not be there at once
+		return follow(p.r, size, end, nil)
+	})
+	say(3 * backlog)
+	if err := following(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A source is held only as long as somebody it waits for is there.
 func TestTheSourceGoesOnWhenTheSlowestLeaves(t *testing.T) {
 	t.Parallel()

@@ -186,6 +186,7 @@ func (s *server) attend(ctx context.Context) error {
 	case <-s.signals:
 		return s.end(nil, true)
 	case err := <-s.failed:
+		waitFor(s.sunk, lastMoment)
 		return err
 	case err := <-s.broken:
 		return s.end(err, true)
