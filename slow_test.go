@@ -378,8 +378,8 @@ func TestAnOldLunchIsForgotten(t *testing.T) {
 	s := open(t, hubbub.Options{Backlog: backlog, Patience: patience, SocketOptions: []string{"SO_SNDBUF=16384"}})
 	p := s.narrowClient()
 	n := 0
-	say := func(bytes int) {
-		for range bytes / size {
+	say := func(length int) {
+		for range length / size {
 			s.says(string(numbered(n, size)))
 			n++
 		}
