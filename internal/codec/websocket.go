@@ -1,0 +1,437 @@
+// This file is WebSocket (RFC 6455) on bytes, the server's side of it:
+//
+//	Frames    takes apart what one client sends, however it is cut
+//	Breach    how a client broke the protocol
+//	Append…   what the server sends: whole frames, not masked
+//
+// The way of a byte through Frames: begin reads a frame's header and judges
+// it, then dataPart or controlPart gives out its payload; short is the short
+// way for a short message. Payload is unmasked where it lies and never kept,
+// but for a control frame that is cut.
+
+package codec
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// Close codes that hubbub uses (RFC 6455, section 7.4.1).
+const (
+	CloseDone     = 1000 // nothing more to say
+	CloseShutdown = 1001 // the server goes away
+	CloseBreach   = 1002 // the protocol was broken
+	CloseNoCode   = 1005 // stands for a close frame without a code; never sent
+	CloseNotUTF8  = 1007 // text that is not UTF-8
+	CloseRefused  = 1008 // against the server's policy
+	CloseTooBig   = 1009 // a message too long
+)
+
+const longestControl = ws.MaxControlFramePayloadSize
+
+// Breach is how a client broke the protocol.
+type Breach struct {
+	Code   uint16 // what to close with
+	Reason string
+}
+
+func (b *Breach) Error() string { return fmt.Sprintf("%s (%d)", b.Reason, b.Code) }
+
+// PartKind is what a Part is.
+type PartKind uint8
+
+// The kinds of parts.
+const (
+	Nothing PartKind = iota // the bytes are used up
+	Data                    // of a message
+	Ping
+	Pong
+	Close
+)
+
+// Part is one step through what a client sends.
+type Part struct {
+	Kind  PartKind
+	Data  []byte // unmasked; a message's lies in the bytes given, Close's is the reason
+	First bool   // Data: begins a message
+	Last  bool   // Data: ends a message
+	Text  bool   // Data: the message is text
+	Code  uint16 // Close: the client's code, CloseNoCode if it gave none
+}
+
+// Frames takes apart what one WebSocket client sends (RFC 6455, section 5).
+// The zero value is at the beginning of a connection. It is what has to be
+// known between two reads. Only the client's loop touches it.
+type Frames struct {
+	frame   frame
+	message message
+
+	held   uint8 // bytes in header
+	header [ws.MaxHeaderSize]byte
+}
+
+// frame is the frame whose payload is being read; zero between two.
+type frame struct {
+	open bool // its header has been read
+	fin  bool
+	op   ws.OpCode
+	mask [4]byte
+	at   uint8 // where in mask the next byte stands
+	left int64 // payload still to come
+
+	kept    *[longestControl]byte // the payload of a control frame that is cut
+	keptLen uint8
+}
+
+// message is the message that is being read; zero between two.
+type message struct {
+	open  bool // its first header has been read
+	begun bool // a part of it has been given out
+	text  bool
+	size  int64 // of all its frames so far
+	tail  tail
+}
+
+// Between says whether f holds nothing: it is as good as a new one.
+func (f *Frames) Between() bool { return *f == Frames{} }
+
+// Next takes the next step through p, which it unmasks where it lies, and
+// gives what is left of p for the step after it. Nothing says that p is used
+// up. A message longer than longest is a breach. Behind a breach or a Close
+// there is nothing more to read.
+func (f *Frames) Next(p []byte, longest int) (part Part, rest []byte, err *Breach) {
+	if part, rest, err = f.short(p, longest); part.Kind != Nothing || err != nil {
+		return part, rest, err
+	}
+	for {
+		if !f.frame.open {
+			p, err = f.begin(p, longest)
+			if err != nil || !f.frame.open {
+				return Part{}, nil, err
+			}
+		}
+		if f.frame.op.IsControl() {
+			return f.controlPart(p)
+		}
+		part, p, err = f.dataPart(p)
+		// A fragment without bytes is no step.
+		if part.Kind != Nothing || err != nil || f.frame.open {
+			return part, p, err
+		}
+	}
+}
+
+// short takes a short message that is one frame and all there, as most are.
+// All else it leaves to the long way, which could take this too, in twice the
+// time.
+func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *Breach) {
+	const (
+		text   = 0x80 | byte(ws.OpText)
+		opaque = 0x80 | byte(ws.OpBinary)
+		header = ws.MinHeaderSize + 4
+	)
+	if f.frame.open || f.message.open || f.held > 0 || len(p) < header || p[0] != text && p[0] != opaque {
+		return Part{}, nil, nil
+	}
+	n := int(p[1]) - 0x80
+	if n < 0 || n > 125 || n > longest || n > len(p)-header {
+		return Part{}, nil, nil
+	}
+	data, rest := p[header:header+n:header+n], p[header+n:]
+	ws.Cipher(data, [4]byte(p[2:]), 0)
+	if p[0] == text && !utf8.Valid(data) {
+		return Part{}, nil, notUTF8()
+	}
+	return Part{Kind: Data, Data: data, First: true, Last: true, Text: p[0] == text}, rest, nil
+}
+
+func notUTF8() *Breach { return &Breach{CloseNotUTF8, "text is not UTF-8"} }
+
+// begin reads a frame's header off p, or keeps what there is of it.
+func (f *Frames) begin(p []byte, longest int) (rest []byte, err *Breach) {
+	var h ws.Header
+	var n int
+	if f.held == 0 {
+		h, n, err = decodeHeader(p)
+		if n == 0 {
+			f.held = uint8(copy(f.header[:], p))
+			return nil, err
+		}
+		p = p[n:]
+	} else {
+		more := copy(f.header[f.held:], p)
+		h, n, err = decodeHeader(f.header[:int(f.held)+more])
+		if n == 0 {
+			f.held += uint8(more)
+			return nil, err
+		}
+		p = p[n-int(f.held):]
+		f.held, f.header = 0, [ws.MaxHeaderSize]byte{}
+	}
+	if err == nil {
+		err = f.judge(h, longest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.frame = frame{open: true, fin: h.Fin, op: h.OpCode, mask: h.Mask, left: h.Length}
+	return p, nil
+}
+
+// judge says what is wrong with a frame that has this header here, and
+// counts it to its message.
+func (f *Frames) judge(h ws.Header, longest int) *Breach {
+	state := ws.StateServerSide
+	if f.message.open {
+		state |= ws.StateFragmented
+	}
+	if err := ws.CheckHeader(h, state); err != nil {
+		return &Breach{CloseBreach, err.Error()}
+	}
+	if h.OpCode.IsControl() {
+		return nil
+	}
+	if h.Length > int64(longest)-f.message.size {
+		return &Breach{CloseTooBig, fmt.Sprintf("message longer than %d bytes", longest)}
+	}
+	if h.OpCode != ws.OpContinuation {
+		f.message.open, f.message.text = true, h.OpCode == ws.OpText
+	}
+	f.message.size += h.Length
+	return nil
+}
+
+// decodeHeader reads the header that p begins with (RFC 6455, section 5.2);
+// n is its length, 0 while it is not whole.
+func decodeHeader(p []byte) (h ws.Header, n int, err *Breach) {
+	if len(p) < ws.MinHeaderSize {
+		return h, 0, nil
+	}
+	h.Fin, h.Rsv, h.OpCode = p[0]&0x80 != 0, p[0]>>4&7, ws.OpCode(p[0]&0xf)
+	h.Masked = p[1]&0x80 != 0
+	length, least := uint64(p[1]&0x7f), uint64(0)
+	n = 2
+	switch {
+	case length == 126 && len(p) >= 4:
+		length, least = uint64(binary.BigEndian.Uint16(p[2:])), 126
+		n = 4
+	case length == 127 && len(p) >= 10:
+		length, least = binary.BigEndian.Uint64(p[2:]), 1<<16
+		n = 10
+	case length >= 126:
+		return h, 0, nil
+	}
+	if h.Masked {
+		if len(p) < n+4 {
+			return h, 0, nil
+		}
+		copy(h.Mask[:], p[n:])
+		n += 4
+	}
+	switch {
+	case length < least:
+		return h, n, &Breach{CloseBreach, "length in more bytes than it needs"}
+	case length>>63 != 0:
+		return h, n, &Breach{CloseBreach, "length of more than 63 bits"}
+	}
+	h.Length = int64(length)
+	return h, n, nil
+}
+
+// take unmasks what p has of the frame's payload.
+func (f *frame) take(p []byte) (payload, rest []byte) {
+	n := int(min(int64(len(p)), f.left))
+	ws.Cipher(p[:n], f.mask, int(f.at))
+	f.at = (f.at + uint8(n&3)) & 3
+	f.left -= int64(n)
+	return p[:n:n], p[n:]
+}
+
+// dataPart gives out what p has of a data frame (RFC 6455, section 5.6).
+func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *Breach) {
+	data, rest := f.frame.take(p)
+	ended := f.frame.left == 0
+	last := ended && f.frame.fin
+	if f.message.text && !f.message.tail.valid(data, last) {
+		return Part{}, nil, notUTF8()
+	}
+	if ended {
+		f.frame = frame{}
+	}
+	if len(data) == 0 && !last {
+		return Part{}, rest, nil
+	}
+	part = Part{Kind: Data, Data: data, First: !f.message.begun, Last: last, Text: f.message.text}
+	f.message.begun = true
+	if last {
+		f.message = message{}
+	}
+	return part, rest, nil
+}
+
+// controlPart gives out a control frame as soon as it is whole (RFC 6455,
+// section 5.5).
+func (f *Frames) controlPart(p []byte) (part Part, rest []byte, err *Breach) {
+	payload, rest := f.frame.take(p)
+	if f.frame.kept != nil || f.frame.left > 0 {
+		payload = f.frame.keep(payload)
+	}
+	if f.frame.left > 0 {
+		return Part{}, rest, nil
+	}
+	op := f.frame.op
+	f.frame = frame{}
+	switch op {
+	case ws.OpPing:
+		return Part{Kind: Ping, Data: payload}, rest, nil
+	case ws.OpPong:
+		return Part{Kind: Pong, Data: payload}, rest, nil
+	}
+	part, err = closePart(payload)
+	return part, rest, err
+}
+
+// keep puts payload behind what is kept, and gives all of it.
+func (f *frame) keep(payload []byte) []byte {
+	if f.kept == nil {
+		f.kept = new([longestControl]byte)
+	}
+	f.keptLen += uint8(copy(f.kept[f.keptLen:], payload))
+	return f.kept[:f.keptLen]
+}
+
+// closePart reads a close frame's payload (RFC 6455, section 5.5.1).
+func closePart(payload []byte) (Part, *Breach) {
+	switch len(payload) {
+	case 0:
+		return Part{Kind: Close, Code: CloseNoCode}, nil
+	case 1:
+		return Part{}, &Breach{CloseBreach, "close frame with half a code"}
+	}
+	code, reason := binary.BigEndian.Uint16(payload), payload[2:]
+	switch {
+	case !mayCloseWith(code):
+		return Part{}, &Breach{CloseBreach, fmt.Sprintf("close code %d", code)}
+	case !utf8.Valid(reason):
+		return Part{}, &Breach{CloseNotUTF8, "close reason is not UTF-8"}
+	}
+	return Part{Kind: Close, Code: code, Data: reason}, nil
+}
+
+// mayCloseWith says whether a code may stand in a close frame (RFC 6455,
+// section 7.4). ws.CheckCloseFrameData does not know 1012 to 1014, which are
+// registered with IANA since, and lets pass what is beyond 4999.
+func mayCloseWith(code uint16) bool {
+	switch {
+	case code == 1004, code == 1005, code == 1006:
+		return false // 1004 means nothing; the others stand for what was not sent
+	case 1000 <= code && code <= 1014:
+		return true
+	}
+	return 3000 <= code && code <= 4999 // of libraries and applications
+}
+
+// tail is the rune that the bytes so far end within; zero for none. So text
+// is checked as its bytes come, and a breach found with the first byte that
+// cannot be.
+type tail struct {
+	n     uint8
+	bytes [utf8.UTFMax]byte
+}
+
+// valid says whether p, behind all before it, is UTF-8 (RFC 6455, section
+// 8.1). It may end within a rune unless it is the last.
+func (t *tail) valid(p []byte, last bool) bool {
+	for t.n > 0 && len(p) > 0 {
+		t.bytes[t.n], p = p[0], p[1:]
+		t.n++
+		if utf8.FullRune(t.bytes[:t.n]) {
+			if !utf8.Valid(t.bytes[:t.n]) {
+				return false
+			}
+			*t = tail{}
+		}
+	}
+	if t.n > 0 {
+		return !last
+	}
+	cut := len(p)
+	if !last {
+		cut = beforeTail(p)
+		t.n = uint8(copy(t.bytes[:], p[cut:]))
+	}
+	return utf8.Valid(p[:cut])
+}
+
+// beforeTail is where the rune begins that p ends within; len(p) for none.
+func beforeTail(p []byte) int {
+	for i := len(p) - 1; i >= 0 && i > len(p)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(p[i]) {
+			if utf8.FullRune(p[i:]) {
+				break
+			}
+			return i
+		}
+	}
+	return len(p)
+}
+
+// AppendMessage appends a message as one frame: text if it is UTF-8, else
+// binary.
+func AppendMessage(dst, message []byte) []byte {
+	op := ws.OpBinary
+	if utf8.Valid(message) {
+		op = ws.OpText
+	}
+	return append(appendHeader(dst, op, len(message)), message...)
+}
+
+// AppendText appends a text frame; text is UTF-8.
+func AppendText(dst, text []byte) []byte {
+	return append(appendHeader(dst, ws.OpText, len(text)), text...)
+}
+
+// AppendPing appends a ping (RFC 6455, section 5.5.2); payload has at most
+// 125 bytes.
+func AppendPing(dst, payload []byte) []byte { return appendControl(dst, ws.OpPing, payload) }
+
+// AppendPong appends a pong (RFC 6455, section 5.5.3); payload has at most
+// 125 bytes.
+func AppendPong(dst, payload []byte) []byte { return appendControl(dst, ws.OpPong, payload) }
+
+// AppendClose appends a close frame (RFC 6455, section 5.5.1), of which it
+// cuts the reason at 123 bytes. With CloseNoCode or 0 it has neither.
+func AppendClose(dst []byte, code uint16, reason string) []byte {
+	if code == CloseNoCode || code == 0 {
+		return appendControl(dst, ws.OpClose, nil)
+	}
+	var payload [longestControl]byte
+	binary.BigEndian.PutUint16(payload[:], code)
+	n := 2 + copy(payload[2:], strings.ToValidUTF8(reason, "\uFFFD"))
+	n = 2 + beforeTail(payload[2:n])
+	return appendControl(dst, ws.OpClose, payload[:n])
+}
+
+func appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
+	if len(payload) > longestControl {
+		panic("codec: a control frame of more than 125 bytes")
+	}
+	return append(appendHeader(dst, op, len(payload)), payload...)
+}
+
+// appendHeader appends the header of an unmasked frame that is a whole
+// message (RFC 6455, section 5.2). ws.WriteHeader would want an io.Writer.
+func appendHeader(dst []byte, op ws.OpCode, length int) []byte {
+	dst = append(dst, 0x80|byte(op))
+	switch {
+	case length < 126:
+		return append(dst, byte(length))
+	case length < 1<<16:
+		return binary.BigEndian.AppendUint16(append(dst, 126), uint16(length))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, 127), uint64(length))
+}
