@@ -1,0 +1,162 @@
+//go:build unix
+
+package web
+
+// This file is what a request asks for: the form of its stream, by its
+// headers, and where it begins and what it is called, by its address.
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// longestName is in bytes.
+const longestName = 64
+
+// form is what GET / can be.
+type form uint8
+
+const (
+	asText form = iota
+	asEvents
+	asPage
+	asWebSocket
+)
+
+var (
+	resumePoint  = regexp.MustCompile(`^[0-9A-Za-z]+-[0-9]+$`)
+	sessionToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
+)
+
+// formOf is what r wants.
+func formOf(r *http.Request) form {
+	if r.Method == http.MethodGet && hasToken(r.Header, "Upgrade", "websocket") {
+		return asWebSocket
+	}
+	return accepted(r.Header)
+}
+
+// accepted is what Accept prefers. Events and the page must be asked for by
+// name: what takes anything, like curl, gets text.
+func accepted(h http.Header) form {
+	var events, page, text float64
+	for t, q := range mediaRanges(h) {
+		switch t {
+		case "text/event-stream":
+			events = max(events, q)
+		case "text/html", "application/xhtml+xml":
+			page = max(page, q)
+		case "text/plain", "application/octet-stream", "text/*", "application/*", "*/*":
+			text = max(text, q)
+		}
+	}
+	switch {
+	case events > 0 && events >= page && events >= text:
+		return asEvents
+	case page > 0 && page >= text:
+		return asPage
+	default:
+		return asText
+	}
+}
+
+// mediaRanges is the types in Accept, each with its weight.
+func mediaRanges(h http.Header) map[string]float64 {
+	ranges := map[string]float64{}
+	for _, part := range tokens(h, "Accept") {
+		t, parameters, _ := strings.Cut(part, ";")
+		q := 1.0
+		for parameter := range strings.SplitSeq(parameters, ";") {
+			name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+			if strings.EqualFold(name, "q") {
+				q = weight(value)
+			}
+		}
+		t = strings.ToLower(strings.TrimSpace(t))
+		ranges[t] = max(ranges[t], q)
+	}
+	return ranges
+}
+
+// weight is a number from 0 to 1; what is none counts as 1.
+func weight(s string) float64 {
+	q, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(q >= 0 && q <= 1) {
+		return 1
+	}
+	return q
+}
+
+// tokens is a header's list.
+func tokens(h http.Header, key string) []string {
+	list := strings.Split(strings.Join(h.Values(key), ","), ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
+}
+
+// hasToken says whether a header's list has token, in capital letters or small.
+func hasToken(h http.Header, key, token string) bool {
+	return slices.ContainsFunc(tokens(h, key), func(t string) bool { return strings.EqualFold(t, token) })
+}
+
+// ask is what the parameters say.
+type ask struct {
+	since   string
+	last    int
+	name    string
+	session string
+}
+
+// parse reads the parameters of r; the error says what would be right.
+func parse(r *http.Request) (ask, error) {
+	a := ask{last: -1}
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return a, fmt.Errorf("the parameters are not well formed (%w); NAME=VALUE&NAME=VALUE would be", err)
+	}
+	if a.since = q.Get("since"); a.since != "" && !resumePoint.MatchString(a.since) {
+		return a, errors.New("since is EPOCH-SEQ, such as h5x2q9tk-4711")
+	}
+	// A browser's EventSource sends it back as it came, so it is not judged here.
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		a.since = id
+	}
+	if q.Has("last") {
+		if a.last, err = count(q.Get("last")); err != nil {
+			return a, errors.New("last is a number of messages, from 0")
+		}
+	}
+	if a.name, err = cleanName(q.Get("name")); err != nil {
+		return a, err
+	}
+	a.session = q.Get("session")
+	return a, nil
+}
+
+// count is a number from 0; more than there can be is as many as there can be.
+func count(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		return math.MaxInt32, nil
+	}
+	return int(n), err
+}
+
+func cleanName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if len(name) > longestName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fmt.Errorf("name is at most %d bytes of UTF-8 without control characters", longestName)
+	}
+	return name, nil
+}

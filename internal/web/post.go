@@ -1,0 +1,104 @@
+//go:build unix
+
+package web
+
+// This file is messages from a body, which may go on for ever. So that posts
+// do not lock everybody out, one gives its place back while its body is read;
+// it counts as a client meanwhile.
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// body is a request's, and remembers how it ended.
+type body struct {
+	io.Reader
+	err error
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// post is POST /.
+func (q *request) post() {
+	a, err := parse(q.r)
+	if err != nil {
+		q.refuse(http.StatusBadRequest, err.Error())
+		return
+	}
+	if e := q.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		q.w.Header().Set("Accept-Encoding", "identity")
+		q.refuse(http.StatusUnsupportedMediaType, "a body is taken as it is, without Content-Encoding")
+		return
+	}
+	if err := q.s.o.Full(); err != nil {
+		q.busy(err)
+		return
+	}
+	if !q.s.posting(q.c) {
+		q.busy(ErrEnding)
+		return
+	}
+	q.reading = true
+	b := &body{Reader: q.r.Body}
+	// Not the request's context: it ends when a client that has sent its body
+	// closes its side, and what the body said counts all the same.
+	err = q.s.o.Post(q.s.ctx, q.c.peer, a.name, b)
+	ending := q.s.posted(q.c)
+	if err == nil {
+		err = b.err
+	}
+	q.afterPost(err, b.err, ending)
+}
+
+// afterPost says how it went.
+func (q *request) afterPost(err, read error, ending bool) {
+	if (err == nil || q.r.ContentLength == 0) && !q.s.back(q.c) {
+		q.w.Header().Set("Connection", "close") // without a place it cannot come again
+	}
+	switch {
+	case err == nil:
+		q.w.Header().Set("Cache-Control", "no-store")
+		q.w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, ErrTooLong):
+		q.refuse(http.StatusRequestEntityTooLarge, err.Error())
+	case ending:
+		q.busy(ErrEnding)
+	case read != nil:
+		q.refuse(http.StatusBadRequest, "the body broke off: "+read.Error())
+	default:
+		q.busy(err)
+	}
+}
+
+// posting lets c's body take as long as it takes, without a place; false if
+// all ends.
+func (s *Server) posting(c *conn) bool {
+	s.mu.Lock()
+	closed := s.places.closed
+	if !closed {
+		s.places.posts[c] = true
+		_ = c.SetDeadline(time.Time{})
+	}
+	s.mu.Unlock()
+	s.leave(c)
+	return !closed
+}
+
+// posted sets the limits of an answer again; true if all ends.
+func (s *Server) posted(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.places.posts, c)
+	_ = c.SetDeadline(time.Now().Add(s.o.AnswerTimeout))
+	return s.places.closed
+}

@@ -1,0 +1,207 @@
+//go:build unix
+
+package web_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"hubbub.example/internal/web"
+)
+
+// lines is a Post that hands each line on as it comes, and takes none longer
+// than 100 bytes.
+func lines(to chan<- string) func(context.Context, web.Peer, string, io.Reader) error {
+	return func(_ context.Context, _ web.Peer, _ string, body io.Reader) error {
+		r := bufio.NewReaderSize(body, 100)
+		for {
+			line, err := r.ReadSlice('\n')
+			switch {
+			case errors.Is(err, bufio.ErrBufferFull):
+				return fmt.Errorf("%w: more than 100 bytes", web.ErrTooLong)
+			case err == io.EOF:
+				return nil
+			case err != nil:
+				return err
+			}
+			to <- string(line)
+		}
+	}
+}
+
+func TestPostIsTaken(t *testing.T) {
+	c := open(t, nil)
+	v := c.visit(local, request("POST /?name=ann HTTP/1.1", "Host: localhost", "Content-Length: 6")+"hello\n")
+	for range 10 {
+		if r, body := v.answer("POST"); r.code != 204 || r.Close || body != "" {
+			t.Fatalf("%+v", r)
+		}
+		if post := next(t, c.posts); post != "ann:hello\n" {
+			t.Fatalf("%q", post)
+		}
+		v.send(request("POST /?name=ann HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "2\r\nhe\r\n4\r\nllo\n\r\n0\r\n\r\n")
+	}
+	v.answer("POST")
+	v.send(request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 0"))
+	if r, _ := v.answer("POST"); r.code != 204 {
+		t.Fatal(r.code)
+	}
+}
+
+// A body may go on for ever. Its messages come as they are sent, and it takes
+// nobody's place.
+func TestEndlessPostTakesNobodysPlace(t *testing.T) {
+	came := make(chan string, 10)
+	c := open(t, func(o *web.Options) { o.Places, o.Post = 1, lines(came) })
+	var posts []*visitor
+	for i := range 5 {
+		client, fd := c.pair()
+		v := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
+		v.send(request("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "6\r\nhello\n\r\n")
+		c.take(fd, local)
+		if line := next(t, came); line != "hello\n" {
+			t.Fatalf("%d: %q", i, line)
+		}
+		posts = append(posts, v)
+	}
+	if r, _ := c.ask(local, health); r.code != 200 {
+		t.Fatal(r.code)
+	}
+	for _, v := range posts {
+		v.send("4\r\nbye\n\r\n0\r\n\r\n")
+		if line := next(t, came); line != "bye\n" {
+			t.Fatalf("%q", line)
+		}
+		if r, _ := v.answer("POST"); r.code != 204 {
+			t.Fatal(r.code)
+		}
+	}
+}
+
+// A post that has ended and finds all places taken is the last on its
+// connection.
+func TestPostThatFindsNoPlaceIsTheLast(t *testing.T) {
+	came := make(chan string, 10)
+	c, asked, let := held(t, func(o *web.Options) { o.Places, o.Post = 1, lines(came) })
+	v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 12")+"hello\n")
+	next(t, came)
+	client, fd := c.pair()
+	busy := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
+	busy.send(health)
+	c.take(fd, local)
+	next(t, asked)
+	v.send("again\n")
+	if r, _ := v.answer("POST"); r.code != 204 || !r.Close {
+		t.Fatalf("%+v", r)
+	}
+	v.ends()
+	close(let)
+	busy.answer("GET")
+}
+
+// Who sends all first and reads then gets the answer all the same.
+func TestTooLongIsToldToWhoOnlySends(t *testing.T) {
+	came := make(chan string, 10)
+	c := open(t, func(o *web.Options) { o.Post = lines(came) })
+	v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 8000000"))
+	v.send(strings.Repeat("x", 8000000))
+	r, body := v.answer("POST")
+	if r.code != 413 || !r.Close || body != "message too long: more than 100 bytes\n" {
+		t.Fatalf("%d %q", r.code, body)
+	}
+	v.ends()
+}
+
+// And who sends on and on is not listened to for ever.
+func TestRefusedPostEnds(t *testing.T) {
+	came := make(chan string, 10)
+	c := open(t, func(o *web.Options) { o.Post, o.LingerTimeout = lines(came), 1 })
+	v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked"))
+	chunk := "80\r\n" + strings.Repeat("x", 128) + "\r\n"
+	var err error
+	for err == nil {
+		_, err = io.WriteString(v, chunk)
+	}
+	if nerr, ok := errors.AsType[net.Error](err); ok && nerr.Timeout() {
+		t.Fatal(err)
+	}
+}
+
+// curl asks before it sends a big body.
+func TestBodyIsAskedFor(t *testing.T) {
+	c := open(t, nil)
+	v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 6", "Expect: 100-continue"))
+	if r := v.head("POST"); r.code != 100 {
+		t.Fatal(r.code)
+	}
+	v.send("hello\n")
+	if r, _ := v.answer("POST"); r.code != 204 {
+		t.Fatal(r.code)
+	}
+	if post := next(t, c.posts); post != ":hello\n" {
+		t.Fatalf("%q", post)
+	}
+	too := open(t, func(o *web.Options) { o.Post = lines(make(chan string)) })
+	v = too.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 8000000", "Expect: 100-continue"))
+	v.head("POST")
+	v.send(strings.Repeat("x", 8000000))
+	if r, _ := v.answer("POST"); r.code != 413 {
+		t.Fatal(r.code)
+	}
+}
+
+func TestBodyThatBreaksOffIsSaid(t *testing.T) {
+	c := open(t, nil)
+	for _, req := range []string{
+		request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 100") + "hello\n",
+		request("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "6\r\nhello\n\r\n5\r\nhel",
+		request("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "6\r\nhello\n\r\nnonsense\r\n",
+	} {
+		v := c.visit(local, req)
+		v.Conn.(*net.TCPConn).CloseWrite()
+		if r, body := v.answer("POST"); r.code != 400 || !strings.HasPrefix(body, "the body broke off") {
+			t.Errorf("%q: %d %q", req, r.code, body)
+		}
+		if post := next(t, c.posts); post != ":hello\n" && !strings.HasSuffix(post, "hel") {
+			t.Errorf("%q", post)
+		}
+	}
+}
+
+func TestPostThatIsNotTakenIsToldWhy(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		code int
+		body string
+	}{
+		{web.ErrTooLong, 413, "message too long\n"},
+		{fmt.Errorf("%w: 2 MiB", web.ErrTooLong), 413, "message too long: 2 MiB\n"},
+		{web.ErrEnding, 503, "the server ends\n"},
+		{errors.New("no room"), 503, "no room\n"},
+	} {
+		c := open(t, func(o *web.Options) {
+			o.Post = func(context.Context, web.Peer, string, io.Reader) error { return test.err }
+		})
+		for _, length := range []int{0, 6, 300000} {
+			v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", fmt.Sprintf("Content-Length: %d", length))+string(bytes.Repeat([]byte("x"), length)))
+			if r, body := v.answer("POST"); r.code != test.code || body != test.body {
+				t.Errorf("%v: %d %q", test.err, r.code, body)
+			}
+		}
+	}
+}
+
+func TestEncodedBodyIsNotTakenForMessages(t *testing.T) {
+	c := open(t, nil)
+	r, _ := c.ask(local, request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 3", "Content-Encoding: gzip")+"abc")
+	if r.code != 415 || len(c.posts) > 0 {
+		t.Fatal(r.code)
+	}
+}

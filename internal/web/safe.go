@@ -1,0 +1,116 @@
+//go:build unix
+
+package web
+
+// This file is what a web page may not do. A browser runs pages of strangers
+// on machines from which this server can be reached, so:
+//
+//	host       a name that a stranger's DNS points here is none of ours
+//	origin     a page of another origin may come only if it is listed
+//	fetched    what a browser marks as cross-site, and no page's origin vouches
+//	           for, may only be a person's following of a link, to the page
+//
+// All is decided from the request alone.
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// rules is who may come. Nobody changes it.
+type rules struct {
+	anyHost, anyOrigin bool
+	hosts, origins     map[string]bool
+}
+
+func makeRules(hosts, origins []string) rules {
+	u := rules{hosts: map[string]bool{"localhost": true}, origins: map[string]bool{}}
+	for _, h := range hosts {
+		u.anyHost = u.anyHost || h == "*"
+		u.hosts[hostName(h)] = true
+	}
+	for _, o := range origins {
+		if o == "*" {
+			u.anyHost, u.anyOrigin = true, true
+			continue
+		}
+		scheme, host := splitOrigin(o)
+		u.origins[scheme+"://"+host] = true
+		if name := hostName(host); name != "" { // "null" has none
+			u.hosts[name] = true
+		}
+	}
+	return u
+}
+
+// judge says whether r may be answered; 0: it may. listed is an origin
+// that is not our own and may come.
+func (u *rules) judge(r *http.Request, unix, link bool) (code int, why, listed string) {
+	// A browser sends one Origin; two are one that nobody listed.
+	origin := strings.Join(r.Header.Values("Origin"), ", ")
+	scheme, host := splitOrigin(origin)
+	own := origin != "" && host != "" && host == withoutPort(normal(r.Host), defaultPort(scheme))
+	if origin != "" && !own && (u.anyOrigin || u.origins[scheme+"://"+host]) {
+		listed = origin
+	}
+	switch {
+	case unix:
+	case !u.host(r):
+		return http.StatusMisdirectedRequest, "Host is to be an IP address, localhost, or a name that --host or --origin gives", listed
+	case origin != "" && !own && listed == "":
+		return http.StatusForbidden, "pages of this Origin may not come here; --origin would allow it", ""
+	case origin == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !link:
+		return http.StatusForbidden, "pages of other sites may not come here; --origin would allow it", ""
+	}
+	return 0, "", listed
+}
+
+// host says whether r was meant for us. Without a Host it is no browser's:
+// HTTP/1.0, as load balancers ask whether a server is well.
+func (u *rules) host(r *http.Request) bool {
+	if u.anyHost || r.Host == "" && !r.ProtoAtLeast(1, 1) {
+		return true
+	}
+	name := hostName(r.Host)
+	_, err := netip.ParseAddr(name)
+	return err == nil || u.hosts[name]
+}
+
+// splitOrigin is SCHEME and HOST[:PORT] of an origin, as they can be compared:
+// a scheme's own port left out.
+func splitOrigin(origin string) (scheme, host string) {
+	scheme, host, _ = strings.Cut(strings.ToLower(origin), "://")
+	return scheme, withoutPort(normal(host), defaultPort(scheme))
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "https" {
+		return ":443"
+	}
+	return ":80"
+}
+
+func withoutPort(host, port string) string { return strings.TrimSuffix(host, port) }
+
+// normal is HOST[:PORT] in small letters, without the dot that may end a name.
+func normal(host string) string {
+	host = strings.ToLower(host)
+	if name, port, found := strings.Cut(host, ":"); found && strings.HasSuffix(name, ".") {
+		return strings.TrimSuffix(name, ".") + ":" + port
+	}
+	return strings.TrimSuffix(host, ".")
+}
+
+// hostName is the name or the address of HOST[:PORT].
+func hostName(host string) string {
+	host = normal(host)
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return strings.TrimSuffix(name, ".")
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		return host[1 : len(host)-1]
+	}
+	return host
+}

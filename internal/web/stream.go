@@ -1,0 +1,160 @@
+//go:build unix
+
+package web
+
+// This file is how a connection goes back, as a stream.
+//
+//	stream      writes the head of an answer that has no end
+//	webSocket   checks the handshake and has it answered
+//	handOver    gives the descriptor away, with what had come behind the request
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
+)
+
+const v1 = "hubbub.v1"
+
+// stream answers with the head of a stream, and hands the connection over.
+func (q *request) stream(kind Kind, contentType string) {
+	a, err := parse(q.r)
+	if err != nil {
+		q.refuse(http.StatusBadRequest, err.Error())
+		return
+	}
+	if err := q.s.o.Full(); err != nil {
+		q.busy(err)
+		return
+	}
+	h := q.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close")
+	if kind == Events {
+		h.Set("X-Accel-Buffering", "no") // nginx would wait for more
+	}
+	if q.r.Method == http.MethodHead {
+		q.w.WriteHeader(http.StatusOK)
+		return
+	}
+	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
+		_, rw, err := http.NewResponseController(q.w).Hijack()
+		if err != nil {
+			return nil, err
+		}
+		_ = q.c.SetWriteDeadline(time.Now().Add(q.s.o.AnswerTimeout))
+		_, err = q.c.Write(head(h))
+		return rw, err
+	})
+}
+
+// head is the beginning of an answer without an end.
+func head(h http.Header) []byte {
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&b) // a Buffer takes all
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// webSocket answers a handshake.
+func (q *request) webSocket() {
+	a, err := parse(q.r)
+	if err != nil {
+		q.refuse(http.StatusBadRequest, err.Error())
+		return
+	}
+	if code, why := checkHandshake(q.r); code != 0 {
+		if code == http.StatusUpgradeRequired {
+			q.w.Header().Set("Connection", "Upgrade")
+			q.w.Header().Set("Upgrade", "websocket")
+			q.w.Header().Set("Sec-WebSocket-Version", "13")
+		}
+		q.refuse(code, why)
+		return
+	}
+	kind := WebSocket
+	if slices.Contains(tokens(q.r.Header, "Sec-WebSocket-Protocol"), v1) {
+		kind = V1
+		if a.session != "" && !sessionToken.MatchString(a.session) {
+			q.refuse(http.StatusBadRequest, "session is 16 to 64 letters, digits, - and _")
+			return
+		}
+	}
+	if err := q.s.o.Full(); err != nil {
+		q.busy(err)
+		return
+	}
+	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
+		u := ws.HTTPUpgrader{Timeout: q.s.o.AnswerTimeout, Protocol: func(p string) bool { return p == v1 }}
+		_, rw, _, err := u.Upgrade(q.r, q.w)
+		return rw, err
+	})
+}
+
+// checkHandshake says what is wrong with a handshake; 0: nothing. The
+// upgrader would say so as well, but to a connection that it has hijacked.
+// RFC 6455, section 4.2.1.
+func checkHandshake(r *http.Request) (code int, why string) {
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	switch {
+	case !r.ProtoAtLeast(1, 1):
+		return http.StatusBadRequest, "a WebSocket begins with HTTP/1.1"
+	case !hasToken(r.Header, "Connection", "upgrade"):
+		return http.StatusBadRequest, "a WebSocket begins with Connection: Upgrade"
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		return http.StatusUpgradeRequired, "the version of WebSocket here is 13 (Sec-WebSocket-Version: 13)"
+	case err != nil || len(key) != 16:
+		return http.StatusBadRequest, "a WebSocket begins with a Sec-WebSocket-Key of 16 bytes in base64"
+	}
+	return 0, ""
+}
+
+// becomes makes the connection a stream: answer hijacks it and sends the head
+// of the answer.
+func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, error)) {
+	// Before the hijack: there is an answer yet to who cannot have one.
+	fd, err := q.c.dup()
+	if err != nil {
+		q.busy(err)
+		return
+	}
+	rw, err := answer()
+	// Only now: the descriptors that wait for answers are to be few.
+	defer q.s.gone(q.c)
+	_ = q.c.Close()
+	if err == nil {
+		err = unblock(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		q.s.o.Debugf("%s: no stream: %v", q.r.RemoteAddr, err)
+		return
+	}
+	s := Stream{FD: fd, Peer: q.c.peer, First: q.c.requests == 1, Kind: kind, Since: a.since, Last: a.last, Name: a.name}
+	if kind == V1 {
+		s.Session = a.session
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		s.Input, _ = rw.Peek(n) // it is there
+		s.Input = bytes.Clone(s.Input)
+	}
+	q.s.o.Stream(s)
+}
+
+// unblock makes sure that fd is nonblocking.
+func unblock(fd int) error {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_NONBLOCK != 0 {
+		return err
+	}
+	return unix.SetNonblock(fd, true)
+}
