@@ -180,6 +180,7 @@ func (p *Poller) park(timeout time.Duration) ([]Event, error) {
 	}
 	p.found, p.failed = 0, nil
 	err := p.conn.Read(p.look)
+	p.relieve()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, nil
 	}
@@ -187,6 +188,18 @@ func (p *Poller) park(timeout time.Duration) ([]Event, error) {
 		err = p.failed
 	}
 	return p.ready(p.found), err
+}
+
+// relieve has another thread watch the runtime's poller in place of the one
+// that has just come from there with this goroutine, and is about to hold its
+// P: the runtime does not send another for a single goroutine, its monitor
+// sleeps when all has been idle, and a system call that it does not hear of
+// does not wake it. Until the hold is over nobody else would be woken, loops
+// that park included. A new goroutine is what wakes a thread.
+func (p *Poller) relieve() {
+	if p.Hold {
+		go func() {}()
+	}
 }
 
 // wait is one epoll_wait(2). It returns 0 after a signal too.
