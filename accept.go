@@ -6,18 +6,23 @@ package hubbub
 // and shares the clients out; each loop then owns its own outright.
 //
 //	accept   takes what waits, a slice a turn
-//	admit    makes it a client, or refuses it with a word
-//	adopt    the client's own loop takes it in
+//	admit    gives it to a loop, or refuses it with a word
+//	adopt    that loop takes it in, as a stranger until it is known what it
+//	         speaks (stranger.go)
+//	welcome  makes it a client
 //	rest     out of descriptors, or with an inbox full of joins, nobody is
 //	         accepted for a while
 
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/sock"
 )
 
@@ -36,9 +41,7 @@ type acceptor struct {
 	ready     []*sock.Listener // connections wait there
 	watching  bool
 	reserve   int // a descriptor to let go when there is no other
-	refused   int // connections being seen off
 	resume    time.Time
-	saidFull  seldom
 	saidOut   seldom
 	saidOther seldom
 }
@@ -116,7 +119,7 @@ func (l *loop) accept() {
 				l.acceptFailed(ln, err)
 				break
 			}
-			l.admit(fd, addr)
+			l.admit(fd, addr, ln.Protocol)
 		}
 	}
 	a.ready = a.ready[:0]
@@ -158,7 +161,7 @@ func (l *loop) resumeAccept() {
 	if a.reserve < 0 {
 		a.reserve = openReserve()
 	}
-	if a.reserve < 0 && a.refused > 0 {
+	if a.reserve < 0 && l.hub.seenOff.Load() > 0 {
 		return // one that is being seen off has it
 	}
 	l.hub.resting.Store(false)
@@ -175,7 +178,8 @@ func (l *loop) refuseOne(ln *sock.Listener) {
 	_ = sock.Close(a.reserve)
 	a.reserve = -1
 	if fd, addr, err := sock.Accept(ln.FD); err == nil {
-		l.refuse(fd, addr, "hubbub: refused: the server is out of descriptors\n")
+		l.hub.sockets.Add(1)
+		l.refuse(&client{fd: int32(fd), addr: addr}, "hubbub: refused: the server is out of descriptors\n")
 	}
 }
 
@@ -188,14 +192,17 @@ func openReserve() int {
 	return fd
 }
 
-// admit makes a new connection a client of the loop that has the fewest.
-func (l *loop) admit(fd int, addr sock.Addr) {
+// admit gives a new connection to the loop that has the fewest.
+func (l *loop) admit(fd int, addr sock.Addr, port sock.Protocol) {
 	h := l.hub
-	if n := h.clients.Load(); n >= int64(h.o.MaxClients) {
-		if l.acceptor.saidFull.now(l.now) {
-			h.warnf("%s refused: %d clients are connected, and no more are admitted%s", addr, n, l.acceptor.saidFull.others())
-		}
-		l.refuse(fd, addr, fmt.Sprintf("hubbub: refused: the server is full (%d clients)\n", n))
+	h.sockets.Add(1)
+	// Who waits for it to be there may broadcast at once: it begins before.
+	c := &client{fd: int32(fd), addr: addr, cursor: h.begin(), port: port}
+	if port != sock.RawProtocol {
+		c.state = strange
+	}
+	if n := h.sockets.Load() + int64(h.web.Connections()); n > int64(h.descriptors) {
+		l.refuseFull(c)
 		return
 	}
 	for _, s := range h.onClient {
@@ -204,19 +211,16 @@ func (l *loop) admit(fd int, addr sock.Addr) {
 		}
 		if err := s.Set(fd); err != nil {
 			h.warnf("%s refused: %v", addr, err)
-			l.refuse(fd, addr, fmt.Sprintf("hubbub: refused: %v\n", err))
+			l.refuse(c, fmt.Sprintf("hubbub: refused: %v\n", err))
 			return
 		}
 	}
-	// Who waits for it to be there may broadcast at once: it begins before.
-	c := &client{id: h.ids.Add(1), fd: int32(fd), addr: addr, cursor: h.begin()}
-	h.clients.Add(1)
-	to := h.loops[0]
-	for _, other := range h.loops[1:] {
-		if other.assigned.Load() < to.assigned.Load() {
-			to = other
-		}
-	}
+	l.assign(c)
+}
+
+// assign hands c to the loop that has the fewest. The first loop only.
+func (l *loop) assign(c *client) {
+	to := l.hub.fewest()
 	to.assigned.Add(1)
 	if to == l {
 		l.adopt(c)
@@ -225,75 +229,196 @@ func (l *loop) admit(fd int, addr sock.Addr) {
 	to.post(c)
 }
 
-// refuse tells a connection why, and sees it off.
-func (l *loop) refuse(fd int, addr sock.Addr, why string) {
-	l.hub.refused.Add(1)
-	_, _ = sock.Send(fd, []byte(why))
-	a := &l.acceptor
-	if a.refused >= maxRefused || l.poller.Add(fd) != nil {
-		_ = sock.EndSending(fd)
-		_, _ = sock.Recv(fd, l.scratch()) // unread input would make close a reset
-		_ = sock.Close(fd)
-		return
+// fewest is the loop that has the fewest connections.
+func (h *Hub) fewest() *loop {
+	to := h.loops[0]
+	for _, other := range h.loops[1:] {
+		if other.assigned.Load() < to.assigned.Load() {
+			to = other
+		}
 	}
-	a.refused++
-	c := &client{fd: int32(fd), addr: addr, state: finishing, left: true}
-	l.place(c)
-	l.farewell(c)
+	return to
 }
 
 // adopt takes c in.
 func (l *loop) adopt(c *client) {
 	if err := l.poller.Add(int(c.fd)); err != nil {
-		l.hub.warnf("client %d (%s) refused: %v", c.id, c.addr, err)
+		l.hub.warnf("%s refused: %v", c.addr, err)
+		c.state = dead // who claims its session must not end somebody else's descriptor
 		_ = sock.Close(int(c.fd))
+		l.hub.sessions.leave(c)
 		l.assigned.Add(-1)
 		l.hub.gone(c)
 		return
 	}
-	if c.cursor < l.hub.room.target.Load() {
-		l.comesLate(c)
-	}
-	l.watchFrom = min(l.watchFrom, c.cursor+l.hub.o.Backlog/farBehind)
-	c.active = l.millis
-	l.place(c)
-	l.stats.joins++
-	l.note(Join, c, "")
-	l.hub.debugf("client %d (%s) joined", c.id, c.addr)
-	l.hub.notify()
-	if c.cursor < l.hub.feed.Head() {
-		l.pass.again = true
-	}
-	if l.hub.o.IdleTimeout > 0 {
-		l.schedulePatrol()
-	}
+	l.register(c)
+	c.sentAt, c.heardAt = l.millis, l.millis
 	switch {
 	case l.quitting:
 		l.drop(c)
-	case l.draining:
-		l.dismiss(c)
+	case c.state == strange:
+		l.strangers.come(l, c)
+	default:
+		l.welcome(c)
 	}
 }
 
-// place enters c in the loop's tables.
-func (l *loop) place(c *client) {
-	c.place = int32(len(l.clients))
-	l.clients = append(l.clients, c)
+// register has events of c's descriptor find it.
+func (l *loop) register(c *client) {
+	c.place = nowhere
 	for len(l.byFD) <= int(c.fd) {
 		l.byFD = append(l.byFD, make([]*client, 1024)...)
 	}
 	l.byFD[c.fd] = c
 }
 
+// welcome makes c a client.
+func (l *loop) welcome(c *client) {
+	h := l.hub
+	if n := h.clients.Add(1); n > int64(h.o.MaxClients) {
+		h.clients.Add(-1)
+		l.assigned.Add(-1)
+		l.refuseFull(c)
+		return
+	}
+	c.id = h.ids.Add(1)
+	c.since = uint32(l.now.Sub(h.began) / time.Second)
+	w := l.wire(c)
+	if c.cursor < w.target.Load() {
+		l.comesLate(c)
+	}
+	f := c.form()
+	l.watchFrom[f] = min(l.watchFrom[f], c.cursor+h.share()/farBehind)
+	c.first = w.feed.Seq(c.cursor)
+	c.unchecked = c.protocol == speaksRaw
+	l.clients.add(c)
+	l.joined(c)
+	l.greet(c)
+	if c.cursor < w.feed.Head() {
+		l.pass.again = true
+	}
+	if h.o.IdleTimeout > 0 {
+		l.schedulePatrol()
+	}
+	if l.draining {
+		l.dismiss(c)
+	}
+}
+
+// joined tells that c is there.
+func (l *loop) joined(c *client) {
+	l.stats.joins++
+	l.note(Join, c, "")
+	l.hub.debugf("client %d (%s, %s) joined", c.id, c.addr, c.protocol)
+	l.hub.notify()
+}
+
+// refuseFull refuses c because there are enough.
+func (l *loop) refuseFull(c *client) {
+	n, are := l.hub.clients.Load(), "clients are connected"
+	if n < int64(l.hub.o.MaxClients) { // who is no client yet has the rest
+		n, are = l.hub.sockets.Load(), "connections are open"
+	}
+	if l.saidFull.now(l.now) {
+		l.hub.warnf("%s refused: %d %s, and no more are admitted%s", c.addr, n, are, l.saidFull.others())
+	}
+	l.refuse(c, fmt.Sprintf("hubbub: refused: the server is full (%d %s)\n", n, strings.Fields(are)[0]))
+}
+
+// refuse tells a connection that is nowhere yet why it may not stay, and sees
+// it off.
+func (l *loop) refuse(c *client, why string) {
+	h := l.hub
+	h.refused.Add(1)
+	c.refused, c.left = true, true
+	if c.protocol.form() != asTheyCame {
+		h.leaveWire(c.protocol.form())
+	}
+	switch {
+	case c.protocol == speaksRaw:
+		_, _ = sock.Send(int(c.fd), []byte(why))
+	case c.protocol.inFrames():
+		_, _ = sock.Send(int(c.fd), codec.AppendClose(nil, codec.CloseRefused, strings.TrimSpace(why)))
+	}
+	registered := int(c.fd) < len(l.byFD) && l.byFD[c.fd] == c
+	if !registered {
+		c.place = nowhere
+	}
+	if h.seenOff.Add(1) > maxRefused || !registered && l.poller.Add(int(c.fd)) != nil {
+		_ = sock.EndSending(int(c.fd))
+		_, _ = sock.Recv(int(c.fd), l.scratch()) // unread input would make close a reset
+		c.ended = true                           // nobody waits for it
+		l.drop(c)
+		return
+	}
+	l.register(c)
+	c.state = finishing
+	l.clients.add(c)
+	c.protocol = speaksRaw // which has no last words
+	l.farewell(c)
+}
+
+// roster is a list of clients, of which each knows its place.
+type roster []*client
+
+const nowhere = -1
+
+func (r *roster) add(c *client) {
+	c.place = int32(len(*r))
+	*r = append(*r, c)
+}
+
+// remove has the last one take c's place.
+func (r *roster) remove(c *client) {
+	last := len(*r) - 1
+	moved := (*r)[last]
+	(*r)[c.place] = moved
+	moved.place = c.place
+	(*r)[last] = nil
+	*r = (*r)[:last]
+	c.place = nowhere
+}
+
+// crowd is how many connections leave so much garbage that it is given back
+// when they have gone by and cleanUpAfter has passed: an idle program collects
+// none.
+const (
+	crowd        = 1000
+	cleanUpAfter = 10 * time.Second
+)
+
+// pass counts connections that went by.
+func (h *Hub) pass() {
+	if h.passed.Add(1)%crowd == 0 {
+		l := h.loops[0]
+		l.do(func() { l.nextCleanUp = l.now.Add(cleanUpAfter) })
+	}
+}
+
+// cleanUp collects twice: what a sync.Pool holds outlives one collection.
+func cleanUp() {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
+}
+
 // gone gives c's place back to who is to come.
 func (h *Hub) gone(c *client) {
-	if c.id == 0 { // it was refused, and never a client
-		h.loops[0].acceptor.refused--
+	h.pass()
+	if c.fd >= 0 {
+		h.sockets.Add(-1)
+	}
+	if c.refused {
+		h.seenOff.Add(-1)
 		h.loops[0].wakeUp() // it may have had what accepting waits for
 		return
 	}
-	h.clients.Add(-1)
-	h.notify()
+	if c.id != 0 {
+		h.clients.Add(-1)
+		h.notify()
+	}
+	if f := c.protocol.form(); f != asTheyCame {
+		h.leaveWire(f)
+	}
 	if h.resting.CompareAndSwap(true, false) {
 		h.loops[0].wakeUp()
 	}

@@ -64,7 +64,7 @@ func TestMaxClients(t *testing.T) {
 	t.Parallel()
 	everyNetwork(t, func(t *testing.T, address string) {
 		s := openAt(t, address, hubbub.Options{MaxClients: 2})
-		peers := s.clients(2)
+		peers := []*peer{s.client(), s.client()}
 		for i := range 30 { // more than are seen off at a time
 			p := dial(t, s.at)
 			if i%2 == 0 {
@@ -114,7 +114,7 @@ func TestListenBothFamilies(t *testing.T) {
 		dial(t, net.JoinHostPort(host, port)).says("by every address\n")
 	}
 
-	named, err := s.Listen("localhost:0")
+	named, err := s.Listen("tcp://localhost:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 	s := open(t, hubbub.Options{})
 	for address, want := range map[string]string{
 		s.at:                    "listen tcp " + s.at + ": bind: address already in use",
-		"9000":                  `address "9000": must be HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH`,
+		"9000":                  `address "9000": must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH`,
 		"unix:/no/such/folder/": "no such file or directory",
 	} {
 		if _, err := s.Listen(address); err == nil || !strings.Contains(err.Error(), want) {
@@ -185,7 +185,7 @@ func TestIdleTimeoutClosesOnlyTheIdle(t *testing.T) {
 // it says.
 func TestWhoIsNotReadIsNotIdle(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{IdleTimeout: 400 * time.Millisecond, Loops: 1, Inbox: hubbub.InboxMessages})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{IdleTimeout: 400 * time.Millisecond, Loops: 1, Inbox: hubbub.InboxMessages})
 	p := s.client()
 	text := strings.Repeat("I have something to say\n", 200_000)
 	talking := begins(func() error { _, err := io.WriteString(p, text); return err })

@@ -65,7 +65,7 @@ func beChild(options []byte) error {
 	if err != nil {
 		return err
 	}
-	at, err := h.Listen("127.0.0.1:0")
+	at, err := h.Listen("tcp://127.0.0.1:0")
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,10 @@ package hubbub
 
 // This file is one client and its receiving side:
 //
-//	read     what it sent goes straight into the batch that the inbox gets
-//	split    whole messages stay there; the rest waits with the client
-//	ended    its end of file, once all input before it is read
+//	read        by what it speaks: raw ones here, WebSockets in websocket.go
+//	readRaw     what it sent goes straight into the batch that the inbox gets
+//	split       whole messages stay there; the rest waits with the client
+//	endOfInput  its end of file, once all input before it is read
 
 import (
 	"errors"
@@ -15,25 +16,35 @@ import (
 	"math"
 	"slices"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/sock"
 )
 
 // client is one connection. Only its loop touches it. There is one for each
 // connection, so what is only sometimes needed stands in extra.
 type client struct {
-	id     uint64
-	cursor int64 // the next byte of the feed it gets
-	sent   int64 // bytes given to the kernel
-	got    int64 // bytes received
-	extra  *extra
-	fd     int32
-	place  int32  // in loop.clients
-	active uint32 // loop.millis of the last byte either way
-	seat   int32  // among newcomers; guarded by heard.mu
-	served uint32 // loop.millis of the first byte it was sent
-	addr   sock.Addr
-	state  state
+	id       uint64
+	cursor   int64 // the next byte of the feed it gets
+	sent     int64 // bytes given to the kernel
+	got      int64 // bytes received
+	extra    *extra
+	fd       int32
+	place    int32  // in loop.clients
+	sentAt   uint32 // loop.millis of the last byte it was sent …
+	heardAt  uint32 // … and of the last it sent; a stranger's: when it came
+	seat     int32  // among newcomers; guarded by heard.mu
+	served   uint32 // loop.millis of the first byte it was sent
+	since    uint32 // seconds since the hub began
+	messages uint32 // received
+	first    uint64 // the message behind which it began
+	addr     sock.Addr
+	state    state
+	protocol protocol
+	port     sock.Protocol // what the address it came to is for
 
+	unchecked bool // raw: its first line may be a web page's request
+	refused   bool // it was never let in
+	past      bool // it stands before what its form's feed has: past.go
 	readable  bool // input may wait: the event came, and was not yet used up
 	queued    bool // stands on the loop's list of readable clients
 	full      bool // the socket took less than it was given: an event will come
@@ -47,6 +58,9 @@ type client struct {
 	trusted   bool // the kernel may take more for it at a time
 }
 
+// reads says that what the client sends is still taken.
+func (c *client) reads() bool { return c.state <= broken }
+
 // extra is what few clients need, and those not for long.
 type extra struct {
 	partial  []byte    // the beginning of a message
@@ -59,7 +73,41 @@ type extra struct {
 	silent   silence   // it leaves questions unanswered
 	taken    int64     // what it had acknowledged at the last patrol, if it may be idle
 	linger   linger    // it is lingering
+	skipped  int64     // messages it has missed, ever
+
+	// WebSockets and other HTTP streams.
+	name    string
+	arrival *arrival      // what it asked for, until it is taken in
+	input   []byte        // what it sent right behind its request
+	frames  *codec.Frames // it has sent a part of a frame or message
+	aside   *aside        // to be sent to it alone
+	words   []byte        // lingering: its last ones
+	session *session      // hubbub.v1: what it sends has numbers
 }
+
+// protocol is what a client speaks.
+type protocol uint8
+
+const (
+	speaksRaw       protocol = iota
+	speaksText               // HTTP, a plain stream
+	speaksEvents             // HTTP, server-sent events
+	speaksWebSocket          // without a subprotocol
+	speaksV1                 // hubbub.v1
+	speaksPost               // HTTP, messages in a body
+)
+
+func (p protocol) String() string {
+	return [...]string{"raw", "text", "sse", "websocket", "hubbub.v1", "post"}[p]
+}
+
+// form is how p's messages look.
+func (p protocol) form() form {
+	return [...]form{speaksEvents: asEvents, speaksWebSocket: asFrames, speaksV1: asNumbered, speaksPost: asTheyCame}[p]
+}
+
+// inFrames says that p is a WebSocket's.
+func (p protocol) inFrames() bool { return p == speaksWebSocket || p == speaksV1 }
 
 // state is how far a client is on its way out.
 type state uint8
@@ -69,7 +117,9 @@ const (
 	finishing       // gets what lies before its goal, then the end of file
 	broken          // takes no more; what it sent before is still read
 	lingering       // got the end of file; its input is read and discarded
+	strange         // no client yet: stranger.go
 	dead            // closed at the end of this turn
+	away            // its connection is net/http's
 )
 
 // streams says that the client takes its part of the feed.
@@ -88,9 +138,14 @@ func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 }
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
-	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.taken == 0 && x.silent == (silence{}) {
+	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.taken == 0 && x.silent == (silence{}) && x.skipped == 0 && !x.speaks() {
 		c.extra = nil
 	}
+}
+
+// speaks says that something of what only HTTP's streams have is there.
+func (x *extra) speaks() bool {
+	return x.name != "" || x.input != nil || x.frames != nil || x.aside != nil || x.session != nil || x.arrival != nil
 }
 
 // read takes what c sent, at most its budget of one turn. An edge is told
@@ -98,18 +153,36 @@ func (c *client) tidy() {
 // than asked for; and an end of file that is on its way would not show in a
 // short read.
 func (l *loop) read(c *client) {
-	if c.state == lingering {
+	switch {
+	case c.state == lingering:
 		l.discard(c)
-		return
-	}
-	if l.hub.inbox.want&InboxMessages == 0 {
+	case c.state == strange:
+		l.sniff(c)
+	case c.unchecked && !l.checkFirstLine(c):
+	case c.protocol.inFrames():
+		l.readFrames(c)
+	case c.protocol != speaksRaw, l.hub.inbox.want&InboxMessages == 0:
 		l.ignore(c)
-		return
+	default:
+		l.readRaw(c)
 	}
+}
+
+// batchFor is the batch that what c sent is to go to; nil while the caller is
+// behind.
+func (l *loop) batchFor(c *client) *Batch {
 	l.enterLate()
 	b := l.open()
 	if b == nil || len(l.late) > 0 {
-		l.later(c) // the caller is behind
+		l.later(c)
+		return nil
+	}
+	return b
+}
+
+func (l *loop) readRaw(c *client) {
+	b := l.batchFor(c)
+	if b == nil {
 		return
 	}
 	begin := len(b.data)
@@ -129,7 +202,7 @@ func (l *loop) read(c *client) {
 // heardFrom counts n bytes from c.
 func (l *loop) heardFrom(c *client, n int) {
 	c.got += int64(n)
-	c.active = l.millis
+	c.heardAt = l.millis
 	c.spoke = true
 	l.stats.bytesIn += int64(n)
 	if c.state == finishing || c.state == broken {
@@ -199,7 +272,7 @@ func (l *loop) split(c *client, b *Batch, begin, held, n int) {
 func (l *loop) enter(c *client, b *Batch, begin int, p []byte) {
 	whole := l.hub.framing.Whole(p)
 	messages, rest := l.hub.framing.Clean(p[:whole]), p[whole:]
-	good := l.fitting(messages)
+	good := l.hub.fitting(messages)
 	l.record(c, b, begin, messages[:good])
 	// Not before its messages are in the batch: who is cut leaves after them.
 	if good < len(messages) {
@@ -215,11 +288,30 @@ func (l *loop) record(c *client, b *Batch, begin int, p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	b.records = append(b.records, record{
-		kind: Message, from: begin, to: begin + len(p),
-		client: c.id, addr: c.addr, time: l.now.UnixNano(),
-	})
-	l.stats.messagesIn += int64(l.hub.framing.Count(p))
+	b.records = append(b.records, l.said(c, begin, begin+len(p)))
+	l.count(c, l.hub.framing.Count(p))
+}
+
+// said is what stands in the batch between these as messages of c.
+func (l *loop) said(c *client, from, to int) record {
+	return record{
+		kind: Message, from: from, to: to,
+		client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.now.UnixNano(),
+	}
+}
+
+// name is what c wants to be called; "": it did not say.
+func (c *client) name() string {
+	if c.extra == nil {
+		return ""
+	}
+	return c.extra.name
+}
+
+// count counts messages that c sent.
+func (l *loop) count(c *client, n int) {
+	c.messages += uint32(n)
+	l.stats.messagesIn += int64(n)
 }
 
 // keep holds the beginning of a message until the rest comes.
@@ -260,14 +352,14 @@ func (l *loop) cutHoarder() {
 // fitting is how much of p, which is whole messages, comes before one that is
 // too long. Only where a message can be shorter than one read and still too
 // long does it need a look at each. Raw bytes are no message.
-func (l *loop) fitting(p []byte) int {
-	if l.hub.o.Framing == Raw {
+func (h *Hub) fitting(p []byte) int {
+	if h.o.Framing == Raw {
 		return len(p)
 	}
-	separator := len(l.hub.framing.Separator())
-	for rest := p; len(rest) > l.hub.longest; {
-		n := l.hub.framing.First(rest)
-		if n-separator > l.hub.longest {
+	separator := len(h.framing.Separator())
+	for rest := p; len(rest) > h.longest; {
+		n := h.framing.First(rest)
+		if n-separator > h.longest {
 			return len(p) - len(rest)
 		}
 		rest = rest[n:]
@@ -310,18 +402,22 @@ func (l *loop) endOfInput(c *client) {
 		return
 	}
 	c.ended = true
-	l.lastMessage(c)
 	if c.sent > 0 {
 		l.credit(c)
 	}
+	if c.protocol.inFrames() {
+		l.lost(c, errAbrupt)
+		return
+	}
+	l.lastMessage(c)
 	if c.spoke && c.state == live {
-		l.finish(c, l.hub.feed.Head(), "done")
+		l.finish(c, l.wire(c).feed.Head(), "done")
 	}
 }
 
 // lastMessage enters what c had of a message when its input ended.
 func (l *loop) lastMessage(c *client) {
-	if c.extra == nil || c.extra.partial == nil {
+	if c.protocol != speaksRaw || c.extra == nil || c.extra.partial == nil {
 		return
 	}
 	separator := l.hub.framing.Separator()

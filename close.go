@@ -27,6 +27,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/sock"
 )
 
@@ -44,6 +45,7 @@ const (
 // linger is the end of a client.
 type linger struct {
 	reason  string
+	code    uint16 // a WebSocket's; 0 is codec.CloseDone
 	begun   time.Time
 	since   time.Time // the last progress
 	unacked int       // of what was sent, when last looked at
@@ -89,12 +91,13 @@ func (l *loop) heardOut(c *client, n int) {
 // farewell ends our direction: c has all it is to get.
 func (l *loop) farewell(c *client) {
 	x := c.more()
+	x.words = l.lastWords(c)
 	c.state = lingering
 	l.failed.Unread += int64(x.unread)
 	x.unread = 0
 	l.forget(c) // what it has begun to say is not heard any more
 	l.tellLeave(c, x.linger.reason)
-	if err := sock.EndSending(int(c.fd)); err != nil || c.ended {
+	if err := l.sayLastWords(c); err != nil || c.ended {
 		l.drop(c)
 		return
 	}
@@ -106,7 +109,14 @@ func (l *loop) farewell(c *client) {
 }
 
 // cut ends c now, for a reason that is worth a line in the log.
-func (l *loop) cut(c *client, reason string) {
+func (l *loop) cut(c *client, reason string) { l.cutWith(c, codec.CloseRefused, reason) }
+
+// cutWith is cut with the code that a WebSocket is told.
+func (l *loop) cutWith(c *client, code uint16, reason string) {
+	if c.state == broken { // it takes no word any more
+		l.lost(c, c.extra.broke)
+		return
+	}
 	if !c.streams() {
 		return
 	}
@@ -115,7 +125,8 @@ func (l *loop) cut(c *client, reason string) {
 		unread = fmt.Sprintf("; %s that it had sent are not read", size(int64(n)))
 	}
 	l.hub.warnf("client %d (%s) closed: %s%s", c.id, c.addr, reason, unread)
-	c.more().linger.reason, c.extra.linger.cut = reason, true
+	x := &c.more().linger
+	x.reason, x.code, x.cut = reason, code, true
 	l.farewell(c)
 }
 
@@ -148,7 +159,7 @@ func (l *loop) lost(c *client, err error) {
 // checkGone ends c when neither side can say any more, and all it said is
 // read. Its end of file alone would not do: it may watch.
 func (l *loop) checkGone(c *client) {
-	if !c.gone || !c.ended || c.state == dead {
+	if !c.gone || !c.ended || c.state >= dead {
 		return
 	}
 	// A reset after the end of file shows here only; read(2) says the end again.
@@ -162,7 +173,7 @@ func (l *loop) checkGone(c *client) {
 
 // tellLeave says once that c is gone.
 func (l *loop) tellLeave(c *client, reason string) {
-	if c.left {
+	if c.left || c.id == 0 {
 		return
 	}
 	c.left = true
@@ -226,8 +237,11 @@ func (l *loop) lingers(x *linger) time.Duration {
 
 // drop has c closed at the end of this turn.
 func (l *loop) drop(c *client) {
-	if c.state == dead {
+	if c.state >= dead {
 		return
+	}
+	if c.state == strange {
+		l.strangers.leave(c)
 	}
 	if owed := l.owed(c); l.draining && owed > 0 && !c.ended {
 		l.failed.Clients++
@@ -247,7 +261,7 @@ func (l *loop) reap() {
 		l.dead[i] = nil
 		l.remove(c)
 		l.shut(c)
-		if c.id != 0 {
+		if !c.refused {
 			l.assigned.Add(-1)
 		}
 		l.hub.gone(c)
@@ -255,29 +269,32 @@ func (l *loop) reap() {
 	l.dead = l.dead[:0]
 }
 
-// remove takes c out of the loop's list: the last one takes its place.
+// remove takes c out of the loop's lists.
 func (l *loop) remove(c *client) {
-	last := len(l.clients) - 1
-	moved := l.clients[last]
-	l.clients[c.place] = moved
-	moved.place = c.place
-	l.clients[last] = nil
-	l.clients = l.clients[:last]
-	l.byFD[c.fd] = nil
+	if c.place != nowhere {
+		l.clients.remove(c)
+	}
+	if int(c.fd) < len(l.byFD) && l.byFD[c.fd] == c {
+		l.byFD[c.fd] = nil
+	}
 	if l.pass.next > 0 {
-		l.pass.again = true // the one that moved may have been passed over
+		l.pass.again = true // the one that took its place may have been passed over
+	}
+	if c.protocol.beats() && c.id != 0 {
+		l.beating--
 	}
 	l.forget(c)
 	l.resumed(c)
-	if c.extra != nil {
-		l.hub.rests.Add(-int64(len(c.extra.rest)))
+	if x := c.extra; x != nil {
+		l.hub.rests.Add(-int64(len(x.rest) + len(x.words)))
+		l.hub.sessions.leave(c)
 	}
 }
 
 // shut closes c's descriptor. What the kernel still holds for a peer that
 // takes nothing is given up with a reset: it would stay for minutes.
 func (l *loop) shut(c *client) {
-	l.hub.heard.settle(c)
+	l.hub.heard.settle(l.hub, c)
 	fd := int(c.fd)
 	n, err := sock.Unacked(fd)
 	switch {

@@ -16,11 +16,20 @@
 //	flush      each client gets what lies between its cursor and      flush.go
 //	           the head, straight from the feed
 //
+// Clients that want it in another form, as WebSocket frames or as events, read
+// feeds of their own, in which each message is encoded once          form.go
+//
 // and the other way:
 //
-//	client     bytes are read, whole messages split off               client.go, internal/codec
+//	client     bytes are read, whole messages split off               client.go, websocket.go, internal/codec
 //	inbox      a loop's turn of them goes on in one batch             inbox.go
 //	sink       Receive or Events gives them to the caller             inbox.go
+//
+// # A new connection
+//
+// Its first bytes tell what it speaks: stranger.go. HTTP is net/http's: a
+// request goes to package internal/web, and a stream comes back: handover.go. A
+// post is a client that comes and goes: post.go.
 //
 // # A slow client
 //
@@ -35,5 +44,8 @@
 // next message goes. lag: head - cursor. lapped: the cursor fell out of what
 // is kept. loop: one event loop with its own poller and clients. inbox: what
 // clients sent, and joins and leaves. source: where broadcasts come from.
-// sink: where the inbox goes. seq: a broadcast's number. id: a client's.
+// sink: where the inbox goes. seq: a broadcast's number. id: a client's. epoch:
+// random for each hub; EPOCH-SEQ is a resume point. form: how messages look to a
+// client. stranger: a connection of which it is not known yet what it speaks.
+// aside: what one client is sent alone.
 package hubbub

@@ -20,6 +20,7 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/sock"
 )
 
@@ -79,10 +80,10 @@ func (h *Hub) Settle(ctx context.Context, stall time.Duration) error {
 func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
 	h.lastWords()
 	h.stopPublishing()
-	goal := h.feed.Head()
+	go h.endWeb() // a body may go on for ever
 	h.loops[0].do(h.loops[0].closeListeners)
 	for _, l := range h.loops {
-		l.do(func() { l.drain(goal, stall) })
+		l.do(func() { l.drain(stall) })
 	}
 	err := h.await(ctx, stall, func(UndeliveredError) bool { return h.clients.Load() == 0 })
 	return errors.Join(err, h.Close())
@@ -108,8 +109,8 @@ func (h *Hub) stopPublishing() {
 }
 
 // drain has every client of this loop finish.
-func (l *loop) drain(goal int64, stall time.Duration) {
-	l.draining, l.goal, l.stall = true, goal, stall
+func (l *loop) drain(stall time.Duration) {
+	l.draining, l.stall = true, stall
 	l.hearUntil, l.hearEnd = l.now.Add(stall/2), l.now.Add(stall*3/4)
 	l.schedule(&l.nextLinger, lingerLimit/4)
 	for _, c := range l.clients {
@@ -117,11 +118,14 @@ func (l *loop) drain(goal int64, stall time.Duration) {
 			l.dismiss(c)
 		}
 	}
+	l.endStrangers()
 }
 
 // dismiss has c finish because the hub drains.
 func (l *loop) dismiss(c *client) {
-	l.finish(c, l.goal, "shutdown")
+	// Nothing is broadcast any more, so the head is where everybody's feed ends.
+	l.finish(c, l.wire(c).feed.Head(), "shutdown")
+	c.extra.linger.code = codec.CloseShutdown
 	l.hearOut(c)
 }
 
@@ -209,6 +213,7 @@ func (l *loop) owed(c *client) int64 {
 func (h *Hub) Close() error {
 	h.close.Do(func() {
 		h.stopPublishing()
+		h.endWeb()
 		for _, l := range h.loops {
 			l.do(l.closeAll)
 		}
@@ -245,9 +250,14 @@ func (h *Hub) end() {
 			h.fail(err)
 		}
 	}
-	if err := h.feed.Close(); err != nil {
-		h.fail(err)
+	for f := range h.wires {
+		if w := h.wires[f].Load(); w != nil {
+			if err := w.feed.Close(); err != nil {
+				h.fail(err)
+			}
+		}
 	}
+	holding.Add(-int64(len(h.loops)))
 	close(h.closed)
 	h.log.close()
 }
@@ -259,29 +269,32 @@ func (l *loop) abandon() {
 	if l.acceptor.reserve >= 0 {
 		_ = sock.Close(l.acceptor.reserve)
 	}
-	for _, c := range slices.Concat(l.clients, l.mail.clients) {
+	for _, c := range slices.Concat(l.clients, l.strangers.all(), l.mail.clients) {
 		l.hub.heard.forget(c)
 		_ = sock.Close(int(c.fd))
 		if c.id != 0 {
 			l.hub.clients.Add(-1)
 		}
 	}
-	l.clients, l.mail.clients = nil, nil
+	l.clients, l.strangers, l.mail.clients = nil, strangers{}, nil
 }
 
 // closeAll closes all clients of this loop.
 func (l *loop) closeAll() {
 	l.closeListeners()
 	l.quitting = true
-	for _, c := range l.clients {
+	for _, c := range slices.Concat(l.clients, l.strangers.all()) {
 		l.tellLeave(c, "shutdown")
 		l.drop(c)
+	}
+	for _, c := range l.guests {
+		l.tellLeave(c, "shutdown")
 	}
 }
 
 // checkQuit ends the loop when all is closed and told.
 func (l *loop) checkQuit() {
-	if l.quitting && len(l.clients) == 0 && len(l.late) == 0 {
+	if l.quitting && len(l.clients)+len(l.strangers.all()) == 0 && len(l.late) == 0 {
 		l.quit = true
 	}
 }

@@ -366,7 +366,7 @@ func TestAPauseAtTheEnd(t *testing.T) {
 // have sent.
 func TestTheVanishedLeaveThoughTheSinkIsBlocked(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxMessages})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxMessages})
 	talker := s.client()
 	go talks(talker)
 	until(t, "the inbox is full, and the socket too", func() bool { return talker.unacked() > 256<<10 })
@@ -421,7 +421,7 @@ func TestDrainBroadcastsWhatIsHeld(t *testing.T) {
 // What was read from clients before the hub closed can still be received.
 func TestWhatWasReadBeforeCloseIsReceived(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{})
 	p := s.client()
 	p.says("one\ntwo\n")
 	until(t, "both are read", func() bool { return s.Stats().MessagesIn == 2 })

@@ -68,9 +68,10 @@ func (l *loop) walk(n int, until int64) {
 		}
 		p.head, p.again = head, false
 	}
+	heads := l.hub.heads()
 	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
 		c := l.clients[p.next]
-		if c.full || !c.streams() || c.cursor >= head && c.state == live {
+		if c.full || !c.streams() || c.cursor >= heads[c.form()] && c.state == live {
 			continue
 		}
 		l.send(c)
@@ -79,6 +80,16 @@ func (l *loop) walk(n int, until int64) {
 	if p.next >= len(l.clients) {
 		p.next = 0
 	}
+}
+
+// heads is how far each form's feed goes.
+func (h *Hub) heads() (heads [forms]int64) {
+	for f := range h.wires {
+		if w := h.wires[f].Load(); w != nil {
+			heads[f] = w.feed.Head()
+		}
+	}
+	return heads
 }
 
 // flushing says that there is more to send at once.
@@ -92,9 +103,21 @@ func (l *loop) send(c *client) {
 	if c.extra != nil && c.extra.rest != nil && !l.sendRest(c) {
 		return
 	}
-	end := l.hub.feed.Head()
+	w := l.wire(c)
+	end := w.feed.Head()
 	if c.state == finishing {
 		end = c.extra.goal
+	}
+	if c.extra != nil {
+		l.tellMissed(c)
+		var ok bool
+		if end, ok = l.sendAside(c, w, end); !ok {
+			return
+		}
+	}
+	if c.past && c.cursor < end {
+		l.sendPast(c, end)
+		return
 	}
 	if c.cursor < end {
 		n, asked, err := l.sendSpan(c, end)
@@ -104,8 +127,8 @@ func (l *loop) send(c *client) {
 		c.cursor += int64(n)
 		l.resumed(c)
 		l.credit(c)
-		if n == asked && c.cursor < end {
-			l.pass.again = true
+		if n == asked {
+			l.goOn(c, end)
 		}
 	}
 	if c.cursor >= end {
@@ -113,9 +136,32 @@ func (l *loop) send(c *client) {
 	}
 }
 
+// goOn sees to it that c is sent more, if there is more and it takes it.
+func (l *loop) goOn(c *client, end int64) {
+	switch {
+	case c.hasAside():
+		l.roomy = append(l.roomy, c)
+	case c.cursor < end:
+		l.pass.again = true
+	}
+}
+
+// hasRoom is c whose socket has room again.
+func (l *loop) hasRoom(c *client) {
+	switch {
+	case c.streams():
+		c.full = false
+		l.trust(c)
+		l.roomy = append(l.roomy, c)
+	case c.state == lingering:
+		c.full = false
+		l.sendLastWords(c)
+	}
+}
+
 // caughtUp is c that has all there is for it.
 func (l *loop) caughtUp(c *client) {
-	if c.state == finishing && !l.hears(c) {
+	if c.state == finishing && !l.hears(c) && !c.hasAside() {
 		l.farewell(c)
 	}
 }
@@ -140,7 +186,7 @@ func (l *loop) distrust(c *client) {
 
 // sendSpan is one system call's worth of the feed, from c's cursor on.
 func (l *loop) sendSpan(c *client, end int64) (n, asked int, err error) {
-	f := l.hub.feed
+	f := l.wire(c).feed
 	all := min(end-c.cursor, sock.MaxSend)
 	if all < bigSpan || f.File() < 0 {
 		// Across a segment's end a short span is not in one piece.
@@ -183,7 +229,7 @@ func (l *loop) afterSend(c *client, n, asked int, err error) bool {
 		return false
 	}
 	c.sent += int64(n)
-	c.active = l.millis
+	c.sentAt = l.millis
 	l.stats.bytesOut += int64(n)
 	l.stats.sends++
 	if !c.unsettled {

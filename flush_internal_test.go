@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/codec"
 )
 
 // audience is a hub and clients that take what they are sent.
@@ -34,7 +36,7 @@ func gather(t *testing.T, loops, clients int) *audience {
 			t.Error(err)
 		}
 	})
-	at, err := h.Listen("127.0.0.1:0")
+	at, err := h.Listen("tcp://127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,5 +136,62 @@ func TestDeliveriesAllocateNothing(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if each := float64(after.Mallocs-before.Mallocs) / rounds; each > clients/10 {
 		t.Errorf("%.1f allocations a message to %d clients", each, clients)
+	}
+}
+
+// Nor does it for clients that speak WebSocket: a message is encoded once.
+func TestDeliveriesInFramesAllocateNothing(t *testing.T) {
+	const clients, rounds = 60, 200
+	for _, protocol := range []string{"", "hubbub.v1"} {
+		h, at := hall(t, Options{Inbox: InboxNone})
+		var readers []io.Reader
+		for range clients {
+			_, r := upgrade(t, at, "/?last=0", protocol)
+			if protocol != "" { // hello
+				if _, err := readFrame(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			readers = append(readers, r)
+		}
+		is(t, "all are there", func() bool { return h.Stats().Joins == clients })
+		message := []byte("sixty-four bytes, less the newline, make a short line of a log")
+		length := len(codec.AppendMessage(nil, message))
+		if protocol != "" {
+			length = len(codec.AppendNumbered(nil, 100, time.Now(), message)) // three digits
+		}
+		buf := make([]byte, length)
+		broadcast := func(times int) {
+			for range times {
+				if err := h.Broadcast(t.Context(), message); err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range readers {
+					if _, err := io.ReadFull(r, buf); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		for h.feed.Count() < 99 { // up to three digits, whatever they are
+			if err := h.Broadcast(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range readers {
+			for range 99 {
+				if _, err := readFrame(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		broadcast(rounds / 4)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		broadcast(rounds)
+		runtime.ReadMemStats(&after)
+		if each := float64(after.Mallocs-before.Mallocs) / rounds; each > clients/10 {
+			t.Errorf("%q: %.1f allocations a message to %d clients", protocol, each, clients)
+		}
 	}
 }

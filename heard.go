@@ -32,6 +32,7 @@ type newcomer struct {
 	client *client
 	sent   int64
 	cursor int64
+	form   form // in whose feed the cursor is
 }
 
 // visit is how long a probe may stay.
@@ -40,19 +41,23 @@ const visit = time.Second
 // credit remembers how far c has heard the feed.
 func (l *loop) credit(c *client) {
 	if c.listens || l.showsToListen(c) {
-		l.heardTo = max(l.heardTo, c.cursor)
+		at := &l.heardTo[c.form()]
+		*at = max(*at, c.cursor)
 	}
 }
 
 // showsToListen says that c took something, and spoke, or ended its side (to
 // close with input unread is a reset), or stayed longer than a probe does.
 func (l *loop) showsToListen(c *client) bool {
-	if l.hub.heard.enter(c, int(l.hub.clients.Load())) {
-		c.served = l.millis
-	}
-	stayed := time.Duration(l.millis-c.served) * time.Millisecond
-	if !c.spoke && !c.ended && stayed < visit || c.acknowledged() <= 0 {
-		return false
+	// Who need not wait is no newcomer: the list would be made for each of them.
+	if known := c.spoke || c.ended; !known || c.acknowledged() <= 0 {
+		if l.hub.heard.enter(c, int(l.hub.clients.Load())) {
+			c.served = l.millis
+		}
+		stayed := time.Duration(l.millis-c.served) * time.Millisecond
+		if !known && stayed < visit || c.acknowledged() <= 0 {
+			return false
+		}
 	}
 	c.listens = true
 	l.hub.heard.forget(c)
@@ -61,8 +66,10 @@ func (l *loop) showsToListen(c *client) bool {
 
 // publishHeard shows the other loops how far this one's clients have heard.
 func (l *loop) publishHeard() {
-	if l.heardTo != l.heard.Load() {
-		l.heard.Store(l.heardTo)
+	for f := range l.heardTo {
+		if l.heardTo[f] != l.heard[f].Load() {
+			l.heard[f].Store(l.heardTo[f])
+		}
 	}
 }
 
@@ -80,7 +87,7 @@ func (h *heard) enter(c *client, all int) bool {
 		c.seat = int32(len(h.waiting))
 	}
 	n := &h.waiting[c.seat-1]
-	n.sent, n.cursor = c.sent, c.cursor
+	n.sent, n.cursor, n.form = c.sent, c.cursor, c.form()
 	return fresh
 }
 
@@ -92,14 +99,14 @@ func (h *heard) forget(c *client) {
 }
 
 // settle is the last look at a client that goes without an error.
-func (h *heard) settle(c *client) {
+func (h *heard) settle(hub *Hub, c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if c.seat == 0 {
 		return
 	}
 	if n := &h.waiting[c.seat-1]; n.took() {
-		h.past = max(h.past, n.cursor)
+		h.past = max(h.past, hub.canonical(n.form, n.cursor))
 	}
 	h.leave(c)
 }
@@ -146,19 +153,51 @@ func (h *heard) most(hub *Hub, counts func(*newcomer) bool) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	most := h.past
-	for _, l := range hub.loops {
-		most = max(most, l.heard.Load())
+	for f := range forms {
+		most = max(most, hub.canonical(f, hub.heardIn(f)))
 	}
 	if most == hub.feed.Head() {
 		return most // nobody can have heard more
 	}
 	for i := range h.waiting {
-		if n := &h.waiting[i]; n.cursor > most && counts(n) {
-			most = n.cursor
+		n := &h.waiting[i]
+		if at := hub.canonical(n.form, n.cursor); at > most && counts(n) {
+			most = at
 		}
 	}
 	return most
 }
+
+// heardIn is the offset in form f's feed up to which clients heard it that are
+// newcomers no more.
+func (h *Hub) heardIn(f form) int64 {
+	most := int64(0)
+	for _, l := range h.loops {
+		most = max(most, l.heard[f].Load())
+	}
+	return most
+}
+
+// canonical is where in the canonical feed a client stands that stands at
+// offset in form f's; 0 where that is another feed's offset, of one that is
+// gone.
+func (h *Hub) canonical(f form, offset int64) int64 {
+	if f == asTheyCame {
+		return offset
+	}
+	w := h.wires[f].Load()
+	if w == nil || offset <= w.floor {
+		return 0
+	}
+	seq := w.feed.Seq(offset)
+	if h.wires[f].Load() != w { // it goes at this moment: keep has seen to it
+		return 0
+	}
+	return h.feed.Begin(seq + 1)
+}
+
+// keep remembers what was heard in form f's feed, which is about to go.
+func (h *heard) keep(hub *Hub, f form) { h.reach(hub.canonical(f, hub.heardIn(f))) }
 
 // begin is where a client that comes now begins.
 func (h *Hub) begin() int64 {

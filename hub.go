@@ -4,10 +4,12 @@ package hubbub
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/sock"
+	"hubbub.example/internal/web"
 )
 
 // Hub is one server's room. All its methods may be called by any goroutine.
@@ -25,7 +28,11 @@ type Hub struct {
 	o           Options
 	framing     codec.Framing
 	longest     int // message, without its separator
-	feed        *feed.Feed
+	epoch       string
+	feed        *feed.Feed // the canonical one
+	encoders    [forms]encoder
+	web         *web.Server
+	descriptors int // that connections may have, all together
 	inbox       *inbox
 	loops       []*loop
 	log         *logQueue
@@ -37,14 +44,20 @@ type Hub struct {
 
 	// Shared by the loops.
 	room     room
+	wires    [forms]atomic.Pointer[wire]
 	heard    heard
+	sessions sessions
 	ids      atomic.Uint64
 	clients  atomic.Int64
+	sockets  atomic.Int64 // connections that loops have, clients or not yet
+	seenOff  atomic.Int64 // of these, refused ones
+	places   atomic.Int64 // that came free for HTTP requests, ever
 	partial  atomic.Int64 // bytes of messages that are not whole yet
-	rests    atomic.Int64 // bytes of messages that are gone from the feed
+	rests    atomic.Int64 // bytes kept for single clients: the ends of messages that are gone, last words
 	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment
 	refused  atomic.Int64
+	passed   atomic.Int64 // connections that ended or went to net/http, ever
 	lost     atomic.Int64 // messages dropped that nobody heard
 	lostSaid seldom       // guarded by room.mu
 
@@ -63,33 +76,41 @@ type Hub struct {
 // New makes a hub. It listens nowhere yet. The error says which option is
 // wrong and what would be right, or what the system refused.
 func New(o Options) (*Hub, error) {
-	o, err := o.withDefaults(descriptorLimit())
+	descriptors := descriptorLimit()
+	o, err := o.withDefaults(descriptors)
 	if err != nil {
 		return nil, err
 	}
 	h := &Hub{
 		o: o, framing: o.Framing.codec(), began: time.Now(), patrolEvery: patrolEvery(o),
 		changed: make(chan struct{}), stopped: make(chan struct{}), closed: make(chan struct{}),
+		descriptors: max(descriptors-descriptorsForUs, o.MaxClients), epoch: strings.ToLower(rand.Text()[:epochLength]),
 	}
 	h.longest = h.framing.Bound(o.MaxMessage)
+	h.encoders = encoders(h.epoch)
 	h.room.changed = make(chan struct{})
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}
-	if h.feed, err = feed.New(o.Backlog); err != nil {
+	if h.feed, err = feed.New(o.Backlog, 0, 0); err != nil {
 		return nil, err
 	}
+	h.wires[asTheyCame].Store(&wire{feed: h.feed})
 	h.inbox = newInbox(o, h.framing, h.wakeAll)
 	if err := h.makeLoops(); err != nil {
 		return nil, errors.Join(err, h.feed.Close())
 	}
 	h.log = newLogQueue(o.Logger)
+	h.web = h.newWeb()
 	h.running.Add(len(h.loops))
 	for _, l := range h.loops {
 		go l.run()
 	}
 	return h, nil
 }
+
+// epochLength is in letters of five bits.
+const epochLength = 8
 
 func (f Framing) codec() codec.Framing {
 	switch f {
@@ -132,17 +153,24 @@ func (h *Hub) setOptions(pairs []string) error {
 	return nil
 }
 
+// holding is how many loops of the process's hubs have been made so far and
+// have not ended.
+var holding atomic.Int64
+
 func (h *Hub) makeLoops() error {
+	all := int(holding.Add(int64(h.o.Loops)))
 	for range h.o.Loops {
 		l, err := newLoop(h)
 		if err != nil {
 			for _, l := range h.loops {
 				_ = l.poller.Close()
 			}
+			holding.Add(-int64(h.o.Loops))
 			return fmt.Errorf("make a loop: %w", err)
 		}
-		// A loop that waits on its P needs another P for everybody else.
-		l.poller.Hold = runtime.GOMAXPROCS(0) > h.o.Loops
+		// A loop that waits on its P needs another P for everybody else, other
+		// hubs included.
+		l.poller.Hold = runtime.GOMAXPROCS(0) > all
 		h.loops = append(h.loops, l)
 	}
 	h.loops[0].acceptor.reserve = openReserve()
@@ -160,9 +188,10 @@ func (a Address) String() string { return a.text }
 // listenTimeout bounds the look-up of a host name to listen on.
 const listenTimeout = 10 * time.Second
 
-// Listen begins to accept clients at HOST:PORT, :PORT, tcp://HOST:PORT or
-// unix:PATH, and returns every address that this means: a name may have
-// several. Port 0 is any free port, the same for all of them. The error
+// Listen begins to accept clients at HOST:PORT, :PORT or unix:PATH, where their
+// first bytes tell what they speak, at tcp://HOST:PORT, for raw clients only, or
+// at http://HOST:PORT. It returns every address that this means: a name may
+// have several. Port 0 is any free port, the same for all of them. The error
 // carries the address, the call and the system's words.
 func (h *Hub) Listen(address string) ([]Address, error) {
 	a, err := sock.ParseAddress(address)
@@ -260,6 +289,7 @@ func (h *Hub) notify() {
 // WaitForClients waits until n clients are there.
 func (h *Hub) WaitForClients(ctx context.Context, n int) error {
 	h.watchers.Add(1)
+	h.wakeAll() // who has said nothing counts as a client now
 	defer h.watchers.Add(-1)
 	for {
 		h.mu.Lock()

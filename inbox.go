@@ -56,12 +56,14 @@ func (k EventKind) String() string {
 
 // Event is one thing that happened with a client.
 type Event struct {
-	Kind   EventKind
-	Client uint64    // the client's id, from 1, never used twice
-	Addr   string    // "192.0.2.7:5123", "unix"
-	Time   time.Time // when the hub saw it
-	Data   []byte    // the message without its separator; good until the next event
-	Reason string    // why it left
+	Kind     EventKind
+	Client   uint64    // the client's id, from 1, never used twice
+	Name     string    // what it wants to be called, if it said so
+	Protocol string    // "raw", "text", "sse", "websocket", "hubbub.v1" or "post"
+	Addr     string    // "192.0.2.7:5123", "unix"
+	Time     time.Time // when the hub saw it
+	Data     []byte    // the message without its separator, which a WebSocket's may contain all the same; good until the next event
+	Reason   string    // why it left
 }
 
 // Batch is a number of events, in order.
@@ -74,8 +76,11 @@ type Batch struct {
 // record is one join, one leave, or all the whole messages of one read.
 type record struct {
 	kind     EventKind
-	from, to int // messages: where in data
+	protocol protocol
+	single   bool // one message, which may contain separators; else they tell many apart
+	from, to int  // messages: where in data
 	client   uint64
+	name     string
 	addr     sock.Addr
 	time     int64 // Unix nanoseconds
 	reason   string
@@ -97,8 +102,15 @@ func (b *Batch) Events() iter.Seq[Event] {
 }
 
 func (r *record) each(data []byte, framing codec.Framing, yield func(Event) bool) bool {
-	e := Event{Kind: r.kind, Client: r.client, Addr: r.addr.String(), Time: time.Unix(0, r.time), Reason: r.reason}
+	e := Event{
+		Kind: r.kind, Client: r.client, Name: r.name, Protocol: r.protocol.String(),
+		Addr: r.addr.String(), Time: time.Unix(0, r.time), Reason: r.reason,
+	}
 	if r.kind != Message {
+		return yield(e)
+	}
+	if r.single {
+		e.Data = data[r.from : r.to-len(framing.Separator())]
 		return yield(e)
 	}
 	for rest := data[r.from:r.to]; len(rest) > 0; {
@@ -125,6 +137,19 @@ func (b *Batch) Release() {
 	if starved {
 		in.wake()
 	}
+}
+
+// enter adds r. Messages of one client that are told apart by their separators
+// share a record.
+func (b *Batch) enter(r record) {
+	if n := len(b.records); n > 0 && !r.single {
+		last := &b.records[n-1]
+		if last.kind == Message && !last.single && last.client == r.client && last.to == r.from {
+			last.to = r.to
+			return
+		}
+	}
+	b.records = append(b.records, r)
 }
 
 // full says that the batch takes no more before it is delivered: there must
@@ -266,7 +291,7 @@ func (l *loop) note(kind EventKind, c *client, reason string) {
 	if l.hub.inbox.want&InboxPresence == 0 {
 		return
 	}
-	r := record{kind: kind, client: c.id, addr: c.addr, time: l.now.UnixNano(), reason: reason}
+	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.now.UnixNano(), reason: reason}
 	if len(l.late) == 0 {
 		if b := l.open(); b != nil {
 			b.records = append(b.records, r)

@@ -262,7 +262,7 @@ func TestTooLongALineClosesOnlyItsSender(t *testing.T) {
 func TestACutMixesNothing(t *testing.T) {
 	t.Parallel()
 	const clients, size, lines = 12, 63, 3000
-	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Loops: 1, MaxMessage: 1000, Inbox: hubbub.InboxMessages})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1, MaxMessage: 1000, Inbox: hubbub.InboxMessages})
 	peers := s.clients(clients)
 	talking := begins(func() error {
 		return together(clients, func(i int) error {
@@ -457,7 +457,7 @@ func takeAll(h *hubbub.Hub, size int, got []int64, n int) error {
 // kept without bound. Who waits is accepted when it is taken.
 func TestJoinsThatNobodyTakes(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxPresence})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxPresence})
 	const clients = 1000 // more than a turn accepts, times the batches there are
 	err := together(clients, func(int) error {
 		c, err := connect(s.at, nil)
@@ -487,7 +487,7 @@ func TestJoinsThatNobodyTakes(t *testing.T) {
 // and go.
 func TestVisitorsThatNobodyTakes(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Loops: 2, Inbox: hubbub.InboxPresence})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 2, Inbox: hubbub.InboxPresence})
 	const stay, visitors = 20, 2000
 	for range stay { // so that the first loop has the more clients
 		dial(t, s.at)
@@ -510,7 +510,7 @@ func TestVisitorsThatNobodyTakes(t *testing.T) {
 func TestInboxKinds(t *testing.T) {
 	t.Parallel()
 	t.Run("none", func(t *testing.T) {
-		s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Inbox: hubbub.InboxNone})
+		s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Inbox: hubbub.InboxNone})
 		p := s.client()
 		p.says(strings.Repeat("nobody wants to know\n", 100_000))
 		p.done()
@@ -540,7 +540,7 @@ func TestInboxKinds(t *testing.T) {
 // printed.
 func TestABatchIsEventsAndBytes(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "127.0.0.1:0", hubbub.Options{Framing: hubbub.NUL})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Framing: hubbub.NUL})
 	p := s.client()
 	p.says("a\x00\x00b\nc\x00un")
 	p.done()

@@ -21,14 +21,20 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// lag is how many bytes of the feed c has not been sent.
-func (l *loop) lag(c *client) int64 { return l.hub.feed.Head() - c.cursor }
+// lag is how many bytes of its feed c has not been sent.
+func (l *loop) lag(c *client) int64 { return l.wire(c).feed.Head() - c.cursor }
 
 // watchLagging has the clients looked at when one of them may lag far. As long
 // as none can, that costs a comparison a turn and no timer.
 func (l *loop) watchLagging() {
-	if l.hub.o.Slow == Wait && l.hub.feed.Head() >= l.watchFrom && l.nextJudge.IsZero() {
-		l.schedule(&l.nextJudge, l.lookEvery())
+	if l.hub.o.Slow != Wait || !l.nextJudge.IsZero() {
+		return
+	}
+	for f := range l.watchFrom {
+		if w := l.hub.wires[f].Load(); w != nil && w.feed.Head() >= l.watchFrom[f] {
+			l.schedule(&l.nextJudge, l.lookEvery())
+			return
+		}
 	}
 }
 
@@ -45,23 +51,27 @@ func (l *loop) lookEvery() time.Duration { return l.hub.o.Patience / looks }
 // judge looks at every client that lags far. It is called again as long as
 // there is one and either the head moves or the source is held.
 func (l *loop) judge() {
-	head, far, most := l.hub.feed.Head(), l.hub.o.Backlog/farBehind, int64(0)
+	far := l.hub.share() / farBehind
+	heads, most := l.hub.heads(), [forms]int64{}
 	// Short messages fill the backlog with their index: then less is far.
-	target := l.hub.room.target.Load()
+	targets := l.hub.targets()
 	for _, c := range l.clients {
-		switch lag := head - c.cursor; {
+		f := c.form()
+		switch lag := heads[f] - c.cursor; {
 		case !c.streams():
-		case lag > far, c.cursor < target:
+		case lag > far, c.cursor < targets[f]:
 			l.look(c)
-			most = far
+			most[f] = far
 		default:
-			most = max(most, lag)
+			most[f] = max(most[f], lag)
 			c.stopLooking()
 		}
 	}
-	l.watchFrom = head + max(far-most, 1)
-	if most == far {
-		l.watchHolders()
+	for f := range most {
+		l.watchFrom[f] = heads[f] + max(far-most[f], 1)
+		if most[f] == far {
+			l.watchHolders()
+		}
 	}
 }
 
@@ -74,7 +84,7 @@ func (l *loop) look(c *client) {
 	if x.progress.look(l.now, c.acknowledged(), l.lookEvery()) == 0 {
 		l.distrust(c)
 	}
-	if c.cursor < l.hub.room.target.Load() {
+	if c.cursor < l.wire(c).target.Load() {
 		l.cutAtLunch(c)
 	}
 }
@@ -113,23 +123,29 @@ func (c *client) acknowledged() int64 {
 
 // tails are copies of the ends of messages that are about to go, by where they
 // end. Clients that stall do so together, inside the same few: they share them.
-type tails map[int64][]byte
+type tails map[tail][]byte
+
+type tail struct {
+	of  *feed.Feed
+	end int64
+}
 
 func (t *tails) of(f *feed.Feed, from, end int64) []byte {
 	if *t == nil {
 		*t = tails{}
 	}
-	if int64(len((*t)[end])) < end-from {
-		(*t)[end] = f.Read(from, end)
+	at := tail{f, end}
+	if int64(len((*t)[at])) < end-from {
+		(*t)[at] = f.Read(from, end)
 	}
-	tail := (*t)[end]
-	return tail[int64(len(tail))-(end-from):]
+	p := (*t)[at]
+	return p[int64(len(p))-(end-from):]
 }
 
 // skip moves c on to the oldest message that begins at or above to. If it
 // stands inside one it first gets the rest of that, from a copy.
 func (l *loop) skip(c *client, to int64, tails *tails) {
-	f := l.hub.feed
+	f := l.wire(c).feed
 	x := c.more()
 	end := f.EndOf(c.cursor)
 	if rest := end - c.cursor; rest > 0 {
@@ -147,6 +163,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 	}
 	c.cursor = next
 	x.missed += missed
+	x.skipped += missed
 	l.stats.skipped += missed
 	c.tidy()
 }

@@ -33,7 +33,8 @@ type loop struct {
 	hub    *Hub
 	poller *poll.Poller
 
-	clients []*client
+	clients roster
+	guests  roster    // clients without a descriptor: post.go
 	byFD    []*client // by descriptor
 	now     time.Time // when this turn began
 	millis  uint32    // the same, since the hub began; it wraps around
@@ -43,21 +44,26 @@ type loop struct {
 	spare []*client // ready's other half
 	batch *Batch    // what this turn read
 	late  []record  // joins and leaves that found no batch
+	posts []*posted // what guests say, while there is no batch
 	waste []byte
 
 	// Sending.
 	pass    pass
 	roomy   []*client // their sockets have room again
-	heardTo int64
+	heardTo [forms]int64
 	holder  *client // holds the source; vacate looks at it first
 
-	watchFrom int64 // no client can lag far before the head is there
+	watchFrom [forms]int64 // no client can lag far before the head is there
+
+	// Connections that are no clients yet: stranger.go.
+	strangers strangers
+	saidFull  seldom
+	beating   int // clients that are sent heartbeats
 
 	// Ending.
 	lingering []*client
 	dead      []*client // of this turn
 	draining  bool
-	goal      int64            // draining: up to where everybody is served
 	stall     time.Duration    // draining: how long nobody may make progress
 	hearUntil time.Time        // draining: up to when what they had said is read first, if no more is
 	hearEnd   time.Time        // draining: and in any case
@@ -66,7 +72,7 @@ type loop struct {
 	quit      bool
 
 	// By the clock; a zero time is never.
-	nextJudge, nextLinger, nextPatrol, nextAccept time.Time
+	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp time.Time
 
 	// The first loop's only.
 	acceptor acceptor
@@ -76,11 +82,11 @@ type loop struct {
 	stats loopStats
 
 	// Shared.
-	due      atomic.Bool  // there is something to do that no event tells of
-	sleeping atomic.Bool  // a wake-up is needed to say so
-	clear    atomic.Int64 // no client of this loop stands, or will stand, below
-	heard    atomic.Int64 // up to where its clients heard the feed
-	assigned atomic.Int64 // clients, those on their way included
+	due      atomic.Bool         // there is something to do that no event tells of
+	sleeping atomic.Bool         // a wake-up is needed to say so
+	clear    [forms]atomic.Int64 // no client of this loop stands, or will stand, below
+	heard    [forms]atomic.Int64 // up to where its clients heard the feed
+	assigned atomic.Int64        // connections, those on their way included
 	mail     mail
 }
 
@@ -107,7 +113,9 @@ func (l *loop) run() {
 		l.openMail()
 		l.handle(events)
 		l.readReady()
+		l.enterPosts()
 		l.accept()
+		l.watchStrangers()
 		l.deliver()
 		l.drainTo()
 		l.pump()
@@ -212,7 +220,7 @@ func (l *loop) handle(events []poll.Event) {
 }
 
 func (l *loop) handleClient(c *client, e *poll.Event) {
-	if c.state == dead {
+	if c.state >= dead {
 		return
 	}
 	c.hungUp = c.hungUp || e.HungUp()
@@ -221,10 +229,8 @@ func (l *loop) handleClient(c *client, e *poll.Event) {
 		l.read(c)
 	}
 	l.checkGone(c)
-	if e.Writable() && c.full && c.streams() {
-		c.full = false
-		l.trust(c)
-		l.roomy = append(l.roomy, c)
+	if e.Writable() && c.full {
+		l.hasRoom(c)
 	}
 }
 
@@ -239,7 +245,7 @@ func (l *loop) readReady() {
 	for i, c := range ready {
 		ready[i] = nil
 		c.queued = false
-		if c.readable && c.state != dead {
+		if c.readable && c.state < dead {
 			l.read(c)
 			l.checkGone(c)
 		}
@@ -266,7 +272,7 @@ func (l *loop) schedule(t *time.Time, d time.Duration) {
 // untilTick is how long the loop may sleep.
 func (l *loop) untilTick() time.Duration {
 	next := poll.Forever
-	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept} {
+	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept, &l.nextSniff, &l.nextHead, &l.nextBeat, &l.nextSweep, &l.nextCleanUp} {
 		if t.IsZero() {
 			continue
 		}
@@ -287,6 +293,21 @@ func (l *loop) tick() {
 	}
 	if l.isDue(&l.nextPatrol) {
 		l.patrol()
+	}
+	if l.isDue(&l.nextSniff) {
+		l.checkStrangers()
+	}
+	if l.isDue(&l.nextHead) {
+		l.checkHeads()
+	}
+	if l.isDue(&l.nextBeat) {
+		l.beat()
+	}
+	if l.isDue(&l.nextSweep) {
+		l.sweep()
+	}
+	if l.isDue(&l.nextCleanUp) {
+		go cleanUp()
 	}
 	l.isDue(&l.nextAccept) // resumeAccept looks at its own time
 	l.enterLate()

@@ -3,6 +3,7 @@
 package hubbub
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -49,6 +50,17 @@ type Options struct {
 	// 0 means never.
 	IdleTimeout time.Duration
 
+	// Sniff is how long a new connection may say nothing before it counts as a
+	// raw client, which it does once there is something to send to it. 0 means
+	// 100 ms.
+	Sniff time.Duration
+
+	// Hosts are the names under which web pages may reach the hub, besides its
+	// addresses and localhost; "*" is any name. Origins are the other sites
+	// whose pages may, as scheme://host[:port]; "*" is any site. Both protect
+	// from pages that others have made: docs/protocol.md.
+	Hosts, Origins []string
+
 	// KeepAlive is how long a peer may be silent before it is asked whether
 	// it lives; a dead one is gone in at most twice this. 0 means 30 s, less
 	// than 0 never.
@@ -73,6 +85,15 @@ type Options struct {
 	// slog.LevelDebug for each join and leave. It is called by a goroutine
 	// of its own, never by a loop. nil means no log.
 	Logger *slog.Logger
+
+	pace pace
+}
+
+// pace is what only tests change; 0 is what the names at the right stand for.
+type pace struct {
+	beat     time.Duration // beatEvery
+	formKept time.Duration // formKept
+	head     time.Duration // headTime
 }
 
 // MaxLoops is the most loops a hub may have: each has a thread, a poller and
@@ -180,6 +201,7 @@ const (
 	defaultBacklog   = 64 << 20
 	defaultMessage   = 1 << 20
 	defaultKeepAlive = 30 * time.Second
+	defaultSniff     = 100 * time.Millisecond
 	minBacklog       = 64 << 10
 	minPatience      = 100 * time.Millisecond
 	maxKeepAlive     = 32767 * time.Second // tcp(7)
@@ -202,8 +224,8 @@ func (o Options) check() error {
 	if o.Replay < ReplayAll {
 		return fmt.Errorf("Replay %d: must be Unheard, ReplayNone, ReplayAll or a number of messages", o.Replay)
 	}
-	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 {
-		return fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients and Loops must not be negative")
+	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 || o.Sniff < 0 {
+		return fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients, Loops and Sniff must not be negative")
 	}
 	if o.Loops > MaxLoops {
 		return fmt.Errorf("Loops %d: must be at most %d; more than there are cores is of no use", o.Loops, MaxLoops)
@@ -249,6 +271,9 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	if o.KeepAlive == 0 {
 		o.KeepAlive = defaultKeepAlive
 	}
+	if o.Sniff == 0 {
+		o.Sniff = defaultSniff
+	}
 	if o.Inbox == InboxAll {
 		o.Inbox = InboxMessages | InboxPresence
 	}
@@ -261,5 +286,8 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.pace.beat = cmp.Or(o.pace.beat, beatEvery)
+	o.pace.formKept = cmp.Or(o.pace.formKept, formKept)
+	o.pace.head = cmp.Or(o.pace.head, headTime)
 	return o, nil
 }

@@ -58,7 +58,7 @@ func patrolEvery(o Options) time.Duration {
 // patrol is one walk.
 func (l *loop) patrol() {
 	o := &l.hub.o
-	again := o.IdleTimeout > 0 && len(l.clients) > 0
+	again := o.IdleTimeout > 0 && len(l.clients)+len(l.strangers.silent) > 0
 	for _, c := range l.clients {
 		if !c.streams() {
 			continue
@@ -73,6 +73,9 @@ func (l *loop) patrol() {
 			l.cut(c, fmt.Sprintf("idle for %s", o.IdleTimeout))
 		}
 	}
+	if o.IdleTimeout > 0 {
+		l.strangers.patrol(l, o.IdleTimeout)
+	}
 	if again {
 		l.schedulePatrol()
 	}
@@ -85,13 +88,13 @@ func (l *loop) takes(c *client) {
 		return
 	}
 	if n := c.acknowledged(); n > c.more().taken {
-		c.extra.taken, c.active = n, l.millis
+		c.extra.taken, c.sentAt = n, l.millis
 	}
 }
 
 // idle is for how long no byte went either way.
 func (l *loop) idle(c *client) time.Duration {
-	return time.Duration(l.millis-c.active) * time.Millisecond
+	return time.Duration(min(l.millis-c.sentAt, l.millis-c.heardAt)) * time.Millisecond
 }
 
 // askAfter looks whether c's peer has all it was sent, or answers at least.

@@ -108,7 +108,7 @@ func TestIdleAcrossTheWrap(t *testing.T) {
 		{5000, math.MaxUint32 - 4999, 10 * time.Second},
 	} {
 		l := &loop{millis: c.now}
-		if got := l.idle(&client{active: c.active}); got != c.want {
+		if got := l.idle(&client{sentAt: c.active, heardAt: c.active - 1000}); got != c.want {
 			t.Errorf("at %d, active at %d: idle for %v, want %v", c.now, c.active, got, c.want)
 		}
 	}

@@ -19,14 +19,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hubbub.example/internal/feed"
 )
 
-// room is the state of that agreement.
+// room is the state of that agreement; where each form's feed is to be left
+// stands with its wire.
 type room struct {
-	mu      sync.Mutex    // the publisher's: one append or drop at a time
-	changed chan struct{} // closed when there is more room; guarded by mu
-	target  atomic.Int64  // the feed is to be left below this offset
-	waiting atomic.Int32  // publishers that are held
+	mu      sync.Mutex   // the publisher's: one append or drop at a time
+	waiting atomic.Int32 // publishers that are held
+
+	// Guarded by mu.
+	changed chan struct{} // closed when there is more room
+	encoded [forms]encoded
+	top     int64 // the highest offset of the feeds made for forms so far, nearly
 }
 
 // publish appends messages as package feed wants them, if there is room for
@@ -41,11 +47,12 @@ func (h *Hub) publish(p []byte, ends []int) (<-chan struct{}, error) {
 		return nil, ErrClosed
 	default:
 	}
-	if to := h.feed.Excess(int64(len(p)), len(ends)); to > 0 {
-		h.ask(to)
+	at := time.Now()
+	all := h.encode(p, ends, at)
+	if h.excess(func(f form) (int64, int) { return int64(len(all[f].bytes)), len(all[f].ends) }) {
 		return r.changed, nil
 	}
-	return nil, h.append(p, ends)
+	return nil, h.append(all, at)
 }
 
 // publishAnyway is publish that makes no room first.
@@ -56,28 +63,67 @@ func (h *Hub) publishAnyway(p []byte, ends []int) error {
 	case <-h.stopped:
 		return ErrClosed
 	default:
-		return h.append(p, ends)
+		at := time.Now()
+		return h.append(h.encode(p, ends, at), at)
 	}
 }
 
-// append appends, asks for room one segment ahead, and wakes the loops. The
-// caller holds room.mu.
-func (h *Hub) append(p []byte, ends []int) error {
-	if err := h.feed.Append(p, ends); err != nil {
+// append appends to every form's feed, asks for room one segment ahead, and
+// wakes the loops. The canonical feed comes last: who sees its new head finds
+// the others there. The caller holds room.mu.
+func (h *Hub) append(all *[forms]encoded, at time.Time) error {
+	for f := range h.wires {
+		if w := h.wires[f].Load(); w != nil {
+			if err := w.feed.Reserve(len(all[f].bytes)); err != nil {
+				return err // and nothing is appended anywhere
+			}
+		}
+	}
+	for f := forms - 1; f > asTheyCame; f-- {
+		if w := h.wires[f].Load(); w != nil {
+			_ = w.feed.Append(all[f].bytes, all[f].ends, 0) // reserved
+		}
+	}
+	if err := h.feed.Append(all[asTheyCame].bytes, all[asTheyCame].ends, at.UnixMilli()); err != nil {
 		return err
 	}
-	if to := h.feed.Excess(h.feed.Segment(), 0); to > 0 {
-		h.ask(to)
-	}
+	h.excess(func(form) (int64, int) { return h.feed.Segment(), 0 })
 	h.wakeAll()
 	return nil
 }
 
-// ask names what is to go. The caller holds room.mu.
-func (h *Hub) ask(to int64) {
-	if to > h.room.target.Load() {
-		h.room.target.Store(to)
+// excess says whether so much more in each form is too much, and names what is
+// to go for it. The caller holds room.mu.
+func (h *Hub) excess(more func(f form) (bytes int64, messages int)) bool {
+	which, to := h.tooMuch(more)
+	for i := range to {
+		which[i].ask(to[i])
+	}
+	if to != nil {
 		h.wakeAll()
+	}
+	return to != nil
+}
+
+// tooMuch is excess that only looks: up to where which feeds are to go, nil if
+// all of it fits. The caller holds room.mu.
+func (h *Hub) tooMuch(more func(f form) (bytes int64, messages int)) (which [forms]*wire, to []int64) {
+	var growths [forms]feed.Growth
+	n := 0
+	for f := range forms {
+		if w := h.wires[f].Load(); w != nil {
+			bytes, messages := more(f)
+			which[n], growths[n] = w, feed.Growth{Feed: w.feed, Bytes: bytes, Messages: messages}
+			n++
+		}
+	}
+	return which, feed.Excess(h.o.Backlog, growths[:n])
+}
+
+// ask names what is to go. The caller holds room.mu.
+func (w *wire) ask(to int64) {
+	if to > w.target.Load() {
+		w.target.Store(to)
 	}
 }
 
@@ -90,21 +136,31 @@ func (h *Hub) hold() {
 
 func (h *Hub) release() { h.room.waiting.Add(-1) }
 
+// targets is where each form's feed is to be left; 0: nowhere.
+func (h *Hub) targets() (to [forms]int64) {
+	for f := range h.wires {
+		if w := h.wires[f].Load(); w != nil {
+			to[f] = w.target.Load()
+		}
+	}
+	return to
+}
+
 // vacate sees to it that no client of this loop needs what is to go.
 func (l *loop) vacate() {
 	l.watchLagging()
-	to := l.hub.room.target.Load()
-	if to <= l.clear.Load() {
+	to := l.hub.targets()
+	if l.hasLeft(&to) {
 		return
 	}
-	if c := l.holder; c != nil && c.streams() && c.cursor < to && !l.cutAtLunch(c) {
+	if c := l.holder; c != nil && l.stands(c, &to) && !l.cutAtLunch(c) {
 		l.watchHolders() // the one that held it last still does
 		return
 	}
 	l.holder = nil
 	var tails tails
 	for _, c := range l.clients {
-		if !c.streams() || c.cursor >= to {
+		if !l.stands(c, &to) {
 			continue
 		}
 		switch l.hub.o.Slow {
@@ -118,12 +174,32 @@ func (l *loop) vacate() {
 		case Cut:
 			l.cut(c, fmt.Sprintf("lapped (%s behind)", size(l.lag(c))))
 		case Skip:
-			l.skip(c, to, &tails)
+			l.skip(c, to[c.form()], &tails)
 		}
 	}
+	if l.holdStrangers(to[asTheyCame]) {
+		return
+	}
 	l.publishHeard() // before what was heard is counted as dropped
-	l.clear.Store(to)
+	for f := range to {
+		l.clear[f].Store(to[f])
+	}
 	l.hub.freed()
+}
+
+// hasLeft says that nobody of this loop stands where feeds are to be left.
+func (l *loop) hasLeft(to *[forms]int64) bool {
+	for f := range to {
+		if to[f] > l.clear[f].Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// stands says that c stands in what is to go.
+func (l *loop) stands(c *client, to *[forms]int64) bool {
+	return c.streams() && c.cursor < to[c.form()]
 }
 
 // comesLate places a client that was to begin in what is about to go, or has
@@ -133,15 +209,18 @@ func (l *loop) comesLate(c *client) {
 	h := l.hub
 	h.room.mu.Lock() // so nothing goes now
 	defer h.room.mu.Unlock()
+	w, f := l.wire(c), c.form()
 	if h.o.Slow == Wait {
-		c.cursor = max(c.cursor, h.feed.Whole())
-		l.clear.Store(min(l.clear.Load(), c.cursor))
+		c.cursor = max(c.cursor, w.feed.Whole())
+		l.clear[f].Store(min(l.clear[f].Load(), c.cursor))
 		return
 	}
-	to := h.room.target.Load()
-	h.countUnheard(to)
-	h.heard.reach(h.feed.EndOf(to))
-	c.cursor = max(c.cursor, h.feed.EndOf(to))
+	to := w.target.Load()
+	if f == asTheyCame {
+		h.countUnheard(to)
+		h.heard.reach(h.feed.EndOf(to))
+	}
+	c.cursor = max(c.cursor, w.feed.EndOf(to))
 }
 
 // freed drops what every loop has left.
@@ -149,15 +228,19 @@ func (h *Hub) freed() {
 	r := &h.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	to := r.target.Load()
+	to := h.targets()
 	for _, l := range h.loops {
-		if l.clear.Load() < to {
+		if !l.hasLeft(&to) {
 			return
 		}
 	}
-	h.countUnheard(to)
-	if err := h.feed.Drop(to); err != nil {
-		h.warnf("%v", err)
+	h.countUnheard(to[asTheyCame])
+	for f := range to {
+		if w := h.wires[f].Load(); w != nil {
+			if err := w.feed.Drop(to[f]); err != nil {
+				h.warnf("%v", err)
+			}
+		}
 	}
 	close(r.changed)
 	r.changed = make(chan struct{})

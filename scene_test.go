@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -52,6 +53,7 @@ type stage struct {
 	*hubbub.Hub
 	t      *testing.T
 	at     string               // its address
+	rawAt  string               // and one for raw clients only, if one was asked for
 	log    *board[string]       // its log, from slog.LevelInfo up
 	events *board[hubbub.Event] // what it received
 }
@@ -59,27 +61,44 @@ type stage struct {
 // open opens a hub on a free port.
 func open(t *testing.T, o hubbub.Options) *stage {
 	t.Helper()
-	return openAt(t, "127.0.0.1:0", o)
+	return openAt(t, "tcp://127.0.0.1:0", o)
 }
 
 // openAt opens a hub that listens at address. It closes with the test.
 func openAt(t *testing.T, address string, o hubbub.Options) *stage {
 	t.Helper()
 	s := openUntaken(t, address, o)
+	s.take()
+	return s
+}
+
+// take takes what the hub receives from now on.
+func (s *stage) take() {
 	go func() {
 		for e := range s.Events() {
 			e.Data = bytes.Clone(e.Data)
 			s.events.add(e)
 		}
 	}()
-	return s
 }
 
 // openUntaken is openAt, but what the hub receives stays in its inbox.
 func openUntaken(t *testing.T, address string, o hubbub.Options) *stage {
 	t.Helper()
+	s := openUnasked(t, address, o)
+	// Who has said nothing is a client as soon as somebody waits for clients.
+	go func() { _ = s.WaitForClients(t.Context(), math.MaxInt) }()
+	return s
+}
+
+// openUnasked is openUntaken, but nobody waits for clients.
+func openUnasked(t *testing.T, address string, o hubbub.Options) *stage {
+	t.Helper()
 	s := &stage{t: t, log: newBoard[string](), events: newBoard[hubbub.Event]()}
 	o.Logger = slog.New(logTo{s.log})
+	if o.Sniff == 0 {
+		o.Sniff = time.Millisecond
+	}
 	var err error
 	if s.Hub, err = hubbub.New(o); err != nil {
 		t.Fatal(err)
@@ -105,7 +124,7 @@ func everyNetwork(t *testing.T, scene func(t *testing.T, address string)) {
 	t.Helper()
 	t.Run("tcp", func(t *testing.T) {
 		t.Parallel()
-		scene(t, "127.0.0.1:0")
+		scene(t, "tcp://127.0.0.1:0")
 	})
 	t.Run("unix", func(t *testing.T) {
 		t.Parallel()
@@ -347,7 +366,12 @@ func dial(t *testing.T, address string) *peer {
 // loopback's huge segments and buffers would hide that it does not read.
 func dialNarrow(t *testing.T, address string) *peer {
 	t.Helper()
-	return dialAs(t, address, func(fd int) error {
+	return dialAs(t, address, narrow(address))
+}
+
+// narrow makes a socket so before it connects to address.
+func narrow(address string) func(fd int) error {
+	return func(fd int) error {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096); err != nil {
 			return err
 		}
@@ -355,7 +379,7 @@ func dialNarrow(t *testing.T, address string) *peer {
 			return nil
 		}
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1448)
-	})
+	}
 }
 
 func dialAs(t *testing.T, address string, prepare func(fd int) error) *peer {

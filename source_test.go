@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,12 +64,12 @@ func held(t *testing.T) (*stage, *peer) {
 		_, _, err := pour(holding, s, 1000)
 		return err
 	})
-	before := int64(-1)
+	before, since := int64(-1), time.Now()
 	until(t, "the source is held", func() bool {
-		now := s.Stats().Broadcasts
-		same := now == before
-		before = now
-		return same && now > 40
+		if now := s.Stats().Broadcasts; now != before {
+			before, since = now, time.Now()
+		}
+		return before > 40 && time.Since(since) > 100*time.Millisecond
 	})
 	stop()
 	if err := pouring(); err != nil {
@@ -85,7 +86,7 @@ func TestAHeldBroadcastEndsWithItsContext(t *testing.T) {
 	n := int(s.Stats().Broadcasts)
 	for range 3 {
 		ctx, cancel := context.WithCancel(patient(t))
-		broadcasting := begins(func() error { return s.Broadcast(ctx, []byte("never")) })
+		broadcasting := begins(func() error { return s.Broadcast(ctx, []byte(strings.Repeat("never", 1000))) })
 		cancel()
 		if err := broadcasting(); !errors.Is(err, context.Canceled) {
 			t.Errorf("Broadcast says %v, want that ctx was cancelled", err)

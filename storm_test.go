@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -29,7 +30,11 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	before, _ := pipe(t) // the runtime's poller takes what it needs, and keeps it
 	_ = before.Close()
 	nothing := inUse(t)
-	s := open(t, hubbub.Options{MaxClients: 100, Loops: 3})
+	s := openAt(t, "127.0.0.1:0", hubbub.Options{MaxClients: 100, Loops: 3, Sniff: 200 * time.Millisecond})
+	stay := []*peer{s.sse("/"), s.socket("/").peer, s.socket("/", speaksV1).peer}
+	for _, p := range stay {
+		go func() { _, _ = io.Copy(io.Discard, p.r) }() // who keeps each form's feed
+	}
 	storm(t, s)
 	still := inUse(t)
 	for range 2 {
@@ -48,6 +53,9 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		t.Errorf("BroadcastFrom says %v, want ErrClosed", err)
 	}
 	_ = source.Close()
+	for _, p := range stay {
+		_ = p.Close()
+	}
 	until(t, "nothing is left", func() bool { return inUse(t).within(nothing) })
 }
 
@@ -75,7 +83,7 @@ func storm(t *testing.T, s *stage) {
 		if err != nil {
 			return err
 		}
-		switch i % 5 {
+		switch i % 10 {
 		case 0:
 			return c.Close()
 		case 1:
@@ -88,9 +96,28 @@ func storm(t *testing.T, s *stage) {
 			_ = endSending(c)
 			_, _ = io.Copy(io.Discard, c)
 			return c.Close()
-		default:
+		case 4:
 			_, _ = io.WriteString(c, strings.Repeat("lines\n", 1000))
 			return reset(c)
+		case 5: // what is not asked for to its end, and what is not spoken here
+			_, _ = io.WriteString(c, []string{"GET / HT", "\x16\x03\x01", "P", "PRI * HTTP/2.0\r\n"}[i/10%4])
+			return c.Close()
+		case 6:
+			_, _ = io.WriteString(c, request(http.MethodGet, "/healthz"))
+			_, _ = io.ReadFull(c, make([]byte, 50))
+			return c.Close()
+		case 7:
+			_, _ = io.WriteString(c, request(http.MethodPost, "/", chunked)+chunk("a post\nhalf"))
+			return []func(net.Conn) error{reset, net.Conn.Close}[i/10%2](c)
+		case 8:
+			_, _ = io.WriteString(c, request(http.MethodGet, "/?last=9", acceptEvents))
+			_, _ = io.ReadFull(c, make([]byte, 50))
+			return []func(net.Conn) error{reset, net.Conn.Close}[i/10%2](c)
+		default:
+			_, _ = io.WriteString(c, request(http.MethodGet, fmt.Sprintf("/?last=9&session=storm-session-%d", i%3), append([]string{speaksV1}, handshake...)...))
+			_, _ = io.ReadFull(c, make([]byte, 50))
+			_, _ = io.WriteString(c, []string{text(said(1, "hello")), closing(1000, ""), "\x81", "what"}[i/10%4])
+			return []func(net.Conn) error{reset, net.Conn.Close}[i/10%2](c)
 		}
 	})
 	if err != nil {
@@ -99,7 +126,7 @@ func storm(t *testing.T, s *stage) {
 	// Who left without a word is noticed by what it is sent.
 	until(t, "all have left", func() bool {
 		s.says("anyone?")
-		return s.Stats().Clients == 0
+		return s.Stats().Clients == 3
 	})
 }
 

@@ -17,7 +17,13 @@
 // Anybody may read below the head at any time without a lock, by Span or from
 // the file, as long as he stands above base; it is the caller who knows when
 // nobody stands on what is to be dropped. The index (which message ends
-// where) is kept behind a lock, for the few questions that need it.
+// where, and came when) is kept behind a lock, for the few questions that need
+// it.
+//
+// The same messages may stand in several feeds, each in a form of its own. One
+// that is made later begins with the message that its first reader wants, and
+// grows downwards too when another wants older ones: Prepend. Excess makes room
+// in all of them together.
 package feed
 
 import (
@@ -36,13 +42,13 @@ const (
 	// in steps of a sixteenth.
 	pieces      = 16
 	largestStep = 4 << 20
-	markSize    = 4 // bytes that the index spends on a message
+	markSize    = 4  // bytes that the index spends on a message
+	stampSize   = 16 // and on each time at which some came
 )
 
 // Feed is one append-only log.
 type Feed struct {
 	memory *memory
-	limit  int64
 	shift  uint // a segment is 1<<shift bytes
 	head   atomic.Int64
 	view   atomic.Pointer[view]
@@ -52,7 +58,8 @@ type Feed struct {
 	first    int64  // number of segments[0]
 	kept     int64  // bytes of the segments and their index
 	whole    int64  // where the oldest message that is kept whole begins
-	count    uint64 // messages ever appended
+	count    uint64 // the number of the last message
+	dropped  bool   // something is gone
 }
 
 // view is what readers need of the segments, replaced whole.
@@ -64,19 +71,34 @@ type view struct {
 // segment is one piece of the memory and the index of what ends in it.
 type segment struct {
 	bytes []byte
-	prior uint64   // messages that ended before this segment
+	prior uint64   // the number of the last message that ended before this segment
 	ends  []uint32 // for each message that ends here, the offset just past it
+	came  []stamp  // when these came, oldest first
 }
 
-// New makes an empty feed that keeps at most limit bytes, its index included.
-func New(limit int64) (*Feed, error) {
+// stamp says when messages came: those from one of a segment's up to the next
+// stamp's.
+type stamp struct {
+	from int   // index in ends
+	at   int64 // Unix milliseconds
+}
+
+// Far is room enough between two feeds' offsets for each to grow downwards and
+// upwards as far as it ever will.
+const Far = 1 << 40
+
+// New makes an empty feed for a backlog of limit bytes. Its offsets begin at
+// begin, a multiple of Far, and the number of its first message will be last+1.
+func New(limit, begin int64, last uint64) (*Feed, error) {
 	m, err := newMemory()
 	if err != nil {
 		return nil, fmt.Errorf("make the feed: %w", err)
 	}
 	size := min(limit/pieces, largestStep)
 	size = max(size, int64(os.Getpagesize()))
-	f := &Feed{memory: m, limit: limit, shift: uint(bits.Len64(uint64(size)) - 1)}
+	f := &Feed{memory: m, shift: uint(bits.Len64(uint64(size)) - 1), whole: begin, count: last}
+	f.first = begin >> f.shift
+	f.head.Store(begin)
 	f.view.Store(&view{})
 	return f, nil
 }
@@ -87,50 +109,114 @@ func (f *Feed) Head() int64 { return f.head.Load() }
 // Segment is the size of the steps in which memory comes and goes.
 func (f *Feed) Segment() int64 { return 1 << f.shift }
 
-// Excess says up to where the oldest must be dropped before n more bytes, in
-// so many messages, fit; 0 says that they fit now.
-func (f *Feed) Excess(n int64, messages int) int64 {
+// Growth is what shall be added to a feed.
+type Growth struct {
+	Feed     *Feed
+	Bytes    int64
+	Messages int
+}
+
+// Excess says for each of these up to where its oldest must be dropped before
+// all of this fits and they together keep at most limit bytes, their indexes
+// included; nil says that it fits now. The oldest messages go first, whichever
+// feed they are in. The caller sees to it that none of them changes meanwhile.
+func Excess(limit int64, all []Growth) []int64 {
+	kept := int64(0)
+	for _, g := range all {
+		kept += g.Feed.keptWith(g.Bytes, g.Messages)
+	}
+	if kept <= limit {
+		return nil
+	}
+	drop, some := make([]int, len(all)), false
+	for kept > limit {
+		oldest, last := -1, uint64(0)
+		for i, g := range all {
+			if end, ok := g.Feed.lastOf(drop[i]); ok && (oldest < 0 || end < last) {
+				oldest, last = i, end
+			}
+		}
+		if oldest < 0 {
+			break // the segments at the heads always stay
+		}
+		kept -= all[oldest].Feed.segments[drop[oldest]].cost()
+		drop[oldest]++
+		some = true
+	}
+	if !some {
+		return nil // one message, in all its forms, may be more than the limit
+	}
+	to := make([]int64, len(all))
+	for i, g := range all {
+		if drop[i] > 0 {
+			to[i] = (g.Feed.first + int64(drop[i])) << g.Feed.shift
+		}
+	}
+	return to
+}
+
+// keptWith is what f would keep with n bytes more, in so many messages.
+func (f *Feed) keptWith(n int64, messages int) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	more := max(0, f.head.Load()+n-(f.first+int64(len(f.segments)))<<f.shift)
 	segments := (more + f.Segment() - 1) >> f.shift
 	kept := f.kept + segments<<f.shift + markSize*int64(messages)
-	drop := 0
-	// The segment at the head always stays.
-	for kept > f.limit && drop < len(f.segments)-1 {
-		kept -= f.segments[drop].cost()
-		drop++
+	if messages > 0 {
+		kept += stampSize * (segments + 1) // at most
 	}
-	if drop == 0 {
-		return 0
+	return kept
+}
+
+// lastOf is the number of the last message that ends in segment i, if that may
+// be dropped: the segment at the head always stays.
+func (f *Feed) lastOf(i int) (uint64, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i >= len(f.segments)-1 {
+		return 0, false
 	}
-	return (f.first + int64(drop)) << f.shift
+	s := f.segments[i]
+	return s.prior + uint64(len(s.ends)), true
 }
 
 // cost leaves out what the index has to spare for its growth, a quarter at most.
 func (s *segment) cost() int64 {
-	return int64(len(s.bytes) + markSize*len(s.ends))
+	return int64(len(s.bytes) + markSize*len(s.ends) + stampSize*len(s.came))
+}
+
+// Reserve sees to it that Append of n bytes cannot fail.
+func (f *Feed) Reserve(n int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reach(f.head.Load() + int64(n))
 }
 
 // Append adds messages, none of them empty: p holds them one after the other,
 // and ends says for each the offset in p just past it, so the last is len(p).
-// They are visible to readers all at once. The error is the system's that has
-// no more memory; then nothing was added.
-func (f *Feed) Append(p []byte, ends []int) error {
+// They came at this time, in Unix milliseconds; 0: nobody will ask. They are visible to readers all
+// at once. The error is the system's that has no more memory; then nothing was
+// added.
+func (f *Feed) Append(p []byte, ends []int, at int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	head := f.head.Load()
 	if err := f.reach(head + int64(len(p))); err != nil {
 		return err
 	}
-	for rest, at := p, head; len(rest) > 0; {
-		n := copy(f.at(at).bytes[at&(f.Segment()-1):], rest)
-		rest = rest[n:]
-		at += int64(n)
-	}
-	f.mark(head, ends)
+	f.write(head, p)
+	f.mark(head, ends, at)
 	f.head.Store(head + int64(len(p)))
 	return nil
+}
+
+// write copies p to where it has its place.
+func (f *Feed) write(offset int64, p []byte) {
+	for len(p) > 0 {
+		n := copy(f.at(offset).bytes[offset&(f.Segment()-1):], p)
+		p = p[n:]
+		offset += int64(n)
+	}
 }
 
 // reach adds segments until the feed reaches to end.
@@ -140,7 +226,22 @@ func (f *Feed) reach(end int64) error {
 		if err != nil {
 			return fmt.Errorf("grow the feed: %w", err)
 		}
-		f.segments = append(f.segments, &segment{bytes: b})
+		f.segments = append(f.segments, &segment{bytes: b, prior: f.count})
+		f.kept += f.Segment()
+		f.show()
+	}
+	return nil
+}
+
+// reachDown adds segments until the feed reaches down to begin.
+func (f *Feed) reachDown(begin int64) error {
+	for begin>>f.shift < f.first {
+		b, err := f.memory.mapAt((f.first-1)<<f.shift, int(f.Segment()))
+		if err != nil {
+			return fmt.Errorf("grow the feed: %w", err)
+		}
+		f.segments = slices.Insert(f.segments, 0, &segment{bytes: b})
+		f.first--
 		f.kept += f.Segment()
 		f.show()
 	}
@@ -154,20 +255,74 @@ func (f *Feed) at(offset int64) *segment {
 
 // mark enters messages in the index. One that ends with a segment belongs to
 // that segment.
-func (f *Feed) mark(head int64, ends []int) {
+func (f *Feed) mark(head int64, ends []int, at int64) {
 	for _, end := range ends {
 		last := head + int64(end) - 1
 		s := f.at(last)
+		if n := len(s.came); at != 0 && (n == 0 || s.came[n-1].at != at) {
+			s.came = append(s.came, stamp{len(s.ends), at})
+			f.kept += stampSize
+		}
 		s.ends = append(s.ends, uint32(last&(f.Segment()-1))+1)
 	}
 	f.count += uint64(len(ends))
 	f.kept += markSize * int64(len(ends))
-	// Every segment from here on needs its number, also one in which no
-	// message ends.
-	for i := max(1, head>>f.shift-f.first); i < int64(len(f.segments)); i++ {
+	f.number(head>>f.shift - f.first)
+}
+
+// number gives every segment from this one on its prior number: each needs it,
+// also one in which no message ends.
+func (f *Feed) number(from int64) {
+	for i := max(1, from); i < int64(len(f.segments)); i++ {
 		before := f.segments[i-1]
 		f.segments[i].prior = before.prior + uint64(len(before.ends))
 	}
+}
+
+// Prepend adds messages, as Append does, before the oldest, whose number must
+// be greater than there are messages. It reports whether it could: not where
+// something is gone, since what is left of a torn message stands there.
+func (f *Feed) Prepend(p []byte, ends []int) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.oldest() - 1
+	if f.dropped || uint64(len(ends)) > before {
+		return false, nil
+	}
+	begin := f.whole - int64(len(p))
+	if err := f.reachDown(begin); err != nil {
+		return false, err
+	}
+	f.write(begin, p)
+	for rest := ends; len(rest) > 0; {
+		s := f.at(begin + int64(rest[0]) - 1)
+		var marks []uint32
+		for len(rest) > 0 && f.at(begin+int64(rest[0])-1) == s {
+			marks = append(marks, uint32((begin+int64(rest[0])-1)&(f.Segment()-1))+1)
+			rest = rest[1:]
+		}
+		s.ends = append(marks, s.ends...)
+	}
+	f.kept += markSize * int64(len(ends))
+	f.segments[0].prior = before - uint64(len(ends))
+	f.number(1)
+	f.whole = begin
+	return true, nil
+}
+
+// oldest is the number of the oldest whole message, or of the next where there
+// is none.
+func (f *Feed) oldest() uint64 { return f.upTo(f.whole) + 1 }
+
+// upTo is the number of the last message that ends at or before offset, which
+// is not below base.
+func (f *Feed) upTo(offset int64) uint64 {
+	i := int(offset>>f.shift - f.first)
+	if i >= len(f.segments) {
+		return f.count
+	}
+	s := f.segments[i]
+	return s.prior + uint64(s.endsUpTo(offset&(f.Segment()-1)))
 }
 
 // show gives readers the segments as they are now.
@@ -192,6 +347,7 @@ func (f *Feed) Drop(to int64) error {
 	f.segments = slices.Delete(f.segments, 0, n) // clears the end: no index is held on to
 	begin := f.first
 	f.first += int64(n)
+	f.dropped = true
 	f.whole = f.firstWhole(gone[n-1])
 	f.show()
 	var failed error
@@ -225,24 +381,22 @@ func (f *Feed) Whole() int64 {
 	return f.whole
 }
 
-// Count is how many messages were ever appended.
+// Count is the number of the last message, which is how many there ever were.
 func (f *Feed) Count() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.count
 }
 
-// Seq is the number of the last message that ends at or before offset, which
-// is not below base. Messages count from 1.
+// Seq is the number of the last message that ends at or before offset, or, where
+// that is gone, of the last before the oldest whole one. Messages count from 1.
 func (f *Feed) Seq(offset int64) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := int(offset>>f.shift - f.first)
-	if i >= len(f.segments) {
-		return f.count
+	if offset < f.first<<f.shift {
+		return f.oldest() - 1
 	}
-	s := f.segments[i]
-	return s.prior + uint64(s.endsUpTo(offset&(f.Segment()-1)))
+	return f.upTo(offset)
 }
 
 // endsUpTo is how many messages end at or before the offset in this segment.
@@ -272,17 +426,58 @@ func (f *Feed) beginOf(seq uint64) int64 {
 	if seq > f.count {
 		return f.head.Load()
 	}
-	// The last segment that has not more than seq-1 messages before it.
-	i := sort.Search(len(f.segments), func(i int) bool { return f.segments[i].prior >= seq-1 }) - 1
+	i, n := f.find(seq - 1)
 	if i < 0 {
 		return f.whole
 	}
-	s := f.segments[i]
-	nth := seq - 1 - s.prior
-	if nth > uint64(len(s.ends)) {
-		return f.whole
+	return (f.first+int64(i))<<f.shift + int64(f.segments[i].ends[n])
+}
+
+// find is the segment in which message seq ends, and the place of its mark
+// there; less than 0 where it is gone.
+func (f *Feed) find(seq uint64) (segment, mark int) {
+	// The last segment that has not as many messages before it.
+	i := sort.Search(len(f.segments), func(i int) bool { return f.segments[i].prior >= seq }) - 1
+	if i < 0 || seq-f.segments[i].prior > uint64(len(f.segments[i].ends)) {
+		return -1, 0
 	}
-	return (f.first+int64(i))<<f.shift + int64(s.ends[nth-1])
+	return i, int(seq - f.segments[i].prior - 1)
+}
+
+// Each calls yield with each message from number from up to number to, all of
+// which must be kept whole: its number, when it came, and its bytes, good until
+// the next. The caller sees to it that none of them is dropped meanwhile.
+func (f *Feed) Each(from, to uint64, yield func(seq uint64, at int64, p []byte)) {
+	begin := f.Begin(from)
+	for seq := from; seq <= to; seq++ {
+		end, at := f.endOf(seq)
+		p := f.Span(begin, end)
+		if int64(len(p)) < end-begin {
+			p = f.Read(begin, end)
+		}
+		yield(seq, at, p)
+		begin = end
+	}
+}
+
+// endOf is where message seq ends, and when it came.
+func (f *Feed) endOf(seq uint64) (end, at int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, n := f.find(seq)
+	s := f.segments[i]
+	if j := sort.Search(len(s.came), func(j int) bool { return s.came[j].from > n }) - 1; j >= 0 {
+		at = s.came[j].at
+	}
+	return (f.first+int64(i))<<f.shift + int64(s.ends[n]), at
+}
+
+// Oldest is the number of the oldest message that is kept whole, or of the
+// next one where there is none.
+func (f *Feed) Oldest() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.oldest()
 }
 
 // WholeAt is the beginning of the message that offset stands in, or offset

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,6 +41,82 @@ func TestFeedAnswersAsItsModel(t *testing.T) {
 	}
 }
 
+// So does one that begins behind a message of another, and grows downwards too,
+// as long as nothing of it is gone.
+func TestFeedGrowsDownwardsAsItsModel(t *testing.T) {
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		p := newPairBehind(t, small+r.Int64N(4*small), Far*int64(1+seed), r.IntN(200))
+		p.agree()
+		for range 60 {
+			switch n := r.IntN(20); {
+			case n == 0:
+				p.drop(p.m.base + r.Int64N(p.m.head()-p.m.base+1))
+			case n < 12:
+				_, ends := p.random(r)
+				sizes := slices.Clone(ends)
+				for i := range sizes[1:] {
+					sizes[i+1] -= ends[i]
+				}
+				p.prepend(sizes...)
+			default:
+				p.append(p.random(r))
+			}
+			p.agree()
+		}
+	}
+}
+
+// What is put before the oldest may fill segments to the byte, or be longer
+// than some, and the messages are found again.
+func TestPrependAtTheBoundaries(t *testing.T) {
+	for _, appended := range []int{0, 1, 5000} {
+		p := newPairBehind(t, small, 3*Far, 100)
+		if appended > 0 {
+			p.message(appended)
+		}
+		step := int(p.m.step)
+		for _, sizes := range [][]int{{1}, {step - 1}, {step, step}, {1, 2*step - 1}, {3 * step}, {step + 1, 1}} {
+			p.prepend(sizes...)
+			p.agree()
+		}
+		p.message(1)
+		p.agree()
+		p.drop(p.m.base + 2*p.m.step)
+		p.agree()
+		p.prepend(1) // too late
+		p.agree()
+	}
+}
+
+// Messages before the first there ever was are none.
+func TestNothingStandsBeforeTheFirst(t *testing.T) {
+	p := newPairBehind(t, small, Far, 2)
+	p.prepend(1, 2, 3)
+	p.agree()
+	p.prepend(1, 2)
+	p.agree()
+	p.prepend(1)
+	p.agree()
+}
+
+// The oldest whole message is the one behind what is left of a torn one, however
+// many segments that reaches across.
+func TestOldestIsBehindATornMessage(t *testing.T) {
+	p := newPair(t, small, 0)
+	step := int(p.m.step)
+	p.message(4 * step)
+	p.message(10)
+	p.message(step)
+	p.drop(p.m.step)
+	p.agree()
+	if got := p.f.Oldest(); got != 2 {
+		t.Errorf("the oldest whole message is %d, want 2", got)
+	}
+	p.drop(5 * p.m.step)
+	p.agree()
+}
+
 // random is what one Append may be given: a few messages, each at most a
 // quarter of the limit long, the likeliest to go wrong first.
 func (p *pair) random(r *rand.Rand) (data []byte, ends []int) {
@@ -56,9 +133,9 @@ func (p *pair) random(r *rand.Rand) (data []byte, ends []int) {
 		case 3:
 			n = int(p.m.step)
 		case 4:
-			n = 1 + r.IntN(int(p.f.limit/4))
+			n = 1 + r.IntN(int(p.limit/4))
 		}
-		if len(data)+n <= int(p.f.limit/4) {
+		if len(data)+n <= int(p.limit/4) {
 			data = append(data, make([]byte, n)...)
 			ends = append(ends, len(data))
 		}
@@ -142,9 +219,6 @@ func TestIndexIsBoundedByTheLimit(t *testing.T) {
 		if got := p.f.weigh(); got > small {
 			t.Fatalf("%d bytes in %d segments and their index, the limit is %d", got, len(p.f.segments), small)
 		}
-		if p.f.kept != p.f.weigh() {
-			t.Fatalf("the feed takes itself for %d bytes and has %d", p.f.kept, p.f.weigh())
-		}
 	}
 	p.agree()
 }
@@ -152,7 +226,7 @@ func TestIndexIsBoundedByTheLimit(t *testing.T) {
 // weigh is what the segments and their index take.
 func (f *Feed) weigh() (n int64) {
 	for _, s := range f.segments {
-		n += int64(len(s.bytes) + markSize*len(s.ends))
+		n += int64(len(s.bytes) + markSize*len(s.ends) + stampSize*len(s.came))
 	}
 	return n
 }
@@ -178,10 +252,10 @@ func TestDroppedIndexIsGone(t *testing.T) {
 func TestNothingIsDroppedBelowTheLimit(t *testing.T) {
 	f := newFeed(t, small)
 	for f.Head()+f.Segment() < small*3/4 {
-		if to := f.Excess(1000, 1); to != 0 {
+		if to := excess(f, small, 1000, 1); to != 0 {
 			t.Fatalf("with %d of %d bytes, everything below %d must go", f.Head(), small, to)
 		}
-		if err := f.Append(make([]byte, 1000), []int{1000}); err != nil {
+		if err := f.Append(make([]byte, 1000), []int{1000}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,7 +282,7 @@ func TestExcessIsBelowTheHead(t *testing.T) {
 	for range 3 {
 		p.message(p.toBoundary())
 		for _, n := range []int64{1, small, 10 * small} {
-			if to := p.f.Excess(n, 1); to >= p.m.head() {
+			if to := excess(p.f, p.limit, n, 1); to >= p.m.head() {
 				t.Errorf("for %d bytes everything below %d must go, the head is at %d", n, to, p.m.head())
 			}
 		}
@@ -228,7 +302,7 @@ func TestReadersBesideTheAppender(t *testing.T) {
 	}
 	for i := 0; f.Head() < total; i++ {
 		n := int(min(total-f.Head(), int64(1+i*37%3000)))
-		if to := f.Excess(int64(n), 1); to > 0 {
+		if to := excess(f, small, int64(n), 1); to > 0 {
 			for i := range readers {
 				readers[i].await(to)
 			}
@@ -236,7 +310,7 @@ func TestReadersBesideTheAppender(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := f.Append(pattern(f.Head(), n), []int{n}); err != nil {
+		if err := f.Append(pattern(f.Head(), n), []int{n}, 0); err != nil {
 			t.Error(err)
 		}
 	}
@@ -281,7 +355,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	f := newFeed(t, 64<<20)
 	message, ends := make([]byte, 64), []int{64}
 	appendOne := func() {
-		if err := f.Append(message, ends); err != nil {
+		if err := f.Append(message, ends, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -294,13 +368,14 @@ func TestAppendAllocatesNothing(t *testing.T) {
 }
 
 // Two bytes of input say one step: append a message so long, or that and
-// more at once, or drop.
+// more at once, put it before the oldest, or drop.
 func FuzzFeed(f *testing.F) {
-	f.Add(uint32(0), []byte{})
-	f.Add(uint32(0), []byte{1, 0, 0xff, 0x0f, 0, 0x10, 0xff, 0xff})
-	f.Add(uint32(100_000), []byte{0xff, 0x3f, 0xff, 0x3f, 0, 0x80, 1, 0x40, 0xff, 0x7f, 0xff, 0xff})
-	f.Fuzz(func(t *testing.T, more uint32, steps []byte) {
-		p := newPair(t, small+int64(more%(4*small)), far)
+	f.Add(uint32(0), uint8(0), []byte{})
+	f.Add(uint32(0), uint8(0), []byte{1, 0, 0xff, 0x0f, 0, 0x10, 0xff, 0xff})
+	f.Add(uint32(100_000), uint8(0), []byte{0xff, 0x3f, 0xff, 0x3f, 0, 0x80, 1, 0x40, 0xff, 0x7f, 0xff, 0xff})
+	f.Add(uint32(1), uint8(9), []byte{1, 0x90, 1, 0, 0xff, 0xbf, 1, 0x98, 2, 0x40, 0, 0xf0, 1, 0x90})
+	f.Fuzz(func(t *testing.T, more uint32, last uint8, steps []byte) {
+		p := newPairBehind(t, small+int64(more%(4*small)), 2*Far, int(last))
 		for ; len(steps) >= 2 && len(p.m.data) < 2<<20; steps = steps[2:] {
 			p.act(binary.LittleEndian.Uint16(steps))
 			p.agree()
@@ -317,9 +392,119 @@ func (p *pair) act(word uint16) {
 	case 1:
 		p.message(max(1, p.toBoundary()+n%5-2))
 	case 2:
-		data := pattern(p.m.head(), n+3)
-		p.append(data, []int{1, 2, len(data)})
+		switch rest := n & 0x7ff; n >> 11 {
+		case 2:
+			p.prepend(rest + 1)
+		case 3:
+			p.prepend(1, 8*rest+1)
+		case 4: // down to a segment's beginning, or beside it
+			p.prepend(1, max(1, int(p.m.origin%p.m.step)-2+rest%5))
+		default:
+			data := pattern(p.m.head(), n+3)
+			p.append(data, []int{1, 2, len(data)})
+		}
 	case 3:
 		p.drop(p.m.base + (p.m.head()-p.m.base)*int64(n)/0x3fff)
+	}
+}
+
+// Several feeds have one limit together. What must go is the oldest, whichever
+// feed it is in, and no more than need be; the segment at each head stays.
+func TestExcessOfSeveralFeeds(t *testing.T) {
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		limit := small + r.Int64N(2*small)
+		all := make([]Growth, 1+r.IntN(4))
+		for i := range all {
+			f := newFeedBehind(t, limit, int64(i)*Far, 0)
+			all[i].Feed = f
+			weight := 1 + r.IntN(1000) // of the same message, in this form
+			for range 1 + r.IntN(100) {
+				if err := f.Append(pattern(f.Head(), weight), []int{weight}, int64(1-min(i, 1))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all[i].Bytes, all[i].Messages = r.Int64N(limit/4), 1+r.IntN(3)
+		}
+		for {
+			to := Excess(limit, all)
+			checkExcess(t, limit, all, to)
+			if to == nil {
+				break
+			}
+			for i, g := range all {
+				if err := g.Feed.Drop(to[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// checkExcess looks at what is to go of feeds whose figures were checked.
+func checkExcess(t *testing.T, limit int64, all []Growth, to []int64) {
+	t.Helper()
+	kept, mayGo := int64(0), 0
+	youngest, oldest := uint64(0), ^uint64(0) // of what goes, and of what may and does not
+	cheapest := int64(0)                      // the last that goes
+	for i, g := range all {
+		kept += g.Feed.keptWith(g.Bytes, g.Messages)
+		for j, s := range g.Feed.segments[:max(0, len(g.Feed.segments)-1)] {
+			mayGo++
+			last := s.prior + uint64(len(s.ends))
+			if to == nil || (g.Feed.first+int64(j))<<g.Feed.shift >= to[i] {
+				oldest = min(oldest, last)
+				continue
+			}
+			kept -= s.cost()
+			if last >= youngest {
+				youngest, cheapest = last, s.cost()
+			}
+		}
+	}
+	switch {
+	case to == nil && kept > limit && mayGo > 0:
+		t.Fatalf("%d bytes would be kept of %d, and nothing is to go", kept, limit)
+	case to != nil && kept > limit && oldest != ^uint64(0):
+		t.Fatalf("%d bytes would be kept of %d, and more could go", kept, limit)
+	case to != nil && kept+cheapest <= limit:
+		t.Fatalf("%d bytes would be kept of %d: more is to go than need be", kept, limit)
+	case youngest > oldest:
+		t.Fatalf("message %d is to go, and %d stays", youngest, oldest)
+	}
+}
+
+// Whatever is appended in however many forms, what they keep together is never
+// more than was agreed, but for what a single one may need.
+func TestSeveralFeedsStayWithinTheLimit(t *testing.T) {
+	const limit = small
+	r := rand.New(rand.NewPCG(1, 1))
+	var feeds []*Feed
+	for i := range int64(4) {
+		feeds = append(feeds, newFeedBehind(t, limit, i*Far, 0))
+	}
+	for range 3000 {
+		all := make([]Growth, len(feeds))
+		for i, f := range feeds {
+			all[i] = Growth{f, int64(1 + i*r.IntN(400)), 1}
+		}
+		for to := Excess(limit, all); to != nil; to = Excess(limit, all) {
+			for i, f := range feeds {
+				if err := f.Drop(to[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		kept := int64(0)
+		for i, f := range feeds {
+			n := int(all[i].Bytes)
+			if err := f.Append(pattern(f.Head(), n), []int{n}, r.Int64N(2)); err != nil {
+				t.Fatal(err)
+			}
+			kept += f.weigh()
+		}
+		if kept > limit {
+			t.Fatalf("%d bytes are kept, the limit is %d", kept, limit)
+		}
 	}
 }

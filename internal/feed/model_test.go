@@ -11,21 +11,43 @@ import (
 )
 
 // model is a feed as one would first write it: every byte there ever was, in
-// one piece. Its offsets begin at origin.
+// one piece. Its offsets begin at origin, its numbers behind before.
 type model struct {
 	origin, base, step int64
+	before             int
 	data               []byte
-	ends               []int64
+	ends, came         []int64
 }
 
 func (m *model) head() int64 { return m.origin + int64(len(m.data)) }
 
-func (m *model) append(p []byte, ends []int) {
+func (m *model) count() int { return m.before + len(m.ends) }
+
+func (m *model) append(p []byte, ends []int, at int64) {
 	head := m.head()
 	for _, end := range ends {
 		m.ends = append(m.ends, head+int64(end))
+		m.came = append(m.came, at)
 	}
 	m.data = append(m.data, p...)
+}
+
+// prepend adds what came before the first, if nothing is gone.
+func (m *model) prepend(p []byte, ends []int) bool {
+	if m.base > m.origin || len(ends) > m.before {
+		return false
+	}
+	m.origin -= int64(len(p))
+	m.base = m.origin
+	var earlier []int64
+	for _, end := range ends {
+		earlier = append(earlier, m.origin+int64(end))
+	}
+	m.ends = append(earlier, m.ends...)
+	m.came = append(make([]int64, len(ends)), m.came...)
+	m.data = append(slices.Clone(p), m.data...)
+	m.before -= len(ends)
+	return true
 }
 
 func (m *model) drop(to int64) {
@@ -37,18 +59,21 @@ func (m *model) drop(to int64) {
 	m.base = max(m.base, min(to, stays))
 }
 
-// upTo is how many messages end at or before offset.
+// upTo is the number of the last message that ends at or before offset.
 func (m *model) upTo(offset int64) int {
-	return sort.Search(len(m.ends), func(i int) bool { return m.ends[i] > offset })
+	return m.before + sort.Search(len(m.ends), func(i int) bool { return m.ends[i] > offset })
 }
 
-// endOf is where message seq ends; message 0 is what was before the first.
+// endOf is where message seq ends, which is none before the first.
 func (m *model) endOf(seq int) int64 {
-	if seq == 0 {
+	if seq <= m.before {
 		return m.origin
 	}
-	return m.ends[seq-1]
+	return m.ends[seq-m.before-1]
 }
+
+// oldest is the number of the first message that begins at whole or above.
+func (m *model) oldest() int { return m.upTo(m.whole()) + 1 }
 
 func (m *model) whole() int64 {
 	seq := m.upTo(m.base)
@@ -59,10 +84,10 @@ func (m *model) whole() int64 {
 }
 
 func (m *model) begin(seq int) int64 {
-	if seq > len(m.ends) {
+	if seq > m.count() {
 		return m.head()
 	}
-	return max(m.whole(), m.endOf(max(0, seq-1)))
+	return max(m.whole(), m.endOf(seq-1))
 }
 
 func (m *model) wholeAt(offset int64) int64 {
@@ -79,22 +104,36 @@ func (m *model) messageEnd(offset int64) int64 {
 
 // pair is a feed and its model, which get the same and must agree.
 type pair struct {
-	t testing.TB
-	f *Feed
-	m *model
+	t     testing.TB
+	f     *Feed
+	limit int64
+	m     *model
+	clock int64 // when the next messages come
 }
 
 // newPair makes a feed whose first byte stands at origin, a multiple of its
 // step.
 func newPair(t testing.TB, limit, origin int64) *pair {
-	f := newFeed(t, limit)
-	f.startAt(origin)
-	return &pair{t, f, &model{origin: origin, base: origin, step: f.Segment()}}
+	t.Helper()
+	return newPairBehind(t, limit, origin, 0)
+}
+
+// newPairBehind is newPair for a feed whose first message is number last+1.
+func newPairBehind(t testing.TB, limit, origin int64, last int) *pair {
+	t.Helper()
+	f := newFeedBehind(t, limit, origin, uint64(last))
+	return &pair{t, f, limit, &model{origin: origin, base: origin, step: f.Segment(), before: last}, 1000}
 }
 
 func newFeed(t testing.TB, limit int64) *Feed {
 	t.Helper()
-	f, err := New(limit)
+	return newFeedBehind(t, limit, 0, 0)
+}
+
+// newFeedBehind makes an empty feed that begins at offset, behind message last.
+func newFeedBehind(t testing.TB, limit, offset int64, last uint64) *Feed {
+	t.Helper()
+	f, err := New(limit, offset, last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,26 +145,49 @@ func newFeed(t testing.TB, limit int64) *Feed {
 	return f
 }
 
-// startAt makes an empty feed one that has come as far as offset.
-func (f *Feed) startAt(offset int64) {
-	f.first, f.whole = offset>>f.shift, offset
-	f.head.Store(offset)
-	f.show()
+// excess is Excess of one feed alone.
+func excess(f *Feed, limit, n int64, messages int) int64 {
+	if to := Excess(limit, []Growth{{f, n, messages}}); to != nil {
+		return to[0]
+	}
+	return 0
 }
 
 // append does as a publisher does: it makes room first.
 func (p *pair) append(data []byte, ends []int) {
 	p.t.Helper()
-	if to := p.f.Excess(int64(len(data)), len(ends)); to > 0 {
+	if to := excess(p.f, p.limit, int64(len(data)), len(ends)); to > 0 {
 		p.drop(to)
-		if again := p.f.Excess(int64(len(data)), len(ends)); again > 0 {
+		if again := excess(p.f, p.limit, int64(len(data)), len(ends)); again > 0 {
 			p.t.Fatalf("Excess(%d, %d) = %d, and %d when that was dropped", len(data), len(ends), to, again)
 		}
 	}
-	if err := p.f.Append(data, ends); err != nil {
+	if err := p.f.Append(data, ends, p.clock); err != nil {
 		p.t.Fatal(err)
 	}
-	p.m.append(data, ends)
+	p.m.append(data, ends, p.clock)
+	if len(ends)%2 == 1 { // several may come at the same time
+		p.clock++
+	}
+}
+
+// prepend adds messages of these sizes before the oldest, if that can be.
+func (p *pair) prepend(sizes ...int) {
+	p.t.Helper()
+	n := 0
+	var ends []int
+	for _, size := range sizes {
+		n += size
+		ends = append(ends, n)
+	}
+	data := pattern(p.m.origin-int64(n), n)
+	done, err := p.f.Prepend(data, ends)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if want := p.m.prepend(data, ends); done != want {
+		p.t.Fatalf("Prepend of %d messages says %v, want %v", len(ends), done, want)
+	}
 }
 
 func (p *pair) drop(to int64) {
@@ -167,17 +229,36 @@ func (p *pair) agree() {
 	p.t.Helper()
 	f, m := p.f, p.m
 	p.same("Head", 0, f.Head(), m.head())
-	p.same("Count", 0, int64(f.Count()), int64(len(m.ends)))
+	p.same("Count", 0, int64(f.Count()), int64(m.count()))
 	p.same("Whole", 0, f.Whole(), m.whole())
+	p.same("Oldest", 0, int64(f.Oldest()), int64(m.oldest()))
+	p.same("kept", 0, f.kept, f.weigh())
 	p.agreeOnOffsets()
 	for _, seq := range p.numbers() {
 		p.same("Begin", int64(seq), f.Begin(uint64(seq)), m.begin(seq))
-		p.same("Last", int64(seq), f.Last(seq), m.begin(max(0, len(m.ends)-seq+1)))
+		p.same("Last", int64(seq), f.Last(seq), m.begin(m.count()-seq+1))
 	}
+	p.agreeOnEach()
 	kept := m.data[m.base-m.origin:]
 	if got := f.Read(m.base, m.head()); !bytes.Equal(got, kept) {
 		p.t.Fatalf("what is kept from %d to %d is not what was appended", m.base, m.head())
 	}
+}
+
+// agreeOnEach goes through the messages that are kept whole.
+func (p *pair) agreeOnEach() {
+	p.t.Helper()
+	m := p.m
+	next := m.oldest()
+	p.f.Each(uint64(next), uint64(m.count()), func(seq uint64, at int64, data []byte) {
+		p.same("Each", int64(seq), int64(seq), int64(next))
+		p.same("time", int64(seq), at, m.came[next-m.before-1])
+		if begin, end := m.endOf(next-1)-m.origin, m.endOf(next)-m.origin; !bytes.Equal(data, m.data[begin:end]) {
+			p.t.Fatalf("message %d is not what was appended", seq)
+		}
+		next++
+	})
+	p.same("the last of Each", 0, int64(next), int64(m.count()+1))
 }
 
 func (p *pair) agreeOnOffsets() {
@@ -185,8 +266,11 @@ func (p *pair) agreeOnOffsets() {
 	f, m := p.f, p.m
 	for _, at := range p.offsets() {
 		p.same("WholeAt", at, f.WholeAt(at), m.wholeAt(at))
-		if at < m.base {
-			continue // nobody stands there
+		if at < m.base { // nobody stands there; somebody may remember it
+			if at < m.base-m.base%m.step {
+				p.same("Seq", at, int64(f.Seq(at)), int64(m.oldest()-1))
+			}
+			continue
 		}
 		p.same("Seq", at, int64(f.Seq(at)), int64(m.upTo(at)))
 		p.same("EndOf", at, f.EndOf(at), m.messageEnd(at))
@@ -227,7 +311,7 @@ func (p *pair) offsets() []int64 {
 		places = append(places, at)
 	}
 	places = append(places, m.ends[max(0, len(m.ends)-20):]...)
-	if n := m.upTo(m.base); n < len(m.ends) {
+	if n := m.upTo(m.base) - m.before; n < len(m.ends) {
 		places = append(places, m.ends[n:min(n+5, len(m.ends))]...)
 	}
 	var all []int64
@@ -244,8 +328,8 @@ func (p *pair) offsets() []int64 {
 
 // numbers is the seqs worth asking for.
 func (p *pair) numbers() []int {
-	n := len(p.m.ends)
-	all := []int{0, 1, 2, n / 2, n - 1, n, n + 1, n + 100}
+	n, before := p.m.count(), p.m.before
+	all := []int{0, 1, 2, before - 1, before, before + 1, (before + n) / 2, n - 1, n, n + 1, n + 100}
 	for _, at := range p.offsets() {
 		seq := p.m.upTo(at)
 		all = append(all, seq, seq+1)

@@ -61,3 +61,7 @@ func fromSockaddr(sa unix.Sockaddr) Addr {
 
 // IsUnix says that the peer came by a Unix socket.
 func (a Addr) IsUnix() bool { return !a.inet }
+
+// IsLocal says that the peer is on this machine: it came by a Unix socket or
+// over loopback.
+func (a Addr) IsLocal() bool { return !a.inet || netip.AddrFrom16(a.ip).Unmap().IsLoopback() }

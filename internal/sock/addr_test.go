@@ -22,9 +22,11 @@ func TestParseAddressReadsWhatIsMeant(t *testing.T) {
 		{":0", Address{}},
 		{"[::1]:9000", Address{Host: "::1", Port: 9000}},
 		{"[fe80::1%eth0]:65535", Address{Host: "fe80::1%eth0", Port: 65535}},
-		{"tcp://localhost:9000", Address{Host: "localhost", Port: 9000}},
-		{"tcp://:9000", Address{Port: 9000}},
-		{"tcp://unix:9000", Address{Host: "unix", Port: 9000}},
+		{"tcp://localhost:9000", Address{Host: "localhost", Port: 9000, Protocol: RawProtocol}},
+		{"http://localhost:9000", Address{Host: "localhost", Port: 9000, Protocol: HTTPProtocol}},
+		{"http://localhost:9000/", Address{Host: "localhost", Port: 9000, Protocol: HTTPProtocol}},
+		{"tcp://:9000", Address{Port: 9000, Protocol: RawProtocol}},
+		{"tcp://unix:9000", Address{Host: "unix", Port: 9000, Protocol: RawProtocol}},
 		{"unix:/run/hub.sock", Address{Path: "/run/hub.sock"}},
 		{"unix:hub", Address{Path: "hub"}},
 		{"unix:a:b", Address{Path: "a:b"}},
@@ -40,7 +42,7 @@ func TestParseAddressReadsWhatIsMeant(t *testing.T) {
 
 // What is wrong with an address comes with what would be right.
 func TestParseAddressSaysWhatWouldBeRight(t *testing.T) {
-	const forms = "must be HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH"
+	const forms = "must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH"
 	for _, c := range []struct{ in, says string }{
 		{"", forms},
 		{"9000", forms},
@@ -49,6 +51,7 @@ func TestParseAddressSaysWhatWouldBeRight(t *testing.T) {
 		{"[::1]", forms},
 		{"[::1:9000", forms},
 		{"udp://localhost:9000", forms},
+		{"http://localhost:9000/path", "the port must be a number from 0 to 65535"},
 		{"localhost:", "the port must be a number from 0 to 65535"},
 		{"localhost:http", "the port must be a number from 0 to 65535"},
 		{"localhost:-1", "the port must be a number from 0 to 65535"},
@@ -86,6 +89,7 @@ func FuzzParseAddress(f *testing.F) {
 		back := a.String()
 		if a.Path == "" {
 			back = "tcp://" + back // there may be a host named unix
+			a.Protocol = RawProtocol
 		} else if len(a.Path) > maxPath || a.Host != "" || a.Port != 0 {
 			t.Fatalf("ParseAddress(%q) = %+v", in, a)
 		}

@@ -28,10 +28,20 @@ const backlog = 4096
 
 // Address is what a user asks to listen on.
 type Address struct {
-	Path string // a Unix socket's; "" for TCP
-	Host string // TCP: a name, an IP address, or "" for every address
-	Port uint16 // TCP: 0 means any free one
+	Path     string // a Unix socket's; "" for TCP
+	Host     string // TCP: a name, an IP address, or "" for every address
+	Port     uint16 // TCP: 0 means any free one
+	Protocol Protocol
 }
+
+// Protocol is what is spoken at an address.
+type Protocol uint8
+
+const (
+	AnyProtocol  Protocol = iota // the first bytes tell
+	RawProtocol                  // tcp://
+	HTTPProtocol                 // http://
+)
 
 func (a Address) String() string {
 	if a.Path != "" {
@@ -40,15 +50,16 @@ func (a Address) String() string {
 	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
 }
 
-// ParseAddress reads HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH.
+// ParseAddress reads HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or
+// unix:PATH.
 func ParseAddress(s string) (Address, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		return parsePath(s, path)
 	}
-	rest, _ := strings.CutPrefix(s, "tcp://")
+	rest, protocol := parseProtocol(s)
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		return Address{}, fmt.Errorf("address %q: must be HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH", s)
+		return Address{}, fmt.Errorf("address %q: must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH", s)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
@@ -57,7 +68,17 @@ func ParseAddress(s string) (Address, error) {
 	if strings.ContainsAny(host, "/ \x00") {
 		return Address{}, fmt.Errorf("address %q: %q is no host name or IP address", s, host)
 	}
-	return Address{Host: host, Port: uint16(n)}, nil
+	return Address{Host: host, Port: uint16(n), Protocol: protocol}, nil
+}
+
+func parseProtocol(s string) (rest string, p Protocol) {
+	if rest, is := strings.CutPrefix(s, "tcp://"); is {
+		return rest, RawProtocol
+	}
+	if rest, is := strings.CutPrefix(s, "http://"); is {
+		return strings.TrimSuffix(rest, "/"), HTTPProtocol
+	}
+	return s, AnyProtocol
 }
 
 // maxPath is the longest path that fits a sockaddr_un (unix(7)).
@@ -83,10 +104,11 @@ type Config struct {
 
 // Listener is one listening socket.
 type Listener struct {
-	FD   int
-	Unix bool
-	name string
-	file *socketFile // a Unix socket's; nil for TCP
+	FD       int
+	Unix     bool
+	Protocol Protocol
+	name     string
+	file     *socketFile // a Unix socket's; nil for TCP
 }
 
 // String is the address in force: "127.0.0.1:9000", "[::1]:9000", "unix:/run/hub".
@@ -115,7 +137,11 @@ func Listen(ctx context.Context, a Address, c Config) ([]*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen tcp %s: %w", a, err)
 	}
-	return listenAll(ips, a.Port, c)
+	ls, err := listenAll(ips, a.Port, c)
+	for _, l := range ls {
+		l.Protocol = a.Protocol
+	}
+	return ls, err
 }
 
 // resolve gives the addresses to listen on. The unspecified IPv6 address

@@ -12,6 +12,7 @@
 //
 //	func Accept(fd int) (int, Addr, error)       accept4(2); Again, ErrNoDescriptors
 //	func Recv(fd int, p []byte) (int, error)     read(2); Again, io.EOF
+//	func Peek(fd int, p []byte) (int, error)     recv(2) with MSG_PEEK; Again, io.EOF
 //	func Write(fd int, p []byte) (int, error)    write(2); Again
 //	func Send(fd int, p []byte) (int, error)     send(2); Again; fewer bytes than p: full now
 //	func SendFile(fd, file int, offset int64, n int) (int, error)   sendfile(2), likewise

@@ -47,6 +47,20 @@ func Recv(fd int, p []byte) (int, error) {
 	return n, nil
 }
 
+// Peek is Recv that leaves the bytes where they are.
+func Peek(fd int, p []byte) (int, error) {
+	n, _, err := unix.Recvfrom(fd, p, unix.MSG_PEEK)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return 0, Again
+	case err != nil:
+		return 0, os.NewSyscallError("recv", err)
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
 // Write is write(2) to what is no socket; Again when there is no room.
 func Write(fd int, p []byte) (int, error) {
 	n, err := uninterrupted(unix.Write, fd, p)

@@ -43,6 +43,20 @@ func Recv(fd int, p []byte) (int, error) {
 	return int(n), nil
 }
 
+// Peek is Recv that leaves the bytes where they are.
+func Peek(fd int, p []byte) (int, error) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_PEEK, 0, 0)
+	switch {
+	case errno == unix.EAGAIN, errno == unix.EINTR:
+		return 0, Again
+	case errno != 0:
+		return 0, os.NewSyscallError("recv", errno)
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return int(n), nil
+}
+
 // Write is write(2) to what is no socket; Again when there is no room.
 func Write(fd int, p []byte) (int, error) {
 	n, errno := uninterrupted(unix.SYS_WRITE, fd, p)

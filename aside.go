@@ -1,0 +1,222 @@
+//go:build unix
+
+package hubbub
+
+// This file is what one client is sent alone, between two messages of its feed:
+//
+//	tell         something it is told once: a hello, what it has missed
+//	pong, ack    only the newest counts
+//	beat         a heartbeat, when it was sent nothing else for a while
+//	lastWords    the close frame of a WebSocket
+//
+// Asides overtake whatever the client is behind with, but never stand inside a
+// message. There is little of them at a time: what is outdated is not sent.
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/sock"
+)
+
+const (
+	// beatEvery is how long a client that beats is sent nothing before it gets
+	// a heartbeat; one of hubbub.v1 that has sent none for patientBeats times
+	// as long is dead. A loop looks beatLooks times meanwhile.
+	beatEvery    = 25 * time.Second
+	beatLooks    = 5
+	patientBeats = 3
+)
+
+// aside is what waits to be sent to one client alone.
+type aside struct {
+	begun   []byte // is being sent, and must be to its end
+	notes   []byte
+	pong    []byte // a frame
+	ack     uint64 // 0: nothing to acknowledge
+	beating bool
+}
+
+func (c *client) hasAside() bool { return c.extra != nil && c.extra.aside != nil }
+
+// asides is what waits for c, which is sent to it as soon as it takes more.
+func (l *loop) asides(c *client) *aside {
+	x := c.more()
+	if x.aside == nil {
+		x.aside = &aside{}
+		if !c.full {
+			l.roomy = append(l.roomy, c)
+		}
+	}
+	return x.aside
+}
+
+// tell adds p, which is whole in c's form, to what c is told.
+func (l *loop) tell(c *client, p []byte) {
+	a := l.asides(c)
+	a.notes = append(a.notes, p...)
+}
+
+// pack puts all that waits into one piece to be sent.
+func (a *aside) pack(c *client) {
+	a.begun, a.notes = append(a.begun, a.notes...), nil
+	a.begun, a.pong = append(a.begun, a.pong...), nil
+	if a.ack > 0 {
+		a.begun, a.ack = codec.AppendAck(a.begun, a.ack), 0
+	}
+	if a.beating {
+		a.begun, a.beating = c.protocol.heartbeat(a.begun), false
+	}
+}
+
+// beats says that clients of p are sent heartbeats.
+func (p protocol) beats() bool { return p == speaksV1 || p == speaksEvents }
+
+func (p protocol) heartbeat(dst []byte) []byte {
+	if p == speaksEvents {
+		return codec.AppendHeartbeatComment(dst)
+	}
+	return codec.AppendHeartbeat(dst)
+}
+
+// sendAside sends what waits for c alone, if c stands between two messages; if
+// not, it says where the message ends that comes first. It reports whether c
+// takes more.
+func (l *loop) sendAside(c *client, w *wire, end int64) (upTo int64, ok bool) {
+	a := c.extra.aside
+	if a == nil {
+		return end, true
+	}
+	if len(a.begun) == 0 {
+		if at := w.feed.EndOf(c.cursor); at > c.cursor {
+			return min(at, end), true
+		}
+		a.pack(c)
+	}
+	p := a.begun[:min(len(a.begun), sock.MaxSend)]
+	n, err := sock.Send(int(c.fd), p)
+	if !l.afterSend(c, n, len(p), err) {
+		return end, false
+	}
+	if a.begun = a.begun[n:]; len(a.begun) > 0 {
+		if !c.full {
+			l.roomy = append(l.roomy, c)
+		}
+		return end, false
+	}
+	if a.notes != nil || a.pong != nil || a.ack > 0 || a.beating { // came meanwhile
+		return l.sendAside(c, w, end)
+	}
+	c.extra.aside = nil
+	c.tidy()
+	return end, true
+}
+
+// tellMissed tells c what it has skipped, where its form can.
+func (l *loop) tellMissed(c *client) {
+	x := c.extra
+	if x == nil || x.missed == 0 || x.rest != nil || !c.protocol.beats() {
+		return
+	}
+	if c.protocol == speaksV1 {
+		l.tell(c, codec.AppendSkipped(nil, x.missed, l.wire(c).feed.Seq(c.cursor)))
+	} else {
+		l.tell(c, codec.AppendSkippedEvent(nil, x.missed))
+	}
+	l.resumed(c)
+}
+
+// beat sends heartbeats to those who were sent nothing for a while, and ends
+// those who answer none.
+func (l *loop) beat() {
+	heads, every := l.hub.heads(), l.hub.o.pace.beat
+	for _, c := range l.clients {
+		if !c.protocol.beats() || !c.streams() {
+			continue
+		}
+		quiet := time.Duration(l.millis-c.heardAt) * time.Millisecond
+		if c.protocol == speaksV1 && quiet >= patientBeats*every && !c.readable {
+			l.lost(c, fmt.Errorf("dead: no heartbeat for %s", quiet.Round(time.Second)))
+			continue
+		}
+		unsaid := time.Duration(l.millis-c.sentAt) * time.Millisecond
+		if unsaid >= every && !c.full && c.cursor >= heads[c.form()] {
+			l.asides(c).beating = true
+		}
+		// One that is never silent to must be asked all the same.
+		if c.protocol == speaksV1 && quiet >= every {
+			l.asides(c).beating = true
+		}
+	}
+	if l.beating > 0 {
+		l.schedule(&l.nextBeat, every/beatLooks)
+	}
+}
+
+// lastWords is what c is still sent before the end of our direction: the rest
+// of the message that it stands in, and why it ends.
+func (l *loop) lastWords(c *client) []byte {
+	if !c.protocol.inFrames() || c.ended || c.id == 0 {
+		return nil
+	}
+	x := c.more()
+	var p []byte
+	switch {
+	case x.rest != nil:
+		p = append(p, x.rest...)
+		l.hub.rests.Add(-int64(len(x.rest)))
+		x.rest = nil
+	case c.hasAside() && len(x.aside.begun) > 0:
+		p = append(p, x.aside.begun...)
+	default:
+		f := l.wire(c).feed
+		if end := f.EndOf(c.cursor); end > c.cursor {
+			p = f.Read(c.cursor, end)
+		}
+	}
+	if c.hasAside() && x.aside.ack > 0 {
+		p = codec.AppendAck(p, x.aside.ack) // or the client would say it again
+	}
+	code := x.linger.code
+	if code == 0 {
+		code = codec.CloseDone
+	}
+	p = codec.AppendClose(p, code, x.linger.reason)
+	if l.hub.rests.Add(int64(len(p))) > l.hub.o.Backlog {
+		l.hub.rests.Add(-int64(len(p)))
+		return nil
+	}
+	return p
+}
+
+// sayLastWords sends what it can of them, and ends our direction behind them.
+func (l *loop) sayLastWords(c *client) error {
+	x := c.extra
+	for len(x.words) > 0 {
+		p := x.words[:min(len(x.words), sock.MaxSend)]
+		n, err := sock.Send(int(c.fd), p)
+		if err != nil && !errors.Is(err, sock.Again) {
+			return err
+		}
+		x.words = x.words[n:]
+		l.hub.rests.Add(-int64(n))
+		x.linger.since = l.now
+		if n < len(p) {
+			c.full = true
+			return nil
+		}
+	}
+	return sock.EndSending(int(c.fd))
+}
+
+// sendLastWords goes on with them when there is room.
+func (l *loop) sendLastWords(c *client) {
+	if len(c.extra.words) == 0 {
+		return
+	}
+	if err := l.sayLastWords(c); err != nil {
+		l.drop(c)
+	}
+}

@@ -1,0 +1,214 @@
+//go:build unix
+
+package hubbub
+
+// This file is the way of a connection to net/http and back:
+//
+//	handOver   a loop       gives up a stranger that speaks HTTP
+//	takeBack   a goroutine  of net/http's, which has answered a request with a
+//	                        stream: the bare descriptor goes to a loop, and the
+//	                        goroutine ends
+//	greet      that loop    tells the client where its stream begins
+//
+// What is no stream stays net/http's: package web.
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/sock"
+	"hubbub.example/internal/web"
+)
+
+// errAbrupt is a WebSocket that ends without saying so.
+var errAbrupt = errors.New("the connection ended without a close frame")
+
+func (h *Hub) newWeb() *web.Server {
+	text := "application/octet-stream"
+	if h.o.Framing == Lines {
+		text = "text/plain; charset=utf-8"
+	}
+	return web.New(web.Options{
+		Hosts:    h.o.Hosts,
+		Origins:  h.o.Origins,
+		TextType: text,
+		Full:     h.full,
+		Stream:   h.takeBack,
+		Post:     h.post,
+		Clients:  h.listClients,
+		Health:   h.health,
+		Room: func() {
+			h.places.Add(1)
+			h.wakeAll()
+		},
+		Logf:   h.warnf,
+		Debugf: h.debugf,
+	})
+}
+
+// origin is a connection as it was before net/http had it.
+type origin struct {
+	addr   sock.Addr
+	cursor int64
+}
+
+// endWeb ends what net/http still answers.
+func (h *Hub) endWeb() {
+	if err := h.web.Close(); err != nil {
+		h.warnf("%v", err)
+	}
+}
+
+// full says why one more client could not be taken in.
+func (h *Hub) full() error {
+	if n := h.clients.Load(); n >= int64(h.o.MaxClients) {
+		return fmt.Errorf("the server is full (%d clients)", n)
+	}
+	return nil
+}
+
+// handOver gives c to net/http, if there is a place; else c waits for one.
+func (l *loop) handOver(c *client) bool {
+	fd := int(c.fd)
+	// First: the registration outlives the descriptor as long as a copy is open.
+	_ = l.poller.Remove(fd) // of one that has waited there is none
+	l.strangers.leave(c)
+	peer := web.Peer{Addr: c.addr.String(), Local: c.addr.IsLocal(), Unix: c.addr.IsUnix(), Tag: origin{c.addr, c.cursor}}
+	if !l.hub.web.Take(fd, peer) {
+		l.strangers.waiting.add(c)
+		return false
+	}
+	c.state = away
+	l.byFD[fd] = nil
+	l.assigned.Add(-1)
+	l.hub.sockets.Add(-1)
+	l.hub.pass()
+	return true
+}
+
+// takeBack gives a stream to a loop.
+func (h *Hub) takeBack(s web.Stream) {
+	c := &client{fd: int32(s.FD), addr: s.Peer.Tag.(origin).addr, protocol: protocolOf(s.Kind), spoke: true}
+	h.sockets.Add(1)
+	begin, a := h.arrive(s)
+	if s.Name != "" || a != nil {
+		x := c.more()
+		x.name, x.arrival = s.Name, a
+	}
+	if len(s.Input) > 0 && c.protocol.inFrames() { // others have nothing to say
+		c.more().input = s.Input
+	}
+	if err := h.startAt(c, begin); err != nil {
+		h.warnf("%s refused: %v", c.addr, err)
+		h.sockets.Add(-1)
+		_ = sock.Close(s.FD)
+		return
+	}
+	to := h.fewest()
+	to.assigned.Add(1)
+	if s.Session == "" {
+		to.post(c)
+		return
+	}
+	h.sessions.claim(h, s.Session, c, to)
+}
+
+func protocolOf(k web.Kind) protocol {
+	return [...]protocol{web.Text: speaksText, web.Events: speaksEvents, web.WebSocket: speaksWebSocket, web.V1: speaksV1}[k]
+}
+
+// arrival is what a stream asked for, where it can be told how that went.
+type arrival struct {
+	asked   string // its resume point
+	since   uint64 // the message behind which it was to begin
+	unknown bool   // the resume point is none of this hub's
+}
+
+// arrive is the message behind which s begins, and what is to be told about
+// that.
+func (h *Hub) arrive(s web.Stream) (begin uint64, a *arrival) {
+	switch {
+	case s.Since != "":
+		epoch, seq, ok := codec.ParseResumePoint(s.Since)
+		if !ok || !strings.EqualFold(epoch, h.epoch) || seq > h.feed.Count() {
+			return 0, &arrival{asked: s.Since, unknown: true}
+		}
+		return seq, &arrival{asked: s.Since, since: seq}
+	case s.Last >= 0:
+		count := h.feed.Count()
+		return count - min(count, uint64(s.Last)), h.plainArrival(s)
+	case s.First:
+		return h.feed.Seq(s.Peer.Tag.(origin).cursor), h.plainArrival(s)
+	}
+	return h.feed.Seq(h.begin()), h.plainArrival(s)
+}
+
+// plainArrival is that of a stream that asked for no resume point, if it is
+// told anything at all.
+func (h *Hub) plainArrival(s web.Stream) *arrival {
+	if s.Kind == web.V1 {
+		return &arrival{}
+	}
+	return nil
+}
+
+// input is what came with c's request; 0 bytes: it is used up.
+func (c *client) input(p []byte) (int, error) {
+	x := c.extra
+	if x == nil || x.input == nil {
+		return 0, nil
+	}
+	n := copy(p, x.input)
+	if x.input = x.input[n:]; len(x.input) == 0 {
+		x.input = nil
+	}
+	return n, nil
+}
+
+// greet tells c, which has just been taken in, where its stream begins.
+func (l *loop) greet(c *client) {
+	if c.protocol.beats() {
+		l.beating++
+		l.schedule(&l.nextBeat, l.hub.o.pace.beat/beatLooks)
+	}
+	x := c.extra
+	if x == nil {
+		return
+	}
+	if a := x.arrival; a != nil {
+		x.arrival = nil
+		missed := uint64(0)
+		if a.asked != "" && !a.unknown && c.first > a.since {
+			missed = c.first - a.since
+		}
+		switch c.protocol {
+		case speaksV1:
+			l.hello(c, a, missed)
+		case speaksEvents:
+			if a.unknown {
+				l.tell(c, codec.AppendUnknownEvent(nil, a.asked))
+			} else if missed > 0 {
+				l.tell(c, codec.AppendSkippedEvent(nil, int64(missed)))
+			}
+		}
+	}
+	if x.input != nil {
+		l.later(c)
+	}
+	c.tidy()
+}
+
+// hello is what a client of hubbub.v1 is told first.
+func (l *loop) hello(c *client, a *arrival, missed uint64) {
+	h := codec.Hello{
+		Epoch: l.hub.epoch, ID: c.id, Seq: c.first, Missed: missed, Unknown: a.unknown,
+		Heartbeat: int(l.hub.o.pace.beat / time.Second), Longest: l.hub.longest,
+	}
+	if s := c.extra.session; s != nil {
+		h.Ack = s.last
+	}
+	l.tell(c, codec.AppendHello(nil, h))
+}

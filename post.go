@@ -1,0 +1,181 @@
+//go:build unix
+
+package hubbub
+
+// This file is a client that comes and goes with one HTTP request: what its
+// body says are messages, and nothing is sent to it.
+//
+//	post        a goroutine  of net/http's reads the body, a piece at a time
+//	enterPosts  a loop       puts whole messages into the batch that the inbox
+//	                         gets, when there is one; until then nothing more is
+//	                         read, so that TCP pushes back
+//
+// A guest is known to one loop like any client, but has no descriptor there.
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"hubbub.example/internal/web"
+)
+
+// smallestPiece is what a body is read into first; it grows with the body's
+// messages.
+const smallestPiece = 4 << 10
+
+// posted is what one guest says, on its way into the inbox.
+type posted struct {
+	guest   *client
+	data    []byte // whole messages
+	size    int    // of what they were in the body
+	entered chan struct{}
+}
+
+// post takes the messages of a body.
+func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Reader) error {
+	if n := h.clients.Add(1); n > int64(h.o.MaxClients) {
+		h.clients.Add(-1)
+		return h.full()
+	}
+	c := &client{fd: -1, addr: peer.Tag.(origin).addr, protocol: speaksPost, id: h.ids.Add(1)}
+	if name != "" {
+		c.more().name = name
+	}
+	l := h.fewest()
+	l.do(func() { l.guestJoins(c) })
+	reason, err := h.readBody(ctx, l, c, body)
+	l.do(func() { l.guestLeaves(c, reason) })
+	return err
+}
+
+// readBody reads the body to its end, and says how it ended.
+func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) (reason string, err error) {
+	buf, held := make([]byte, 0, smallestPiece), 0
+	defer func() { h.partial.Add(-int64(held)) }()
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
+		}
+		n, err := body.Read(buf[len(buf):min(cap(buf), len(buf)+readSize)])
+		buf = buf[:len(buf)+n]
+		if errors.Is(err, io.EOF) {
+			return h.endOfBody(ctx, l, c, buf)
+		}
+		if err != nil {
+			return h.brokeOff(), err
+		}
+		whole := h.framing.Whole(buf)
+		if len(buf)-whole > h.longest+1 {
+			return tooLong(h.longest), web.ErrTooLong
+		}
+		if reason, err := h.hearGuest(ctx, l, c, buf[:whole]); err != nil {
+			return reason, err
+		}
+		buf = buf[:copy(buf, buf[whole:])]
+		if h.partial.Add(int64(len(buf)-held)) > h.o.Backlog && len(buf) > held {
+			held = len(buf)
+			return "the beginnings of messages fill the backlog", errors.New("too many messages are begun and not ended; try again later")
+		}
+		held = len(buf)
+	}
+}
+
+// brokeOff is why a body ended before its end.
+func (h *Hub) brokeOff() (reason string) {
+	select {
+	case <-h.stopped:
+		return "shutdown"
+	default:
+		return "reset"
+	}
+}
+
+// endOfBody takes what is left. A last message needs no separator.
+func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (reason string, err error) {
+	whole := h.framing.Whole(rest)
+	if separator := h.framing.Separator(); whole < len(rest) {
+		if separator == nil {
+			h.warnf("client %d: its last %d bytes are no whole record and are dropped", c.id, len(rest)-whole)
+			rest = rest[:whole]
+		} else {
+			rest = append(rest, separator...)
+		}
+	}
+	if reason, err := h.hearGuest(ctx, l, c, rest); err != nil {
+		return reason, err
+	}
+	return "done", nil
+}
+
+// hearGuest returns when p, which is whole messages as they came, is in the
+// inbox.
+func (h *Hub) hearGuest(ctx context.Context, l *loop, c *client, p []byte) (reason string, err error) {
+	size := len(p)
+	p = h.framing.Clean(p)
+	if h.fitting(p) < len(p) {
+		return tooLong(h.longest), web.ErrTooLong
+	}
+	if len(p) == 0 || h.inbox.want&InboxMessages == 0 {
+		return "", nil
+	}
+	entry := &posted{c, p, size, make(chan struct{})}
+	l.do(func() { l.posts = append(l.posts, entry) })
+	select {
+	case <-entry.entered:
+		return "", nil
+	case <-h.closed:
+		return "shutdown", web.ErrEnding
+	case <-ctx.Done():
+		// The loop may be reading p at this moment: nobody may write to it.
+		l.do(func() { l.withdraw(entry) })
+		select {
+		case <-entry.entered:
+		case <-h.closed:
+		}
+		return "shutdown", ctx.Err()
+	}
+}
+
+// withdraw has entry not be waited for any more.
+func (l *loop) withdraw(entry *posted) {
+	if i := slices.Index(l.posts, entry); i >= 0 {
+		l.posts = slices.Delete(l.posts, i, i+1)
+		close(entry.entered)
+	}
+}
+
+// enterPosts puts what guests say into the batch.
+func (l *loop) enterPosts() {
+	for len(l.posts) > 0 {
+		l.enterLate()
+		b := l.open()
+		if b == nil || len(l.late) > 0 {
+			return
+		}
+		p := l.posts[0]
+		l.posts[0] = nil
+		l.posts = l.posts[1:]
+		begin := len(b.data)
+		b.data = append(b.data, p.data...)
+		p.guest.got += int64(p.size)
+		l.stats.bytesIn += int64(p.size)
+		l.record(p.guest, b, begin, b.data[begin:])
+		close(p.entered)
+	}
+	l.posts = nil
+}
+
+func (l *loop) guestJoins(c *client) {
+	c.since = uint32(l.now.Sub(l.hub.began) / time.Second)
+	l.guests.add(c)
+	l.joined(c)
+}
+
+func (l *loop) guestLeaves(c *client, reason string) {
+	l.tellLeave(c, reason)
+	l.guests.remove(c)
+	l.hub.gone(c)
+}

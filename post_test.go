@@ -1,0 +1,281 @@
+//go:build unix
+
+package hubbub_test
+
+// Clients that come and go with one request: what its body says are messages.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hubbub.example"
+)
+
+// posts posts a body and returns the answer's code.
+func (s *stage) posts(target, body string) int {
+	s.t.Helper()
+	p := dial(s.t, s.at)
+	defer p.Close()
+	return p.posts(target, body)
+}
+
+func (p *peer) posts(target, body string) int {
+	p.t.Helper()
+	p.says(request(http.MethodPost, target, fmt.Sprintf("Content-Length: %d", len(body))) + body)
+	return p.answered(http.MethodPost).StatusCode
+}
+
+// chunk is a piece of a body that goes on.
+func chunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
+
+const chunked = "Transfer-Encoding: chunked"
+
+// story is what happened, in order.
+func story(events []hubbub.Event) (all []string) {
+	for _, e := range events {
+		line := fmt.Sprintf("%d %s %s", e.Client, e.Protocol, e.Kind)
+		if e.Name != "" {
+			line += " " + e.Name
+		}
+		if e.Kind == hubbub.Message {
+			line += fmt.Sprintf(" %q", e.Data)
+		}
+		if e.Kind == hubbub.Leave {
+			line += " " + e.Reason
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// tells waits until all this has happened, and nothing else.
+func (s *stage) tells(want ...string) {
+	s.t.Helper()
+	all := s.events.when(s.t, fmt.Sprintf("%d events", len(want)), func(all []hubbub.Event) bool { return len(all) >= len(want) })
+	if got := story(all); !slices.Equal(got, want) {
+		s.t.Fatalf("it happened %q, want %q", got, want)
+	}
+}
+
+// Each line of a body is a message, the last one also without its newline; who
+// posts comes before them and leaves behind them.
+func TestAPostIsAClientThatComesAndGoes(t *testing.T) {
+	t.Parallel()
+	everyAny(t, func(t *testing.T, address string) {
+		s := openAt(t, address, unhurried(hubbub.Options{}))
+		if code := s.posts("/?name=ann", "one\r\n\ntwo"); code != http.StatusNoContent {
+			t.Fatal(code)
+		}
+		s.tells("1 post join ann", `1 post message ann "one"`, `1 post message ann ""`, `1 post message ann "two"`, "1 post leave ann done")
+		if code := s.posts("/", ""); code != http.StatusNoContent {
+			t.Fatal(code)
+		}
+		s.events.when(t, "the next", func(all []hubbub.Event) bool { return len(all) == 7 })
+		if n := s.Stats(); n.Clients != 0 || n.Joins != 2 || n.MessagesIn != 3 {
+			t.Errorf("the hub has counted %+v", n)
+		}
+	})
+}
+
+// As long a message as there may be is taken, whatever ends its line; a longer
+// one is refused, and what came before it in the body is heard.
+func TestAPostsLongestMessage(t *testing.T) {
+	t.Parallel()
+	const longest = 100_000
+	for _, c := range []struct {
+		more int
+		end  string
+		code int
+	}{
+		{0, "", 204},
+		{0, "\n", 204},
+		{0, "\r\n", 204},
+		{0, "\r", 204},
+		{1, "", 413},
+		{1, "\n", 413},
+		{1, "\nmore\n", 413},
+	} {
+		for _, how := range []string{"at once", "in chunks"} {
+			s := openAny(t, hubbub.Options{MaxMessage: longest})
+			p := dial(t, s.at)
+			if how == "in chunks" {
+				p.says(request(http.MethodPost, "/", chunked) + chunk("first\n"))
+				s.hears("1 first")
+				p.says(chunk(strings.Repeat("x", longest+c.more)+c.end) + "0\r\n\r\n")
+			} else {
+				body := "first\n" + strings.Repeat("x", longest+c.more) + c.end
+				p.says(request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(body))) + body)
+			}
+			if code := p.answered(http.MethodPost).StatusCode; code != c.code {
+				t.Errorf("%d bytes more than the longest, and %q, %s: %d, want %d", c.more, c.end, how, code, c.code)
+			}
+			s.leaves(1)
+			got := texts(s.events.all())
+			if c.code == 204 && (len(got) != 2 || len(got[1]) != longest+2) || c.code == 413 && len(got) > 1 {
+				t.Errorf("%d bytes more than the longest, and %q, %s: %d messages are heard", c.more, c.end, how, len(got))
+			}
+		}
+	}
+}
+
+// A body may go on for ever: each of its lines is heard when it is there.
+func TestAPostGoesOn(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{})
+	p := dial(t, s.at)
+	p.says(request(http.MethodPost, "/", chunked))
+	var want []string
+	for i := range 20 {
+		line := fmt.Sprintf("line %d", i)
+		want = append(want, "1 "+line)
+		p.says(chunk(line[:3]) + chunk(line[3:]+"\n"))
+		s.hears(want...)
+	}
+	s.has(1)
+	_ = p.Close()
+	if reason := s.leaves(1); reason != "reset" {
+		t.Errorf("it left because %q", reason)
+	}
+	s.has(0)
+}
+
+// An inbox that nobody empties pushes back, and then nothing is missing, in
+// order, of however many.
+func TestPostsWaitForTheInbox(t *testing.T) {
+	t.Parallel()
+	const guests, lines, size = 6, 800, 1000
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 2}))
+	posting := begins(func() error {
+		return together(guests, func(i int) error {
+			c, err := connect(s.at, nil)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			var body strings.Builder
+			for j := range lines {
+				body.Write(numbered(j, size))
+				body.WriteString("\n")
+			}
+			if _, err := io.WriteString(c, request(http.MethodPost, fmt.Sprintf("/?name=%d", i), fmt.Sprintf("Content-Length: %d", body.Len()))+body.String()); err != nil {
+				return err
+			}
+			p := make([]byte, 12)
+			if _, err := io.ReadFull(c, p); err != nil || string(p) != "HTTP/1.1 204" {
+				return fmt.Errorf("%q %w", p, err)
+			}
+			return nil
+		})
+	})
+	until(t, "the inbox is full", func() bool {
+		before := s.Stats().MessagesIn
+		passes(50 * time.Millisecond)
+		return before > 0 && s.Stats().MessagesIn == before
+	})
+	if n := s.Stats().MessagesIn; n == guests*lines {
+		t.Fatal("the inbox took everything: make the scene bigger")
+	}
+	s.take()
+	if err := posting(); err != nil {
+		t.Fatal(err)
+	}
+	next := map[string]int{}
+	all := s.events.when(t, "all that was posted", func(all []hubbub.Event) bool { return len(all) == guests*(lines+2) })
+	for _, e := range all {
+		switch i := next[e.Name]; {
+		case i == 0 && e.Kind == hubbub.Join, i == lines+1 && e.Kind == hubbub.Leave:
+		case e.Kind == hubbub.Message && string(e.Data) == string(numbered(i-1, size)):
+		default:
+			t.Fatalf("event %d of %s is a %s %s", i, e.Name, e.Kind, brief(string(e.Data)))
+		}
+		next[e.Name]++
+	}
+}
+
+// A hub that ends does not wait for bodies that go on, nor for an inbox that
+// nobody empties: who posts is told that the server ends.
+func TestAHubEndsWhileItIsPostedTo(t *testing.T) {
+	t.Parallel()
+	for _, full := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the inbox is full: %v", full), func(t *testing.T) {
+			t.Parallel()
+			s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{}))
+			p := dial(t, s.at)
+			p.says(request(http.MethodPost, "/", chunked))
+			s.has(1)
+			if full {
+				line := chunk(strings.Repeat("x", 9999) + "\n")
+				flooding := make(chan struct{})
+				go func() {
+					defer close(flooding)
+					for range 10_000 {
+						if _, err := io.WriteString(p, line); err != nil {
+							return
+						}
+					}
+				}()
+				t.Cleanup(func() { _ = p.Close(); <-flooding })
+				until(t, "the inbox is full", func() bool {
+					before := s.Stats().MessagesIn
+					passes(50 * time.Millisecond)
+					return before > 0 && s.Stats().MessagesIn == before
+				})
+			}
+			began := time.Now()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			// A second is for the body, another for who may still take from the inbox.
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("Close took %v", took)
+			}
+			if n := s.Stats().Clients; n != 0 {
+				t.Errorf("there are %d clients", n)
+			}
+			if !full {
+				if answer := p.answered(http.MethodPost); answer.StatusCode != http.StatusServiceUnavailable {
+					t.Errorf("it is told %s", answer.Status)
+				}
+			}
+			for _, line := range s.log.all() {
+				if strings.Contains(line, "have not ended") {
+					t.Errorf("the hub said %q", line)
+				}
+			}
+		})
+	}
+}
+
+// What is in the inbox when the hub ends stays to be received, posts too.
+func TestWhatWasPostedIsReceivedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{}))
+	if code := s.posts("/", "one\n"); code != http.StatusNoContent {
+		t.Fatal(code)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for {
+		b, err := s.Receive(context.Background())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		for e := range b.Events() {
+			e.Data = slices.Clone(e.Data)
+			got = append(got, story([]hubbub.Event{e})...)
+		}
+		b.Release()
+	}
+	if want := []string{"1 post join", `1 post message "one"`, "1 post leave done"}; !slices.Equal(got, want) {
+		t.Errorf("it happened %q, want %q", got, want)
+	}
+}

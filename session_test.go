@@ -1,0 +1,345 @@
+//go:build unix
+
+package hubbub_test
+
+// hubbub.v1: who is told what, and messages that arrive once.
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"hubbub.example"
+)
+
+const ourSession = "?session=0123456789abcdef"
+
+// The first that a client hears is what it has to know.
+func TestHelloComesFirst(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{MaxMessage: 1000})
+	s.says("one", "two")
+	c, hello := s.v1("/?last=1")
+	if hello.Epoch == "" || hello.ID != 1 || hello.Seq != 1 || hello.Missed != 0 || hello.Unknown || hello.Heartbeat != 25 || hello.Longest != 1000 || hello.Ack != 0 {
+		t.Errorf("it is greeted with %+v", hello)
+	}
+	if m := c.object("message"); m.Seq != 2 || m.Text != "two" {
+		t.Errorf("then it hears %+v", m)
+	}
+	s.says("a\nb", "\xff\x00")
+	if m := c.object("message"); m.Seq != 3 || m.Text != "a\nb" || m.Time == "" {
+		t.Errorf("then it hears %+v", m)
+	}
+	if m := c.object("message"); m.Seq != 4 || m.Base64 != "/wA=" {
+		t.Errorf("then it hears %+v", m)
+	}
+}
+
+// Where it begins is said: behind its resume point, with what is gone counted;
+// a resume point of another epoch, or of the future, is not known.
+func TestAResumePointIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{Backlog: 64 << 10})
+	first, hello := s.v1("/?last=0")
+	go func() { _, _ = io.Copy(io.Discard, first.r) }()
+	epoch := hello.Epoch
+	const n = 300
+	for i := range n { // far more than the backlog
+		s.says(string(numbered(i, 1000)))
+	}
+	for _, c := range []struct {
+		point   string
+		unknown bool
+		seq     uint64
+	}{
+		{point(epoch, n-2), false, n - 2},
+		{point(strings.ToUpper(epoch), n), false, n},
+		{point(epoch, n+1), true, 0},
+		{point("elsewhere", n-1), true, 0},
+		{point(epoch, 1), false, 0},
+	} {
+		for _, header := range []bool{false, true} {
+			var hello v1
+			var client *socket
+			if header {
+				client = s.socket("/?since="+point(epoch, n), speaksV1, "Last-Event-ID: "+c.point)
+				hello = client.object("hello")
+			} else {
+				client, hello = s.v1("/?since=" + c.point)
+			}
+			if hello.Unknown != c.unknown || c.seq > 0 && (hello.Seq != c.seq || hello.Missed != 0) {
+				t.Errorf("since %s is answered with %+v", c.point, hello)
+			}
+			if c.seq == 0 && !c.unknown && (hello.Seq == 0 || hello.Missed != hello.Seq-1) {
+				t.Errorf("since %s is answered with %+v: what is gone lies between", c.point, hello)
+			}
+			if hello.Seq < n {
+				if m := client.object("message"); m.Seq != hello.Seq+1 || m.Text != string(numbered(int(m.Seq)-1, 1000)) {
+					t.Errorf("since %s, behind %d comes %d %s", c.point, hello.Seq, m.Seq, brief(m.Text))
+				}
+			}
+			_ = client.Close()
+		}
+	}
+}
+
+// An event stream says the same in events without an id.
+func TestAResumePointIsAnsweredInEvents(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{Backlog: 64 << 10})
+	first, hello := s.v1("/?last=0")
+	_ = first.Close()
+	s.has(0)
+	reads := s.sse("/?last=0") // so there is a feed of events
+	go func() { _, _ = io.Copy(io.Discard, reads.r) }()
+	const n = 300
+	for i := range n {
+		s.says(string(numbered(i, 1000)))
+	}
+	p := s.sse("/", "Last-Event-ID: "+point(hello.Epoch, n-2))
+	if e := p.event(); e.id != point(hello.Epoch, n-1) || e.data != string(numbered(n-2, 1000)) {
+		t.Errorf("it gets %+v", e)
+	}
+	p = s.sse("/", "Last-Event-ID: something else")
+	if e := p.event(); e.kind != "unknown" || e.id != "" || e.data != "something else" {
+		t.Errorf("it gets %+v", e)
+	}
+	p = s.sse("/?since=" + point(hello.Epoch, 10))
+	e := p.event()
+	next := p.event()
+	var gone int
+	if _, err := fmt.Sscan(e.data, &gone); err != nil || e.kind != "skipped" || e.id != "" || next.id != point(hello.Epoch, uint64(10+gone+1)) {
+		t.Errorf("it gets %+v, then %+v", e, next)
+	}
+}
+
+// A number is taken once, and acknowledged each time; one that leaves a gap is a
+// breach. Without a session any connection begins anew.
+func TestNumbersAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{})
+	c, _ := s.v1("/" + ourSession)
+	c.saysV1(5, "five", "six")
+	c.saysV1(5, "five", "six", "seven")
+	c.saysV1(0, "no number")
+	for ack := (v1{}); ack.N < 7; {
+		ack = c.object("ack")
+	}
+	s.hears("1 five", "1 six", "1 seven", "1 no number")
+	c.saysV1(9, "a gap")
+	if reason := c.hearsClose(1002); !strings.Contains(reason, "9") {
+		t.Errorf("the reason is %q", reason)
+	}
+	_ = c.Close()
+	again, hello := s.v1("/" + ourSession)
+	if hello.Ack != 7 {
+		t.Errorf("the hub has %d, want 7", hello.Ack)
+	}
+	other, hello := s.v1("/?session=another-0123456789")
+	if hello.Ack != 0 {
+		t.Errorf("the hub has %d of a new session", hello.Ack)
+	}
+	other.saysV1(1, "first")
+	other.object("ack")
+	again.saysV1(8, "eight")
+	again.object("ack")
+	s.hears("1 five", "1 six", "1 seven", "1 no number", "3 first", "2 eight")
+}
+
+// What is no message of hubbub.v1 ends it, what is not known does not.
+func TestBreachesOfV1(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{MaxMessage: 100})
+	for _, c := range []struct {
+		says string
+		code int
+	}{
+		{text("hello"), 1002},
+		{text("[]"), 1002},
+		{text(`{"type":"message"}`), 1002},
+		{text(`{"type":"message","text":"a","base64":"YQ=="}`), 1002},
+		{text(`{"type":"message","base64":"Y"}`), 1002},
+		{text(`{"type":"message","n":0,"text":"a"}`), 1002},
+		{string(frame(ws.OpBinary, true, []byte(said(0, "a")))), 1002},
+		{text(said(0, strings.Repeat("x", 101))), 1009},
+		{text(`{"type":"message","text":"` + strings.Repeat(" ", 2000) + `"}`), 1009},
+		{text("\xff"), 1007},
+		{text(`{"type":"end"}`), 1000},
+		{text(`{"type":"later","text":1}`) + text(`{"type":"end","x":null}`), 1000},
+		{text(`{"type":"message","text":"`+strings.Repeat(`\u0041`, 100)+`"}`) + text(`{"type":"end"}`), 1000},
+	} {
+		client, _ := s.v1("/?last=0")
+		client.says(c.says)
+		client.hearsClose(c.code)
+		_ = client.Close()
+	}
+	s.has(0)
+}
+
+// A newer connection of a session ends the older, and goes on where that was.
+func TestANewerConnectionOfASessionEndsTheOlder(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{Loops: 2})
+	older, _ := s.v1("/" + ourSession)
+	for i := range uint64(20) {
+		older.saysV1(i+1, fmt.Sprint(i))
+		newer, hello := s.v1("/" + ourSession)
+		// It may not have been read yet; what was is counted.
+		if hello.Ack != i && hello.Ack != i+1 {
+			t.Fatalf("the hub has %d after %d", hello.Ack, i+1)
+		}
+		if hello.Ack == i {
+			newer.saysV1(i+1, fmt.Sprint(i))
+			newer.object("ack")
+		}
+		for {
+			op, p := older.next()
+			if op != ws.OpClose {
+				continue
+			}
+			if !strings.Contains(string(p), "\x03\xf0replaced") {
+				t.Fatalf("the older ends with %q", p)
+			}
+			break
+		}
+		_ = older.Close()
+		older = newer
+	}
+	s.has(1)
+	var got []string
+	for _, e := range s.events.all() {
+		if e.Kind == hubbub.Message {
+			got = append(got, string(e.Data))
+		}
+	}
+	for i, text := range got {
+		if text != fmt.Sprint(i) {
+			t.Fatalf("it said %q", got)
+		}
+	}
+}
+
+// Connections break at random points of a stream of numbered messages, and new
+// ones come before the hub has noticed: each message arrives once, in order.
+func TestEachMessageArrivesOnceThroughBreaks(t *testing.T) {
+	t.Parallel()
+	const sessions, messages = 4, 1500
+	s := openAny(t, hubbub.Options{Loops: 2, Replay: hubbub.ReplayNone})
+	err := together(sessions, func(i int) error {
+		r := rand.New(rand.NewPCG(uint64(i), 11))
+		target := fmt.Sprintf("/?last=0&name=%d&session=session-number-%d", i, i)
+		acked := uint64(0)
+		for acked < messages {
+			c, err := connect(s.at, nil)
+			if err != nil {
+				return err
+			}
+			acked, err = sayNumbered(&socket{&peer{Conn: c, t: t, r: bufio.NewReader(c)}, s}, target, messages, r)
+			switch r.IntN(3) {
+			case 0:
+				_ = reset(c)
+			case 1:
+				_ = c.Close()
+			default: // it is there for some time
+				defer c.Close()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := map[string]int{}
+	s.events.when(t, "all messages", func(all []hubbub.Event) bool {
+		n := 0
+		for _, e := range all {
+			if e.Kind == hubbub.Message {
+				n++
+			}
+		}
+		return n >= sessions*messages
+	})
+	for _, e := range s.events.all() {
+		if e.Kind != hubbub.Message {
+			continue
+		}
+		if want := string(numbered(next[e.Name], 20+next[e.Name]%300)); string(e.Data) != want {
+			t.Fatalf("session %s says %s, want %s", e.Name, brief(string(e.Data)), brief(want))
+		}
+		next[e.Name]++
+	}
+}
+
+// sayNumbered says what the hub does not have yet, up to a random place, and
+// returns what it is known to have.
+func sayNumbered(c *socket, target string, end uint64, r *rand.Rand) (acked uint64, err error) {
+	_, err = io.WriteString(c, request("GET", target, append(slices.Clone(handshake), speaksV1)...))
+	if err != nil {
+		return 0, err
+	}
+	for line := ""; line != "\r\n"; {
+		if line, err = c.r.ReadString('\n'); err != nil {
+			return 0, err
+		}
+	}
+	hello, err := c.nextObject()
+	if err != nil || hello.Type != "hello" {
+		return 0, fmt.Errorf("hello is %+v: %w", hello, err)
+	}
+	acked = hello.Ack
+	upTo := min(end, acked+1+uint64(r.IntN(200)))
+	var all []byte
+	for n := acked + 1; n <= upTo; n++ {
+		i := int(n - 1)
+		all = append(all, text(said(n, string(numbered(i, 20+i%300))))...)
+	}
+	if upTo < end && r.IntN(2) == 0 {
+		all = all[:len(all)-r.IntN(min(300, len(all)))] // torn
+		_, err = c.Write(all)
+		return acked, err
+	}
+	if _, err = c.Write(all); err != nil {
+		return acked, err
+	}
+	for acked < upTo && (upTo == end || r.IntN(3) > 0) {
+		ack, err := c.nextObject()
+		if err != nil {
+			return acked, err
+		}
+		acked = ack.N
+	}
+	return acked, nil
+}
+
+// Who has nothing more to say is served to the end, then closed with 1000.
+func TestWhoSaysEndIsServedToTheEnd(t *testing.T) {
+	t.Parallel()
+	const n, size = 200, 20_000
+	s := openAny(t, hubbub.Options{Replay: hubbub.ReplayAll})
+	for i := range n {
+		s.says(string(numbered(i, size)))
+	}
+	c := s.narrowSocket("/", speaksV1)
+	c.object("hello")
+	c.says(text(said(0, "goodbye")) + text(`{"type":"end"}`))
+	s.hears("1 goodbye")
+	s.says("too late")
+	for i := range n {
+		if m := c.object("message"); m.Text != string(numbered(i, size)) {
+			t.Fatalf("message %d is %s", i, brief(m.Text))
+		}
+	}
+	c.hearsClose(1000)
+	if reason := s.leaves(1); reason != "done" {
+		t.Errorf("it left because %q", reason)
+	}
+}

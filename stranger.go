@@ -1,0 +1,321 @@
+//go:build unix
+
+package hubbub
+
+// This file finds out what a new connection speaks. Its first bytes tell, and
+// are only looked at: they stay in the socket for whoever is to read them.
+//
+//	silent   it has said nothing
+//	asking   it speaks HTTP, but its request's head is not whole yet; or it may
+//	         still be HTTP
+//	waiting  its head is whole, but net/http has no place free
+//
+//	sniff            looks at what it says
+//	watchStrangers   has silent ones be raw clients when there is something to
+//	                 send to them, and they had time to speak
+//	handOver         gives one to net/http: handover.go
+//	checkFirstLine   a raw client may still be a web page's request
+//
+// A stranger misses nothing: its cursor stands where it stood when it was
+// accepted. It is no join, and counts for nothing but its descriptor. One that
+// sends its request a byte a second costs what an idle client costs, and
+// occupies no place that others wait for.
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/sock"
+)
+
+const (
+	// longestHead bounds the head of a request: net/http refuses a longer one.
+	longestHead = 16 << 10
+
+	// headTime is how long the head of a request may take.
+	headTime  = 10 * time.Second
+	headLooks = 10 // in that time
+)
+
+// strangers are a loop's connections that are no clients yet.
+type strangers struct {
+	silent  roster
+	asking  roster
+	waiting roster // the poller does not know them
+	placed  int64  // of hub.places, seen
+	heardTo int64  // up to where the feed goes for which nobody needs to be looked at
+	saidTLS seldom
+	saidH2  seldom
+}
+
+// come takes c in.
+func (s *strangers) come(l *loop, c *client) {
+	s.silent.add(c)
+	s.heardTo = min(s.heardTo, c.cursor)
+	if l.hub.o.IdleTimeout > 0 {
+		l.schedulePatrol()
+	}
+	if l.draining {
+		l.endStrangers()
+	}
+}
+
+// leave takes c out.
+func (s *strangers) leave(c *client) {
+	for _, r := range [...]*roster{&s.silent, &s.asking, &s.waiting} {
+		if c.place != nowhere && int(c.place) < len(*r) && (*r)[c.place] == c {
+			r.remove(c)
+			return
+		}
+	}
+}
+
+// all is every stranger.
+func (s *strangers) all() []*client { return slices.Concat(s.silent, s.asking, s.waiting) }
+
+// sniff looks at what c has said so far.
+func (l *loop) sniff(c *client) {
+	p := l.scratch()[:longestHead]
+	n, err := sock.Peek(int(c.fd), p)
+	if c.readable = false; err != nil {
+		l.sniffEnd(c, err)
+		return
+	}
+	c.spoke = true
+	opening := codec.Detect(p[:n])
+	if c.port == sock.HTTPProtocol && opening == codec.OpensRaw {
+		l.handOver(c) // net/http says what is wrong with it
+		return
+	}
+	switch opening {
+	case codec.OpensHTTP:
+		l.ask(c, p[:n])
+	case codec.OpensRaw:
+		l.becomeRaw(c)
+		c.unchecked = false // it has been
+	case codec.OpensTLS:
+		l.turnAway(c, &l.strangers.saidTLS, "it opens with a TLS handshake, which is not spoken here")
+	case codec.OpensHTTP2:
+		l.turnAway(c, &l.strangers.saidH2, "it opens with HTTP/2, of which only HTTP/1 is spoken here")
+	case codec.Unclear:
+		switch { // if it will never be more
+		case c.hungUp && c.port == sock.HTTPProtocol:
+			l.handOver(c)
+		case c.hungUp:
+			l.becomeRaw(c)
+		default:
+			l.ask(c, p[:n])
+		}
+	}
+}
+
+// sniffEnd is c of which nothing can be read: for now, any more, or at all. One
+// that ends its side without a word watches, if anybody.
+func (l *loop) sniffEnd(c *client, err error) {
+	switch {
+	case errors.Is(err, sock.Again):
+	case errors.Is(err, io.EOF) && !c.gone && c.port != sock.HTTPProtocol:
+		c.ended = true
+	default:
+		l.drop(c)
+	}
+}
+
+// ask has net/http answer c's request, once its head is whole, is too long, or
+// will not go on. Until then it is waited for, even if it may be none: one that
+// sends its first word a letter a second would be a raw client otherwise, and
+// be sent everything.
+func (l *loop) ask(c *client, p []byte) {
+	if codec.HeaderEnd(p) > 0 || len(p) == longestHead || c.hungUp {
+		l.handOver(c)
+		return
+	}
+	s := &l.strangers
+	if int(c.place) >= len(s.asking) || s.asking[c.place] != c {
+		s.leave(c)
+		s.asking.add(c)
+		c.heardAt = l.millis // it may have been silent for long
+	}
+	l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
+}
+
+// becomeRaw makes c a raw client.
+func (l *loop) becomeRaw(c *client) {
+	if c.port == sock.HTTPProtocol {
+		return // it may take its time
+	}
+	l.strangers.leave(c)
+	c.state = live
+	l.welcome(c)
+	if c.spoke && c.state < lingering {
+		l.later(c)
+	}
+}
+
+// turnAway ends c, which speaks what the hub does not.
+func (l *loop) turnAway(c *client, said *seldom, why string) {
+	if said.now(l.now) {
+		l.hub.warnf("%s refused: %s%s", c.addr, why, said.others())
+	}
+	l.hub.refused.Add(1)
+	_, _ = sock.Recv(int(c.fd), l.scratch()) // unread input would make close a reset
+	l.drop(c)
+}
+
+// watchStrangers looks at them when there may be something to send to one.
+func (l *loop) watchStrangers() {
+	s := &l.strangers
+	if n := l.hub.places.Load(); len(s.waiting) > 0 && s.placed != n {
+		s.placed = n
+		for _, c := range slices.Clone(s.waiting) {
+			if !l.handOver(c) {
+				break
+			}
+		}
+	}
+	if len(s.silent) > 0 && l.nextSniff.IsZero() && (l.hub.feed.Head() > s.heardTo || l.wanted()) {
+		l.checkStrangers()
+	}
+}
+
+// wanted says that silent strangers shall be clients, or be told that they may
+// not, though nothing has been broadcast: somebody waits for clients, or there
+// are enough.
+func (l *loop) wanted() bool {
+	h := l.hub
+	return h.watchers.Load() > 0 || h.clients.Load() >= int64(h.o.MaxClients)
+}
+
+// checkStrangers makes those raw clients that have had time to speak and for
+// whom there is something.
+func (l *loop) checkStrangers() {
+	s, head, wanted := &l.strangers, l.hub.feed.Head(), l.wanted()
+	s.heardTo = head
+	for _, c := range slices.Clone(s.silent) {
+		if c.cursor >= head && !wanted || c.port == sock.HTTPProtocol {
+			continue
+		}
+		if wait := l.hub.o.Sniff - l.age(c); wait > 0 {
+			l.schedule(&l.nextSniff, wait)
+			s.heardTo = min(s.heardTo, c.cursor)
+			continue
+		}
+		l.becomeRaw(c)
+	}
+}
+
+// checkHeads ends those that take too long to ask. Who has not even said by now
+// that it speaks HTTP does not.
+func (l *loop) checkHeads() {
+	for _, c := range slices.Clone(l.strangers.asking) {
+		if l.age(c) < l.hub.o.pace.head {
+			l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
+			continue
+		}
+		if l.mayBeRaw(c) {
+			l.becomeRaw(c)
+			continue
+		}
+		_, _ = sock.Send(int(c.fd), []byte(tooSlow))
+		_, _ = sock.Recv(int(c.fd), l.scratch()) // unread input would make close a reset
+		l.drop(c)
+	}
+}
+
+// mayBeRaw says that c has not said yet that it speaks HTTP.
+func (l *loop) mayBeRaw(c *client) bool {
+	p := l.scratch()[:longestHead]
+	n, _ := sock.Peek(int(c.fd), p) // an error finds c soon
+	return c.port != sock.HTTPProtocol && codec.Detect(p[:n]) == codec.Unclear
+}
+
+const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+// age is how long ago c came.
+func (l *loop) age(c *client) time.Duration {
+	return time.Duration(l.millis-c.heardAt) * time.Millisecond
+}
+
+// patrol ends those that have said nothing for so long.
+func (s *strangers) patrol(l *loop, limit time.Duration) {
+	for _, c := range slices.Clone(s.silent) {
+		if l.age(c) >= limit {
+			l.hub.debugf("%s closed: idle for %s", c.addr, limit)
+			l.drop(c)
+		}
+	}
+}
+
+// holdStrangers reports whether a silent stranger holds what lies below to: as
+// long as it may still speak, and the source waits for anybody. Otherwise it
+// begins behind.
+func (l *loop) holdStrangers(to int64) bool {
+	for _, c := range slices.Clone(l.strangers.silent) {
+		if c.cursor >= to {
+			continue
+		}
+		if l.hub.o.Slow != Wait || c.port == sock.HTTPProtocol {
+			l.comesLate(c)
+			continue
+		}
+		if l.age(c) >= l.hub.o.Sniff {
+			l.becomeRaw(c)
+		}
+		return true // for this turn, at least
+	}
+	return false
+}
+
+// endStrangers is for when the hub drains: who has something to get, gets it.
+func (l *loop) endStrangers() {
+	head := l.hub.feed.Head()
+	for _, c := range slices.Concat(l.strangers.silent, l.strangers.asking) {
+		if c.cursor < head && l.mayBeRaw(c) {
+			l.becomeRaw(c)
+		}
+	}
+	for _, c := range l.strangers.all() {
+		l.drop(c)
+	}
+}
+
+// checkFirstLine reports whether what c says may be read: not before it is
+// known that its first line is no HTTP request. A page of another site can have
+// a browser send one anywhere; its answer it does not see, but what it says
+// would be taken for messages.
+func (l *loop) checkFirstLine(c *client) bool {
+	p := l.scratch()
+	n, err := sock.Peek(int(c.fd), p)
+	switch {
+	case errors.Is(err, sock.Again):
+		return true // to find that again
+	case errors.Is(err, io.EOF):
+		c.unchecked = false
+		return true // likewise
+	case err != nil: // which is told only once
+		l.lost(c, err)
+		return false
+	}
+	switch l.firstLine(p[:n], c) {
+	case codec.No:
+		c.unchecked = false
+	case codec.Perhaps:
+		c.readable = false
+	case codec.Yes:
+		l.cut(c, "it opens with an HTTP request, and is taken for a raw client")
+	}
+	return !c.unchecked
+}
+
+// firstLine is codec.RequestLine with what is known of c: no more may come, or
+// what has come is whole messages already where they are no lines.
+func (l *loop) firstLine(p []byte, c *client) codec.Answer {
+	answer := codec.RequestLine(p)
+	if answer == codec.Perhaps && (c.hungUp || l.hub.framing.Separator() == nil && codec.Detect(p) == codec.Unclear) {
+		return codec.No
+	}
+	return answer
+}

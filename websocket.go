@@ -1,0 +1,197 @@
+//go:build unix
+
+package hubbub
+
+// This file is the receiving side of a client that speaks WebSocket:
+//
+//	readFrames  takes what it sent apart (package codec does)
+//	assemble    a message may come in fragments, and a frame in pieces
+//	hear        one whole message: hubbub.v1 says in JSON what it is
+//	enterWhole  it goes into the batch that the inbox gets, and stays whole there
+
+import (
+	"bytes"
+	"fmt"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/sock"
+)
+
+// readFrames takes what c sent. It is unmasked where it was read to, and what
+// of it are messages is copied into the batch; where nobody wants those, there
+// is no batch.
+func (l *loop) readFrames(c *client) {
+	var b *Batch
+	if l.hub.inbox.want&InboxMessages != 0 {
+		if b = l.batchFor(c); b == nil {
+			return
+		}
+	}
+	p := l.scratch()
+	n, err := c.input(p)
+	given := n > 0
+	if !given {
+		n, err = sock.Recv(int(c.fd), p)
+	} else {
+		l.later(c) // the socket may have told of more long ago
+	}
+	if n > 0 {
+		l.heardFrom(c, n)
+		l.takeFrames(c, b, p[:n])
+		// Not in the midst of it: who is cut leaves by way of the batch.
+		if l.hub.partial.Load() > l.hub.o.Backlog {
+			l.cutHoarder()
+		}
+	}
+	if c.reads() && !given {
+		l.afterRead(c, n, len(p), err)
+	}
+}
+
+func (l *loop) takeFrames(c *client, b *Batch, p []byte) {
+	var frames codec.Frames // one that holds nothing is not kept
+	if x := c.extra; x != nil && x.frames != nil {
+		frames, x.frames = *x.frames, nil
+	}
+	for c.reads() {
+		part, rest, breach := frames.Next(p, l.longestFrom(c))
+		if breach != nil {
+			l.cutWith(c, breach.Code, breach.Reason)
+			return
+		}
+		switch part.Kind {
+		case codec.Nothing:
+			if !frames.Between() {
+				kept := frames
+				c.more().frames = &kept
+			}
+			c.tidy()
+			return
+		case codec.Data:
+			l.assemble(c, b, part)
+		case codec.Ping:
+			l.asides(c).pong = codec.AppendPong(nil, part.Data)
+		case codec.Close:
+			l.closedBy(c, part)
+		}
+		p = rest
+	}
+}
+
+// longestFrom is how long what c sends in one WebSocket message may be. In
+// JSON every byte of a message may take six.
+func (l *loop) longestFrom(c *client) int {
+	if c.protocol == speaksV1 {
+		return 6*l.hub.longest + 1024
+	}
+	return l.hub.longest
+}
+
+// assemble puts the parts of a message together.
+func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
+	if part.First && part.Last {
+		l.hear(c, b, part.Data, part.Text)
+		return
+	}
+	x := c.more()
+	x.partial = append(x.partial, part.Data...)
+	l.hub.partial.Add(int64(len(part.Data)))
+	if !part.Last {
+		return
+	}
+	message := x.partial
+	l.forget(c)
+	l.hear(c, b, message, part.Text)
+}
+
+// hear takes one whole WebSocket message.
+func (l *loop) hear(c *client, b *Batch, message []byte, isText bool) {
+	if c.protocol == speaksWebSocket {
+		l.enterWhole(c, b, message)
+		return
+	}
+	if !isText {
+		l.cutWith(c, codec.CloseBreach, "hubbub.v1 has text frames only")
+		return
+	}
+	said, breach := codec.ParseSaid(message)
+	if breach != nil {
+		l.cutWith(c, breach.Code, breach.Reason)
+		return
+	}
+	switch said.Kind {
+	case codec.SaysEnd:
+		if c.state == live {
+			l.finish(c, l.wire(c).feed.Head(), "done")
+		}
+	case codec.SaysMessage:
+		l.hearNumbered(c, b, said)
+	}
+}
+
+// hearNumbered takes a message of hubbub.v1, unless it was taken before.
+func (l *loop) hearNumbered(c *client, b *Batch, said codec.Said) {
+	if said.N == 0 {
+		l.enterWhole(c, b, said.Data)
+		return
+	}
+	x := c.more()
+	if x.session == nil {
+		x.session = &session{} // for as long as this connection
+	}
+	fresh, err := x.session.follows(said.N)
+	if err != nil {
+		l.cutWith(c, codec.CloseBreach, err.Error())
+		return
+	}
+	if fresh {
+		if !l.enterWhole(c, b, said.Data) {
+			return
+		}
+		x.session.last = said.N
+	}
+	l.asides(c).ack = x.session.last
+}
+
+// enterWhole makes message a record, and reports whether it could be one. It
+// may contain what separates messages elsewhere: then it stays one event. A
+// separator at its end is not another, empty, message.
+func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
+	framing := l.hub.framing
+	if len(message) > l.hub.longest {
+		l.cutWith(c, codec.CloseTooBig, tooLong(l.hub.longest))
+		return false
+	}
+	if !framing.Fits(message) {
+		l.cutWith(c, codec.CloseRefused, fmt.Sprintf("a message must be a record of %s bytes", l.hub.o.Framing))
+		return false
+	}
+	separator := framing.Separator()
+	if b == nil || len(message)+len(separator) == 0 {
+		return true // nobody wants it, or it is nothing
+	}
+	message = bytes.TrimSuffix(message, separator)
+	begin := len(b.data)
+	b.data = append(append(b.data, message...), separator...)
+	r := l.said(c, begin, len(b.data))
+	r.single = l.hub.o.Framing == Raw || len(separator) > 0 && bytes.Contains(message, separator)
+	l.count(c, 1)
+	b.enter(r)
+	return true
+}
+
+// closedBy is c that ends its WebSocket: it gets its own code back.
+func (l *loop) closedBy(c *client, part codec.Part) {
+	if c.state == broken {
+		l.lost(c, c.extra.broke)
+		return
+	}
+	x := &c.more().linger
+	x.code = part.Code
+	switch x.reason = "done"; part.Code {
+	case codec.CloseDone, codec.CloseShutdown, codec.CloseNoCode:
+	default:
+		x.reason = fmt.Sprintf("closed with %d", part.Code)
+	}
+	l.farewell(c)
+}
