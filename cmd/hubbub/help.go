@@ -146,7 +146,7 @@ Commands:
     hubbub version                            the version, and what built it
     hubbub help [COMMAND]                     this; or a command's examples and flags
 
-ADDRESS is HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH.
+ADDRESS is HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH. join knows ws:// too.
 
 Exit codes: 0 done, 1 something did not work, 2 the command line cannot be
 meant so.

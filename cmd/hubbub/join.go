@@ -12,6 +12,7 @@ import (
 
 	"hubbub.example/internal/join"
 	"hubbub.example/internal/sock"
+	"hubbub.example/internal/wsconn"
 )
 
 // This file is hubbub join's flags, and what it gives package join of the
@@ -24,7 +25,11 @@ import (
 // joinFlags is what the flags of hubbub join say.
 type joinFlags struct {
 	frame          join.Frame
+	out            join.Out
 	eof            join.EOF
+	since          join.Point
+	last           *int
+	name           string
 	reconnect      bool
 	connectTimeout time.Duration
 	keepAlive      time.Duration // 0: never
@@ -44,29 +49,52 @@ once: neither waits for the other.
     hubbub join host:9000 < /dev/null >> all.log     watch
     sensor | hubbub join host:9000                   report
     hubbub join host:9000 --eof exit < batch.txt     deliver, and be done
+    hubbub join host:9000 --last 100 --out json      what was last, and what comes
     hubbub join unix:/run/app.sock                   on this machine
 
-ADDRESS is HOST:PORT, :PORT (this machine), tcp://HOST:PORT or unix:PATH. All
-addresses of a name are tried, a quarter of a second apart.
+ADDRESS is HOST:PORT, :PORT (this machine), tcp://HOST:PORT, ws://HOST:PORT or
+unix:PATH. All addresses of a name are tried, a quarter of a second apart.
+
+A server is asked, as a WebSocket, for hubbub.v1. One that answers otherwise,
+or not within 2 s, is spoken to raw, on another connection: messages with their
+separator, as nc has them. It is taken at its word if it refuses in HTTP (400,
+403, 421, 429 or 503). What it spoke once it must speak after every break. With
+tcp:// it is not asked: for a server to which the question would be messages,
+or one that takes a single client. With ws://, and http:// which is the same,
+it must speak hubbub.v1; so it must for --since, --last and --name. --frame raw
+has no messages, and is always raw.
 
 When STDIN ends, the server is told, and what it still sends is printed until
 it closes. If STDIN ends before its first byte (/dev/null, cron, a background
 job), join is a watcher: it tells the server nothing, and stays.
 
 A connection that breaks, or that the server closes, is made again, after a
-wait that grows to half a minute: unless the end of STDIN has been sent. What
-STDIN gives meanwhile is kept, 1 MiB of it; then STDIN is not read, so whoever
-writes it waits. A message arrives at most once: what was on its way when the
-connection broke may be lost, and is not sent again unless the break cut it in
-two. A message that breaks off while it is being printed ends early.
+wait that grows to half a minute: unless all is said. What STDIN gives
+meanwhile is kept, 1 MiB of it; then STDIN is not read, so whoever writes it
+waits.
 
-If the server says that it will send no more, that may mean that it still
-listens. Sending goes on if it said so at once, if STDIN is a file, or with
---reconnect=false.
+Over hubbub.v1 a message arrives once, both ways: what the server has not
+acknowledged is kept and sent again, and printing goes on behind the last
+message. How many are gone from the server, or were skipped, is said on STDERR.
+Only a server that is started anew, or was out of reach for ten minutes, may
+get twice what it had not acknowledged. A message longer than the server takes
+is left out, and said.
 
-SIGINT and SIGTERM end it, a second one at once. Exit codes: 0 done, 1 it could
-not connect, lost the connection for good or left something unsent, 2 the
-command line cannot be meant so.
+Raw, a message arrives at most once: what was on its way when the connection
+broke may be lost, and is not sent again unless the break cut it in two. A
+message that breaks off while it is being printed ends early. If the server
+says that it will send no more, that may mean that it still listens. Sending
+goes on if it said so at once, if STDIN is a file, or with --reconnect=false.
+
+--out tagged says before each message, and a tab, the name or else the id of
+the client that said it, and - where none is known. --out json has an object a
+line: type (message; missed, skipped or unknown where something is missing),
+seq, time, text or base64, id and name of the client; raw, time is when it came.
+
+SIGINT and SIGTERM end it once all is sent and acknowledged, for which there
+are 5 s; a second one ends it at once. Exit codes: 0 done, 1 it could not
+connect, lost the connection for good or left something unsent, 2 the command
+line cannot be meant so.
 `
 
 func newJoinCommand(e env) *cobra.Command {
@@ -89,8 +117,18 @@ func (f *joinFlags) groups() []*flagGroup {
 	m := newFlagGroup("Messages")
 	parsedFlag(m, &f.frame, "frame", "line", "line|nul|raw|N",
 		"where a message ends: at a newline, at a zero byte, nowhere (bytes as they come), or after every N bytes", join.ParseFrame)
+	parsedFlag(m, &f.out, "out", "plain", "plain|tagged|json",
+		"what STDOUT says: the message; who said it, tab, message; or a JSON object a line, also for what is missing", choice(join.Plain, join.Tagged, join.JSON))
 	parsedFlag(m, &f.eof, "eof", "half-close", "half-close|stay|exit",
 		"at the end of STDIN: tell the server and print what still comes; print without telling; or leave once all is sent", choice(join.HalfClose, join.Stay, join.Exit))
+	h := newFlagGroup("With a server that speaks hubbub.v1")
+	parsedFlag(h, &f.since, "since", "", "EPOCH-SEQ",
+		"begin behind this message; -v says at the end how far it came", join.ParsePoint)
+	parsedFlag(h, &f.last, "last", "", "N", "begin so many messages back", func(s string) (*int, error) {
+		n, err := atLeast(0)(s)
+		return &n, err
+	})
+	parsedFlag(h, &f.name, "name", "", "NAME", "what to be called", join.ParseName)
 	c := newFlagGroup("Connection")
 	c.BoolVar(&f.reconnect, "reconnect", true, "come back when the connection breaks")
 	parsedFlag(c, &f.connectTimeout, "connect-timeout", "10s", "TIME",
@@ -99,7 +137,7 @@ func (f *joinFlags) groups() []*flagGroup {
 		"how long the server may be silent before it is asked whether it lives; a dead one is given up in twice this", timeOrOff(0))
 	c.StringArrayVar(&f.so, "so", nil,
 		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=65536; again for more. hubbub sockopts lists them")
-	return []*flagGroup{m, c, f.log.group("also each attempt to connect")}
+	return []*flagGroup{m, h, c, f.log.group("also each attempt to connect")}
 }
 
 // check returns whom to join, and finds what is wrong with the command line.
@@ -114,6 +152,9 @@ func (f *joinFlags) check(args []string) (join.Address, error) {
 	if address.Port == "0" {
 		return address, usage("address %q: port 0 is any that is free, which only a server can take", args[0])
 	}
+	if err := f.checkV1(address, args[0]); err != nil {
+		return address, err
+	}
 	if f.keepAlive > 0 {
 		f.keepAlive = max(f.keepAlive, time.Second) // the kernel counts in seconds
 	}
@@ -121,6 +162,43 @@ func (f *joinFlags) check(args []string) (join.Address, error) {
 		return address, err
 	}
 	return address, f.log.check()
+}
+
+// checkV1 finds what does not go together with what is spoken.
+func (f *joinFlags) checkV1(address join.Address, given string) error {
+	raw := ""
+	switch {
+	case f.frame == join.Raw:
+		raw = "--frame raw"
+	case address.Protocol == join.RawOnly:
+		raw = given
+	}
+	switch {
+	case f.frame == join.Raw && address.Protocol == join.HubbubV1:
+		return usage("--frame raw does not go with %s: hubbub.v1 has messages", given)
+	case f.frame == join.Raw && f.out == join.Tagged:
+		return usage("--out tagged does not go with --frame raw, which has no messages to tag")
+	case f.since != join.Point{} && f.last != nil:
+		return usage("--since and --last do not go together: each says where to begin")
+	case raw == "":
+		return nil
+	case f.since != join.Point{}:
+		return usage("--since does not go with %s: raw, messages have no numbers", raw)
+	case f.last != nil:
+		return usage("--last does not go with %s: raw, the server decides where to begin", raw)
+	case f.name != "":
+		return usage("--name does not go with %s: raw, clients have no names", raw)
+	}
+	return nil
+}
+
+// openWebSocket introduces package wsconn to package join.
+func openWebSocket(conn net.Conn, host, target, protocol string) (join.WebSocket, error) {
+	ws, err := wsconn.Open(conn, host, target, protocol)
+	if err != nil {
+		return nil, err // and no nil of another type
+	}
+	return ws, nil
 }
 
 // parseSettings reads what --so says for a socket of address's kind.
@@ -161,6 +239,11 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error 
 		Lost:           lost,
 		Frame:          f.frame,
 		EOF:            f.eof,
+		Out:            f.out,
+		WebSocket:      openWebSocket,
+		Since:          f.since,
+		Last:           f.last,
+		Name:           f.name,
 		Once:           !f.reconnect,
 		ConnectTimeout: f.connectTimeout,
 		Control:        f.control,

@@ -35,7 +35,8 @@ func listenFor(t *testing.T) *soleServer {
 	return &soleServer{t, l}
 }
 
-func (s *soleServer) address() string { return s.Addr().String() }
+// address has it spoken to raw, as it speaks.
+func (s *soleServer) address() string { return "tcp://" + s.Addr().String() }
 
 // visited waits for a client.
 func (s *soleServer) visited() *peer {
@@ -62,7 +63,7 @@ func TestJoinTalksBothWays(t *testing.T) {
 				address += filepath.Join(t.TempDir(), "s")
 			}
 			p := start(t, "serve", address, "--wait-for", "1")
-			c := start(t, "join", p.address())
+			c := start(t, rawJoin(p.address())...)
 			c.says("from the client\n")
 			p.stdout.is(t, "from the client\n")
 			p.says("from the server\n")
@@ -71,6 +72,15 @@ func TestJoinTalksBothWays(t *testing.T) {
 			c.exits(exitDone)
 		})
 	}
+}
+
+// rawJoin joins whoever is there without asking what it speaks: a server of
+// others' would take the question for a message.
+func rawJoin(address string) []string {
+	if strings.HasPrefix(address, "unix:") {
+		return []string{"join", address, "--frame", "raw"}
+	}
+	return []string{"join", "tcp://" + address}
 }
 
 // However STDIN is at its end before its first byte, it makes a watcher: one
@@ -226,7 +236,7 @@ func TestJoinEndsOnSignals(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {
 			p := start(t, "serve", "127.0.0.1:0")
-			c := start(t, "join", p.address())
+			c := start(t, rawJoin(p.address())...)
 			c.says("said\n")
 			p.stdout.is(t, "said\n")
 			c.signal(s)
@@ -323,7 +333,7 @@ func joinedOption(t *testing.T, flags string, level, option int) (got int) {
 		t.Fatal(err)
 	}
 	d := net.Dialer{Control: f.control, KeepAlive: -1}
-	c, err := d.Dial("tcp", s.address())
+	c, err := d.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +396,7 @@ func TestJoinTalksWithServersOfOthers(t *testing.T) {
 	for _, command := range strangers {
 		t.Run(command, func(t *testing.T) {
 			p, address := stranger(t, `exec "$@"`, command)
-			c := start(t, "join", address)
+			c := start(t, rawJoin(address)...)
 			c.says("from join\n")
 			p.stdout.is(t, "from join\n")
 			p.says("from the server\n")
@@ -422,7 +432,7 @@ func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer in.Close()
-			c := launch{args: []string{"join", address}, stdin: in}.start(t)
+			c := launch{args: rawJoin(address), stdin: in}.start(t)
 			c.exits(exitDone)
 			if got := c.stdout.ends(t); got != string(theirs) {
 				t.Errorf("join printed %s", brief(got))
@@ -439,7 +449,7 @@ func TestJoinReportsToServersThatOnlyListen(t *testing.T) {
 	for _, command := range []string{"ncat -v -l 127.0.0.1 PORT", "ncat -v -l -k 127.0.0.1 PORT", "socat -d -d -t 60 - TCP-LISTEN:PORT,bind=127.0.0.1"} {
 		t.Run(command, func(t *testing.T) {
 			p, address := stranger(t, `exec "$@" </dev/null`, command)
-			c := start(t, "join", address)
+			c := start(t, rawJoin(address)...)
 			want := ""
 			for i := range 10 {
 				line := fmt.Sprintf("report %d\n", i)
@@ -462,6 +472,7 @@ func FuzzJoinFlags(f *testing.F) {
 	for _, s := range []string{
 		":9000", "host:1 --frame 4 --eof stay", "unix:/x --so TCP_NODELAY=1", "tcp://[::1]:9000 --so SO_LINGER=off",
 		"host:0", "--keepalive off x:1", "x:1 --connect-timeout 0", "x:1 --reconnect=maybe", "-q -v x:1",
+		"ws://x:1 --since e1-2 --name ann", "x:1 --last 5 --out json", "http://x:1/ --out tagged", "https://x:1", "x:1 --since e1",
 	} {
 		f.Add(s)
 	}

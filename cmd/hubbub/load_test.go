@@ -138,7 +138,7 @@ func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 func TestJoinsWaitForABlockedStdout(t *testing.T) {
 	const visitors = 9000 // more than the inbox of two loops and the kernel's queue hold
 	stdout, full := pipe(t)
-	p := launch{args: []string{"serve", "127.0.0.1:0", "--out", "json", "--wait-for", "1", "--loops", "2"}, stdout: full}.start(t)
+	p := launch{args: []string{"serve", "tcp://127.0.0.1:0", "--out", "json", "--wait-for", "1", "--loops", "2"}, stdout: full}.start(t)
 	c := p.lastingClient()
 	fill(t, full)
 	_ = full.Close()
@@ -315,8 +315,8 @@ func TestASecondSignalUnderLoadEndsAtOnce(t *testing.T) {
 
 // Both servers are served by one port: the kernel shares the connections out.
 func TestServersThatShareAPortShareTheClients(t *testing.T) {
-	first := start(t, "serve", "127.0.0.1:0", "--so", "SO_REUSEPORT=1", "-v")
-	second := start(t, "serve", first.address(), "--so", "SO_REUSEPORT=1", "-v")
+	first := start(t, "serve", "tcp://127.0.0.1:0", "--so", "SO_REUSEPORT=1", "-v")
+	second := start(t, "serve", "tcp://"+first.address(), "--so", "SO_REUSEPORT=1", "-v")
 	second.address()
 	for range 64 { // all with one of two: once in 2^63
 		first.client()
@@ -451,7 +451,7 @@ func TestExitCodesAtTheEndOfStdin(t *testing.T) {
 		{"one has left", []func(*program) *follower{leaves, reads}, lines, exitDone, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := start(t, "serve", "127.0.0.1:0", "--eof", "exit", "--drain", "500ms", "-v")
+			p := start(t, "serve", "tcp://127.0.0.1:0", "--eof", "exit", "--drain", "500ms", "-v")
 			var readers []*follower
 			for _, joins := range tt.clients {
 				if f := joins(p); f != nil {

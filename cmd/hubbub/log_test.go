@@ -55,7 +55,7 @@ func TestWhereItListensIsAlwaysSaidFirst(t *testing.T) {
 }
 
 func TestJoinsAndLeavesAreLoggedWhenAskedFor(t *testing.T) {
-	p := start(t, "serve", "127.0.0.1:0", "-v")
+	p := start(t, "serve", "tcp://127.0.0.1:0", "-v")
 	c := p.client()
 	p.stderr.until(t, "\nhubbub: client 1 ")
 	c.says("bye\n") // a client that never spoke may only have stopped speaking

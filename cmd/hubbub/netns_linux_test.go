@@ -68,7 +68,7 @@ func (n *network) cable(state string) {
 // serve starts a server on the VPS.
 func (n *network) serve(address string, flags ...string) *program {
 	n.t.Helper()
-	p := n.start(n.vps, append([]string{"serve", address, "-v", "--wait-for", "1", "--drain", ages.String()}, flags...)...)
+	p := n.start(n.vps, append([]string{"serve", "tcp://" + address, "-v", "--wait-for", "1", "--drain", ages.String()}, flags...)...)
 	p.address()
 	return p
 }
@@ -78,7 +78,7 @@ func (n *network) join(p *program, flags ...string) *program {
 	n.t.Helper()
 	joins := func(said string) int { return strings.Count(said, " joined\n") }
 	before := joins(p.stderr.text())
-	c := n.start(n.laptop, append([]string{"join", p.address()}, flags...)...)
+	c := n.start(n.laptop, append(rawJoin(p.address()), flags...)...)
 	p.stderr.when(n.t, "a join", func(said string, _ bool) bool { return joins(said) > before })
 	return c
 }
@@ -168,7 +168,7 @@ func TestAClientThatPausesLivesUntilItsCableIsPulled(t *testing.T) {
 	p := n.serve("192.0.2.2:0", "--keepalive", keepAlive.String())
 	_, unread := pipe(t)
 	c := launch{
-		shell: "exec ip netns exec " + n.laptop + ` hubbub "$@"`, args: []string{"join", p.address()},
+		shell: "exec ip netns exec " + n.laptop + ` hubbub "$@"`, args: rawJoin(p.address()),
 		stdout: unread,
 	}.start(t)
 	p.stderr.until(t, " joined\n")

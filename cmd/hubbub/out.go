@@ -48,13 +48,28 @@ func taggedRenderer(separator string) func(*hubbub.Batch) []byte {
 	return func(b *hubbub.Batch) []byte {
 		buf = buf[:0]
 		for e := range b.Events() {
-			buf = strconv.AppendUint(buf, e.Client, 10)
-			buf = append(buf, '\t')
-			buf = append(buf, e.Data...)
-			buf = append(buf, separator...)
+			buf = appendTagged(buf, e.Client, e.Data, []byte(separator))
 		}
 		return buf
 	}
+}
+
+// appendTagged appends a message. One that contains the separator, as a
+// WebSocket's may, is several here: each says whose it is.
+func appendTagged(buf []byte, id uint64, message, separator []byte) []byte {
+	for more := true; more; {
+		part := message
+		if len(separator) > 0 {
+			part, message, more = bytes.Cut(message, separator)
+		} else {
+			more = false
+		}
+		buf = strconv.AppendUint(buf, id, 10)
+		buf = append(buf, '\t')
+		buf = append(buf, part...)
+		buf = append(buf, separator...)
+	}
+	return buf
 }
 
 // jsonEvent is one line of --out json.
@@ -62,8 +77,10 @@ type jsonEvent struct {
 	Type   string  `json:"type"`
 	Time   string  `json:"time"`
 	ID     uint64  `json:"id"`
+	Name   string  `json:"name,omitempty"`
 	Addr   string  `json:"addr"`
-	Text   *string `json:"text,omitempty"` // a message's, also an empty one's
+	Proto  string  `json:"protocol,omitempty"` // a join's
+	Text   *string `json:"text,omitempty"`     // a message's, also an empty one's
 	Base64 []byte  `json:"base64,omitempty"`
 	Reason string  `json:"reason,omitempty"`
 }
@@ -89,7 +106,10 @@ func jsonRenderer() func(*hubbub.Batch) []byte {
 func eventJSON(e hubbub.Event) *jsonEvent {
 	j := &jsonEvent{
 		Type: e.Kind.String(), Time: e.Time.UTC().Format(jsonTime),
-		ID: e.Client, Addr: e.Addr, Reason: e.Reason,
+		ID: e.Client, Name: e.Name, Addr: e.Addr, Reason: e.Reason,
+	}
+	if e.Kind == hubbub.Join {
+		j.Proto = e.Protocol
 	}
 	switch {
 	case e.Kind != hubbub.Message:

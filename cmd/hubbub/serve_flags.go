@@ -3,6 +3,9 @@
 package main
 
 import (
+	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"hubbub.example"
@@ -33,7 +36,9 @@ const serveHelp = `
     hubbub serve [ADDRESS ...] [flags]
 
 Every message on STDIN goes to every client; every message from any client
-comes out on STDOUT, whole. No client can hold up another.
+comes out on STDOUT, whole. No client can hold up another. A client is whatever
+connects: nc, a WebSocket, curl -N http://HOST:9000/, an EventSource, a browser;
+and curl -d hello http://HOST:9000/ is one for a moment.
 
     tail -f app.log | hubbub serve :9000             a stream for everyone
     hubbub serve :9000 --out tagged >> readings      gather from many devices
@@ -43,9 +48,11 @@ comes out on STDOUT, whole. No client can hold up another.
                                                      a file to ten, byte for byte, then done
     hubbub serve                                     talk with whoever joins
 
-ADDRESS is HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH; there may be many.
-Without one it is localhost:9000. For each a line on STDERR says "listening on"
-and where, before anything else does; port 0 is any that is free.
+ADDRESS is HOST:PORT, :PORT or unix:PATH; there may be many. What a client
+speaks its first bytes tell: tcp://HOST:PORT is for raw clients only, who then
+count from the first instant, http://HOST:PORT for HTTP only. Without an ADDRESS
+it is localhost:9000. For each a line on STDERR says "listening on" and where,
+before anything else does; port 0 is any that is free.
 
 SIGINT and SIGTERM end it: it takes no more clients, delivers what it has, and
 exits. A second one ends it at once. Exit codes: 0 all was delivered, 1 not all
@@ -53,7 +60,7 @@ was or it did not work, 2 the command line cannot be meant so.
 `
 
 func (f *serveFlags) groups() []*flagGroup {
-	return []*flagGroup{f.messages(), f.slowClients(), f.source(), f.limits(), f.sockets(), f.log.group("also who joins and who leaves")}
+	return []*flagGroup{f.messages(), f.slowClients(), f.source(), f.limits(), f.web(), f.sockets(), f.log.group("also who joins and who leaves")}
 }
 
 func (f *serveFlags) messages() *flagGroup {
@@ -104,6 +111,26 @@ func (f *serveFlags) limits() *flagGroup {
 	parsedFlag(g, &f.options.Loops, "loops", "", "N",
 		"how many event loops (default one per core)", between(1, hubbub.MaxLoops))
 	return g
+}
+
+func (f *serveFlags) web() *flagGroup {
+	g := newFlagGroup("HTTP, WebSocket and the page")
+	parsedFlag(g, &f.options.Sniff, "sniff", "100ms", "TIME",
+		"how long a client that says nothing may still turn out to speak HTTP, once there is something to send", parseTime)
+	g.StringArrayVar(&f.options.Hosts, "host", nil,
+		"a `NAME` that this server has for browsers, besides its addresses and localhost; * is any; again for more")
+	parsedFlag(g, &f.options.Origins, "origin", "", "ORIGIN",
+		"another site whose pages may connect, such as https://example.com; * is any; again for more", f.addOrigin)
+	return g
+}
+
+// addOrigin is the origins with one more.
+func (f *serveFlags) addOrigin(s string) ([]string, error) {
+	u, err := url.Parse(s)
+	if s != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "") {
+		return nil, fmt.Errorf("origin %q: must be SCHEME://HOST or SCHEME://HOST:PORT, such as https://example.com, or *", s)
+	}
+	return append(f.options.Origins, s), nil
 }
 
 func (f *serveFlags) sockets() *flagGroup {

@@ -13,23 +13,53 @@ type Address struct {
 	Host    string // tcp
 	Port    string // tcp
 	Path    string // unix
+
+	Protocol Protocol
 }
 
-const addressForms = "HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH"
+// Protocol is what is spoken with a server.
+type Protocol uint8
 
-// ParseAddress reads HOST:PORT, :PORT (this machine), tcp://HOST:PORT or
-// unix:PATH.
+const (
+	Whichever Protocol = iota // HubbubV1 if the server speaks it, else RawOnly
+	RawOnly                   // messages with their separator
+	HubbubV1                  // over a WebSocket
+)
+
+const addressForms = "HOST:PORT, :PORT, tcp://HOST:PORT, ws://HOST:PORT or unix:PATH"
+
+// ParseAddress reads HOST:PORT, :PORT (this machine) or unix:PATH, of which
+// nobody knows what is spoken there, tcp://HOST:PORT, where it is raw, or
+// ws://HOST:PORT, with which http:// means the same.
 func ParseAddress(s string) (Address, error) {
 	if path, is := strings.CutPrefix(s, "unix:"); is {
 		return parsePath(s, path)
 	}
-	rest := strings.TrimPrefix(s, "tcp://")
-	if scheme, _, is := strings.Cut(rest, "://"); is {
+	rest, protocol := s, Whichever
+	scheme, after, is := strings.Cut(s, "://")
+	switch {
+	case !is:
+	case scheme == "tcp":
+		rest, protocol = after, RawOnly
+	case scheme == "ws" || scheme == "http":
+		hostPort, path, _ := strings.Cut(after, "/")
+		if path != "" || strings.ContainsAny(hostPort, "?#@") {
+			return Address{}, fmt.Errorf("address %q: it ends with the port; --since, --last and --name say the rest", s)
+		}
+		rest, protocol = hostPort, HubbubV1
+	case scheme == "wss" || scheme == "https":
+		return Address{}, fmt.Errorf("address %q: TLS is not spoken yet; it must be %s", s, addressForms)
+	default:
 		return Address{}, fmt.Errorf("address %q: %s:// is not spoken here; it must be %s", s, scheme, addressForms)
+	}
+	if is {
+		scheme += "://"
+	} else {
+		scheme = ""
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		return Address{}, fmt.Errorf("address %q: must be %s%s", s, addressForms, hint(rest))
+		return Address{}, fmt.Errorf("address %q: must be %s%s", s, addressForms, hint(scheme, rest))
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return Address{}, fmt.Errorf("address %q: the port must be a number, 1 to 65535", s)
@@ -40,7 +70,7 @@ func ParseAddress(s string) (Address, error) {
 	if host == "" {
 		host = "localhost"
 	}
-	return Address{Network: "tcp", Host: host, Port: port}, nil
+	return Address{Network: "tcp", Host: host, Port: port, Protocol: protocol}, nil
 }
 
 func parsePath(s, path string) (Address, error) {
@@ -50,19 +80,19 @@ func parsePath(s, path string) (Address, error) {
 	return Address{Network: "unix", Path: path}, nil
 }
 
-// hint guesses what was meant.
-func hint(s string) string {
+// hint guesses what was meant by s, which stands behind a scheme, or none.
+func hint(scheme, s string) string {
 	if _, err := strconv.ParseUint(s, 10, 16); err == nil {
-		return fmt.Sprintf("; did you mean :%s?", s)
+		return fmt.Sprintf("; did you mean %s:%s?", scheme, s)
 	}
-	if strings.Contains(s, "/") {
+	if strings.Contains(s, "/") && scheme == "" {
 		return fmt.Sprintf("; did you mean unix:%s?", s)
 	}
 	if ip := net.ParseIP(s); ip != nil && strings.Contains(s, ":") {
-		return fmt.Sprintf("; did you mean [%s]:9000?", s)
+		return fmt.Sprintf("; did you mean %s[%s]:9000?", scheme, s)
 	}
-	if s != "" && !strings.ContainsAny(s, ":[]") {
-		return fmt.Sprintf("; did you mean %s:9000?", s)
+	if s != "" && !strings.ContainsAny(s, "/:[]") {
+		return fmt.Sprintf("; did you mean %s%s:9000?", scheme, s)
 	}
 	return ""
 }
@@ -73,4 +103,13 @@ func (a Address) String() string {
 		return "unix:" + a.Path
 	}
 	return net.JoinHostPort(a.Host, a.Port)
+}
+
+// httpHost is what HTTP calls it. A zone means nothing to anybody else.
+func (a Address) httpHost() string {
+	if a.Network == "unix" {
+		return "localhost"
+	}
+	host, _, _ := strings.Cut(a.Host, "%")
+	return net.JoinHostPort(host, a.Port)
 }

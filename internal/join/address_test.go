@@ -15,6 +15,10 @@ func TestParseAddress(t *testing.T) {
 		"[fe80::1%eth0]:9000":   "tcp [fe80::1%eth0]:9000",
 		"192.0.2.7:65535":       "tcp 192.0.2.7:65535",
 		"unix:/run/app.sock":    "unix unix:/run/app.sock",
+		"ws://host:9000":        "tcp host:9000",
+		"http://host:9000/":     "tcp host:9000",
+		"http://[::1]:9000":     "tcp [::1]:9000",
+		"ws://:9000":            "tcp localhost:9000",
 		"unix:s":                "unix unix:s",
 		"unix:a:1":              "unix unix:a:1",
 		"unix:tcp://host:1":     "unix unix:tcp://host:1",
@@ -25,7 +29,7 @@ func TestParseAddress(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"":               "must be HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH",
+		"":               "must be HOST:PORT, :PORT, tcp://HOST:PORT, ws://HOST:PORT or unix:PATH",
 		"9000":           "did you mean :9000?",
 		"host":           "did you mean host:9000?",
 		"::1":            "did you mean [::1]:9000?",
@@ -34,7 +38,15 @@ func TestParseAddress(t *testing.T) {
 		"host:http":      "the port must be a number",
 		"host:65536":     "the port must be a number",
 		"host:-1":        "the port must be a number",
-		"ws://host:1":    "ws:// is not spoken here",
+		"tcp://9000":     "did you mean tcp://:9000?",
+		"ws://host":      "did you mean ws://host:9000?",
+		"http://host/":   "did you mean http://host:9000?",
+		"udp://host:1":   "udp:// is not spoken here",
+		"wss://host:1":   "TLS is not spoken yet",
+		"https://host":   "TLS is not spoken yet",
+		"ws://host:1/x":  "it ends with the port; --since, --last and --name say the rest",
+		"ws://h:1?last=": "it ends with the port",
+		"ws://me@host:1": "it ends with the port",
 		"tcp://host:1/x": "the port must be a number",
 		"a/b:1":          `"a/b" is no host`,
 		"a b:1":          `"a b" is no host`,
@@ -47,8 +59,41 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
+func TestSchemeSaysWhatIsSpoken(t *testing.T) {
+	for in, want := range map[string]Protocol{
+		"host:9000":       Whichever,
+		":9000":           Whichever,
+		"unix:/x":         Whichever,
+		"tcp://host:9000": RawOnly,
+		"ws://host:9000":  HubbubV1,
+		"http://:9000":    HubbubV1,
+	} {
+		if a, err := ParseAddress(in); err != nil || a.Protocol != want {
+			t.Errorf("ParseAddress(%q) says protocol %d, %v, want %d", in, a.Protocol, err, want)
+		}
+	}
+}
+
+func TestHostIsTheAddressAsGiven(t *testing.T) {
+	for in, want := range map[string]string{
+		"host:9000":            "host:9000",
+		":9000":                "localhost:9000",
+		"[::1]:9000":           "[::1]:9000",
+		"[fe80::1%eth0]:9000":  "[fe80::1]:9000",
+		"unix:/run/app.socket": "localhost",
+	} {
+		a, err := ParseAddress(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.httpHost(); got != want {
+			t.Errorf("the Host of %q is %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzParseAddress(f *testing.F) {
-	for _, s := range []string{"host:9000", ":9000", "tcp://[::1]:1", "unix:/x", "9000", "ws://x", "[::1", "a%b:1"} {
+	for _, s := range []string{"host:9000", ":9000", "tcp://[::1]:1", "unix:/x", "9000", "ws://x", "http://x:1/", "[::1", "a%b:1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
@@ -59,7 +104,8 @@ func FuzzParseAddress(f *testing.F) {
 			}
 			return
 		}
-		if again, err := ParseAddress(a.String()); err != nil || again != a {
+		again, err := ParseAddress(a.String())
+		if again.Protocol = a.Protocol; err != nil || again != a {
 			t.Fatalf("ParseAddress(%q) = %#v, which reads as %#v, %v", in, a, again, err)
 		}
 	})

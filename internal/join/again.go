@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/cenkalti/backoff/v5"
 )
@@ -16,6 +17,9 @@ import (
 // connections just as one that has said all: so an end of file is a loss like
 // any other, and we come back. Only when STDIN has ended, and its end has been
 // passed on, does the server's end of file mean that all is said.
+//
+// With hubbub.v1 a server says goodbye, and what it does not say can be asked
+// for again.
 
 type verdict uint8
 
@@ -32,6 +36,10 @@ type ending struct {
 	stdin   stdin
 	unacked int64 // bytes sent that may not have arrived, as far as known
 	lasted  time.Duration
+
+	receipts bool // the server acknowledges messages: what may be lost is kept
+	saidEnd  bool // and was told of the end of STDIN
+	behind   bool // not all that came was kept
 }
 
 func (e ending) verdict(once bool, eof EOF, in Input) verdict {
@@ -50,6 +58,78 @@ func (e ending) verdict(once bool, eof EOF, in Input) verdict {
 		return done
 	}
 	return failed
+}
+
+// verdictV1 is the verdict on a connection with receipts and resume points. All
+// that breaks there can be mended: so only a server's goodbye ends it, to one
+// who has said all and been told all, or one that means us and not this
+// connection.
+func (e ending) verdictV1(once bool) verdict {
+	code, _ := goodbye(e.err)
+	good := (code == closeDone || code == closeGoing) && e.stdin.kept == 0
+	switch {
+	case isStdout(e.err):
+		return failed
+	case e.left != stays:
+		good = e.stdin.kept == 0
+	case e.hopeless():
+		good = false
+	case e.behind: // our own doing
+		return again
+	case !once && (!good || !e.saidEnd):
+		return again
+	}
+	if good {
+		return done
+	}
+	return failed
+}
+
+// hopeless reports whether another connection would end in the same way.
+func (e ending) hopeless() bool {
+	if isBreach(e.err) {
+		return true
+	}
+	switch code, reason := goodbye(e.err); code {
+	case closeBreach, closeNoText, closeTooLong:
+		return true
+	case closePolicy:
+		return reason == "replaced" // by another with our token: we would replace each other
+	}
+	return false
+}
+
+// isBreach reports whether err is a server's that does not keep to the
+// protocol.
+func isBreach(err error) bool {
+	var b interface{ Breached() bool }
+	return errors.As(err, &b) && b.Breached()
+}
+
+// Codes with which a WebSocket ends (RFC 6455, section 7.4).
+const (
+	closeDone    = 1000
+	closeGoing   = 1001
+	closeBreach  = 1002
+	closeNoText  = 1007
+	closePolicy  = 1008
+	closeTooLong = 1009
+)
+
+// goodbye is what the server said at the end; 0 if it said nothing.
+func goodbye(err error) (code int, reason string) {
+	var g interface{ Goodbye() (int, string) }
+	if errors.As(err, &g) {
+		return g.Goodbye()
+	}
+	return 0, ""
+}
+
+// saidAllV1 reports whether there is nothing to come back for: STDIN has ended
+// and all of it arrived, with Exit; or for a person, who ends it to be gone.
+func (s stdin) saidAllV1(eof EOF, in Input) bool {
+	gone := eof == Exit || eof == HalfClose && in == Terminal && s.bytes > 0
+	return s.ended && s.kept == 0 && gone
 }
 
 // saidAll reports whether STDIN has ended and its end has been passed on. A
@@ -80,7 +160,7 @@ func (e ending) failure(a Address) error {
 		return stdout
 	}
 	losses := e.losses()
-	if e.left != stays && e.err == nil {
+	if e.left != stays && (e.err == nil || e.receipts) {
 		return fmt.Errorf("left %s too early: %s", a, strings.Join(losses, ", "))
 	}
 	return fmt.Errorf("lost %s: %s", a, strings.Join(append([]string{e.why()}, losses...), "; "))
@@ -90,10 +170,26 @@ func (e ending) why() string {
 	if e.err == nil {
 		return "the server closed the connection"
 	}
-	return cause(e.err)
+	return printable(cause(e.err))
+}
+
+// printable is what may be a server's text, fit for a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 func (e ending) losses() (losses []string) {
+	if e.receipts {
+		if e.stdin.kept > 0 {
+			losses = append(losses, bytesOf(e.stdin.kept)+" of STDIN not acknowledged")
+		}
+		return losses
+	}
 	if e.stdin.unsent > 0 {
 		losses = append(losses, bytesOf(e.stdin.unsent)+" of STDIN not sent")
 	}
@@ -106,6 +202,14 @@ func (e ending) doubtful() (losses []string) {
 		losses = append(losses, "the last "+bytesOf(e.unacked)+" sent may not have arrived")
 	}
 	return losses
+}
+
+// messagesAre begins a sentence.
+func messagesAre(n uint64) string {
+	if n == 1 {
+		return "1 message is"
+	}
+	return fmt.Sprintf("%d messages are", n)
 }
 
 func bytesOf(n int64) string {

@@ -96,11 +96,30 @@ func TestConnectTimeoutBoundsAllAddresses(t *testing.T) {
 	}
 }
 
+// twins listen at two addresses with one port, which on the second somebody
+// may have: then it is another.
+func twins(t *testing.T) (one, other *server) {
+	t.Helper()
+	for range 20 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := net.Listen("tcp", "127.0.0.2:"+port(l.Addr().(*net.TCPAddr)))
+		if err == nil {
+			t.Cleanup(func() { _, _ = l.Close(), second.Close() })
+			return &server{t, l}, &server{t, second}
+		}
+		_ = l.Close()
+	}
+	t.Fatal("no port is free at both addresses")
+	return nil, nil
+}
+
 // The race's losers are not left connected.
 func TestOnlyOneConnectionIsKept(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
+	s, other := twins(t)
 	at := s.Addr().(*net.TCPAddr)
-	other := listen(t, "127.0.0.2:"+port(at))
 	var open atomic.Int32
 	o := named(Options{}, port(at), "127.0.0.1 127.0.0.2")
 	both := make(chan struct{})

@@ -2,10 +2,16 @@
 // what the server sends on STDOUT, and comes back when the connection breaks.
 //
 //	address.go   what ADDRESS may be
+//	point.go     where to go on, and what a client is called
 //	dial.go      to every address of a name, side by side (RFC 8305)
+//	connect.go   from an address to a link: what does the server speak?
+//	link.go      one connection, from connected to ended: raw.go, v1link.go
+//	v1.go        hubbub.v1, bytes and values
 //	outbox.go    STDIN's way: a bounded ring, of which each connection takes
+//	receipts.go  what the outbox knows when the server acknowledges
 //	printer.go   STDOUT's way
-//	link.go      one connection, from connected to ended
+//	inbox.go     where whole messages wait for STDOUT
+//	out.go       what STDOUT says of a message
 //	again.go     what follows a connection's end: again, done or failed
 //	frame.go     where a message ends
 //	say.go       the log, which never blocks
@@ -15,16 +21,20 @@
 // read stops no printing. In memory are one buffer for printing and the ring;
 // past these the kernel pushes back, on the server and on whoever writes STDIN.
 //
-// Over a plain connection a message arrives at most once. One that was only
+// With a server that speaks hubbub.v1 what we send arrives once: it has a
+// number and is kept until the server acknowledges it, and a connection that
+// breaks is gone on with on the next. What we print has numbers too, so that
+// nothing comes twice, and what is missing is said.
+//
+// Over a raw connection a message arrives at most once. One that was only
 // partly handed to the system when the connection broke cannot have arrived
 // whole, so the next connection gets it from its beginning; one that was
 // handed over whole is not sent again, though the break may have swallowed it.
-// A client that knows its server's protocol can do better; it would stand
-// beside link.go and use the same ring and printer.
 package join
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -52,6 +62,24 @@ type Options struct {
 
 	Frame Frame
 	EOF   EOF
+	Out   Out // "" means Plain
+
+	// WebSocket opens one on a connection, for a Host, a path with its query,
+	// and a subprotocol. An error with a method Status is an answer of HTTP.
+	// nil means that only raw is spoken.
+	WebSocket func(conn net.Conn, host, target, protocol string) (WebSocket, error)
+
+	// AnswerIn is how long a server of which nobody knows what it speaks has
+	// to answer as hubbub.v1 does. 0 means 2 s.
+	AnswerIn time.Duration
+
+	// Since and Last say where the first connection begins: behind a message,
+	// or so many messages back. Neither: where the server has newcomers begin.
+	Since Point
+	Last  *int
+
+	// Name is what the client wants to be called; "" for nothing.
+	Name string
 
 	// Once: a connection that breaks is not made again.
 	Once bool
@@ -111,6 +139,12 @@ func (o Options) withDefaults() Options {
 	if o.EOF == "" {
 		o.EOF = HalfClose
 	}
+	if o.Out == "" {
+		o.Out = Plain
+	}
+	if o.AnswerIn == 0 {
+		o.AnswerIn = 2 * time.Second
+	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = 10 * time.Second
 	}
@@ -129,12 +163,22 @@ func (o Options) withDefaults() Options {
 // client is what outlives a connection.
 type client struct {
 	Options
-	dialer  dialer
-	in      *outbox
-	out     *printer
-	log     *teller
-	waits   waits
-	printed <-chan struct{} // closed when all that the last connection gave is on STDOUT
+	dialer   dialer
+	protocol Protocol // as far as known
+	in       *outbox
+	out      *printer
+	log      *teller
+	waits    waits
+
+	// Of rawLinks.
+	printed <-chan struct{} // closed when all that the last one gave is on STDOUT
+
+	// Of v1Links.
+	session string
+	place   Point // up to where all has been received; the receiver's
+	inbox   *inbox
+	idle    chan struct{} // the link shall look again
+	refused string        // with what words, the last time
 }
 
 // Run joins, and returns when there is nothing more to do (nil), when the
@@ -146,11 +190,15 @@ type client struct {
 func Run(ctx context.Context, o Options) error {
 	o = o.withDefaults()
 	c := &client{
-		Options: o,
-		dialer:  dialer{o.Address, o.ConnectTimeout, o.Control, o.Connected, o.Lookup},
-		out:     &printer{w: o.Stdout, frame: o.Frame},
-		log:     newTeller(o.Log),
-		waits:   newWaits(o.FirstWait, o.LongestWait),
+		Options:  o,
+		dialer:   dialer{o.Address, o.ConnectTimeout, o.Control, o.Connected, o.Lookup},
+		protocol: o.protocol(),
+		out:      &printer{w: o.Stdout, frame: o.Frame, out: o.Out},
+		log:      newTeller(o.Log),
+		waits:    newWaits(o.FirstWait, o.LongestWait),
+		session:  rand.Text(),
+		place:    o.Since,
+		idle:     make(chan struct{}, 1),
 	}
 	defer c.log.close()
 	c.in = newOutbox(o.Frame, func() {
@@ -159,6 +207,13 @@ func Run(ctx context.Context, o Options) error {
 	defer c.in.end(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	c.inbox = newInbox(c.out, c.poke, func(err error) { cancel(err) })
+	c.in.hungry = c.poke
+	c.in.tooLong = func(longest int64) {
+		c.log.warn("a message of STDIN is longer than the %d bytes that the server takes: such are left out", longest)
+	}
+	go c.inbox.run()
+	defer c.inbox.close()
 	go func() {
 		select {
 		case err := <-o.Lost:
@@ -166,40 +221,37 @@ func Run(ctx context.Context, o Options) error {
 		case <-ctx.Done():
 		}
 	}()
-	return c.finish(c.run(ctx))
+	return c.finish(ctx, c.run(ctx))
 }
 
 // run goes from connection to connection.
 func (c *client) run(ctx context.Context) error {
-	conn, err := c.dialer.dial(ctx)
+	l, err := c.connect(ctx)
 	if ctx.Err() != nil {
-		return c.neverThere(ctx, conn)
+		return c.neverThere(ctx, l)
 	}
 	if err != nil {
 		return err
 	}
 	go c.in.fill(c.Stdin, c.EOF == Stay)
 	for {
-		c.log.debug("connected to %s", remote(conn))
-		l := newLink(c, conn, c.printed)
-		c.printed = l.printed
-		end := l.run(ctx)
-		switch end.verdict(c.Once, c.EOF, c.Input) {
+		end, next := l.run(ctx)
+		switch next {
 		case done:
 			return nil
 		case failed:
 			return end.failure(c.Address)
 		}
-		if conn, err = c.again(ctx, end); conn == nil {
+		if l, err = c.again(ctx, end); l == nil {
 			return err
 		}
 	}
 }
 
 // neverThere is what ctx being done before the first connection means.
-func (c *client) neverThere(ctx context.Context, conn duplex) error {
-	if conn != nil {
-		_ = conn.Close()
+func (c *client) neverThere(ctx context.Context, l link) error {
+	if l != nil {
+		l.drop()
 	}
 	if why := context.Cause(ctx); isStdout(why) {
 		return why
@@ -209,9 +261,12 @@ func (c *client) neverThere(ctx context.Context, conn duplex) error {
 
 // again makes a connection after one has ended. None and no error: nothing is
 // left to send, and STDIN has ended, or ctx is done.
-func (c *client) again(ctx context.Context, end ending) (duplex, error) {
+func (c *client) again(ctx context.Context, end ending) (link, error) {
 	if c.in.rewind() {
 		c.log.warn("a message of more than %d bytes is lost: its beginning went to the connection that broke", c.in.size())
+	}
+	if end.behind { // it is not the server's fault
+		c.waits.Reset()
 	}
 	wait := c.waits.next(end.lasted)
 	why := append([]string{end.why()}, end.doubtful()...)
@@ -220,25 +275,50 @@ func (c *client) again(ctx context.Context, end ending) (duplex, error) {
 		if !pause(ctx, wait) {
 			return nil, c.calledOff(ctx)
 		}
-		if c.in.stdin().saidAll(c.EOF, c.Input) {
+		if c.saidAll() {
 			return nil, c.saidAllMeanwhile(end)
 		}
-		conn, err := c.dialer.dial(ctx)
+		l, err := c.connect(ctx)
 		if err == nil {
 			c.log.warn("back at %s after %v", c.Address, time.Since(began).Round(time.Millisecond))
 			c.in.connected()
-			return conn, nil
+			return l, nil
+		}
+		if isBreach(err) {
+			return nil, err
 		}
 		wait = c.waits.next(0)
-		c.log.debug("%v; trying again in %v", err, wait.Round(time.Millisecond))
+		c.retrying(err, wait)
 	}
+}
+
+// retrying says what went wrong; aloud, if the server has something new to say.
+func (c *client) retrying(err error, wait time.Duration) {
+	tell := c.log.debug
+	if isRefusal(err) && err.Error() != c.refused {
+		c.refused = err.Error()
+		tell = c.log.warn
+	}
+	tell("%v; trying again in %v", err, wait.Round(time.Millisecond))
+}
+
+// saidAll reports whether there is nothing to come back for.
+func (c *client) saidAll() bool {
+	if c.protocol == HubbubV1 {
+		return c.in.stdin().saidAllV1(c.EOF, c.Input)
+	}
+	return c.in.stdin().saidAll(c.EOF, c.Input)
 }
 
 // saidAllMeanwhile: STDIN has ended since, with nothing more to say. Then that
 // end is as if it had come the other way round.
 func (c *client) saidAllMeanwhile(end ending) error {
 	end.stdin = c.in.stdin()
-	if end.verdict(c.Once, c.EOF, c.Input) == done {
+	if end.receipts {
+		if code, _ := goodbye(end.err); c.EOF == Exit || code == closeDone || code == closeGoing {
+			return nil
+		}
+	} else if end.verdict(c.Once, c.EOF, c.Input) == done {
 		return nil
 	}
 	return end.failure(c.Address)
@@ -249,6 +329,9 @@ func (c *client) calledOff(ctx context.Context) error {
 	if why := context.Cause(ctx); isStdout(why) {
 		return why
 	}
+	if n := c.in.stdin().kept; n > 0 && c.protocol == HubbubV1 {
+		return fmt.Errorf("left without %s: %s of STDIN not acknowledged", c.Address, bytesOf(n))
+	}
 	if n := c.in.stdin().unsent; n > 0 {
 		return fmt.Errorf("left without %s: %s of STDIN not sent", c.Address, bytesOf(n))
 	}
@@ -256,17 +339,42 @@ func (c *client) calledOff(ctx context.Context) error {
 }
 
 // finish adds to how it ended what STDIN and STDOUT have to say.
-func (c *client) finish(err error) error {
+func (c *client) finish(ctx context.Context, err error) error {
 	if err == nil {
 		err = c.in.stdin().err
 	}
-	if c.printed == nil || !closedSoon(c.printed) {
+	if err == nil {
+		err = c.in.complaint()
+	}
+	if !c.allPrinted(ctx) {
 		return err // STDOUT is blocked
 	}
 	if lost := c.out.end(); err == nil {
 		err = lost
 	}
 	return err
+}
+
+// allPrinted waits until what was received is on STDOUT; not for long if we
+// are to leave.
+func (c *client) allPrinted(ctx context.Context) bool {
+	if c.protocol != HubbubV1 {
+		return c.printed != nil && closedSoon(c.printed)
+	}
+	c.inbox.close()
+	defer func() {
+		if at := c.inbox.at(); at != (Point{}) {
+			c.log.debug("at %s", at)
+		}
+	}()
+	if c.EOF != Exit {
+		select {
+		case <-c.inbox.done:
+			return true
+		case <-ctx.Done():
+		}
+	}
+	return closedSoon(c.inbox.done)
 }
 
 // closedSoon waits a moment for c to be closed.

@@ -23,6 +23,10 @@ import (
 // A message longer than the ring cannot be kept: what has been sent of it goes
 // (torn), and if the connection breaks inside it, the rest goes too.
 //
+// That is for a raw connection, which takes bytes. A server that acknowledges
+// messages gets them one by one, and what it has yet to acknowledge is kept as
+// well (receipts.go).
+//
 // One goroutine fills, one at a time takes. The bytes between next and head
 // are the taker's to read, those from head on the filler's to write, both
 // without the lock.
@@ -42,6 +46,8 @@ type outbox struct {
 	ended bool // nothing more comes from STDIN
 	err   error
 	down  bool // there is no connection
+
+	receipts // of a server that gives them
 }
 
 const ringSize = 1 << 20
@@ -85,11 +91,14 @@ func (b *outbox) room() []byte {
 	defer b.mu.Unlock()
 	told := false
 	for b.head-b.tail == b.size() && !b.ended {
+		if b.grow() {
+			break
+		}
 		if b.down && !told {
 			told = true
 			b.full()
 		}
-		b.changed.Wait()
+		b.awaitReceipt()
 	}
 	if b.ended {
 		return nil
@@ -179,7 +188,7 @@ func (b *outbox) took(n int) {
 
 // giveUpLong lets go of the beginning of a message that fills the whole ring.
 func (b *outbox) giveUpLong() {
-	if b.head-b.tail == b.size() && b.ends <= b.tail && b.next > b.tail {
+	if b.longest == 0 && b.head-b.tail == b.size() && b.ends <= b.tail && b.next > b.tail {
 		b.tail, b.torn = b.next, true
 	}
 }
@@ -207,7 +216,7 @@ func (b *outbox) rewind() (lost bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lost = b.torn && !b.skip
-	b.next, b.skip, b.down = b.tail, b.torn, true
+	b.next, b.skip, b.down = b.tail, b.torn || b.longest > 0 && b.skip, true
 	b.changed.Broadcast() // whoever waits for room may say so now
 	return lost
 }
@@ -231,13 +240,14 @@ type stdin struct {
 	ended  bool
 	bytes  int64 // that it gave
 	unsent int64 // of these
+	kept   int64 // not sent, or not known to have arrived
 	err    error
 }
 
 func (b *outbox) stdin() stdin {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return stdin{b.ended, b.head, b.head - b.next, b.err}
+	return stdin{b.ended, b.head, b.head - b.next, b.head - b.tail, b.err}
 }
 
 func (b *outbox) size() int64 { return int64(len(b.ring)) }

@@ -1,6 +1,7 @@
 package join
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,14 +13,19 @@ import (
 // printer is the server's way to STDOUT. Bytes go out as they come: a prompt
 // has no newline. Only records are whole, since whoever reads them counts.
 //
+// Tagged and JSON need messages as well: there each is held until it is whole,
+// and is cut into several if it is very long.
+//
 // One goroutine at a time writes.
 type printer struct {
 	w     io.Writer
 	frame Frame
+	out   Out // "" is Plain
 
 	began bool   // STDOUT stands inside a message
 	owed  bool   // one that will not go on: its separator comes before the next byte
-	held  []byte // the beginning of a record
+	held  []byte // the beginning of a record, or of a message that must be whole
+	text  bytes.Buffer
 
 	waiting atomic.Int64 // since when a write waits, in Unix nanoseconds; 0: none does
 }
@@ -29,6 +35,8 @@ func (p *printer) Write(b []byte) (int, error) {
 	switch {
 	case len(b) == 0:
 		return 0, nil
+	case p.out == Tagged, p.out == JSON:
+		return len(b), p.messages(b)
 	case p.frame > 0:
 		return len(b), p.records(b)
 	case p.owed && separated:
@@ -39,6 +47,45 @@ func (p *printer) Write(b []byte) (int, error) {
 	}
 	p.began = separated && b[len(b)-1] != sep
 	return len(b), p.write(b)
+}
+
+// longestHeld is how much of a message is held at most.
+const longestHeld = 16 << 20
+
+// messages writes the messages that b completes, as out says.
+func (p *printer) messages(b []byte) error {
+	p.text.Reset()
+	now := time.Now()
+	if p.owed {
+		p.renderHeld(now)
+	}
+	for len(b) > 0 {
+		n := p.frame.firstEnd(b, int64(len(p.held)))
+		if n < 0 && len(p.held)+len(b) < longestHeld {
+			p.held = append(p.held, b...)
+			break
+		}
+		if n < 0 {
+			n = len(b)
+		}
+		if p.frame == Raw {
+			n = len(b)
+		}
+		p.held = append(p.held, b[:n]...)
+		b = b[n:]
+		p.renderHeld(now)
+	}
+	return p.write(p.text.Bytes())
+}
+
+// renderHeld renders what is held as a message.
+func (p *printer) renderHeld(now time.Time) {
+	m := p.held
+	if sep, is := p.frame.separator(); is {
+		m = bytes.TrimSuffix(m, []byte{sep})
+	}
+	p.out.render(&p.text, p.frame, arrived(m, now))
+	p.owed, p.held = false, p.held[:0]
 }
 
 // records writes the records that b completes.
@@ -85,6 +132,10 @@ func (p *printer) blocked() time.Duration {
 // had: a line is ended before the next begins, a piece of a record is dropped.
 func (p *printer) broke() bool {
 	torn := p.began || len(p.held) > 0
+	if p.frame <= 0 && len(p.held) > 0 {
+		p.owed = true
+		return torn
+	}
 	p.owed = p.owed || p.began
 	p.began, p.held = false, p.held[:0]
 	return torn
@@ -93,6 +144,11 @@ func (p *printer) broke() bool {
 // end prints what the server sent of a last record, and what the writer itself
 // has held back.
 func (p *printer) end() error {
+	if p.frame <= 0 && len(p.held) > 0 {
+		p.text.Reset()
+		p.renderHeld(time.Now())
+		p.held = p.text.Bytes()
+	}
 	err := p.write(p.held)
 	p.held = nil
 	if w, is := p.w.(interface{ Flush() error }); is && err == nil {

@@ -1,0 +1,250 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// v1Server speaks hubbub.v1 as the test says, by another implementation of
+// WebSockets than join's.
+type v1Server struct {
+	t        *testing.T
+	visitors chan *v1Visitor
+	address  string
+}
+
+type v1Visitor struct {
+	t     *testing.T
+	c     *websocket.Conn
+	asked url.Values
+	host  string
+	done  chan struct{}
+}
+
+func serveV1(t *testing.T, network, address string) *v1Server {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &v1Server{t: t, visitors: make(chan *v1Visitor), address: l.Addr().String()}
+	closing := make(chan struct{})
+	h := &http.Server{ReadHeaderTimeout: longEnough, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"hubbub.v1"}})
+		if err != nil {
+			return
+		}
+		v := &v1Visitor{t, c, r.URL.Query(), r.Host, make(chan struct{})}
+		select {
+		case s.visitors <- v:
+		case <-closing:
+			return
+		}
+		select {
+		case <-v.done:
+		case <-closing:
+		}
+	})}
+	go h.Serve(l)
+	t.Cleanup(func() { close(closing); _ = h.Close() })
+	return s
+}
+
+// visited waits for a client and says hello.
+func (s *v1Server) visited(hello string) *v1Visitor {
+	s.t.Helper()
+	v := happens(s.t, s.visitors, "a client")
+	v.says(hello)
+	return v
+}
+
+const helloV1 = `{"type":"hello","epoch":"e1","id":17,"seq":4,"heartbeat":25,"longest":1000,"ack":0}`
+
+func (v *v1Visitor) says(all ...string) {
+	v.t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), longEnough)
+	defer stop()
+	for _, s := range all {
+		if err := v.c.Write(ctx, websocket.MessageText, []byte(s)); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+}
+
+func (v *v1Visitor) hears(all ...string) {
+	v.t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), longEnough)
+	defer stop()
+	for _, want := range all {
+		if _, got, err := v.c.Read(ctx); err != nil || string(got) != want {
+			v.t.Fatalf("the server got %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
+// leaves breaks the connection.
+func (v *v1Visitor) leaves() {
+	_ = v.c.CloseNow()
+	close(v.done)
+}
+
+// However the address says it, a server that speaks hubbub.v1 is spoken to so.
+func TestJoinSpeaksHubbubV1(t *testing.T) {
+	for _, form := range []string{"ADDRESS", "ws://ADDRESS", "http://ADDRESS/", "unix:PATH"} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			network, address, host := "tcp", "127.0.0.1:0", ""
+			if form == "unix:PATH" {
+				network, address, host = "unix", filepath.Join(t.TempDir(), "s"), "localhost"
+			}
+			s := serveV1(t, network, address)
+			if host == "" {
+				host = s.address
+			}
+			c := start(t, "join", strings.NewReplacer("ADDRESS", s.address, "PATH", s.address).Replace(form), "--name", "ann", "-v")
+			v := s.visited(helloV1)
+			if v.host != host || v.asked.Get("name") != "ann" {
+				t.Errorf("it asks %s for %v", v.host, v.asked)
+			}
+			c.says("one\ntwo\n")
+			v.hears(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
+			v.says(`{"type":"message","seq":5,"time":"T","text":"five"}`, `{"type":"ack","n":1}`)
+			c.stdout.is(t, "five\n")
+			v.leaves()
+			v = s.visited(`{"type":"hello","epoch":"e1","id":18,"seq":9,"missed":4,"heartbeat":25,"longest":1000,"ack":1}`)
+			if since := v.asked.Get("since"); since != "e1-5" {
+				t.Errorf("it goes on from %s", since)
+			}
+			v.hears(`{"type":"message","n":2,"text":"two"}`)
+			v.says(`{"type":"message","seq":10,"time":"T","text":"ten"}`, `{"type":"ack","n":2}`)
+			c.stdout.is(t, "five\nten\n")
+			_ = c.stdin.Close()
+			v.hears(`{"type":"end"}`)
+			_ = v.c.Close(websocket.StatusNormalClosure, "")
+			c.exits(exitDone)
+			said := c.stderr.ends(t)
+			for _, want := range []string{"4 messages are gone from the server\n", "at e1-10\n"} {
+				if !strings.Contains(said, want) {
+					t.Errorf("STDERR says %q, want %q", said, want)
+				}
+			}
+		})
+	}
+}
+
+func TestJoinPrintsTaggedAndJSON(t *testing.T) {
+	for out, want := range map[string]string{
+		"tagged": "-\tfrom STDIN\n3\tfrom a client\nann\ttwo\nann\tlines\n",
+		"json": `{"type":"message","seq":5,"time":"T","text":"from STDIN"}
+{"type":"message","seq":6,"time":"T","id":3,"text":"from a client"}
+{"type":"message","seq":7,"time":"T","id":4,"name":"ann","text":"two\nlines"}
+{"type":"skipped","count":2,"epoch":"e1","seq":9}
+`,
+	} {
+		t.Run(out, func(t *testing.T) {
+			s := serveV1(t, "tcp", "127.0.0.1:0")
+			c := start(t, "join", s.address, "--out", out, "--last", "5")
+			v := s.visited(helloV1)
+			if last := v.asked.Get("last"); last != "5" {
+				t.Errorf("it begins %q back", last)
+			}
+			v.says(`{"type":"message","seq":5,"time":"T","text":"from STDIN"}`,
+				`{"type":"message","seq":6,"time":"T","id":3,"text":"from a client"}`,
+				`{"type":"message","seq":7,"time":"T","id":4,"name":"ann","text":"two\nlines"}`,
+				`{"type":"skipped","count":2,"seq":9}`)
+			c.stdout.is(t, want)
+			c.stderr.until(t, "2 messages are left out")
+		})
+	}
+}
+
+// A raw server, of which nobody knows what it speaks, does not answer; what it
+// says on another connection is printed as --out has it.
+func TestJoinFallsBackToRaw(t *testing.T) {
+	for out, want := range map[string]string{"plain": "hello\n", "tagged": "-\thello\n"} {
+		t.Run(out, func(t *testing.T) {
+			t.Parallel()
+			s := listenFor(t)
+			c := start(t, "join", s.Addr().String(), "--out", out)
+			p := s.visited()
+			for line := ""; line != "\r\n"; { // the question
+				var err error
+				if line, err = p.r.ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.hearsEnd()
+			p = s.visited()
+			p.says("hello\n")
+			c.stdout.is(t, want)
+			c.says("from STDIN\n")
+			p.hears("from STDIN\n")
+		})
+	}
+	s := listenFor(t)
+	c := start(t, "join", s.address(), "--out", "json")
+	s.visited().says("hello\n")
+	var said struct {
+		Type, Text string
+		Time       time.Time
+		Seq        *int
+	}
+	line := c.stdout.until(t, "\n")
+	if err := json.Unmarshal([]byte(line), &said); err != nil || said.Type != "message" || said.Text != "hello" || said.Time.IsZero() || said.Seq != nil {
+		t.Errorf("STDOUT says %s (%v)", line, err)
+	}
+}
+
+// A hubbub that refuses is not spoken to raw: its words say why.
+func TestJoinSaysWhyItIsRefused(t *testing.T) {
+	s := listenFor(t)
+	c := start(t, "join", s.Addr().String())
+	p := s.visited()
+	p.says("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n\r\nthere are 1000 clients")
+	c.exits(exitFailed)
+	if said := c.stderr.ends(t); said != "hubbub: hubbub.v1 at "+s.Addr().String()+": the server refuses: 503 there are 1000 clients\n" {
+		t.Errorf("STDERR says %q", said)
+	}
+}
+
+// What a server says goes to a terminal shown, not obeyed, over hubbub.v1 too.
+func TestJoinShowsControlBytesOfHubbubV1(t *testing.T) {
+	s := serveV1(t, "tcp", "127.0.0.1:0")
+	ours, theirs := openTerminal(t)
+	launch{args: []string{"join", "ws://" + s.address}, stdout: theirs}.start(t)
+	v := s.visited(helloV1)
+	v.says(`{"type":"message","seq":5,"text":"\u001b[2J\u0007 plain"}`)
+	collect(ours).until(t, `\x1b[2J\x07 plain`)
+}
+
+// The server takes a line that is too long for it neither in part nor in
+// silence.
+func TestJoinSaysWhatWasTooLong(t *testing.T) {
+	s := serveV1(t, "tcp", "127.0.0.1:0")
+	c := start(t, "join", "ws://"+s.address, "--eof", "exit")
+	v := s.visited(helloV1)
+	c.says("before\n" + strings.Repeat("x", 1001) + "\nafter\n")
+	_ = c.stdin.Close()
+	v.hears(`{"type":"message","n":1,"text":"before"}`)
+	v.says(`{"type":"ack","n":1}`)
+	v.hears(`{"type":"message","n":2,"text":"after"}`)
+	v.says(`{"type":"ack","n":2}`)
+	if _, _, err := v.c.Read(context.Background()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+		t.Errorf("it leaves with %v", err)
+	}
+	c.exits(exitFailed)
+	if said := c.stderr.ends(t); !strings.Contains(said, "a message of STDIN was not sent: the server takes 1000 bytes at most") {
+		t.Errorf("STDERR says %q", said)
+	}
+}

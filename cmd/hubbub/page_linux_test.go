@@ -1,0 +1,333 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+// This file is the page, as a person with a real browser has it.
+
+// What the server is told stands in the page, what is typed there comes out of
+// the server, with who it was; and however strange it is, it is text.
+func TestThePageTalksBothWays(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--out", "json")
+	page := browse(t).open(pageOf(p, "?name=ann"))
+	page.isLive()
+	p.says("good morning\n")
+	page.when(`document.querySelector(".row[data-seq='1'] .text")?.textContent === "good morning"`)
+
+	page.click("#line")
+	page.press("and to you")
+	page.click("#send")
+	page.when(`document.querySelector(".row.mine[data-state=sent] .text")?.textContent === "and to you"`)
+	if said := p.stdout.until(t, `"text":"and to you"`); !strings.Contains(said, `"name":"ann"`) {
+		t.Errorf("STDOUT says %s", said)
+	}
+
+	strange := []string{
+		`<script>document.title = "taken over"</script><img src="x" onerror="document.title = 'taken over'">`,
+		"a\x1b[31mred\x1b[0m\u202etxet", "", "  two  spaces ", "ümläut 漢字 🚀", strings.Repeat("x", 5000),
+	}
+	for _, line := range strange {
+		p.says(line + "\n")
+	}
+	page.when(fmt.Sprint("hubbub.lastSeq === ", 1+len(strange)))
+	page.press(strange[0] + kb.Enter) // the focus is there still
+	if said := p.stdout.until(t, "taken over"); !strings.Contains(said, quoteGo(strange[0])) {
+		t.Errorf("STDOUT says %s", said)
+	}
+	want := []string{
+		strange[0], `a\x1b[31mred\x1b[0m\u202etxet`, "", strange[3], strange[4], strange[5][:2000],
+	}
+	page.when(`document.querySelectorAll(".row.mine").length === 2`)
+	var got []string
+	for _, r := range page.rows() {
+		if r.Seq > 1 {
+			got = append(got, r.Text)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the page shows %q, want %q", got, want)
+	}
+	if title := eval[string](page, `document.title`); !strings.HasPrefix(title, p.address()) {
+		t.Errorf("the page's title is %q: a line was obeyed", title)
+	}
+	if n := eval[int](page, `document.querySelectorAll("#log script, #log img, #log a").length`); n > 0 {
+		t.Errorf("%d of what lines said became elements", n)
+	}
+	page.isQuiet()
+}
+
+// quoteGo is text as --out json writes it.
+func quoteGo(text string) string {
+	var b strings.Builder
+	b.WriteString(`"text":`)
+	q := quote(text)
+	b.WriteString(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(q))
+	return b.String()
+}
+
+// However often the connection breaks, and whatever is under way both ways
+// just then: when it is back, nothing is missing in the page and nothing there
+// twice, and what was typed meanwhile comes out once, in order.
+func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	const cuts, each = 4, 60
+	p := startForBrowsers(t, "127.0.0.1:0")
+	w := wireTo(t, p.address())
+	page := browse(t).open(w.url())
+	page.expects("WebSocket connection to", "/icon.svg") // which may be on its way when it is cut
+	page.isLive()
+	page.press(kb.Escape) // to the line
+	heard, said := 0, 0
+	hear := func() {
+		for range each {
+			heard++
+			p.says(fmt.Sprintf("heard %d\n", heard))
+		}
+	}
+	say := func() {
+		for range 3 {
+			said++
+			page.press(fmt.Sprintf("said %d", said) + kb.Enter)
+		}
+	}
+	for range cuts {
+		hear()
+		say()
+		w.cut() // in the middle of all that, perhaps
+		page.when(`document.querySelector("#state").dataset.state === "waiting"`)
+		hear()
+		say()
+		page.when(`/^[3-6] lines will be sent/.test(document.querySelector("#hint").textContent)`) // some of before, perhaps
+		page.picture("waiting")
+		w.mend(p.address())
+		eval[bool](page, `document.querySelector("#now").click() ?? true`) // if it does not try just now by itself
+		page.isLive()
+		say()
+		hear()
+		page.when(fmt.Sprintf(`hubbub.lastSeq === %d && !document.querySelector(".row.mine[data-state=pending]")`, heard))
+	}
+	var want strings.Builder
+	for n := range said {
+		fmt.Fprintf(&want, "said %d\n", n+1)
+	}
+	p.stdout.is(t, want.String())
+	seq, mine := 0, 0
+	for _, r := range page.rows() {
+		switch {
+		case r.Seq > 0:
+			seq++
+			if r.Seq != seq || r.Text != fmt.Sprintf("heard %d", seq) {
+				t.Fatalf("message %d of the page is number %d, %q", seq, r.Seq, r.Text)
+			}
+		case strings.Contains(r.Class, "mine"):
+			mine++
+			if r.State != "sent" || r.Text != fmt.Sprintf("said %d", mine) {
+				t.Fatalf("line %d of the page's own is %s, %q", mine, r.State, r.Text)
+			}
+		default:
+			t.Errorf("the page notes %q", r.Text)
+		}
+	}
+	if seq != heard || mine != said {
+		t.Errorf("the page shows %d of %d messages, and %d of %d lines of its own", seq, heard, mine, said)
+	}
+	page.isQuiet()
+}
+
+// A server that is killed and started again is another one: the page says so,
+// hears it from its first message, and what was typed meanwhile arrives there.
+func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
+	t.Parallel()
+	first := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	w := wireTo(t, first.address())
+	page := browse(t).open(w.url())
+	page.expects("WebSocket connection to", "/icon.svg") // which may be on its way when it is cut
+	page.isLive()
+	first.says("one\ntwo\n")
+	page.press(kb.Escape + "before" + kb.Enter)
+	first.stdout.is(t, "before\n")
+	page.when(`hubbub.lastSeq === 2 && document.querySelector(".row.mine[data-state=sent]")`)
+	w.cut()
+	first.kill()
+	page.press("meanwhile" + kb.Enter)
+	second := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	second.says("another one\n")
+	w.mend(second.address())
+	page.isLive() // by itself
+	second.stdout.is(t, "meanwhile\n")
+	page.when(`hubbub.lastSeq === 1 && !document.querySelector(".row.mine[data-state=pending]")`)
+	var got []string
+	for _, r := range page.rows() {
+		got = append(got, r.Text)
+	}
+	slices.Sort(got)
+	want := []string{"another one", "before", "meanwhile", "one", "the server was started anew: its numbers begin again", "two"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the page shows %q, want %q", got, want)
+	}
+	page.isQuiet()
+}
+
+// Ten thousand messages at once are ten thousand in the page. It shows the
+// last, has elements only for what is in sight, and can be scrolled back.
+func TestThePageTakesABurst(t *testing.T) {
+	t.Parallel()
+	const burst = 10_000
+	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	page := browse(t).open(pageOf(p, ""))
+	page.isLive()
+	go p.stdin.Write(numbered(burst))
+	page.when(`document.querySelector("#count").textContent === "10,000"`)
+	page.when(`document.querySelector(".block:last-child .row:last-child")?.dataset.seq === "10000"`)
+	if n := eval[int](page, `document.querySelectorAll(".row").length`); n > 500 {
+		t.Errorf("%d rows have elements", n)
+	}
+	if n := eval[int](page, `hubbub.kept`); n != burst {
+		t.Errorf("%d messages are kept", n)
+	}
+	page.press(kb.Escape + kb.Escape + kb.Home) // to the line, to the stream, and to its beginning
+	page.when(`document.querySelector(".row").dataset.seq === "1"`)
+	page.picture("burst")
+	for i, r := range page.rowsInSight() {
+		if r.Seq != i+1 || r.Text+"\n" != string(appendLine(nil, i)) {
+			t.Fatalf("row %d is number %d, %q", i+1, r.Seq, r.Text)
+		}
+	}
+	page.isQuiet()
+}
+
+// Whoever has no mouse, or no eyes for it, does everything with keys: filter,
+// pause, back to the newest, what was sent before, help.
+func TestThePageNeedsNoMouse(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	for n := range 200 {
+		p.says(fmt.Sprintf("line %d is %s\n", n+1, []string{"even", "odd"}[(n+1)%2]))
+	}
+	page := browse(t).open(pageOf(p, "?last=150"))
+	page.isLive()
+	page.when(`hubbub.count === 150 && hubbub.lastSeq === 200`)
+	if first := page.rows()[0]; first.Seq != 51 {
+		t.Errorf("with last=150 the first is %d", first.Seq)
+	}
+	page.press(kb.Escape + "hello" + kb.Enter)
+	p.stdout.is(t, "hello\n")
+	page.press(kb.ArrowUp + " again" + kb.Enter)
+	p.stdout.is(t, "hello\nhello again\n")
+	page.when(`document.querySelectorAll(".row.mine[data-state=sent]").length === 2`)
+
+	page.press(kb.Escape + "/" + "ODD")
+	page.when(`document.querySelector("#matches").textContent === "75 of 152"`)
+	for _, r := range page.rows() {
+		if !strings.Contains(r.Text, "odd") {
+			t.Errorf("filtered for ODD it shows %q", r.Text)
+		}
+	}
+	page.press(kb.Escape + kb.Escape + "/" + "/ (9.|100) is/")
+	page.when(`document.querySelector("#matches").textContent === "11 of 152"`)
+	page.picture("filtered")
+	page.press(kb.Escape + kb.Escape + "/" + kb.Backspace)
+	page.when(`document.querySelector("#matches").textContent === ""`)
+
+	page.press(kb.Escape + kb.Escape + "p") // from the filter to the line, to the stream
+	page.when(`document.querySelector("#pause").getAttribute("aria-pressed") === "true"`)
+	p.says("while it was paused\n")
+	page.when(`hubbub.count === 151 && document.querySelector("#follow").textContent === "1 new below"`)
+	page.picture("paused")
+	if strings.Contains(page.text("#rows"), "while it was paused") {
+		t.Error("paused, it shows what is new")
+	}
+	page.press(kb.End)
+	page.when(`document.querySelector("#rows").textContent.includes("while it was paused")`)
+	page.when(`document.querySelector("#pause").getAttribute("aria-pressed") === "false" && document.querySelector("#follow").hidden`)
+
+	page.press("?")
+	page.when(`document.querySelector("#help").open`)
+	page.picture("help")
+	page.press(kb.Escape)
+	page.when(`!document.querySelector("#help").open`)
+	page.when(`document.activeElement.id === "log"`)
+	reached := map[string]bool{}
+	for range 12 {
+		page.press(kb.Tab)
+		reached[eval[string](page, `document.activeElement.id`)] = true
+		if ring := eval[bool](page, `document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== "none"`); !ring {
+			t.Errorf("nothing shows that the focus is on #%s", eval[string](page, `document.activeElement.id`))
+		}
+	}
+	for _, id := range []string{"filter", "pause", "theme", "keys", "log", "name", "line", "send"} {
+		if !reached[id] {
+			t.Errorf("Tab does not lead to #%s", id)
+		}
+	}
+	page.isQuiet()
+}
+
+// On the narrowest of screens, with the longest of words, nothing lies beyond
+// the edge; nor on a wide one.
+func TestThePageFitsAnyWidth(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all", "--max-line", "2MB")
+	lines := scenery()
+	p.says(strings.Join(lines, "\n") + "\n")
+	browser := browse(t)
+	page := browser.open(pageOf(p, "?name="+strings.Repeat("W", 64)))
+	page.isLive()
+	page.when(fmt.Sprint("hubbub.count === ", len(lines)))
+	page.press(kb.Escape + "this is mine" + kb.Enter)
+	page.when(`document.querySelector(".row.mine[data-state=sent]")`)
+	for _, size := range [][2]int64{{1280, 800}, {768, 1024}, {360, 740}, {320, 568}} {
+		page.size(size[0], size[1])
+		for _, scheme := range []string{"light", "dark"} {
+			page.prefers(scheme)
+			page.when(fmt.Sprintf(`innerWidth === %d && matchMedia("(prefers-color-scheme: %s)").matches`, size[0], scheme))
+			page.when(`document.querySelector(".row.mine")`) // it follows still
+			if over := eval[[]string](page, beyond); len(over) > 0 {
+				t.Errorf("%d px wide, beyond the edge are %q", size[0], over)
+			}
+			page.picture(fmt.Sprintf("%dx%d-%s", size[0], size[1], scheme))
+		}
+	}
+	page.press(kb.Escape + kb.Home) // to the stream, and to its beginning
+	page.when(`document.querySelector("#log").scrollTop === 0`)
+	page.picture("scenery-narrow")
+	page.size(1280, 800)
+	page.when(`innerWidth === 1280`)
+	page.picture("scenery-wide")
+	page.isQuiet()
+}
+
+// beyond is what can be scrolled sideways, or ends right of the window.
+const beyond = `(() => {
+	const all = [...document.querySelectorAll("body, body *")].filter((e) => e.checkVisibility());
+	const name = (e) => e.tagName.toLowerCase() + (e.id && "#" + e.id) + (e.className && "." + e.className);
+	const scrolls = (e) => e.scrollWidth > e.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
+	const over = all.filter((e) => e.getBoundingClientRect().right > innerWidth + 1 || scrolls(e)).map(name);
+	return document.documentElement.scrollWidth > innerWidth ? ["the page", ...over] : over;
+})()`
+
+// scenery is lines of every kind.
+func scenery() []string {
+	lines := []string{
+		"a word too long: " + strings.Repeat("x", 300),
+		"an address: https://example.com/" + strings.Repeat("path/", 60),
+		`<script>alert("as text")</script> & <b>bold</b>`,
+		"漢字は改行できる。" + strings.Repeat("漢字", 60),
+		"שלום עולם and مرحبا together",
+		"bytes: \xff\xfe\x00\x01",
+		"controls: \x1b[31mred\x1b[0m \u202e reversed",
+		"a very long one: " + strings.Repeat("lorem ipsum dolor sit amet ", 200),
+		"",
+	}
+	for n := range 12 {
+		lines = append(lines, fmt.Sprintf("%02d sensor=%d temperature=21.%d humidity=0.%d state=ok", n, n%3, n, 40+n))
+	}
+	return lines
+}

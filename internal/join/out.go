@@ -1,0 +1,101 @@
+package join
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Out is what STDOUT says of what the server sends.
+type Out string
+
+const (
+	Plain  Out = "plain"  // the message
+	Tagged Out = "tagged" // who said it, a tab, the message
+	JSON   Out = "json"   // an object a line, also for what is missing
+)
+
+// nobody is the tag of what no client said, or nobody knows who.
+const nobody = "-"
+
+// render appends a message to b.
+func (o Out) render(b *bytes.Buffer, frame Frame, m *said) {
+	data := m.data()
+	sep, separated := frame.separator()
+	switch o {
+	case Tagged:
+		tag := m.sender() + "\t"
+		if frame == Lines { // each line of it is one on STDOUT
+			data = bytes.ReplaceAll(data, []byte("\n"), []byte("\n"+tag))
+		}
+		b.WriteString(tag)
+	case JSON:
+		m.renderJSON(b)
+		return
+	}
+	b.Write(data)
+	if separated {
+		b.WriteByte(sep)
+	}
+}
+
+// sender is who said it: name or number.
+func (s *said) sender() string {
+	switch {
+	case s.Name != "":
+		return strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return unicode.ReplacementChar
+			}
+			return r
+		}, s.Name)
+	case s.ID != nil:
+		return strconv.FormatUint(*s.ID, 10)
+	}
+	return nobody
+}
+
+// renderJSON appends a message as one line, with what is known of it.
+func (s *said) renderJSON(b *bytes.Buffer) {
+	b.WriteString(`{"type":"message"`)
+	if s.Seq > 0 {
+		b.WriteString(`,"seq":` + strconv.FormatUint(s.Seq, 10))
+	}
+	if s.Time != "" {
+		b.WriteString(`,"time":`)
+		appendJSON(b, s.Time)
+	}
+	if s.ID != nil {
+		b.WriteString(`,"id":` + strconv.FormatUint(*s.ID, 10))
+	}
+	if s.Name != "" {
+		b.WriteString(`,"name":`)
+		appendJSON(b, s.Name)
+	}
+	b.WriteByte(',')
+	appendData(b, s.data())
+	b.WriteString("}\n")
+}
+
+// notice appends, for JSON only, what is missing between messages: so many, of
+// which the last was at.
+func (o Out) notice(b *bytes.Buffer, kind string, count uint64, at Point) {
+	if o != JSON {
+		return
+	}
+	b.WriteString(`{"type":"` + kind + `"`)
+	if count > 0 {
+		b.WriteString(`,"count":` + strconv.FormatUint(count, 10))
+	}
+	b.WriteString(`,"epoch":"` + at.Epoch + `","seq":` + strconv.FormatUint(at.Seq, 10) + "}\n")
+}
+
+// arrived is a message of which nothing is known but when it came.
+func arrived(data []byte, at time.Time) *said {
+	return &said{Base64: &data, Time: at.UTC().Format(jsonTime)}
+}
+
+// jsonTime is RFC 3339 with all nine digits, so that it sorts as text.
+const jsonTime = "2006-01-02T15:04:05.000000000Z07:00"

@@ -1,0 +1,181 @@
+package join
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// This file is hubbub.v1 (docs/protocol.md) without the connection: JSON
+// objects to values and back, and the address with its parameters.
+
+// subprotocol is what a WebSocket is asked for.
+const subprotocol = "hubbub.v1"
+
+// said is what a server says. What it means is in Type, and which fields
+// stand with that.
+type said struct {
+	Type string `json:"type"`
+
+	// hello
+	Epoch     string  `json:"epoch"`
+	Missed    uint64  `json:"missed"`
+	Unknown   bool    `json:"unknown"`
+	Heartbeat float64 `json:"heartbeat"` // seconds
+	Longest   int64   `json:"longest"`
+	Ack       int64   `json:"ack"`
+
+	// hello: the message before the first to come; message: its own; skipped:
+	// the last of them
+	Seq uint64 `json:"seq"`
+
+	// message
+	Time   string  `json:"time"`
+	Text   *string `json:"text"`
+	Base64 *[]byte `json:"base64"`
+	Name   string  `json:"name"`
+
+	// hello: ours; message: of the client that said it, if one did
+	ID *uint64 `json:"id"`
+
+	Count uint64 `json:"count"` // skipped
+	N     int64  `json:"n"`     // ack
+}
+
+// saidTypes are those that are not ignored.
+var saidTypes = map[string]bool{"hello": true, "message": true, "skipped": true, "ack": true, "heartbeat": true}
+
+// parseSaid reads one message. What is not known yet has no Type.
+func parseSaid(p []byte) (said, error) {
+	var s said
+	err := json.Unmarshal(p, &s)
+	odd := errors.As(err, new(*json.UnmarshalTypeError)) // the rest has been read all the same
+	switch {
+	case !bytes.HasPrefix(bytes.TrimSpace(p), []byte("{")), err != nil && (!odd || saidTypes[s.Type]):
+		return said{}, breach("%s is not hubbub.v1", quote(p))
+	case !saidTypes[s.Type]:
+		return said{}, nil
+	case s.Type == "message" && (s.Text == nil && s.Base64 == nil || s.Seq == 0):
+		return said{}, breach("a message without text or number")
+	}
+	return s, nil
+}
+
+// hello checks the first that a server says.
+func (s *said) hello() error {
+	switch {
+	case s.Type != "hello":
+		return breach("it begins with %q instead of hello", s.Type)
+	case !isEpoch(s.Epoch):
+		return breach("the epoch %s", quote([]byte(s.Epoch)))
+	case s.Ack < 0 || s.Longest < 0 || s.Heartbeat < 0:
+		return breach("a number below 0 in hello")
+	}
+	return nil
+}
+
+// data is a message's bytes.
+func (s *said) data() []byte {
+	if s.Text != nil {
+		return []byte(*s.Text)
+	}
+	return *s.Base64
+}
+
+// heartbeat is how long the server is silent at most; 0 for as long as it
+// likes.
+func (s *said) heartbeat() time.Duration {
+	const longest = 24 * 60 * 60
+	return time.Duration(min(s.Heartbeat, longest) * float64(time.Second))
+}
+
+// longest is how many bytes a message may have, as far as we go along.
+func (s *said) longest() int {
+	if s.Longest == 0 {
+		return maxMessage
+	}
+	return int(min(s.Longest, maxMessage))
+}
+
+const maxMessage = 1 << 28
+
+// onTheWire is how long a message of so many bytes may be in JSON: of each byte
+// six characters may have become, and there is something around it.
+func onTheWire(longest int) int64 { return 6*int64(longest) + 64<<10 }
+
+// breachError is a server's that does not speak hubbub.v1 as it is written.
+type breachError struct{ text string }
+
+func (b *breachError) Error() string { return "the server broke the protocol: " + b.text }
+
+// Breached tells it from what another connection would mend.
+func (b *breachError) Breached() bool { return true }
+
+func breach(format string, args ...any) error {
+	return &breachError{fmt.Sprintf(format, args...)}
+}
+
+// quote is the beginning of p, for an error.
+func quote(p []byte) string {
+	const most = 60
+	if len(p) > most {
+		return strconv.Quote(string(p[:most])) + "..."
+	}
+	return strconv.Quote(string(p))
+}
+
+// What we say.
+var (
+	heartbeatJSON = []byte(`{"type":"heartbeat"}`)
+	endJSON       = []byte(`{"type":"end"}`)
+)
+
+// appendMessage appends message number n to b.
+func appendMessage(b *bytes.Buffer, n int64, data []byte) {
+	fmt.Fprintf(b, `{"type":"message","n":%d,`, n)
+	appendData(b, data)
+	b.WriteByte('}')
+}
+
+// appendData appends a message's bytes as a field: its text or, where they are
+// none, base64.
+func appendData(b *bytes.Buffer, data []byte) {
+	if utf8.Valid(data) {
+		b.WriteString(`"text":`)
+		appendJSON(b, string(data))
+		return
+	}
+	b.WriteString(`"base64":`)
+	appendJSON(b, data)
+}
+
+// appendJSON appends a string, a []byte or a number.
+func appendJSON(b *bytes.Buffer, v any) {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic("join: " + err.Error())
+	}
+	b.Truncate(b.Len() - 1) // the newline
+}
+
+// target is what is asked for: who we are, and where to go on. Last counts
+// only as long as there is no point to go on from.
+func target(session string, from Point, last *int, name string) string {
+	q := url.Values{"session": {session}}
+	switch {
+	case from != Point{}:
+		q.Set("since", from.String())
+	case last != nil:
+		q.Set("last", strconv.Itoa(*last))
+	}
+	if name != "" {
+		q.Set("name", name)
+	}
+	return "/?" + q.Encode()
+}

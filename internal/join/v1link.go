@@ -1,0 +1,455 @@
+package join
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// A v1Link is a connection on which hubbub.v1 is spoken (v1.go): what breaks
+// off on one is gone on with on the next, both ways. Three goroutines: receive
+// and send, and run, which decides when it is over.
+//
+// Messages go to the inbox. When that is full, because STDOUT is blocked, and
+// sending must wait for what the server acknowledges, which comes behind them,
+// they are dropped, and asked for again once STDOUT has taken what there is
+// (behind).
+type v1Link struct {
+	wire
+	ws    WebSocket
+	hello said
+
+	received chan error    // what receiving ended with
+	sent     chan error    // what sending ended with; nil: all is sent
+	news     chan struct{} // see finished and step
+	behind   atomic.Bool   // messages were dropped
+	saidEnd  atomic.Bool   // the server was told of STDIN's end
+	beatOwed atomic.Bool   // a heartbeat is to be sent
+	beating  atomic.Bool   // and somebody does
+
+	receiving, sending  bool
+	receiveErr, sendErr error
+	sendEnded           time.Time
+	bye                 time.Time // when we said goodbye
+
+	asked, beaten, heardAt time.Time
+	heardThen              int64
+}
+
+// WebSocket is a client's end of one, for text messages. Any goroutine may
+// send, while another receives.
+type WebSocket interface {
+	// Receive returns the next message, which is good until the next call,
+	// and answers pings. The server's goodbye is an error with a method
+	// Goodbye() (code int, reason string); what the server must not do is one
+	// with Breached() bool, which is true; a mere end is io.EOF.
+	Receive() ([]byte, error)
+
+	// Send sends a message. If more follow at once, it may wait for them.
+	Send(message []byte, more bool) error
+
+	// Close says goodbye, and leaves the connection alone.
+	Close(code int, reason string) error
+
+	// Limit says how long a message from the server may be.
+	Limit(size int64)
+}
+
+// counted counts what comes, also of a message that takes long.
+type counted struct {
+	duplex
+	heard *atomic.Int64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.duplex.Read(p)
+	c.heard.Add(int64(n))
+	return n, err
+}
+
+// openV1 asks the server on conn for hubbub.v1, hears its hello, and tells the
+// outbox what has arrived.
+func openV1(c *client, conn duplex) (*v1Link, error) {
+	now := time.Now()
+	l := &v1Link{
+		wire:      wire{client: c, conn: conn, began: now},
+		received:  make(chan error, 1),
+		sent:      make(chan error, 1),
+		news:      c.idle,
+		receiving: true, sending: true,
+		asked: now, beaten: now, heardAt: now,
+	}
+	ws, err := c.WebSocket(counted{conn, &l.heard}, c.Address.httpHost(), target(c.session, c.place, c.Last, c.Name), subprotocol)
+	if err != nil {
+		return nil, endOf(err)
+	}
+	l.ws = ws
+	p, err := ws.Receive()
+	if err == nil {
+		l.hello, err = parseSaid(p)
+	}
+	if err == nil {
+		err = l.hello.hello()
+	}
+	if err == nil {
+		err = c.in.begin(l.hello.longest(), l.hello.Ack)
+	}
+	if err != nil {
+		return nil, &helloError{endOf(err)}
+	}
+	ws.Limit(onTheWire(l.hello.longest()))
+	return l, nil
+}
+
+// helloError is a server's that speaks hubbub.v1, but does not begin it.
+type helloError struct{ err error }
+
+func (e *helloError) Error() string { return e.err.Error() }
+func (e *helloError) Unwrap() error { return e.err }
+
+// id is our number.
+func (l *v1Link) id() uint64 {
+	if l.hello.ID == nil {
+		return 0
+	}
+	return *l.hello.ID
+}
+
+// receive hears what the server says until it ends.
+func (l *v1Link) receive() {
+	l.greet()
+	for {
+		p, err := l.ws.Receive()
+		if err != nil {
+			l.received <- endOf(err)
+			return
+		}
+		if err := l.hear(p); err != nil {
+			_ = l.conn.SetWriteDeadline(time.Now().Add(patience))
+			_ = l.ws.Close(closeBreach, "")
+			l.received <- err
+			return
+		}
+	}
+}
+
+// endOf is an end of file in words: here a server says goodbye.
+func endOf(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errEnded
+	}
+	return err
+}
+
+// greet takes up what hello says of the messages to come.
+func (l *v1Link) greet() {
+	at, had := Point{l.hello.Epoch, l.hello.Seq}, l.place
+	switch {
+	case had == Point{}:
+		l.deliver(at, func(*bytes.Buffer) {})
+	case at.Epoch != had.Epoch:
+		l.log.warn("the server was started anew: going on with the oldest message that it keeps")
+		l.notice("unknown", 0, at)
+	case l.hello.Unknown:
+		l.log.warn("the server has not come to %s yet: going on with the oldest message that it keeps", had)
+		l.notice("unknown", 0, at)
+	case at.Seq > had.Seq:
+		gone := max(l.hello.Missed, at.Seq-had.Seq)
+		l.log.warn("%s gone from the server", messagesAre(gone))
+		l.notice("missed", gone, at)
+	}
+}
+
+// hear handles one message of the server's.
+func (l *v1Link) hear(p []byte) error {
+	s, err := parseSaid(p)
+	if err != nil {
+		return err
+	}
+	switch s.Type {
+	case "hello":
+		return breach("a second hello")
+	case "message":
+		l.message(&s)
+	case "skipped":
+		l.skipped(&s)
+	case "ack":
+		all, err := l.in.acknowledged(s.N)
+		if all {
+			l.poke()
+		}
+		return err
+	case "heartbeat":
+		l.beat()
+	}
+	return nil
+}
+
+// message has a message printed, unless it has been. One that does not follow
+// the last means that some are missing.
+func (l *v1Link) message(s *said) {
+	if l.behind.Load() || s.Seq <= l.place.Seq {
+		return
+	}
+	if gap := s.Seq - l.place.Seq - 1; gap > 0 {
+		l.log.warn("%s missing, the server does not say why", messagesAre(gap))
+		l.notice("missed", gap, Point{l.place.Epoch, s.Seq - 1})
+	}
+	l.deliver(Point{l.place.Epoch, s.Seq}, func(b *bytes.Buffer) { l.Out.render(b, l.Frame, s) })
+}
+
+func (l *v1Link) skipped(s *said) {
+	if l.behind.Load() || s.Seq <= l.place.Seq {
+		return
+	}
+	count := s.Seq - l.place.Seq
+	l.log.warn("%s left out: they came faster than they were taken", messagesAre(count))
+	l.notice("skipped", count, Point{l.place.Epoch, s.Seq})
+}
+
+// notice says where it is said that something is missing.
+func (l *v1Link) notice(kind string, count uint64, at Point) {
+	l.deliver(at, func(b *bytes.Buffer) { l.Out.notice(b, kind, count, at) })
+}
+
+// deliver gives to the inbox what brings us to a point. Without room, and no
+// time to wait for it, that is where the next connection begins.
+func (l *v1Link) deliver(at Point, render func(*bytes.Buffer)) {
+	if l.behind.Load() {
+		return
+	}
+	if l.inbox.add(at, l.hurried, render) {
+		l.place = at
+		return
+	}
+	l.behind.Store(true)
+	l.poke()
+}
+
+// hurried reports whether receiving must not wait for STDOUT. One that is
+// merely slow is waited for.
+func (l *v1Link) hurried() bool {
+	return l.over.Load() || l.leaving() || l.in.starving.Load() && l.out.blocked() >= patience
+}
+
+// poke has run look again.
+func (c *client) poke() {
+	select {
+	case c.idle <- struct{}{}:
+	default:
+	}
+}
+
+// beat has a heartbeat sent. Who waits for the server to read it is not who
+// receives; and of those that wait one says as much as many.
+func (l *v1Link) beat() {
+	l.beatOwed.Store(true)
+	if l.beating.CompareAndSwap(false, true) {
+		go l.beats()
+	}
+}
+
+func (l *v1Link) beats() {
+	for {
+		for l.beatOwed.Swap(false) {
+			_ = l.ws.Send(heartbeatJSON, false)
+		}
+		l.beating.Store(false)
+		if !l.beatOwed.Load() || !l.beating.CompareAndSwap(false, true) {
+			return // what came in between is somebody else's
+		}
+	}
+}
+
+// send sends what STDIN gives until STDIN's end, which it passes on, but for
+// one that is left with a goodbye.
+func (l *v1Link) send() {
+	var b bytes.Buffer
+	for {
+		m, ok := l.in.message(l.over.Load)
+		if !ok {
+			break
+		}
+		b.Reset()
+		appendMessage(&b, m.n, m.data)
+		if err := l.ws.Send(b.Bytes(), m.more); err != nil {
+			l.sent <- err
+			return
+		}
+		l.gave.Add(int64(b.Len()))
+	}
+	if l.EOF == Exit || l.leaving() || !l.endsHere() {
+		l.sent <- nil
+		return
+	}
+	l.saidEnd.Store(true)
+	l.sent <- l.ws.Send(endJSON, false)
+}
+
+func (l *v1Link) run(ctx context.Context) (ending, verdict) {
+	go l.receive()
+	go l.send()
+	stop := ctx.Done()
+	pace := l.rhythm()
+	pulse := time.NewTimer(pace)
+	defer pulse.Stop()
+	for !l.finished() {
+		beat := false
+		select {
+		case err := <-l.received:
+			l.receiving, l.receiveErr = false, err
+		case err := <-l.sent:
+			l.sending, l.sendErr, l.sendEnded = false, err, time.Now()
+		case <-l.news:
+		case <-stop:
+			stop = nil
+			l.stop(context.Cause(ctx))
+		case <-pulse.C:
+			beat = true
+			l.examine()
+		}
+		l.step()
+		if p := l.rhythm(); beat || p != pace {
+			pace = p
+			pulse.Reset(pace)
+		}
+	}
+	e := l.end()
+	return e, e.verdictV1(l.Once)
+}
+
+// finished reports whether the link is over. What it has received and not yet
+// read is no reason to wait: the next begins there.
+func (l *v1Link) finished() bool {
+	switch {
+	case !l.receiving, l.broken != nil:
+		return true
+	case l.leaving():
+		return l.parted()
+	}
+	return l.sendErr != nil && time.Since(l.sendEnded) >= patience // a goodbye may say why
+}
+
+// parted reports whether we have waited long enough for the server to take
+// what is left and to answer our goodbye.
+func (l *v1Link) parted() bool {
+	if l.bye.IsZero() {
+		return l.sendErr != nil || l.late()
+	}
+	wait := patience
+	if l.in.stdin().bytes == 0 { // a watcher: there is nothing to lose
+		wait = patience / 4
+	}
+	return time.Since(l.bye) >= wait
+}
+
+// step does what has become due.
+func (l *v1Link) step() {
+	settled := !l.sending && l.sendErr == nil && l.in.stdin().kept == 0
+	if settled && l.EOF == Exit && !l.leaving() {
+		l.leave(exits)
+	}
+	if settled && l.leaving() && l.bye.IsZero() && l.receiving {
+		l.bye = time.Now()
+		_ = l.conn.SetWriteDeadline(l.bye.Add(patience))
+		_ = l.ws.Close(closeDone, "")
+	}
+	if l.behind.Load() && !l.leaving() && l.inbox.empty() {
+		l.breakOff(errBehind)
+	}
+}
+
+// rhythm is how often to look.
+func (l *v1Link) rhythm() time.Duration {
+	if l.leaving() || l.sendErr != nil {
+		return tick
+	}
+	every := time.Duration(math.MaxInt64)
+	if l.Health != nil && l.HealthEvery > 0 {
+		every = l.HealthEvery
+	}
+	if l.in.starving.Load() {
+		every = min(every, patience/4)
+	}
+	if beat := l.hello.heartbeat(); beat > 0 {
+		every = min(every, max(beat/4, time.Millisecond))
+	}
+	return every
+}
+
+// examine looks whether the connection lives: the system may know, and a
+// server that has sent nothing for two heartbeats does not. It cannot be heard
+// while the inbox is full: then we show, unasked, that we live.
+func (l *v1Link) examine() {
+	now, beat := time.Now(), l.hello.heartbeat()
+	if l.HealthEvery > 0 && now.Sub(l.asked) >= l.HealthEvery {
+		l.asked = now
+		if l.askSystem().Closed {
+			l.breakOff(errGone)
+		}
+	}
+	held := l.inbox.full()
+	if held {
+		l.inbox.wake() // who waits for room may have to hurry now
+	}
+	if n := l.heard.Load(); n != l.heardThen || held {
+		l.heardThen, l.heardAt = n, now
+	}
+	switch {
+	case beat == 0:
+	case now.Sub(l.heardAt) >= 2*beat:
+		l.breakOff(errSilent)
+	case held && now.Sub(l.beaten) >= beat:
+		l.beaten = now
+		l.beat()
+	}
+}
+
+// stop ends the link for why ctx is done: the loss of STDOUT, or a signal.
+func (l *v1Link) stop(why error) {
+	if isStdout(why) {
+		l.broken = why
+		return
+	}
+	l.leave(signalled)
+}
+
+// leave has what there is sent and acknowledged before the goodbye.
+func (l *v1Link) leave(why departure) {
+	l.deadline = time.Now().Add(haste)
+	l.left.Store(uint32(why))
+	l.in.end(nil)
+	l.inbox.wake()
+}
+
+// end stops what still runs and says how it ended.
+func (l *v1Link) end() ending {
+	l.over.Store(true)
+	_ = l.conn.Close()
+	l.in.wake()
+	l.inbox.wake()
+	if l.sending {
+		<-l.sent //nolint:errcheck // nothing new: it was stopped
+	}
+	if l.receiving {
+		<-l.received //nolint:errcheck // likewise
+	}
+	return ending{
+		err:      firstOf(l.broken, l.receiveErr, l.sendErr),
+		left:     l.departure(),
+		stdin:    l.in.stdin(),
+		lasted:   time.Since(l.began),
+		receipts: true,
+		saidEnd:  l.saidEnd.Load(),
+		behind:   l.behind.Load(),
+	}
+}
+
+var (
+	errEnded  = errors.New("the server closed the connection")
+	errBehind = errors.New("STDOUT was too slow for what came, and is given the rest now")
+)

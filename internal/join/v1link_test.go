@@ -1,0 +1,569 @@
+package join
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestV1BothWaysAtOnce(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{})
+	p := s.greets(`"seq":7`)
+	p.tells(message(8, "from the server"))
+	j.stdout.await(t, "from the server\n")
+	j.says("from STDIN\nhalf a li")
+	p.told(`{"type":"message","n":1,"text":"from STDIN"}`)
+	j.says("ne\r\n")
+	p.told(`{"type":"message","n":2,"text":"half a line"}`)
+	if p.host != s.Addr().String() {
+		t.Errorf("the Host is %q", p.host)
+	}
+}
+
+// What is no UTF-8 goes as base64, and comes so.
+func TestV1BytesThatAreNoText(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{})
+	p := s.greets("")
+	j.says("\xff<&>\n\"\\\n\n")
+	p.told(`{"type":"message","n":1,"base64":"/zwmPg=="}`, `{"type":"message","n":2,"text":"\"\\"}`, `{"type":"message","n":3,"text":""}`)
+	p.tells(`{"type":"message","seq":1,"base64":"/zwmPg=="}`, `{"type":"message","seq":2,"text":""}`, message(3, "\x00é"))
+	j.stdout.await(t, "\xff<&>\n\n\x00é\n")
+}
+
+// The next connection is the same session, begins where printing stands, and
+// is sent what was not acknowledged.
+func TestV1GoesOnWhereItStood(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	last := 3
+	j := startV1(t, s, Options{Name: "ann & bob", Last: &last})
+	p := s.greets(`"seq":4`)
+	p.ask("last", "3")
+	p.ask("since", "")
+	p.ask("name", "ann & bob")
+	session := p.asked.Get("session")
+	if len(session) < 16 || len(session) > 64 {
+		t.Errorf("the session is %q", session)
+	}
+	p.tells(message(5, "five"), message(6, "six"))
+	j.says("one\ntwo\nthree\nfour\n")
+	p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
+	p.tells(`{"type":"ack","n":1}`)
+	j.stdout.await(t, "six\n")
+	p.resets()
+
+	p = s.greets(`"seq":6,"ack":2`)
+	p.ask("session", session)
+	p.ask("since", "e1-6")
+	p.ask("last", "")
+	p.ask("name", "ann & bob")
+	p.told(`{"type":"message","n":3,"text":"three"}`, `{"type":"message","n":4,"text":"four"}`)
+	p.tells(message(6, "six"), message(7, "seven"))
+	j.stdout.await(t, "seven\n")
+	if got := j.stdout.text(); got != "five\nsix\nseven\n" {
+		t.Errorf("STDOUT got %q", got)
+	}
+	j.says("five\n")
+	p.told(`{"type":"message","n":5,"text":"five"}`)
+	j.log.await(t, "back at "+s.Addr().String())
+}
+
+// A server that was started anew knows no session: what it never acknowledged
+// it gets, with the numbers going on.
+func TestV1NumbersGoOnWithANewServer(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{})
+	p := s.greets("")
+	j.says("one\ntwo\n")
+	p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
+	p.tells(`{"type":"ack","n":1}`, message(1, "acknowledged"))
+	j.stdout.await(t, "acknowledged\n")
+	p.resets()
+	p = s.greets(`"epoch":"e2","unknown":true`)
+	p.told(`{"type":"message","n":2,"text":"two"}`)
+	p.tells(message(1, "anew"))
+	j.stdout.await(t, "acknowledged\nanew\n")
+	j.log.await(t, "the server was started anew")
+}
+
+// What does not come is said, on STDERR and, as JSON, in its place.
+func TestV1WhatIsMissingIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		name, hello, says string
+		log, out          string
+	}{
+		{"gone", `"seq":12,"missed":3`, message(13, "x"), "3 messages are gone from the server", `{"type":"missed","count":3,"epoch":"e1","seq":12}`},
+		{"gone, not said so", `"seq":10`, message(11, "x"), "1 message is gone from the server", `{"type":"missed","count":1,"epoch":"e1","seq":10}`},
+		{"a new server", `"epoch":"e2","seq":3,"unknown":true`, message(4, "x"), "the server was started anew", `{"type":"unknown","epoch":"e2","seq":3}`},
+		{"a future point", `"seq":3,"unknown":true`, message(4, "x"), "the server has not come to e1-9 yet", `{"type":"unknown","epoch":"e1","seq":3}`},
+		{"skipped", `"seq":9`, `{"type":"skipped","count":12,"seq":21}`, "12 messages are left out", `{"type":"skipped","count":12,"epoch":"e1","seq":21}`},
+		{"a gap", `"seq":9`, message(12, "x"), "2 messages are missing", `{"type":"missed","count":2,"epoch":"e1","seq":11}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := listen(t, "127.0.0.1:0")
+			j := startV1(t, s, Options{Since: Point{"e1", 9}, Out: JSON})
+			p := s.greets(c.hello)
+			p.ask("since", "e1-9")
+			p.tells(c.says)
+			j.stdout.await(t, c.out+"\n")
+			if strings.Contains(c.says, `"x"`) {
+				j.stdout.await(t, c.out+"\n"+`{"type":"message","seq":`)
+			}
+			j.log.await(t, c.log)
+		})
+	}
+}
+
+func TestV1GoodbyesAndWhatFollows(t *testing.T) {
+	for _, c := range []struct {
+		code   int
+		reason string
+		fail   string // "": it comes back
+	}{
+		{1001, "", ""},
+		{1001, "restarting", ""},
+		{1008, "lapped", ""},
+		{1008, "at lunch", ""},
+		{1008, "idle", ""},
+		{1000, "", ""}, // not asked for
+		{1008, "replaced", "replaced (1008)"},
+		{1002, "", "(1002)"},
+		{1007, "", "(1007)"},
+		{1009, "too long", "too long (1009)"},
+	} {
+		t.Run(fmt.Sprint(c.code, c.reason), func(t *testing.T) {
+			s := listen(t, "127.0.0.1:0")
+			j := startV1(t, s, Options{})
+			p := s.greets("")
+			p.tells(message(1, "one"))
+			p.goodbye(c.code, c.reason)
+			if c.fail != "" {
+				j.failsWith(c.fail)
+				s.acceptsNoMore()
+			} else {
+				p := s.greets(`"seq":1`)
+				p.ask("since", "e1-1")
+				p.tells(message(2, "two"))
+				j.stdout.await(t, "one\ntwo\n")
+				j.log.await(t, c.reason)
+			}
+		})
+	}
+}
+
+// A server that does not keep to the protocol is told so, and not asked again.
+func TestV1BreachIsTheEnd(t *testing.T) {
+	for _, says := range []string{
+		`not JSON`, `[]`, `null`, `{"type":"message","seq":1}`, `{"type":"message","text":"x"}`, `{"type":"message","seq":-1,"text":"x"}`,
+		`{"type":"message","seq":1,"base64":"?"}`, `{"type":"ack","n":1}`, `{"type":"hello"}`,
+	} {
+		s := listen(t, "127.0.0.1:0")
+		j := startV1(t, s, Options{})
+		p := s.greets("")
+		p.tells(says)
+		p.toldGoodbye(1002)
+		j.failsWith("broke the protocol")
+	}
+	for _, hello := range []string{
+		`{"type":"message","seq":1,"text":"x"}`, `{"type":"hello"}`, `{"type":"hello","epoch":"a b"}`, `{"type":"hello","epoch":"e1","ack":1}`, `x`,
+	} {
+		s := listen(t, "127.0.0.1:0")
+		j := startV1(t, s, Options{})
+		s.upgrades().tells(hello)
+		j.failsWith("broke the protocol")
+		s.acceptsNoMore()
+	}
+}
+
+// What is not known yet is for others.
+func TestV1IgnoresWhatItDoesNotKnow(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{})
+	p := s.greets(`"color":"green"`)
+	p.tells(`{"type":"weather","text":5,"seq":"x"}`, `{}`, `{"type":"message","seq":1,"text":"x","mood":[1]}`)
+	j.stdout.await(t, "x\n")
+	j.runs()
+}
+
+func TestV1HalfCloseTellsTheEndAndPrintsWhatStillComes(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader("question\nand more")})
+	p := s.greets("")
+	p.told(`{"type":"message","n":1,"text":"question"}`, `{"type":"message","n":2,"text":"and more"}`, `{"type":"end"}`)
+	p.tells(`{"type":"ack","n":2}`, message(1, "ans"))
+	j.stdout.await(t, "ans\n")
+	j.runs()
+	p.tells(message(2, "wer"))
+	p.goodbye(1000, "")
+	j.endsWell()
+	if got := j.stdout.text(); got != "ans\nwer\n" {
+		t.Errorf("STDOUT got %q", got)
+	}
+	s.acceptsNoMore()
+}
+
+// Not even a break after the end of STDIN loses anything, either way.
+func TestV1ComesBackAfterTheEndOfStdin(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader("all\n")})
+	p := s.greets("")
+	p.told(`{"type":"message","n":1,"text":"all"}`, `{"type":"end"}`)
+	p.resets()
+	p = s.greets("")
+	p.told(`{"type":"message","n":1,"text":"all"}`, `{"type":"end"}`)
+	p.tells(`{"type":"ack","n":1}`, message(1, "so"))
+	j.stdout.await(t, "so\n")
+	p.resets()
+	p = s.greets(`"seq":1,"ack":1`)
+	p.told(`{"type":"end"}`)
+	p.tells(message(2, "what"))
+	p.goodbye(1001, "")
+	j.endsWell()
+	if got := j.stdout.text(); got != "so\nwhat\n" {
+		t.Errorf("STDOUT got %q", got)
+	}
+}
+
+// Whoever ends STDIN by hand wants to be gone, also while there is no server.
+func TestV1PersonIsNotKeptByAServerThatIsGone(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Input: Terminal})
+	p := s.greets("")
+	j.says("all\n")
+	p.told(`{"type":"message","n":1,"text":"all"}`)
+	p.tells(`{"type":"ack","n":1}`, message(1, "x"))
+	j.stdout.await(t, "x\n")
+	_ = s.Close()
+	p.resets()
+	j.log.await(t, "refused")
+	_ = j.stdin.Close()
+	j.failsWith("lost ")
+}
+
+func TestV1StayTellsNobodyOfStdinsEnd(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader("one"), EOF: Stay})
+	p := s.greets("")
+	p.told(`{"type":"message","n":1,"text":"one"}`)
+	p.tells(`{"type":"ack","n":1}`)
+	p.hearsNothing()
+	p.tells(message(1, "still here"))
+	j.stdout.await(t, "still here\n")
+	p.goodbye(1001, "")
+	p = s.greets(`"seq":1,"ack":1`)
+	p.hearsNothing()
+	j.runs()
+}
+
+// With --eof=exit it stays until all is acknowledged, across a break, and no
+// longer.
+func TestV1ExitLeavesOnceAllIsAcknowledged(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader("one\ntwo\n"), EOF: Exit})
+	p := s.greets("")
+	p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
+	p.tells(`{"type":"ack","n":1}`)
+	p.hearsNothing()
+	p.resets()
+	p = s.greets(`"ack":1`)
+	p.told(`{"type":"message","n":2,"text":"two"}`)
+	j.runs()
+	p.tells(`{"type":"ack","n":2}`)
+	p.toldGoodbye(1000)
+	j.endsWell() // the server says nothing more
+	s.acceptsNoMore()
+}
+
+func TestV1ExitWithoutAnythingToSay(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader(""), EOF: Exit})
+	p := s.greets("")
+	p.toldGoodbye(1000)
+	j.endsWell()
+}
+
+// A watcher has nothing to say and stays; when it leaves it says goodbye.
+func TestV1WatcherStaysAndLeaves(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader("")})
+	p := s.greets("")
+	p.hearsNothing()
+	p.tells(message(1, "one"))
+	j.stdout.await(t, "one\n")
+	j.stop()
+	p.toldGoodbye(1000)
+	p.goodbye(1000, "")
+	j.endsWell()
+	j.log.await(t, "at e1-1")
+}
+
+func TestV1StopWaitsForWhatIsAcknowledged(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{})
+	p := s.greets("")
+	j.log.await(t, "connected to")
+	j.says("one\nhalf")
+	p.told(`{"type":"message","n":1,"text":"one"}`)
+	j.stop()
+	p.told(`{"type":"message","n":2,"text":"half"}`)
+	p.tells(`{"type":"ack","n":1}`)
+	j.runs()
+	p.tells(`{"type":"ack","n":2}`)
+	p.toldGoodbye(1000)
+	p.tells(message(1, "goodbye"))
+	p.goodbye(1000, "")
+	j.endsWell()
+	if got := j.stdout.text(); got != "goodbye\n" {
+		t.Errorf("STDOUT got %q", got)
+	}
+}
+
+func TestV1StopSaysWhatIsNotAcknowledged(t *testing.T) {
+	for name, then := range map[string]func(*server, *v1peer, *joined){
+		"connected":    func(_ *server, p *v1peer, j *joined) { j.stop(); p.resets() },
+		"trying again": func(s *server, p *v1peer, j *joined) { _ = s.Close(); p.resets(); j.log.await(t, "refused"); j.stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := listen(t, "127.0.0.1:0")
+			j := startV1(t, s, Options{})
+			p := s.greets("")
+			j.says("one\ntwo\n")
+			p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
+			p.tells(`{"type":"ack","n":1}`, message(1, "x"))
+			j.stdout.await(t, "x\n")
+			then(s, p, j)
+			j.failsWith("4 bytes of STDIN not acknowledged")
+		})
+	}
+}
+
+func TestV1OnceDoesNotComeBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*v1peer)
+		fail string
+	}{
+		"orderly": {func(p *v1peer) { p.goodbye(1001, "") }, ""},
+		"crash":   {func(p *v1peer) { p.resets() }, "reset"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := listen(t, "127.0.0.1:0")
+			j := startV1(t, s, Options{Once: true})
+			p := s.greets("")
+			p.tells(message(1, "x"))
+			j.stdout.await(t, "x\n")
+			c.end(p)
+			if c.fail == "" {
+				j.endsWell()
+			} else {
+				j.failsWith(c.fail)
+			}
+			s.acceptsNoMore()
+		})
+	}
+}
+
+func TestV1HeartbeatsAreAnswered(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	startV1(t, s, Options{})
+	p := s.greets("")
+	for range 100 {
+		p.tells(`{"type":"heartbeat"}`)
+		p.told(`{"type":"heartbeat"}`)
+	}
+}
+
+// A server that says nothing for two heartbeats is gone, though the connection
+// may not know.
+func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{})
+	p := s.greets(`"heartbeat":0.3`)
+	p.tells(message(1, "one"))
+	j.log.await(t, "the server answers no more")
+	p = s.greets(`"seq":1`)
+	p.tells(message(2, "two"))
+	j.stdout.await(t, "one\ntwo\n")
+}
+
+// A STDOUT that nobody reads stops no sending, though receipts come behind
+// messages; and all is printed in the end, once.
+func TestV1NothingWaitsForStdout(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	out := newBlockedWriter()
+	j := startV1(t, s, Options{Stdout: out})
+	p := s.greets("")
+	p.tells(message(1, "1"))
+	await(t, out.blocked, "a blocked STDOUT")
+
+	const flood, size = 400, 10_000 // 4 MB: more than is kept
+	line := strings.Repeat("y", size-1)
+	want := "1\n"
+	go func() { // 4 MB too
+		for range flood {
+			_, _ = io.WriteString(j.stdin, line+"\n")
+		}
+	}()
+	for n := 1; n <= flood; n++ {
+		p.told(fmt.Sprintf(`{"type":"message","n":%d,"text":%q}`, n, line))
+		p.tells(message(n+1, fmt.Sprint(n+1, line)), fmt.Sprintf(`{"type":"ack","n":%d}`, n))
+		want += fmt.Sprint(n+1, line) + "\n"
+	}
+	close(out.release)
+	p = s.greets(fmt.Sprintf(`"ack":%d`, flood)) // dropped meanwhile: asked for again
+	j.log.await(t, "STDOUT was too slow")
+	for n := range flood + 1 {
+		if n == 0 {
+			p.tells(message(1, "1"))
+		} else {
+			p.tells(message(n+1, fmt.Sprint(n+1, line)))
+		}
+	}
+	out.await(t, fmt.Sprint(flood+1, line))
+	if got := out.text(); got != want {
+		t.Errorf("STDOUT got %d bytes of %d", len(got), len(want))
+	}
+}
+
+// While STDOUT is blocked and nobody waits for receipts, the server is held
+// back, not skipped; it is shown that we live.
+func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	out := newBlockedWriter()
+	j := startV1(t, s, Options{Stdout: out})
+	p := s.greets(`"heartbeat":0.5`)
+	const count = 2000
+	line := strings.Repeat("z", 10_000)
+	sent := make(chan struct{})
+	go func() { // 20 MB, and then what a server says that has nothing to say
+		defer func() {
+			close(sent)
+			for {
+				if _, err := io.WriteString(p.TCPConn, frameOf(`{"type":"heartbeat"}`)); err != nil {
+					return
+				}
+				<-time.After(50 * time.Millisecond)
+			}
+		}()
+		for n := 1; n <= count; n++ {
+			if _, err := io.WriteString(p.TCPConn, frameOf(message(n, line))); err != nil {
+				return
+			}
+		}
+	}()
+	await(t, out.blocked, "a blocked STDOUT")
+	p.told(`{"type":"heartbeat"}`, `{"type":"heartbeat"}`)
+	select {
+	case <-sent:
+		t.Fatal("everything was taken from the server, although STDOUT takes nothing")
+	default:
+	}
+	close(out.release)
+	await(t, sent, "the server to be read")
+	eventually(t, "all to be printed", func() bool { return len(out.text()) == count*(len(line)+1) })
+	j.runs()
+}
+
+// A server that does not read stops no printing.
+func TestV1NothingWaitsForServerThatDoesNotRead(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	in := newEndless()
+	j := startV1(t, s, Options{Stdin: in})
+	p := s.greets("")
+	_ = p.SetReadBuffer(4096)
+	in.awaitPause(t)
+	for i := 1; i <= 1000; i++ {
+		p.tells(message(i, fmt.Sprint(i)), `{"type":"heartbeat"}`)
+	}
+	j.stdout.await(t, "\n1000\n")
+	if n := in.n.Load(); n > ringSize+16<<20 {
+		t.Errorf("%d bytes of STDIN were read for a server that takes none", n)
+	}
+	p.resets()
+}
+
+// A message longer than the server takes is left out and said; those around it
+// arrive.
+func TestV1MessageThatIsTooLongIsSaid(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader("12345678\n123456789\r\n1234567890\r\n12345678\r\nend\n" + strings.Repeat("x", 5<<20))})
+	p := s.greets(`"longest":8`)
+	p.told(`{"type":"message","n":1,"text":"12345678"}`)
+	p.tells(`{"type":"ack","n":1}`)
+	p.told(`{"type":"message","n":2,"text":"12345678"}`, `{"type":"message","n":3,"text":"end"}`)
+	p.tells(`{"type":"ack","n":3}`)
+	p.told(`{"type":"end"}`)
+	p.goodbye(1000, "")
+	j.failsWith("3 messages of STDIN were not sent: the server takes 8 bytes at most")
+	j.log.await(t, "a message of STDIN is longer than the 8 bytes that the server takes")
+}
+
+// What the server takes it gets, be it longer than the ring was.
+func TestV1LongMessagesGoThrough(t *testing.T) {
+	const longest = 5 << 20
+	s := listen(t, "127.0.0.1:0")
+	long := strings.Repeat("x", longest)
+	j := startV1(t, s, Options{Stdin: strings.NewReader("short\n" + long + "\n" + long)})
+	p := s.greets(fmt.Sprintf(`"longest":%d`, longest))
+	p.told(`{"type":"message","n":1,"text":"short"}`)
+	p.tells(`{"type":"ack","n":1}`)
+	p.told(`{"type":"message","n":2,"text":"` + long + `"}`)
+	p.resets() // it comes again
+	p = s.greets(fmt.Sprintf(`"longest":%d,"ack":1`, longest))
+	p.told(`{"type":"message","n":2,"text":"` + long + `"}`)
+	p.tells(`{"type":"ack","n":2}`)
+	p.told(`{"type":"message","n":3,"text":"`+long+`"}`, `{"type":"end"}`)
+	p.tells(message(1, long), `{"type":"ack","n":3}`)
+	p.goodbye(1000, "")
+	j.endsWell()
+	if got := j.stdout.text(); got != long+"\n" {
+		t.Errorf("STDOUT got %d bytes", len(got))
+	}
+}
+
+func TestV1Records(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdin: strings.NewReader("abcdefghij"), Frame: 4})
+	p := s.greets("")
+	p.told(`{"type":"message","n":1,"text":"abcd"}`, `{"type":"message","n":2,"text":"efgh"}`)
+	p.tells(`{"type":"ack","n":2}`)
+	p.told(`{"type":"end"}`)
+	p.tells(message(1, "ijkl"), message(2, "mnop"))
+	p.goodbye(1000, "")
+	j.failsWith("the end of STDIN was not sent: it is less than a record of 4 bytes")
+	if got := j.stdout.text(); got != "ijklmnop" {
+		t.Errorf("STDOUT got %q", got)
+	}
+}
+
+func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	out := newBlockedWriter()
+	j := startV1(t, s, Options{Stdin: strings.NewReader("?"), Stdout: out})
+	p := s.greets("")
+	p.told(`{"type":"message","n":1,"text":"?"}`, `{"type":"end"}`)
+	p.tells(`{"type":"ack","n":1}`, message(1, "an answer"))
+	await(t, out.blocked, "a blocked STDOUT")
+	p.tells(message(2, "and another"))
+	p.goodbye(1000, "")
+	j.log.await(t, "connected to")
+	select {
+	case err := <-j.ended:
+		t.Fatalf("Run has ended: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(out.release)
+	j.endsWell()
+	if got := out.text(); got != "an answer\nand another\n" {
+		t.Errorf("STDOUT got %q", got)
+	}
+}
+
+func TestV1StdoutLostEndsTheClient(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, Options{Stdout: lostWriter{}})
+	s.greets("").tells(message(1, "x"))
+	j.failsWith("write STDOUT: io: read/write on closed pipe")
+}
