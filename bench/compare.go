@@ -75,9 +75,10 @@ type figure struct {
 type want int
 
 const (
-	shown want = iota // nothing: it is there to be seen
-	ratio             // at most so many times the floor's
-	limit             // at most this
+	shown  want = iota // nothing: it is there to be seen
+	beside             // likewise, as a ratio
+	ratio              // at most so many times the floor's
+	limit              // at most this
 )
 
 // result is what a figure came to: medians over the rounds.

@@ -11,38 +11,49 @@ type fanout struct {
 	lines   int           // in a step
 	every   time.Duration // between lines; 0: the next when all have the last
 	nap     time.Duration // see rig
+	form    *form         // what the clients speak; nil: they are raw
 }
 
 func (f fanout) begin(r *rig) (stepper, error) {
 	r.nap = f.nap
 	run := &fanoutRun{fanout: f, rig: r}
-	return run.step, r.load.connect(f.clients, socket{})
+	if f.form == nil {
+		return run.step, r.load.connect(f.clients, socket{})
+	}
+	r.load.speak(f.form)
+	return run.step, r.join(f.clients)
 }
 
 type fanoutRun struct {
 	fanout
-	rig  *rig
-	sent int // lines
+	rig       *rig
+	sent      int          // lines
+	meanwhile func() error // what is done all the time; nil: nothing
 }
 
 // step gives the server's microseconds for each delivery, and the milliseconds
 // that one delivery in a hundred takes longer than.
 func (f *fanoutRun) step() (sample, error) {
-	l := f.rig.load
-	block := numbered(f.sent, f.lines, f.size)
-	l.want = append(l.want, block...)
-	l.watch = newStopwatch(f.sent*f.size, f.size, f.lines, f.clients)
-	cost, err := f.rig.cost(func() error { return f.send(block) })
+	cost, err := f.some(f.lines)
 	if err != nil {
 		return nil, err
 	}
-	return sample{micros(cost) / float64(f.lines*f.clients), millis(l.watch.p99())}, nil
+	return sample{micros(cost) / float64(f.lines*f.clients), millis(f.rig.load.watch.p99())}, nil
+}
+
+// some sends n lines, and gives what they cost the server.
+func (f *fanoutRun) some(n int) (time.Duration, error) {
+	l := f.rig.load
+	block := numbered(f.sent, n, f.size)
+	l.want = append(l.want, block...)
+	l.watch = newStopwatch(f.sent*f.size, f.size, n, f.clients)
+	return f.rig.cost(func() error { return f.send(block) })
 }
 
 // send sends the lines of block, and waits until all clients have all of them.
 func (f *fanoutRun) send(block []byte) error {
 	for due := time.Now(); len(block) > 0; block = block[f.size:] {
-		if err := f.rig.rest(due); err != nil {
+		if err := f.rest(due); err != nil {
 			return err
 		}
 		f.rig.load.watch.sent(due)
@@ -61,8 +72,32 @@ func (f *fanoutRun) send(block []byte) error {
 	return f.settle()
 }
 
+// rest takes turns until a line is due.
+func (f *fanoutRun) rest(due time.Time) error {
+	for f.meanwhile != nil && time.Until(due) > 0 {
+		if err := f.meanwhile(); err != nil {
+			return err
+		}
+		if err := f.rig.rest(earlier(due, time.Now().Add(time.Millisecond/2))); err != nil {
+			return err
+		}
+	}
+	return f.rig.rest(due)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // settle waits until all clients have all that was sent.
 func (f *fanoutRun) settle() error {
+	l := f.rig.load
+	if f.form != nil {
+		return f.rig.until(func() bool { return l.whole >= f.sent*f.clients })
+	}
 	all := int64(f.sent * f.size * f.clients)
-	return f.rig.until(func() bool { return f.rig.load.got >= all })
+	return f.rig.until(func() bool { return l.got >= all })
 }

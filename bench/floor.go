@@ -21,6 +21,8 @@ import (
 //	gather    read each client, write(2) what it sent to STDOUT
 //	hold      accept and keep the descriptor, nothing else
 //	listener  accept with a plain net.Listener, keep the net.Conn
+//	upgrade   net/http and coder/websocket: accept WebSockets and hold them
+//	post      net/http: write to STDOUT what is posted
 
 // runFloor is the process of one floor. It never returns but with an error: a
 // floor ends when the harness ends it.
@@ -31,7 +33,7 @@ func runFloor(args []string) error {
 	waitFor := flags.Int("wait-for", 0, "clients to wait for before reading STDIN")
 	piece := flags.Int("piece", 64<<10, "bytes to read from STDIN at most at once")
 	if len(args) == 0 {
-		return fmt.Errorf("which floor: copy, gather, hold or listener")
+		return fmt.Errorf("which floor: copy, gather, hold, listener, upgrade or post")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -45,6 +47,10 @@ func runFloor(args []string) error {
 		return floorHold()
 	case "listener":
 		return floorListener()
+	case "upgrade":
+		return floorUpgrade()
+	case "post":
+		return floorPost()
 	}
 	return fmt.Errorf("no floor %q", args[0])
 }

@@ -13,6 +13,8 @@ type idle struct {
 	watched time.Duration // how long the server's CPU is watched
 	quiet   time.Duration // see calm
 	line    string        // what each client is sent once; empty: nothing
+	form    *form         // what the clients speak; nil: they are raw
+	later   time.Duration // how long the server is left alone before it is looked at
 }
 
 // measure gives the bytes resident for each client, before and after each was
@@ -25,10 +27,7 @@ func (i idle) measure(r *rig) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fill(i.clients); err != nil {
-		return nil, err
-	}
-	if err := r.calm(i.quiet); err != nil {
+	if err := i.come(r); err != nil {
 		return nil, err
 	}
 	full, err := residentOf(r.server.pid)
@@ -54,6 +53,24 @@ func (i idle) measure(r *rig) (sample, error) {
 	}, nil
 }
 
+// come has the clients come, and the server rest from it.
+func (i idle) come(r *rig) error {
+	r.load.speak(i.form)
+	come := r.fill
+	if i.form != nil {
+		come = r.join
+	}
+	if err := come(i.clients); err != nil {
+		return err
+	}
+	defer func(nap time.Duration) { r.nap = nap }(r.nap)
+	r.nap = 10 * time.Millisecond
+	if err := r.rest(time.Now().Add(i.later)); err != nil {
+		return err
+	}
+	return r.calm(i.quiet)
+}
+
 // speak sends every client the line, and waits until the server is done with it.
 func (i idle) speak(r *rig) error {
 	if i.line == "" {
@@ -63,7 +80,11 @@ func (i idle) speak(r *rig) error {
 	if err := r.feed([]byte(i.line)); err != nil {
 		return err
 	}
-	if err := r.until(func() bool { return r.load.got >= int64(len(i.line)*i.clients) }); err != nil {
+	all := func() bool { return r.load.got >= int64(len(i.line)*i.clients) }
+	if i.form != nil {
+		all = func() bool { return r.load.whole >= i.clients }
+	}
+	if err := r.until(all); err != nil {
 		return err
 	}
 	return r.calm(i.quiet)

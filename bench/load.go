@@ -28,16 +28,31 @@ type load struct {
 
 	want  []byte     // where set, what each client must receive, byte by byte
 	watch *stopwatch // where set, it times each line
+
+	// Of clients that are not raw: form.go.
+	form    *form
+	ask     []byte         // the form's request
+	heads   map[int][]byte // by descriptor: the beginning of an answer
+	opened  int            // answers there were
+	stream  []byte         // what each client receives behind it
+	ends    []int          // where in stream its messages end
+	seen    int            // bytes of want that stream has
+	whole   int            // messages all clients received
+	parting bool           // clients are about to leave, and what they receive is a farewell
 }
 
 // client is one connection.
 type client struct {
 	fd   int
-	got  int64 // bytes received
+	got  int64 // bytes received; behind an answer's head, where there is one
 	deaf bool  // see socket
 	gone bool
 	ends bool // an end of file waits behind what there is to read
 	more bool // it is among the unread
+
+	// Not raw:
+	opened bool // the head of its answer was there
+	whole  int  // messages it received, or answers
 }
 
 // socket is how a client's socket differs from an ordinary one.
@@ -56,7 +71,15 @@ func newLoad(port int) (*load, error) {
 		epoll:  epoll,
 		events: make([]unix.EpollEvent, 1024),
 		buf:    make([]byte, 64<<10),
+		heads:  make(map[int][]byte),
 	}, nil
+}
+
+// speak has the clients that connect from now on speak f; nil: they are raw.
+func (l *load) speak(f *form) {
+	if l.form = f; f != nil {
+		l.ask = f.requestTo(l.port)
+	}
 }
 
 // connect adds n clients.
@@ -67,15 +90,34 @@ func (l *load) connect(n int, s socket) error {
 			return fmt.Errorf("client %d: %w", len(l.clients), err)
 		}
 		l.clients = append(l.clients, client{fd: fd, deaf: s.deaf})
-		interest := uint32(unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET)
-		if s.deaf {
-			interest &^= unix.EPOLLIN
-		}
-		if err := watch(l.epoll, fd, len(l.clients)-1, interest); err != nil {
+		if err := watch(l.epoll, fd, len(l.clients)-1, s.interest()); err != nil {
 			return err
+		}
+		if l.form == nil || l.form.again || s.deaf {
+			continue
+		}
+		if n, errno := bareSend(fd, l.ask); errno != 0 || n < len(l.ask) {
+			return fmt.Errorf("client %d: send: %w", len(l.clients)-1, errno)
 		}
 	}
 	return nil
+}
+
+// renew has another connection take the place of a client that is gone.
+func (l *load) renew(i int, s socket) error {
+	fd, err := l.dial(i, s)
+	if err != nil {
+		return fmt.Errorf("client %d: %w", i, err)
+	}
+	l.clients[i] = client{fd: fd, deaf: s.deaf}
+	return watch(l.epoll, fd, i, s.interest())
+}
+
+func (s socket) interest() uint32 {
+	if s.deaf {
+		return unix.EPOLLRDHUP | unix.EPOLLET
+	}
+	return unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 }
 
 func (l *load) dial(i int, s socket) (int, error) {
@@ -199,6 +241,12 @@ func (l *load) take(c *client, most int) (int, error) {
 }
 
 func (l *load) received(c *client, n int) error {
+	if l.parting {
+		return nil
+	}
+	if l.form != nil {
+		return l.understood(c, l.buf[:n])
+	}
 	from, to := c.got, c.got+int64(n)
 	if l.want != nil && (to > int64(len(l.want)) || !bytes.Equal(l.buf[:n], l.want[from:to])) {
 		return fmt.Errorf("what came at byte %d is not what was sent", from)

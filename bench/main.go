@@ -6,6 +6,7 @@
 //	go run ./bench -run fanout     the scenarios whose name matches
 //	go run ./bench -short          a third of the rounds, in about two
 //	go run ./bench -list           what there is
+//	go run ./bench -beside PATH    another build of hubbub in the floors' place
 //
 // A floor is the least a server can do: a bare loop of system calls that does
 // the same work. It is this program, started again. README.md says what the
@@ -15,7 +16,9 @@
 //	scenarios.go  what is measured, and what is wanted of it
 //	compare.go    floor and hub by turns, and what comes of it
 //	rig.go        one server (server.go, cores.go) with its clients (load.go)
-//	fanout.go stream.go fanin.go idle.go lunch.go paced.go    what is done to it
+//	fanout.go stream.go fanin.go idle.go lunch.go paced.go
+//	handshakes.go heads.go posts.go    what is done to it
+//	form.go       clients that are not raw: WebSockets, events, posts
 //	measure.go    CPU, memory, lateness; diag.go: the memory of sockets
 //	floor*.go     the floors; bare.go: their system calls, and the clients'
 package main
@@ -39,12 +42,13 @@ func main() {
 	short := flag.Bool("short", false, "a third of the rounds")
 	list := flag.Bool("list", false, "say what there is, and measure nothing")
 	hub := flag.String("hubbub", "", "the `program` to measure (default: this module's, built for it)")
+	beside := flag.String("beside", "", "instead of the floors, this `program`: another build of hubbub")
 	flag.Parse()
 	only, err := regexp.Compile(*run)
 	if err != nil {
 		fail(err)
 	}
-	if err := bench(*hub, only, *short, *list); err != nil {
+	if err := bench(*hub, *beside, only, *short, *list); err != nil {
 		fail(err)
 	}
 }
@@ -55,7 +59,7 @@ func fail(err error) {
 }
 
 // bench prints the table, or the list.
-func bench(hub string, only *regexp.Regexp, short, list bool) error {
+func bench(hub, beside string, only *regexp.Regexp, short, list bool) error {
 	h := house{hub: hub, crowd: 1, effort: 1, patience: 1, quiet: 1500 * time.Millisecond}
 	if short {
 		h.patience = 0.34
@@ -68,6 +72,11 @@ func bench(hub string, only *regexp.Regexp, short, list bool) error {
 	all, err := h.scenarios()
 	if err != nil {
 		return err
+	}
+	if beside != "" {
+		if err := h.instead(all, beside); err != nil {
+			return err
+		}
 	}
 	if list {
 		for _, s := range all {
@@ -111,6 +120,16 @@ func (h *house) furnish() (done func(), err error) {
 	return done, err
 }
 
+// instead puts another build of the hub in the floors' place.
+func (h house) instead(all []scenario, hub string) error {
+	h.hub = hub
+	theirs, err := h.scenarios()
+	for i := range theirs {
+		all[i].base, all[i].floor = theirs[i].test, hub
+	}
+	return err
+}
+
 // table measures and prints, row by row. A scenario that fails fails alone.
 func table(all []scenario, only *regexp.Regexp) error {
 	fmt.Println("| scenario | figure | floor | hubbub | ratio (quartiles) | wanted | |")
@@ -144,9 +163,12 @@ func (r result) row(s scenario) string {
 	if s.base != nil {
 		base = number(r.base)
 	}
-	switch r.want {
-	case ratio:
+	if r.want == ratio || r.want == beside {
 		times = fmt.Sprintf("**%.2f** (%.2f–%.2f)", r.times, r.spread[0], r.spread[1])
+	}
+	switch r.want {
+	case shown, beside:
+	case ratio:
 		wanted = fmt.Sprintf("≤ %.2f ×", r.most)
 		verdict = "ok"
 	case limit:

@@ -30,13 +30,33 @@ func cpuOf(pid int) (time.Duration, error) {
 
 // residentOf is the memory a process holds for itself, in bytes: RssAnon and
 // RssShmem. What is mapped from files, its program above all, is left out.
-func residentOf(pid int) (int64, error) {
+func residentOf(pid int) (int64, error) { return statusOf(pid, "RssAnon:", "RssShmem:") }
+
+// peakOf is by how many bytes a process grew at most while do ran, the part of
+// its program that it touched for the first time included.
+func peakOf(pid int, do func() error) (int64, error) {
+	// 5 sets the peak to what is resident now: proc_pid_clear_refs(5).
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
+		return 0, err
+	}
+	before, err := statusOf(pid, "VmRSS:")
+	if err != nil {
+		return 0, err
+	}
+	if err := do(); err != nil {
+		return 0, err
+	}
+	after, err := statusOf(pid, "VmHWM:")
+	return after - before, err
+}
+
+// statusOf is the sum of what a process's status says under these names, in bytes.
+func statusOf(pid int, names ...string) (sum int64, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	var sum int64
-	for _, name := range []string{"RssAnon:", "RssShmem:"} {
+	for _, name := range names {
 		kib, err := numberAfter(status, name)
 		if err != nil {
 			return 0, err
@@ -112,9 +132,15 @@ func (s *stopwatch) sent(t time.Time) { s.due = append(s.due, int64(t.Sub(s.star
 // arrived notes the lines a client completed by taking the bytes from..to of
 // the stream.
 func (s *stopwatch) arrived(from, to int64) {
+	s.lines(int(from/s.size), int(to/s.size))
+}
+
+// lines notes that a client completed the lines from..to of the stream.
+func (s *stopwatch) lines(from, to int) {
 	now := int64(time.Since(s.start))
-	for i := (from - s.first) / s.size; i < (to-s.first)/s.size; i++ {
-		s.late = append(s.late, now-s.due[i])
+	first := int(s.first / s.size)
+	for i := from; i < to; i++ {
+		s.late = append(s.late, now-s.due[i-first])
 	}
 }
 

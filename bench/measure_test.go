@@ -55,6 +55,27 @@ func TestResidentMemoryGrowsWithWhatIsTouched(t *testing.T) {
 	}
 }
 
+// Of what came and went the peak knows.
+func TestPeakKnowsWhatIsGone(t *testing.T) {
+	const size = 32 << 20
+	grown, err := peakOf(os.Getpid(), func() error {
+		memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			return err
+		}
+		for i := 0; i < size; i += os.Getpagesize() {
+			memory[i] = 1
+		}
+		return unix.Munmap(memory)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grown < size/2 || grown > 2*size {
+		t.Errorf("grew by %d, not by %d", grown, size)
+	}
+}
+
 func TestDescriptorsAreCounted(t *testing.T) {
 	before, err := descriptorsOf(os.Getpid())
 	if err != nil {

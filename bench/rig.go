@@ -85,7 +85,7 @@ func (r *rig) until(done func() bool) error {
 	return nil
 }
 
-func (r *rig) moved() int64 { return r.load.got + r.said }
+func (r *rig) moved() int64 { return r.load.got + r.said + int64(r.load.opened) }
 
 func (r *rig) failed(why string) error {
 	return fmt.Errorf("%s: clients got %d bytes, %d of them lost, STDOUT %d bytes; the server said:\n%s",

@@ -33,8 +33,20 @@ func (h house) floor(name string, flags ...any) command {
 	return command{args: words(h.self, "floor", name, flags), floor: true, cores: h.cores.server}
 }
 
+// hubbub takes raw clients only, and at once: an address without tcp:// first
+// waits for what they may say.
 func (h house) hubbub(flags ...any) command {
+	return command{args: words(h.hub, "serve", "tcp://127.0.0.1:0", flags), cores: h.cores.server}
+}
+
+// open takes clients of all kinds at one address.
+func (h house) open(flags ...any) command {
 	return command{args: words(h.hub, "serve", "127.0.0.1:0", flags), cores: h.cores.server}
+}
+
+// library is a floor that is no bare loop but an ordinary program.
+func (h house) library(name string) command {
+	return command{args: words(h.self, "floor", name, nil), cores: h.cores.server}
 }
 
 // words are the arguments of a command: what it is called with, then its flags.
@@ -81,7 +93,7 @@ func (h house) scenarios() ([]scenario, error) {
 	if h.cores.all.Count() > 1 {
 		all = append(all, h.loops())
 	}
-	return all, nil
+	return append(all, h.web()...), nil
 }
 
 func (h house) fanout(name, does string, every time.Duration, lines int) scenario {
@@ -274,5 +286,132 @@ func (h house) loops() scenario {
 		},
 		rounds: h.rounds(10),
 		base:   steady(one, f.begin), test: steady(two, f.begin),
+	}
+}
+
+// web are the scenarios of what is not raw.
+func (h house) web() []scenario {
+	const paced, next = time.Second / 60, 0
+	return []scenario{
+		h.fanoutAs("fanout-ws", asFrames, paced, 60),
+		h.fanoutAs("fanout-ws-next", asFrames, next, 150),
+		h.fanoutAs("fanout-sse", asEvents, paced, 60),
+		h.fanoutAs("fanout-sse-next", asEvents, next, 150),
+		h.fanoutAs("fanout-v1", asNumbered, paced, 60),
+		h.idleAs("idle-ws", asFrames),
+		h.handshakes(),
+		h.handshakesLeft(),
+		h.heads(),
+		h.posts(),
+	}
+}
+
+// fanoutAs compares the hub with itself: clients of a form, and raw ones.
+func (h house) fanoutAs(name string, as *form, every time.Duration, lines int) scenario {
+	f := fanout{clients: h.clients(1000), size: 64, lines: h.work(lines), every: every}
+	formed := f
+	formed.form = as
+	flags := []any{"--loops", 1, "--wait-for", f.clients}
+	figures := []figure{
+		{"CPU per delivery", "µs", ratio, 1.15},
+		{"p99 of delivery", "ms", beside, 0},
+	}
+	if as == asNumbered {
+		figures[0].want = beside
+	}
+	return scenario{
+		name: name, does: "the same lines to 1,000 clients of " + as.name, floor: "hubbub, raw clients",
+		figures: figures, rounds: h.rounds(12),
+		base: steady(h.hubbub(flags...), f.begin), test: steady(h.open(flags...), formed.begin),
+	}
+}
+
+// later is when what a server has once needed is to be gone.
+func (h house) later() time.Duration { return time.Duration(h.effort * float64(30*time.Second)) }
+
+// idleAs compares the hub with itself: clients of a form, and raw ones.
+func (h house) idleAs(name string, as *form) scenario {
+	i := idle{
+		clients: h.clients(15000), watched: time.Duration(h.effort * float64(10*time.Second)), quiet: h.quiet,
+		line: "is anybody there?\n", later: h.later(),
+	}
+	formed := i
+	formed.form = as
+	return scenario{
+		name: name, does: "15,000 clients of " + as.name + " that do nothing, looked at after 30 s",
+		floor: "hubbub, raw clients",
+		figures: []figure{
+			{"resident per client", "B", ratio, 1.05},
+			{"the same after a line to each", "B", ratio, 1.05},
+			{"CPU per second", "µs", limit, 100},
+		},
+		rounds: h.rounds(1),
+		base:   fresh(h.hubbub("--loops", 1), i.measure), test: fresh(h.open("--loops", 1), formed.measure),
+	}
+}
+
+func (h house) handshakes() scenario {
+	s := handshakes{clients: h.clients(10000), quiet: h.quiet}
+	return scenario{
+		name: "handshakes", does: "10,000 WebSocket handshakes, as fast as they go",
+		floor: "net/http, websocket.Accept of coder/websocket, a goroutine that reads",
+		figures: []figure{
+			{"time per handshake", "µs", beside, 0},
+			{"CPU per handshake", "µs", beside, 0},
+			{"growth at most", "MiB", limit, 64},
+		},
+		rounds: h.rounds(5),
+		base:   fresh(h.library("upgrade"), s.rush), test: fresh(h.open("--loops", 1), s.rush),
+	}
+}
+
+func (h house) handshakesLeft() scenario {
+	s := handshakes{clients: h.clients(10000), quiet: h.quiet, later: h.later()}
+	left := s.after(h.hubbub("--loops", 1))
+	return scenario{
+		name: "handshakes-left", does: "the same; what of it is left after 30 s, and 30 s after the clients have left",
+		floor: "net/http and coder/websocket, likewise",
+		figures: []figure{
+			{"resident after 30 s, by before and raw clients", "×", limit, 1.1},
+			{"resident 30 s after they left, by before", "×", limit, 1.1},
+			{"more than before and raw clients", "MiB", shown, 0},
+			{"more than before, when they left", "MiB", shown, 0},
+		},
+		rounds: h.rounds(1),
+		base:   fresh(h.library("upgrade"), left), test: fresh(h.open("--loops", 1), left),
+	}
+}
+
+// heads compares the hub with itself: some who ask slowly, and nobody.
+func (h house) heads() scenario {
+	nobody := heads{
+		fanout: fanout{clients: h.clients(900), size: 64, lines: h.work(660), every: time.Second / 60},
+		often:  time.Second, quiet: h.quiet,
+	}
+	slow := nobody
+	slow.slow = h.clients(2000)
+	hub := h.open("--loops", 1, "--wait-for", slow.clients)
+	return scenario{
+		name: "slow-heads", does: "64 B lines to 900 raw clients, 60 a second; 2,000 send an HTTP request, 1 byte a second",
+		floor: "hubbub without those",
+		figures: []figure{
+			{"the 900's p99", "ms", ratio, 1.1},
+			{"CPU per delivery to the 900", "µs", beside, 0},
+			{"ended, and came again", "clients", shown, 0},
+			{"taken for raw clients", "clients", shown, 0},
+		},
+		rounds: h.rounds(5),
+		base:   fresh(hub, nobody.measure), test: fresh(hub, slow.measure),
+	}
+}
+
+func (h house) posts() scenario {
+	p := posts{clients: h.clients(100), size: 32, lines: h.work(100)}
+	return scenario{
+		name: "posts", does: "100 connections post a line of 32 B each, the next after the answer",
+		floor:   "net/http, the body read, written to STDOUT",
+		figures: []figure{{"CPU per post", "µs", beside, 0}},
+		rounds:  h.rounds(10),
+		base:    steady(h.library("post"), p.begin), test: steady(h.open("--loops", 1), p.begin),
 	}
 }

@@ -1,0 +1,261 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const longText = "0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789"
+
+func framed(text string) string {
+	head := []byte{0x81, byte(len(text))}
+	if len(text) > 125 {
+		head = []byte{0x81, 126, byte(len(text) >> 8), byte(len(text))}
+	}
+	return string(head) + text
+}
+
+// A message is found when all of it is there, and not before.
+func TestFormsFindWholeMessages(t *testing.T) {
+	object := `{"type":"message","seq":7,"time":"2026-11-24T12:00:00.123Z","text":"abc"}`
+	for _, test := range []struct {
+		form         *form
+		stream, text string
+	}{
+		{asFrames, framed("abc"), "abc"},
+		{asFrames, framed(""), ""},
+		{asFrames, framed(longText), longText},
+		{asNumbered, framed(object), "abc"},
+		{asEvents, "id: h5x2q9tk-7\ndata: abc\n\n", "abc"},
+	} {
+		for n := range test.stream {
+			if _, size, err := test.form.next([]byte(test.stream[:n])); size != 0 || err != nil {
+				t.Errorf("%s: %q is %d bytes, %v", test.form.name, test.stream[:n], size, err)
+			}
+		}
+		text, size, err := test.form.next([]byte(test.stream + "more"))
+		if string(text) != test.text || size != len(test.stream) || err != nil {
+			t.Errorf("%s: %q is %q, %d bytes, %v", test.form.name, test.stream, text, size, err)
+		}
+	}
+}
+
+func TestFormsRefuseWhatIsNoMessage(t *testing.T) {
+	for _, test := range []struct {
+		form   *form
+		stream string
+	}{
+		{asFrames, "\x82\x03abc"}, // binary
+		{asFrames, "\x01\x03abc"}, // a fragment
+		{asFrames, "\x81\xffabcdefghij"},
+		{asNumbered, framed(`{"type":"heartbeat"}`)},
+		{asNumbered, framed(`no JSON`)},
+		{asEvents, ":\n\n"},
+		{asEvents, "data: abc\n\n"},
+	} {
+		if text, _, err := test.form.next([]byte(test.stream)); err == nil {
+			t.Errorf("%s: %q passed for %q", test.form.name, test.stream, text)
+		}
+	}
+}
+
+const answered = "HTTP/1.1 101 Switching Protocols\r\n" + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+
+// served is a load of two WebSockets, after they got what is given, piece by
+// piece.
+func served(t *testing.T, lines string, to [2][]string) (*load, error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	l.want = []byte(lines)
+	l.speak(asFrames)
+	if err := l.connect(len(to), socket{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, pieces := range to {
+		server, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		asked := make([]byte, len(l.ask))
+		if _, err := io.ReadFull(server, asked); err != nil || !bytes.Equal(asked, l.ask) {
+			t.Fatalf("asked %q, %v", asked, err)
+		}
+		for _, piece := range pieces {
+			if _, err := server.Write([]byte(piece)); err != nil {
+				t.Fatal(err)
+			}
+			for got := 0; got < len(piece); {
+				n, errno := bareRecv(l.clients[i].fd, l.buf[:len(piece)-got])
+				if errno == unix.EAGAIN {
+					continue
+				}
+				if errno != 0 {
+					t.Fatal(errno)
+				}
+				if err := l.received(&l.clients[i], n); err != nil {
+					return l, err
+				}
+				got += n
+			}
+		}
+	}
+	return l, nil
+}
+
+// Whatever the pieces, each client gets each message once.
+func TestLoadCountsMessages(t *testing.T) {
+	stream := answered + framed("one") + framed("two")
+	l, err := served(t, "one\ntwo\n", [2][]string{strings.Split(stream, ""), {stream}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.opened != 2 || l.whole != 4 || l.clients[0].whole != 2 || l.got != 2*int64(len(stream)-len(answered)) {
+		t.Errorf("%d answers, %d messages, %d of them the first's, %d bytes", l.opened, l.whole, l.clients[0].whole, l.got)
+	}
+}
+
+// Whatever is not what was sent, or not what others got, is seen.
+func TestLoadSeesAWrongMessage(t *testing.T) {
+	for what, to := range map[string][2][]string{
+		"no handshake":     {{"HTTP/1.1 200 OK\r\n\r\n"}},
+		"a wrong proof":    {{"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n"}},
+		"another line":     {{answered + framed("two")}},
+		"more than sent":   {{answered + framed("one") + framed("two")}},
+		"not what 1st got": {{answered + framed("one")}, {answered + framed("One")}},
+	} {
+		if _, err := served(t, "one\n", to); err == nil {
+			t.Errorf("%s: taken without a word", what)
+		}
+	}
+}
+
+// Each delivery to a client that is not raw is timed as well.
+func TestEveryFormIsTimed(t *testing.T) {
+	h := small(t)
+	var err error
+	if h.hub, err = buildHub(h.dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, as := range []*form{asFrames, asNumbered, asEvents} {
+		f := fanout{clients: 10, size: 64, lines: 20, form: as}
+		r := newTestRig(t, h.open("--wait-for", f.clients))
+		step, err := f.begin(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := step(); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(r.load.watch.late); n != f.clients*f.lines {
+				t.Fatalf("%s: %d deliveries timed, not %d", as.name, n, f.clients*f.lines)
+			}
+		}
+	}
+}
+
+// The floor under handshakes answers each, keeps it, and ends it when asked to.
+func TestFloorHoldsWebSockets(t *testing.T) {
+	h := small(t)
+	r := newTestRig(t, h.library("upgrade"))
+	if err := r.settle(h.quiet); err != nil {
+		t.Fatal(err)
+	}
+	r.load.speak(asFrames)
+	if err := r.rush(200); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := descriptorsOf(r.server.pid); err != nil || n < r.own+200 {
+		t.Fatalf("%d descriptors, %d before, %v", n, r.own, err)
+	}
+	if err := r.part(); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.load.lost; n != 200 {
+		t.Errorf("%d ended", n)
+	}
+}
+
+// Every line that is posted comes out of the floor, in its client's order.
+func TestFloorWritesWhatIsPosted(t *testing.T) {
+	p := posts{clients: 20, size: 32, lines: 30}
+	r := newTestRig(t, small(t).library("post"))
+	r.keep = true
+	step, err := p.begin(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := make(map[int]int)
+	for line := range bytes.Lines(r.heard) {
+		var client, post int
+		if _, err := fmt.Sscanf(string(line), "%d %d\n", &client, &post); err != nil || len(line) != p.size {
+			t.Fatalf("%q, %v", line, err)
+		}
+		if next[client] != post {
+			t.Errorf("client %d: post %d, not %d", client, post, next[client])
+		}
+		next[client] = post + 1
+	}
+	if len(next) != p.clients || next[0] != 2*p.lines {
+		t.Errorf("%d clients, %d posts of the first", len(next), next[0])
+	}
+}
+
+// Who is slow says a request byte by byte, and begins anew once ended.
+func TestSlowHeadsSpellARequest(t *testing.T) {
+	r := newTestRig(t, small(t).floor("gather"))
+	r.keep = true
+	h := &headsRun{
+		heads: heads{slow: 1, often: time.Millisecond}, lines: fanoutRun{rig: r},
+		ask: asEvents.requestTo(r.load.port), at: make([]int, 1), began: time.Now(),
+	}
+	if err := r.load.connect(1, socket{deaf: true}); err != nil {
+		t.Fatal(err)
+	}
+	const long = 20
+	spell := func() {
+		t.Helper()
+		for from := r.said; r.said < from+long; {
+			if err := h.spell(); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.turn(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	spell()
+	if !bytes.HasPrefix(h.ask, r.heard) {
+		t.Errorf("said %q", r.heard)
+	}
+	r.load.lose(&r.load.clients[0])
+	r.heard = nil
+	spell()
+	if h.again != 1 || !bytes.Contains(r.heard, h.ask[:long/2]) {
+		t.Errorf("came again %d times, and said %q", h.again, r.heard)
+	}
+}
