@@ -206,7 +206,7 @@ func TestWhoIsNotReadIsNotIdle(t *testing.T) {
 func TestWhoTakesIsNotIdle(t *testing.T) {
 	t.Parallel()
 	const size, n, bite = 1000, 3000, 40_000
-	s := open(t, hubbub.Options{IdleTimeout: time.Second})
+	s := open(t, hubbub.Options{IdleTimeout: 500 * time.Millisecond})
 	p := s.client()
 	for i := range n {
 		s.says(string(numbered(i, size)))
