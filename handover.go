@@ -40,6 +40,7 @@ func (h *Hub) newWeb() *web.Server {
 		Post:     h.post,
 		Clients:  h.listClients,
 		Health:   h.health,
+		Browser:  func(p web.Peer) { h.browsers.ask(p.Tag.(origin).addr) },
 		Room: func() {
 			h.places.Add(1)
 			h.wakeAll()
@@ -70,15 +71,22 @@ func (h *Hub) full() error {
 	return nil
 }
 
-// handOver gives c to net/http, if there is a place; else c waits for one.
-func (l *loop) handOver(c *client) bool {
-	fd := int(c.fd)
+// handOver gives c to net/http; if there is no place, c waits for one.
+func (l *loop) handOver(c *client) {
 	// First: the registration outlives the descriptor as long as a copy is open.
-	_ = l.poller.Remove(fd) // of one that has waited there is none
-	l.strangers.leave(c)
+	_ = l.poller.Remove(int(c.fd))
+	s := &l.strangers
+	s.leave(c)
+	if len(s.waiting) > 0 || !l.giveAway(c) {
+		s.waiting = append(s.waiting, c)
+	}
+}
+
+// giveAway is false if there is no place for c, which stays here then.
+func (l *loop) giveAway(c *client) bool {
+	fd := int(c.fd)
 	peer := web.Peer{Addr: c.addr.String(), Local: c.addr.IsLocal(), Unix: c.addr.IsUnix(), Tag: origin{c.addr, c.cursor}}
 	if !l.hub.web.Take(fd, peer) {
-		l.strangers.waiting.add(c)
 		return false
 	}
 	c.state = away

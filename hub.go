@@ -47,6 +47,7 @@ type Hub struct {
 	wires    [forms]atomic.Pointer[wire]
 	heard    heard
 	sessions sessions
+	browsers browsers
 	ids      atomic.Uint64
 	clients  atomic.Int64
 	sockets  atomic.Int64 // connections that loops have, clients or not yet

@@ -7,7 +7,7 @@ package hubbub
 //
 //	silent   it has said nothing
 //	asking   it speaks HTTP, but its request's head is not whole yet; or it may
-//	         still be HTTP
+//	         still be HTTP, as it begins like that, or is a browser's spare
 //	waiting  its head is whole, but net/http has no place free
 //
 //	sniff            looks at what it says
@@ -44,7 +44,7 @@ const (
 type strangers struct {
 	silent  roster
 	asking  roster
-	waiting roster // the poller does not know them
+	waiting []*client // the poller does not know them; first come, first served
 	placed  int64  // of hub.places, seen
 	heardTo int64  // up to where the feed goes for which nobody needs to be looked at
 	saidTLS seldom
@@ -65,11 +65,14 @@ func (s *strangers) come(l *loop, c *client) {
 
 // leave takes c out.
 func (s *strangers) leave(c *client) {
-	for _, r := range [...]*roster{&s.silent, &s.asking, &s.waiting} {
+	for _, r := range [...]*roster{&s.silent, &s.asking} {
 		if c.place != nowhere && int(c.place) < len(*r) && (*r)[c.place] == c {
 			r.remove(c)
 			return
 		}
+	}
+	if i := slices.Index(s.waiting, c); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
 	}
 }
 
@@ -170,10 +173,8 @@ func (l *loop) watchStrangers() {
 	s := &l.strangers
 	if n := l.hub.places.Load(); len(s.waiting) > 0 && s.placed != n {
 		s.placed = n
-		for _, c := range slices.Clone(s.waiting) {
-			if !l.handOver(c) {
-				break
-			}
+		for len(s.waiting) > 0 && l.giveAway(s.waiting[0]) {
+			s.waiting = slices.Delete(s.waiting, 0, 1)
 		}
 	}
 	if len(s.silent) > 0 && l.nextSniff.IsZero() && (l.hub.feed.Head() > s.heardTo || l.wanted()) {
@@ -201,6 +202,12 @@ func (l *loop) checkStrangers() {
 		if wait := l.hub.o.Sniff - l.age(c); wait > 0 {
 			l.schedule(&l.nextSniff, wait)
 			s.heardTo = min(s.heardTo, c.cursor)
+			continue
+		}
+		if l.hub.browsers.askedWithin(c.addr, l.age(c)+spareWithin) {
+			s.silent.remove(c)
+			s.asking.add(c)
+			l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
 			continue
 		}
 		l.becomeRaw(c)

@@ -57,6 +57,9 @@ func (s *Server) recovered(r *http.Request) {
 // sent it will send it anew, and must not be heard twice.
 func (q *request) begin() bool {
 	q.c.requests++
+	if strings.HasPrefix(q.r.UserAgent(), "Mozilla/") { // all browsers say so
+		q.s.o.Browser(q.c.peer)
+	}
 	// A body that nobody wants is not waited for for ever.
 	_ = q.c.SetReadDeadline(time.Now().Add(q.s.o.AnswerTimeout))
 	q.s.mu.Lock()
@@ -222,9 +225,11 @@ func (q *request) say(code int, body []byte) {
 	_, _ = q.w.Write(body)
 }
 
-// seeOff reads the rest of a body, while it comes, for twice LingerTimeout.
+// seeOff reads the rest of a body, while it comes, for twice LingerTimeout. It
+// needs no place for that.
 func (q *request) seeOff() {
 	_ = http.NewResponseController(q.w).Flush()
+	q.s.leave(q.c)
 	defer func() { _ = q.c.SetReadDeadline(past) }()
 	if !q.reading && q.r.Header.Get("Expect") != "" {
 		return // who waits to be asked for the body has not sent it

@@ -39,6 +39,8 @@ type conn struct {
 	evicted bool // it had one, and another has got it
 	gone    bool // it is no longer counted
 	idle    *list.Element
+	writing *list.Element
+	wrote   time.Time // it began to
 }
 
 // open makes the descriptor a file that can be waited for. A loop has no time
@@ -57,7 +59,9 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
+	c.server.writes(c, true)
 	n, err := c.file.Write(b)
+	c.server.writes(c, false)
 	if err != nil {
 		err = c.opError("write", err)
 	}
@@ -81,8 +85,11 @@ func (c *conn) SetReadDeadline(t time.Time) error  { return c.file.SetReadDeadli
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
 
 // CloseWrite ends what is sent; net/http does so before it closes on who
-// still sends.
-func (c *conn) CloseWrite() error { return c.shutdown(unix.SHUT_WR) }
+// still sends, half a second later.
+func (c *conn) CloseWrite() error {
+	c.server.leave(c)
+	return c.shutdown(unix.SHUT_WR)
+}
 
 // hangUp ends both directions, so that the connection's goroutine closes it.
 // Close itself would wait for that.

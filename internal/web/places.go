@@ -5,13 +5,15 @@ package web
 // This file is who may be served: as many connections at once as there are
 // places.
 //
-//	Take      a loop        takes a place for a connection, or an idle one's
+//	Take      a loop        takes a place for a connection, or another's
 //	changed   its goroutine a connection has a request, waits for another, ends
-//	leave     its goroutine gives the place back: it became a stream, or a post
+//	writes    its goroutine an answer is sent, or has been
+//	leave     its goroutine gives the place back: it became a stream, or a post,
+//	                        or is only being seen off
 //	back      its goroutine a post has ended and wants a place again
 //
-// A connection that waits for another request keeps its place only while
-// nobody wants it: the one that waits longest goes first.
+// When all places are taken and somebody wants one, who has waited longest for
+// another request goes, then who has not taken an answer for patience.
 
 import (
 	"container/list"
@@ -20,19 +22,25 @@ import (
 	"time"
 )
 
+// patience is how long an answer may be untaken when others wait: a client at
+// lunch needs megabytes of answers, asked for in advance, to be noticed at all.
+const patience = 100 * time.Millisecond
+
 // places is guarded by Server.mu.
 type places struct {
-	free   int
-	idle   *list.List // *conn, that wait for another request; the longest first
-	wanted bool       // somebody was sent away
-	closed bool
-	posts  map[*conn]bool // whose body is being read
-	all    int            // connections there are
-	none   chan struct{}  // closed when there are none any more, after close
+	free    int
+	idle    *list.List // *conn, that wait for another request; the longest first
+	writing *list.List // *conn, whose answer is being sent; the longest first
+	wanted  bool       // somebody was sent away
+	alarmed bool       // and will be told to come again
+	closed  bool
+	posts   map[*conn]bool // whose body is being read
+	all     int            // connections there are
+	none    chan struct{}  // closed when there are none any more, after close
 }
 
 func (p *places) start(n int) {
-	p.free, p.idle, p.posts, p.none = n, list.New(), map[*conn]bool{}, make(chan struct{})
+	p.free, p.idle, p.writing, p.posts, p.none = n, list.New(), list.New(), map[*conn]bool{}, make(chan struct{})
 }
 
 // Take serves the connection fd, which is nonblocking. It is false if all
@@ -43,6 +51,7 @@ func (s *Server) Take(fd int, p Peer) bool {
 	defer s.mu.Unlock()
 	if s.places.closed || !s.places.seat() {
 		s.places.wanted = true
+		s.askAgain()
 		return false
 	}
 	c := &conn{fd: fd, server: s, peer: p, seated: true}
@@ -64,14 +73,62 @@ func (p *places) seat() bool {
 		p.free--
 		return true
 	}
-	longest := p.idle.Front()
-	if longest == nil {
+	c := p.dispensable()
+	if c == nil {
 		return false
 	}
-	c := p.idle.Remove(longest).(*conn)
-	c.idle, c.seated, c.evicted = nil, false, true
+	c.seated, c.evicted = false, true
 	c.hangUp()
 	return true
+}
+
+// dispensable takes who may go out of the lists, if anybody.
+func (p *places) dispensable() *conn {
+	if longest := p.idle.Front(); longest != nil {
+		c := p.idle.Remove(longest).(*conn)
+		c.idle = nil
+		return c
+	}
+	for e := p.writing.Front(); e != nil; e = e.Next() {
+		c := e.Value.(*conn)
+		if time.Since(c.wrote) < patience {
+			return nil
+		}
+		if c.seated {
+			return c // it leaves the list itself
+		}
+	}
+	return nil
+}
+
+// askAgain has who was sent away come again, when somebody may have lost his
+// place.
+func (s *Server) askAgain() {
+	if s.places.alarmed {
+		return
+	}
+	s.places.alarmed = true
+	time.AfterFunc(patience, func() {
+		s.mu.Lock()
+		s.places.alarmed = false
+		room := s.places.room()
+		s.mu.Unlock()
+		if room {
+			s.o.Room()
+		}
+	})
+}
+
+// writes says that c's answer is being sent, or has been.
+func (s *Server) writes(c *conn, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if on {
+		c.wrote = time.Now()
+		c.writing = s.places.writing.PushBack(c)
+		return
+	}
+	s.places.writing.Remove(c.writing)
 }
 
 // leave gives c's place to others, if it has one.

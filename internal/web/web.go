@@ -58,6 +58,7 @@ type Options struct {
 	Post    func(ctx context.Context, p Peer, name string, body io.Reader) error
 	Clients func() any                       // marshalled as JSON
 	Health  func() (report any, well bool)   // likewise
+	Browser func(p Peer)                     // p, a browser, asks for something
 	Room    func()                           // Take may succeed again; called by any goroutine, must not block
 	Logf    func(format string, args ...any) // what somebody should look at
 	Debugf  func(format string, args ...any) // what clients did wrong
@@ -152,6 +153,9 @@ func (o *Options) fill() {
 	}
 	if o.Full == nil {
 		o.Full = func() error { return nil }
+	}
+	if o.Browser == nil {
+		o.Browser = func(Peer) {}
 	}
 	if o.Room == nil {
 		o.Room = func() {}
