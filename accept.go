@@ -16,7 +16,6 @@ package hubbub
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -377,28 +376,6 @@ func (r *roster) remove(c *client) {
 	(*r)[last] = nil
 	*r = (*r)[:last]
 	c.place = nowhere
-}
-
-// crowd is how many connections leave so much garbage that it is given back
-// when they have gone by and cleanUpAfter has passed: an idle program collects
-// none.
-const (
-	crowd        = 1000
-	cleanUpAfter = 10 * time.Second
-)
-
-// pass counts connections that went by.
-func (h *Hub) pass() {
-	if h.passed.Add(1)%crowd == 0 {
-		l := h.loops[0]
-		l.do(func() { l.nextCleanUp = l.now.Add(cleanUpAfter) })
-	}
-}
-
-// cleanUp collects twice: what a sync.Pool holds outlives one collection.
-func cleanUp() {
-	debug.FreeOSMemory()
-	debug.FreeOSMemory()
 }
 
 // gone gives c's place back to who is to come.

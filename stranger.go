@@ -45,8 +45,8 @@ type strangers struct {
 	silent  roster
 	asking  roster
 	waiting []*client // the poller does not know them; first come, first served
-	placed  int64  // of hub.places, seen
-	heardTo int64  // up to where the feed goes for which nobody needs to be looked at
+	placed  int64     // of hub.places, seen
+	heardTo int64     // up to where the feed goes for which nobody needs to be looked at
 	saidTLS seldom
 	saidH2  seldom
 }

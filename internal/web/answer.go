@@ -168,6 +168,7 @@ func (q *request) options(listed bool) {
 	}
 	if q.r.ContentLength != 0 {
 		h.Set("Connection", "close")
+		defer q.seeOff()
 	}
 	q.w.WriteHeader(http.StatusNoContent)
 }

@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"bufio"
 	"io"
 	"strings"
 	"testing"
@@ -155,5 +156,44 @@ func TestBlockingDescriptorIsNotServed(t *testing.T) {
 	eventually(t, "its place stays taken", func() bool { return c.Free() == 1 })
 	if text := c.logs.text(); !strings.Contains(text, "cannot be served") {
 		t.Fatalf("logged: %q", text)
+	}
+}
+
+// Who keeps a connection busy without an end in sight loses his place to who
+// has a request, and soon: places are few, and those who do so may be many.
+func TestHoggedPlacesAreGivenToOthers(t *testing.T) {
+	const each = 20
+	for name, says := range map[string]string{
+		"answers not taken":      strings.Repeat(request("GET /page.js HTTP/1.1", "Host: localhost"), 1000),
+		"a body that is refused": request("GET / HTTP/1.1", "Host: localhost", "Content-Length: 100"),
+		"a body not asked for":   request("OPTIONS / HTTP/1.1", "Host: localhost", "Content-Length: 100"),
+		"a chunked body":         request("GET /healthz HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "5\r\n",
+		"a post that is refused": request("POST /nowhere HTTP/1.1", "Host: localhost", "Content-Length: 100"),
+		"no HTTP":                "GET / HTTP/1.1\r\nHost\r\n\r\n",
+		"a foreign host":         request("GET / HTTP/1.1", "Host: elsewhere.example"),
+		"half a second request":  health + "GET / HTTP/1.1\r\nHo",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := open(t, func(o *web.Options) { o.Places = 2 })
+			for range each {
+				client, fd := c.pair()
+				hog := &visitor{Conn: client, c: c, r: nil}
+				go func() { _, _ = io.WriteString(hog, says) }()
+				c.take(fd, local)
+			}
+			began := time.Now()
+			client, fd := c.pair()
+			v := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
+			v.send(health)
+			c.take(fd, local)
+			if r, _ := v.answer("GET"); r.code != 200 {
+				t.Fatal(r.code)
+			}
+			// Two hogs at a time keep it for a tenth of a second at most. If
+			// only net/http's limits ended them, it were half one at least.
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("a request is answered after %v", took)
+			}
+		})
 	}
 }
