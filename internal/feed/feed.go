@@ -43,7 +43,7 @@ const (
 	pieces      = 16
 	largestStep = 4 << 20
 	markSize    = 4  // bytes that the index spends on a message
-	stampSize   = 16 // and on each time at which some came
+	stampSize   = 24 // and on each change of when and whence they come
 )
 
 // Feed is one append-only log.
@@ -76,11 +76,40 @@ type segment struct {
 	came  []stamp  // when these came, oldest first
 }
 
-// stamp says when messages came: those from one of a segment's up to the next
-// stamp's.
+// stamp says when messages came, and from whom: those from one of a segment's up
+// to the next stamp's.
 type stamp struct {
 	from int   // index in ends
 	at   int64 // Unix milliseconds
+	of   *Origin
+}
+
+// cost is what a stamp adds to the index.
+func (s *stamp) cost() int64 { return stampSize + s.of.cost() }
+
+// Origin is who said messages, and who shall not get them. A feed keeps the
+// pointer, so it must not change; one for all that a client says is enough.
+type Origin struct {
+	ID   uint64   // a client's; 0: none said them
+	Name string   // what it was called then
+	Not  []uint64 // the clients that do not get them
+}
+
+// cost is what o adds where it is made for a few messages.
+func (o *Origin) cost() int64 {
+	if o == nil || len(o.Not) < 2 {
+		return 0
+	}
+	return int64(8 * len(o.Not))
+}
+
+// bars says that client id does not get what comes from o.
+func (o *Origin) bars(id uint64) bool { return o != nil && slices.Contains(o.Not, id) }
+
+// Run is so many messages of one origin; nil: of none.
+type Run struct {
+	Messages int
+	Of       *Origin
 }
 
 // Far is room enough between two feeds' offsets for each to grow downwards and
@@ -114,6 +143,7 @@ type Growth struct {
 	Feed     *Feed
 	Bytes    int64
 	Messages int
+	Runs     []Run // as Append has them
 }
 
 // Excess says for each of these up to where its oldest must be dropped before
@@ -123,7 +153,7 @@ type Growth struct {
 func Excess(limit int64, all []Growth) []int64 {
 	kept := int64(0)
 	for _, g := range all {
-		kept += g.Feed.keptWith(g.Bytes, g.Messages)
+		kept += g.keeps()
 	}
 	if kept <= limit {
 		return nil
@@ -155,15 +185,20 @@ func Excess(limit int64, all []Growth) []int64 {
 	return to
 }
 
-// keptWith is what f would keep with n bytes more, in so many messages.
-func (f *Feed) keptWith(n int64, messages int) int64 {
+// keeps is what the feed would keep with that.
+func (g *Growth) keeps() int64 {
+	f := g.Feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	more := max(0, f.head.Load()+n-(f.first+int64(len(f.segments)))<<f.shift)
+	more := max(0, f.head.Load()+g.Bytes-(f.first+int64(len(f.segments)))<<f.shift)
 	segments := (more + f.Segment() - 1) >> f.shift
-	kept := f.kept + segments<<f.shift + markSize*int64(messages)
-	if messages > 0 {
-		kept += stampSize * (segments + 1) // at most
+	kept := f.kept + segments<<f.shift + markSize*int64(g.Messages)
+	if g.Messages == 0 {
+		return kept
+	}
+	kept += stampSize * (segments + 1) // at most
+	for i := range g.Runs {
+		kept += stampSize + g.Runs[i].Of.cost()
 	}
 	return kept
 }
@@ -182,7 +217,11 @@ func (f *Feed) lastOf(i int) (uint64, bool) {
 
 // cost leaves out what the index has to spare for its growth, a quarter at most.
 func (s *segment) cost() int64 {
-	return int64(len(s.bytes) + markSize*len(s.ends) + stampSize*len(s.came))
+	n := int64(len(s.bytes) + markSize*len(s.ends))
+	for i := range s.came {
+		n += s.came[i].cost()
+	}
+	return n
 }
 
 // Reserve sees to it that Append of n bytes cannot fail.
@@ -194,10 +233,11 @@ func (f *Feed) Reserve(n int) error {
 
 // Append adds messages, none of them empty: p holds them one after the other,
 // and ends says for each the offset in p just past it, so the last is len(p).
-// They came at this time, in Unix milliseconds; 0: nobody will ask. They are visible to readers all
-// at once. The error is the system's that has no more memory; then nothing was
-// added.
-func (f *Feed) Append(p []byte, ends []int, at int64) error {
+// They came at this time, in Unix milliseconds; 0: nobody will ask. Runs say who
+// said them; what is behind the last run nobody did. They are visible to readers
+// all at once. The error is the system's that has no more memory; then nothing
+// was added.
+func (f *Feed) Append(p []byte, ends []int, at int64, runs ...Run) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	head := f.head.Load()
@@ -205,7 +245,7 @@ func (f *Feed) Append(p []byte, ends []int, at int64) error {
 		return err
 	}
 	f.write(head, p)
-	f.mark(head, ends, at)
+	f.mark(head, ends, at, runs)
 	f.head.Store(head + int64(len(p)))
 	return nil
 }
@@ -255,13 +295,21 @@ func (f *Feed) at(offset int64) *segment {
 
 // mark enters messages in the index. One that ends with a segment belongs to
 // that segment.
-func (f *Feed) mark(head int64, ends []int, at int64) {
+func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
+	left := 0 // of the run
+	var of *Origin
 	for _, end := range ends {
+		for left == 0 && len(runs) > 0 {
+			left, of, runs = runs[0].Messages, runs[0].Of, runs[1:]
+		}
+		if left--; left < 0 {
+			left, of = 0, nil
+		}
 		last := head + int64(end) - 1
 		s := f.at(last)
-		if n := len(s.came); at != 0 && (n == 0 || s.came[n-1].at != at) {
-			s.came = append(s.came, stamp{len(s.ends), at})
-			f.kept += stampSize
+		if n := len(s.came); at != 0 && (n == 0 || s.came[n-1].at != at || s.came[n-1].of != of) {
+			s.came = append(s.came, stamp{len(s.ends), at, of})
+			f.kept += s.came[n].cost()
 		}
 		s.ends = append(s.ends, uint32(last&(f.Segment()-1))+1)
 	}
@@ -444,32 +492,76 @@ func (f *Feed) find(seq uint64) (segment, mark int) {
 	return i, int(seq - f.segments[i].prior - 1)
 }
 
+// Kept is a message that a feed keeps.
+type Kept struct {
+	Seq   uint64
+	At    int64 // when it came, in Unix milliseconds
+	Of    *Origin
+	Bytes []byte
+}
+
 // Each calls yield with each message from number from up to number to, all of
-// which must be kept whole: its number, when it came, and its bytes, good until
-// the next. The caller sees to it that none of them is dropped meanwhile.
-func (f *Feed) Each(from, to uint64, yield func(seq uint64, at int64, p []byte)) {
+// which must be kept whole. What it is given is good until the next. The caller
+// sees to it that none of them is dropped meanwhile.
+func (f *Feed) Each(from, to uint64, yield func(m Kept)) {
 	begin := f.Begin(from)
 	for seq := from; seq <= to; seq++ {
-		end, at := f.endOf(seq)
-		p := f.Span(begin, end)
-		if int64(len(p)) < end-begin {
-			p = f.Read(begin, end)
+		m := Kept{Seq: seq}
+		var end int64
+		end, m.At, m.Of = f.endOf(seq)
+		m.Bytes = f.Span(begin, end)
+		if int64(len(m.Bytes)) < end-begin {
+			m.Bytes = f.Read(begin, end)
 		}
-		yield(seq, at, p)
+		yield(m)
 		begin = end
 	}
 }
 
-// endOf is where message seq ends, and when it came.
-func (f *Feed) endOf(seq uint64) (end, at int64) {
+// endOf is where message seq ends, when it came, and from whom.
+func (f *Feed) endOf(seq uint64) (end, at int64, of *Origin) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i, n := f.find(seq)
 	s := f.segments[i]
-	if j := sort.Search(len(s.came), func(j int) bool { return s.came[j].from > n }) - 1; j >= 0 {
-		at = s.came[j].at
+	if j := s.stampOf(n); j >= 0 {
+		at, of = s.came[j].at, s.came[j].of
 	}
-	return (f.first+int64(i))<<f.shift + int64(s.ends[n]), at
+	return (f.first+int64(i))<<f.shift + int64(s.ends[n]), at, of
+}
+
+// stampOf is the place of the stamp of the message whose mark is the n-th; less
+// than 0: it has none.
+func (s *segment) stampOf(n int) int {
+	return sort.Search(len(s.came), func(j int) bool { return s.came[j].from > n }) - 1
+}
+
+// Barred is the first messages in a row, from number from up to number to, that
+// client id does not get: from first up to last. There is none where last is 0.
+func (f *Feed) Barred(from, to, id uint64) (first, last uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	from = max(from, f.oldest())
+	for seq := from; seq <= min(to, f.count); {
+		i, n := f.find(seq)
+		s := f.segments[i]
+		j := s.stampOf(n)
+		end := s.prior + uint64(len(s.ends)) // of the run, in this segment
+		if j+1 < len(s.came) {
+			end = s.prior + uint64(s.came[j+1].from)
+		}
+		switch barred := j >= 0 && s.came[j].of.bars(id); {
+		case !barred && last > 0:
+			return first, last
+		case barred:
+			if last == 0 {
+				first = seq
+			}
+			last = min(end, to)
+		}
+		seq = end + 1
+	}
+	return first, last
 }
 
 // Oldest is the number of the oldest message that is kept whole, or of the

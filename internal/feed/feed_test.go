@@ -226,7 +226,7 @@ func TestIndexIsBoundedByTheLimit(t *testing.T) {
 // weigh is what the segments and their index take.
 func (f *Feed) weigh() (n int64) {
 	for _, s := range f.segments {
-		n += int64(len(s.bytes) + markSize*len(s.ends) + stampSize*len(s.came))
+		n += s.cost()
 	}
 	return n
 }
@@ -448,7 +448,7 @@ func checkExcess(t *testing.T, limit int64, all []Growth, to []int64) {
 	youngest, oldest := uint64(0), ^uint64(0) // of what goes, and of what may and does not
 	cheapest := int64(0)                      // the last that goes
 	for i, g := range all {
-		kept += g.Feed.keptWith(g.Bytes, g.Messages)
+		kept += g.keeps()
 		for j, s := range g.Feed.segments[:max(0, len(g.Feed.segments)-1)] {
 			mayGo++
 			last := s.prior + uint64(len(s.ends))
@@ -486,7 +486,7 @@ func TestSeveralFeedsStayWithinTheLimit(t *testing.T) {
 	for range 3000 {
 		all := make([]Growth, len(feeds))
 		for i, f := range feeds {
-			all[i] = Growth{f, int64(1 + i*r.IntN(400)), 1}
+			all[i] = Growth{Feed: f, Bytes: int64(1 + i*r.IntN(400)), Messages: 1}
 		}
 		for to := Excess(limit, all); to != nil; to = Excess(limit, all) {
 			for i, f := range feeds {

@@ -17,18 +17,25 @@ type model struct {
 	before             int
 	data               []byte
 	ends, came         []int64
+	of                 []*Origin
 }
 
 func (m *model) head() int64 { return m.origin + int64(len(m.data)) }
 
 func (m *model) count() int { return m.before + len(m.ends) }
 
-func (m *model) append(p []byte, ends []int, at int64) {
+func (m *model) append(p []byte, ends []int, at int64, runs []Run) {
 	head := m.head()
 	for _, end := range ends {
 		m.ends = append(m.ends, head+int64(end))
 		m.came = append(m.came, at)
 	}
+	for _, r := range runs {
+		for range r.Messages {
+			m.of = append(m.of, r.Of)
+		}
+	}
+	m.of = append(m.of, make([]*Origin, len(m.ends)-len(m.of))...)
 	m.data = append(m.data, p...)
 }
 
@@ -45,6 +52,7 @@ func (m *model) prepend(p []byte, ends []int) bool {
 	}
 	m.ends = append(earlier, m.ends...)
 	m.came = append(make([]int64, len(ends)), m.came...)
+	m.of = append(make([]*Origin, len(ends)), m.of...)
 	m.data = append(slices.Clone(p), m.data...)
 	m.before -= len(ends)
 	return true
@@ -145,9 +153,22 @@ func newFeedBehind(t testing.TB, limit, offset int64, last uint64) *Feed {
 	return f
 }
 
+// speakers are origins, each barred to the client whose id it has.
+var speakers = []*Origin{nil, {ID: 1, Not: []uint64{1}}, {ID: 2, Name: "ann", Not: []uint64{7, 2}}}
+
+// runs says who says so many messages, from number seq on.
+func runs(seq, messages int) (all []Run) {
+	for n := 0; messages > 0; messages -= n {
+		n = min(messages, 3+seq%5)
+		all = append(all, Run{n, speakers[seq/2%len(speakers)]})
+		seq += n
+	}
+	return all
+}
+
 // excess is Excess of one feed alone.
 func excess(f *Feed, limit, n int64, messages int) int64 {
-	if to := Excess(limit, []Growth{{f, n, messages}}); to != nil {
+	if to := Excess(limit, []Growth{{Feed: f, Bytes: n, Messages: messages}}); to != nil {
 		return to[0]
 	}
 	return 0
@@ -156,16 +177,21 @@ func excess(f *Feed, limit, n int64, messages int) int64 {
 // append does as a publisher does: it makes room first.
 func (p *pair) append(data []byte, ends []int) {
 	p.t.Helper()
-	if to := excess(p.f, p.limit, int64(len(data)), len(ends)); to > 0 {
-		p.drop(to)
-		if again := excess(p.f, p.limit, int64(len(data)), len(ends)); again > 0 {
-			p.t.Fatalf("Excess(%d, %d) = %d, and %d when that was dropped", len(data), len(ends), to, again)
+	var who []Run
+	if p.clock != 0 {
+		who = runs(p.m.count(), len(ends))
+	}
+	growth := Growth{p.f, int64(len(data)), len(ends), who}
+	if to := Excess(p.limit, []Growth{growth}); to != nil {
+		p.drop(to[0])
+		if again := Excess(p.limit, []Growth{growth}); again != nil {
+			p.t.Fatalf("Excess of %d bytes in %d messages is %d, and %d when that was dropped", len(data), len(ends), to, again)
 		}
 	}
-	if err := p.f.Append(data, ends, p.clock); err != nil {
+	if err := p.f.Append(data, ends, p.clock, who...); err != nil {
 		p.t.Fatal(err)
 	}
-	p.m.append(data, ends, p.clock)
+	p.m.append(data, ends, p.clock, who)
 	if len(ends)%2 == 1 { // several may come at the same time
 		p.clock++
 	}
@@ -239,6 +265,7 @@ func (p *pair) agree() {
 		p.same("Last", int64(seq), f.Last(seq), m.begin(m.count()-seq+1))
 	}
 	p.agreeOnEach()
+	p.agreeOnBarred()
 	kept := m.data[m.base-m.origin:]
 	if got := f.Read(m.base, m.head()); !bytes.Equal(got, kept) {
 		p.t.Fatalf("what is kept from %d to %d is not what was appended", m.base, m.head())
@@ -250,15 +277,45 @@ func (p *pair) agreeOnEach() {
 	p.t.Helper()
 	m := p.m
 	next := m.oldest()
-	p.f.Each(uint64(next), uint64(m.count()), func(seq uint64, at int64, data []byte) {
-		p.same("Each", int64(seq), int64(seq), int64(next))
-		p.same("time", int64(seq), at, m.came[next-m.before-1])
-		if begin, end := m.endOf(next-1)-m.origin, m.endOf(next)-m.origin; !bytes.Equal(data, m.data[begin:end]) {
-			p.t.Fatalf("message %d is not what was appended", seq)
+	p.f.Each(uint64(next), uint64(m.count()), func(got Kept) {
+		p.same("Each", int64(got.Seq), int64(got.Seq), int64(next))
+		p.same("time", int64(got.Seq), got.At, m.came[next-m.before-1])
+		if want := m.of[next-m.before-1]; got.Of != want {
+			p.t.Fatalf("message %d is of %v, want %v", got.Seq, got.Of, want)
+		}
+		if begin, end := m.endOf(next-1)-m.origin, m.endOf(next)-m.origin; !bytes.Equal(got.Bytes, m.data[begin:end]) {
+			p.t.Fatalf("message %d is not what was appended", got.Seq)
 		}
 		next++
 	})
 	p.same("the last of Each", 0, int64(next), int64(m.count()+1))
+}
+
+// agreeOnBarred asks for what these clients do not get.
+func (p *pair) agreeOnBarred() {
+	p.t.Helper()
+	for _, id := range []uint64{1, 2, 3} {
+		for _, seq := range p.numbers() {
+			first, last := p.f.Barred(uint64(seq), p.f.Count(), id)
+			wantFirst, wantLast := p.m.barred(seq, id)
+			p.same("the first barred", int64(seq), int64(first), wantFirst)
+			p.same("the last barred", int64(seq), int64(last), wantLast)
+		}
+	}
+}
+
+func (m *model) barred(from int, id uint64) (first, last int64) {
+	for seq := max(from, m.oldest()); seq <= m.count(); seq++ {
+		switch barred := m.of[seq-m.before-1].bars(id); {
+		case barred && last == 0:
+			first, last = int64(seq), int64(seq)
+		case barred:
+			last = int64(seq)
+		case last > 0:
+			return first, last
+		}
+	}
+	return first, last
 }
 
 func (p *pair) agreeOnOffsets() {
