@@ -307,6 +307,7 @@ func (l *loop) welcome(c *client) {
 // joined tells that c is there.
 func (l *loop) joined(c *client) {
 	l.stats.joins++
+	l.hub.people.enter(l, c)
 	l.note(Join, c, "")
 	l.hub.debugf("client %d (%s, %s) joined", c.id, c.addr, c.protocol)
 	l.hub.notify()

@@ -10,7 +10,8 @@ package hubbub
 //	lastWords    the close frame of a WebSocket
 //
 // Asides overtake whatever the client is behind with, but never stand inside a
-// message. There is little of them at a time: what is outdated is not sent.
+// message. There is little of them at a time: what is outdated is not sent. (What
+// a program sends to one client keeps its place: private.go.)
 
 import (
 	"errors"
@@ -40,6 +41,8 @@ type aside struct {
 }
 
 func (c *client) hasAside() bool { return c.extra != nil && c.extra.aside != nil }
+
+func (c *client) hasLetters() bool { return c.extra != nil && c.extra.letters != nil }
 
 // asides is what waits for c, which is sent to it as soon as it takes more.
 func (l *loop) asides(c *client) *aside {

@@ -12,6 +12,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"hubbub.example/internal/feed"
 )
 
 // ErrClosed says that the hub is closed, or drains before it closes.
@@ -25,11 +28,19 @@ var ErrClosed = errors.New("the hub is closed")
 // A message that holds its framing's separator reaches clients of that
 // framing as several.
 func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
-	if len(message) > h.longest {
-		return fmt.Errorf("broadcast: a message of %d bytes is longer than the longest allowed, %d", len(message), h.longest)
-	}
-	if !h.framing.Fits(message) {
-		return fmt.Errorf("broadcast: a message of %d bytes is no record of %s bytes", len(message), h.o.Framing)
+	return h.broadcast(ctx, message, nil)
+}
+
+// BroadcastExcept is Broadcast to all but some clients. Ids of clients that are
+// not there do no harm.
+func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uint64) error {
+	h.listPeople()
+	return h.broadcast(ctx, message, slices.Clone(except))
+}
+
+func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64) error {
+	if err := h.check(message); err != nil {
+		return fmt.Errorf("broadcast: %w", err)
 	}
 	separator := h.framing.Separator()
 	if len(message)+len(separator) == 0 {
@@ -37,15 +48,30 @@ func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
 	}
 	p := make([]byte, 0, len(message)+len(separator))
 	p = append(append(p, message...), separator...)
-	return h.publishOrWait(ctx, p, []int{len(p)})
+	var of []feed.Run
+	if except != nil {
+		of = []feed.Run{{Messages: 1, Of: &feed.Origin{Not: except}}}
+	}
+	return h.publishOrWait(ctx, p, []int{len(p)}, of...)
+}
+
+// check says why a message cannot be sent.
+func (h *Hub) check(message []byte) error {
+	if len(message) > h.longest {
+		return fmt.Errorf("a message of %d bytes is longer than the longest allowed, %d", len(message), h.longest)
+	}
+	if !h.framing.Fits(message) {
+		return fmt.Errorf("a message of %d bytes is no record of %s bytes", len(message), h.o.Framing)
+	}
+	return nil
 }
 
 // publishOrWait is publish that waits for room.
-func (h *Hub) publishOrWait(ctx context.Context, p []byte, ends []int) error {
+func (h *Hub) publishOrWait(ctx context.Context, p []byte, ends []int, of ...feed.Run) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	room, err := h.publish(p, ends)
+	room, err := h.publish(p, ends, of...)
 	if room == nil {
 		return err
 	}
@@ -59,7 +85,7 @@ func (h *Hub) publishOrWait(ctx context.Context, p []byte, ends []int) error {
 		case <-h.stopped:
 			return ErrClosed
 		}
-		if room, err = h.publish(p, ends); room == nil {
+		if room, err = h.publish(p, ends, of...); room == nil {
 			return err
 		}
 	}

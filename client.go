@@ -15,6 +15,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/sock"
@@ -29,14 +30,15 @@ type client struct {
 	got      int64 // bytes received
 	extra    *extra
 	fd       int32
-	place    int32  // in loop.clients
-	sentAt   uint32 // loop.millis of the last byte it was sent …
-	heardAt  uint32 // … and of the last it sent; a stranger's: when it came
-	seat     int32  // among newcomers; guarded by heard.mu
-	served   uint32 // loop.millis of the first byte it was sent
-	since    uint32 // seconds since the hub began
-	messages uint32 // received
-	first    uint64 // the message behind which it began
+	place    int32         // in loop.clients
+	sentAt   uint32        // loop.millis of the last byte it was sent …
+	heardAt  uint32        // … and of the last it sent; a stranger's: when it came
+	seat     int32         // among newcomers; guarded by heard.mu
+	served   uint32        // loop.millis of the first byte it was sent
+	since    uint32        // seconds since the hub began
+	messages uint32        // received
+	first    uint64        // the message behind which it began
+	not      atomic.Uint64 // the last message that it is not to get, if one is still to come: relay.go
 	addr     sock.Addr
 	state    state
 	protocol protocol
@@ -56,6 +58,7 @@ type client struct {
 	unsettled bool // something was sent since the peer was last seen to have all
 	left      bool // its leave was told
 	trusted   bool // the kernel may take more for it at a time
+	muted     bool // what it says is not heard
 }
 
 // reads says that what the client sends is still taken.
@@ -74,6 +77,7 @@ type extra struct {
 	taken    int64     // what it had acknowledged at the last patrol, if it may be idle
 	linger   linger    // it is lingering
 	skipped  int64     // messages it has missed, ever
+	letters  *letters  // wait to be sent to it alone
 
 	// WebSockets and other HTTP streams.
 	name    string
@@ -138,7 +142,7 @@ func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 }
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
-	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.taken == 0 && x.silent == (silence{}) && x.skipped == 0 && !x.speaks() {
+	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.taken == 0 && x.silent == (silence{}) && x.skipped == 0 && x.letters == nil && !x.speaks() {
 		c.extra = nil
 	}
 }
@@ -284,6 +288,9 @@ func (l *loop) enter(c *client, b *Batch, begin int, p []byte) {
 
 // record enters p, which is whole messages and stands in b.data from begin on.
 func (l *loop) record(c *client, b *Batch, begin int, p []byte) {
+	if c.muted {
+		p = p[:0]
+	}
 	b.data = b.data[:begin+len(p)]
 	if len(p) == 0 {
 		return

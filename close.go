@@ -10,6 +10,7 @@ package hubbub
 //	            "shutdown"   the hub drains
 //	cut       it gets no more; warned of in the log:
 //	            "lapped …", "at lunch …", "idle …", "sent a message longer than …"
+//	endFor    the same, but nothing is wrong: "kicked …"
 //	lost      the connection is no more:
 //	            "reset", "dead: …", or the system's words
 //
@@ -96,6 +97,7 @@ func (l *loop) farewell(c *client) {
 	l.failed.Unread += int64(x.unread)
 	x.unread = 0
 	l.forget(c) // what it has begun to say is not heard any more
+	l.forgetLetters(c)
 	l.tellLeave(c, x.linger.reason)
 	if err := l.sayLastWords(c); err != nil || c.ended {
 		l.drop(c)
@@ -125,6 +127,11 @@ func (l *loop) cutWith(c *client, code uint16, reason string) {
 		unread = fmt.Sprintf("; %s that it had sent are not read", size(int64(n)))
 	}
 	l.hub.warnf("client %d (%s) closed: %s%s", c.id, c.addr, reason, unread)
+	l.endFor(c, code, reason)
+}
+
+// endFor ends c now: it gets no more, but is told why.
+func (l *loop) endFor(c *client, code uint16, reason string) {
 	x := &c.more().linger
 	x.reason, x.code, x.cut = reason, code, true
 	l.farewell(c)
@@ -177,6 +184,7 @@ func (l *loop) tellLeave(c *client, reason string) {
 		return
 	}
 	c.left = true
+	l.hub.people.leave(c)
 	l.note(Leave, c, reason)
 	l.hub.debugf("client %d (%s) left: %s", c.id, c.addr, reason)
 }
@@ -284,6 +292,8 @@ func (l *loop) remove(c *client) {
 		l.beating--
 	}
 	l.forget(c)
+	l.forgetLetters(c)
+	l.hub.people.leave(c)
 	l.resumed(c)
 	if x := c.extra; x != nil {
 		l.hub.rests.Add(-int64(len(x.rest) + len(x.words)))

@@ -204,6 +204,9 @@ func (l *loop) owed(c *client) int64 {
 		owed += l.lag(c)
 		if c.extra != nil {
 			owed += int64(len(c.extra.rest))
+			if c.extra.letters != nil {
+				owed += c.extra.letters.bytes
+			}
 		}
 	}
 	return owed

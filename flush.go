@@ -6,7 +6,8 @@ package hubbub
 //
 //	flush    goes on with those whose sockets have room again, then with all
 //	         of the loop's clients, a slice a turn: others are read from in
-//	         between
+//	         between. How far the feeds go is looked at once, before letters
+//	         are opened (private.go)
 //	send     gives one client what lies between its cursor and the head
 //
 // A client whose socket is full is passed over until its event says that there
@@ -44,6 +45,8 @@ type pass struct {
 
 // flush sends a slice.
 func (l *loop) flush() {
+	l.heads = l.hub.heads()
+	l.openLetters()
 	until := l.stats.bytesOut + sliceBytes
 	n := 0
 	// The walk, which alone reaches those who had all, has its share.
@@ -61,17 +64,16 @@ func (l *loop) flush() {
 // one if there is something to send.
 func (l *loop) walk(n int, until int64) {
 	p := &l.pass
-	head := l.hub.feed.Head()
+	head := l.heads[asTheyCame]
 	if p.next == 0 {
 		if head == p.head && !p.again {
 			return
 		}
 		p.head, p.again = head, false
 	}
-	heads := l.hub.heads()
 	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
 		c := l.clients[p.next]
-		if c.full || !c.streams() || c.cursor >= heads[c.form()] && c.state == live {
+		if c.full || !c.streams() || c.cursor >= l.heads[c.form()] && c.state == live {
 			continue
 		}
 		l.send(c)
@@ -104,12 +106,19 @@ func (l *loop) send(c *client) {
 		return
 	}
 	w := l.wire(c)
-	end := w.feed.Head()
+	end := l.heads[c.form()]
 	if c.state == finishing {
-		end = c.extra.goal
+		end = min(end, c.extra.goal)
+	}
+	all := end
+	if c.not.Load() > 0 {
+		end = l.passBy(c, w.feed, end)
 	}
 	if c.extra != nil {
 		l.tellMissed(c)
+		if c.extra.letters != nil {
+			end = l.upToLetter(c, w.feed, end)
+		}
 		var ok bool
 		if end, ok = l.sendAside(c, w, end); !ok {
 			return
@@ -128,10 +137,13 @@ func (l *loop) send(c *client) {
 		l.resumed(c)
 		l.credit(c)
 		if n == asked {
-			l.goOn(c, end)
+			l.goOn(c, all)
 		}
 	}
-	if c.cursor >= end {
+	if c.hasLetters() && !c.full {
+		l.roomy = append(l.roomy, c)
+	}
+	if c.cursor >= all {
 		l.caughtUp(c)
 	}
 }
@@ -161,7 +173,7 @@ func (l *loop) hasRoom(c *client) {
 
 // caughtUp is c that has all there is for it.
 func (l *loop) caughtUp(c *client) {
-	if c.state == finishing && !l.hears(c) && !c.hasAside() {
+	if c.state == finishing && c.cursor >= c.extra.goal && !l.hears(c) && !c.hasAside() && !c.hasLetters() {
 		l.farewell(c)
 	}
 }

@@ -158,7 +158,7 @@ func TestDeliveriesInFramesAllocateNothing(t *testing.T) {
 		message := []byte("sixty-four bytes, less the newline, make a short line of a log")
 		length := len(codec.AppendMessage(nil, message))
 		if protocol != "" {
-			length = len(codec.AppendNumbered(nil, 100, time.Now(), message)) // three digits
+			length = len(codec.AppendNumbered(nil, 100, time.Now(), codec.By{}, message)) // three digits
 		}
 		buf := make([]byte, length)
 		broadcast := func(times int) {

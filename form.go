@@ -52,17 +52,19 @@ type wire struct {
 }
 
 // encoder appends a message, given without its separator, in its form.
-type encoder func(dst []byte, seq uint64, at time.Time, message []byte) []byte
+type encoder func(dst []byte, m feed.Kept) []byte
 
 func encoders(epoch string) [forms]encoder {
 	return [forms]encoder{
-		asFrames: func(dst []byte, _ uint64, _ time.Time, message []byte) []byte {
-			return codec.AppendMessage(dst, message)
+		asFrames: func(dst []byte, m feed.Kept) []byte { return codec.AppendMessage(dst, m.Bytes) },
+		asNumbered: func(dst []byte, m feed.Kept) []byte {
+			by := codec.By{}
+			if m.Of != nil {
+				by = codec.By{ID: m.Of.ID, Name: m.Of.Name}
+			}
+			return codec.AppendNumbered(dst, m.Seq, time.UnixMilli(m.At), by, m.Bytes)
 		},
-		asNumbered: codec.AppendNumbered,
-		asEvents: func(dst []byte, seq uint64, _ time.Time, message []byte) []byte {
-			return codec.AppendEvent(dst, epoch, seq, message)
-		},
+		asEvents: func(dst []byte, m feed.Kept) []byte { return codec.AppendEvent(dst, epoch, m.Seq, m.Bytes) },
 	}
 }
 
@@ -84,18 +86,23 @@ func (h *Hub) share() int64 {
 type encoded struct {
 	bytes []byte
 	ends  []int
+	of    []feed.Run // asTheyCame only
 }
 
-func (e *encoded) add(encode encoder, seq uint64, at time.Time, message []byte) {
-	e.bytes = encode(e.bytes, seq, at, message)
+func (e *encoded) add(encode encoder, m feed.Kept) {
+	e.bytes = encode(e.bytes, m)
 	e.ends = append(e.ends, len(e.bytes))
+}
+
+func (e *encoded) growth() feed.Growth {
+	return feed.Growth{Bytes: int64(len(e.bytes)), Messages: len(e.ends), Runs: e.of}
 }
 
 // encode puts messages, as package feed wants them, into every form that has a
 // feed. The caller holds room.mu, and the result is good until it lets go.
-func (h *Hub) encode(p []byte, ends []int, at time.Time) *[forms]encoded {
+func (h *Hub) encode(p []byte, ends []int, at time.Time, of []feed.Run) *[forms]encoded {
 	all := &h.room.encoded
-	all[asTheyCame] = encoded{p, ends}
+	all[asTheyCame] = encoded{p, ends, of}
 	separator, first := len(h.framing.Separator()), uint64(0)
 	for f := asTheyCame + 1; f < forms; f++ {
 		if h.wires[f].Load() == nil {
@@ -106,10 +113,17 @@ func (h *Hub) encode(p []byte, ends []int, at time.Time) *[forms]encoded {
 		}
 		e := &all[f]
 		e.bytes, e.ends = e.bytes[:0], e.ends[:0]
-		begin := 0
-		for i, end := range ends {
-			e.add(h.encoders[f], first+uint64(i), at, p[begin:end-separator])
+		m := feed.Kept{Seq: first, At: at.UnixMilli()}
+		begin, run, left := 0, of, 0
+		for _, end := range ends {
+			if left == 0 && len(run) > 0 {
+				m.Of, left, run = run[0].Of, run[0].Messages, run[1:]
+			}
+			m.Bytes = p[begin : end-separator]
+			e.add(h.encoders[f], m)
 			begin = end
+			left--
+			m.Seq++
 		}
 	}
 	return all
@@ -181,11 +195,11 @@ func (h *Hub) reachBack(w *wire, f form, seq uint64) (more bool, err error) {
 	from = min(max(from, h.feed.Seq(step)+1), oldest-1)
 	var past encoded
 	h.encodeKept(h.encoders[f], &past, from, oldest-1)
-	if _, to := h.tooMuch(func(g form) (int64, int) {
+	if _, to := h.tooMuch(func(g form) feed.Growth {
 		if g == f {
-			return int64(len(past.bytes)), len(past.ends)
+			return past.growth()
 		}
-		return 0, 0
+		return feed.Growth{}
 	}); to != nil {
 		return false, nil
 	}

@@ -48,12 +48,15 @@ type Hub struct {
 	heard    heard
 	sessions sessions
 	browsers browsers
+	people   people
+	speakers speakers
 	ids      atomic.Uint64
 	clients  atomic.Int64
 	sockets  atomic.Int64 // connections that loops have, clients or not yet
 	seenOff  atomic.Int64 // of these, refused ones
 	places   atomic.Int64 // that came free for HTTP requests, ever
 	partial  atomic.Int64 // bytes of messages that are not whole yet
+	letters  atomic.Int64 // bytes of messages that wait for single clients
 	rests    atomic.Int64 // bytes kept for single clients: the ends of messages that are gone, last words
 	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment

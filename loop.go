@@ -48,10 +48,12 @@ type loop struct {
 	waste []byte
 
 	// Sending.
-	pass    pass
-	roomy   []*client // their sockets have room again
-	heardTo [forms]int64
-	holder  *client // holds the source; vacate looks at it first
+	pass         pass
+	heads        [forms]int64 // how far the feeds go, for this turn
+	roomy        []*client    // their sockets have room again
+	heardTo      [forms]int64
+	spareLetters []letter // mail.letters' other half
+	holder       *client  // holds the source; vacate looks at it first
 
 	watchFrom [forms]int64 // no client can lag far before the head is there
 
@@ -95,6 +97,7 @@ type mail struct {
 	mu      sync.Mutex
 	clients []*client
 	tasks   []func()
+	letters []letter
 }
 
 func newLoop(h *Hub) (*loop, error) {

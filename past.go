@@ -8,7 +8,7 @@ package hubbub
 // what it is sent from there is encoded for it alone, a piece at a time. When it
 // has come as far as its form's feed begins, it goes on there.
 
-import "time"
+import "hubbub.example/internal/feed"
 
 // pastPiece is about how much is encoded for one client at a time.
 const pastPiece = 16 << 10
@@ -97,7 +97,8 @@ func (l *loop) moveTo(c *client, w *wire, at int64) {
 // canonical feed has.
 func (h *Hub) encodeKept(encode encoder, piece *encoded, from, to uint64) {
 	separator := len(h.framing.Separator())
-	h.feed.Each(from, to, func(seq uint64, at int64, p []byte) {
-		piece.add(encode, seq, time.UnixMilli(at), p[:len(p)-separator])
+	h.feed.Each(from, to, func(m feed.Kept) {
+		m.Bytes = m.Bytes[:len(m.Bytes)-separator]
+		piece.add(encode, m)
 	})
 }

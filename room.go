@@ -38,7 +38,7 @@ type room struct {
 // publish appends messages as package feed wants them, if there is room for
 // them now, and wakes the loops. If there is none it returns the channel that
 // closes when to try again.
-func (h *Hub) publish(p []byte, ends []int) (<-chan struct{}, error) {
+func (h *Hub) publish(p []byte, ends []int, of ...feed.Run) (<-chan struct{}, error) {
 	r := &h.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,8 +48,8 @@ func (h *Hub) publish(p []byte, ends []int) (<-chan struct{}, error) {
 	default:
 	}
 	at := time.Now()
-	all := h.encode(p, ends, at)
-	if h.excess(func(f form) (int64, int) { return int64(len(all[f].bytes)), len(all[f].ends) }) {
+	all := h.encode(p, ends, at, of)
+	if h.excess(func(f form) feed.Growth { return all[f].growth() }) {
 		return r.changed, nil
 	}
 	return nil, h.append(all, at)
@@ -64,7 +64,7 @@ func (h *Hub) publishAnyway(p []byte, ends []int) error {
 		return ErrClosed
 	default:
 		at := time.Now()
-		return h.append(h.encode(p, ends, at), at)
+		return h.append(h.encode(p, ends, at, nil), at)
 	}
 }
 
@@ -79,22 +79,23 @@ func (h *Hub) append(all *[forms]encoded, at time.Time) error {
 			}
 		}
 	}
+	h.bar(all[asTheyCame].of)
 	for f := forms - 1; f > asTheyCame; f-- {
 		if w := h.wires[f].Load(); w != nil {
 			_ = w.feed.Append(all[f].bytes, all[f].ends, 0) // reserved
 		}
 	}
-	if err := h.feed.Append(all[asTheyCame].bytes, all[asTheyCame].ends, at.UnixMilli()); err != nil {
+	if err := h.feed.Append(all[asTheyCame].bytes, all[asTheyCame].ends, at.UnixMilli(), all[asTheyCame].of...); err != nil {
 		return err
 	}
-	h.excess(func(form) (int64, int) { return h.feed.Segment(), 0 })
+	h.excess(func(form) feed.Growth { return feed.Growth{Bytes: h.feed.Segment()} })
 	h.wakeAll()
 	return nil
 }
 
 // excess says whether so much more in each form is too much, and names what is
 // to go for it. The caller holds room.mu.
-func (h *Hub) excess(more func(f form) (bytes int64, messages int)) bool {
+func (h *Hub) excess(more func(f form) feed.Growth) bool {
 	which, to := h.tooMuch(more)
 	for i := range to {
 		which[i].ask(to[i])
@@ -107,13 +108,13 @@ func (h *Hub) excess(more func(f form) (bytes int64, messages int)) bool {
 
 // tooMuch is excess that only looks: up to where which feeds are to go, nil if
 // all of it fits. The caller holds room.mu.
-func (h *Hub) tooMuch(more func(f form) (bytes int64, messages int)) (which [forms]*wire, to []int64) {
+func (h *Hub) tooMuch(more func(f form) feed.Growth) (which [forms]*wire, to []int64) {
 	var growths [forms]feed.Growth
 	n := 0
 	for f := range forms {
 		if w := h.wires[f].Load(); w != nil {
-			bytes, messages := more(f)
-			which[n], growths[n] = w, feed.Growth{Feed: w.feed, Bytes: bytes, Messages: messages}
+			which[n], growths[n] = w, more(f)
+			growths[n].Feed = w.feed
 			n++
 		}
 	}

@@ -285,10 +285,10 @@ func (c *socket) hearsClose(code int) (reason string) {
 
 // v1 is what the hub says in hubbub.v1.
 type v1 struct {
-	Type, Epoch, Time, Text, Base64 string
-	ID, Seq, Missed, Ack, N         uint64
-	Unknown                         bool
-	Heartbeat, Longest, Count       int
+	Type, Epoch, Time, Name, Text, Base64 string
+	ID, Seq, Missed, Ack, N               uint64
+	Unknown                               bool
+	Heartbeat, Longest, Count             int
 }
 
 // v1 connects a client of hubbub.v1.

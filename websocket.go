@@ -167,7 +167,7 @@ func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 		return false
 	}
 	separator := framing.Separator()
-	if b == nil || len(message)+len(separator) == 0 {
+	if b == nil || c.muted || len(message)+len(separator) == 0 {
 		return true // nobody wants it, or it is nothing
 	}
 	message = bytes.TrimSuffix(message, separator)

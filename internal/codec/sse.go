@@ -22,6 +22,9 @@ func AppendEvent(dst []byte, epoch string, seq uint64, message []byte) []byte {
 	return append(appendData(dst, message), '\n')
 }
 
+// AppendPrivateEvent appends a message to one client alone, which has no id.
+func AppendPrivateEvent(dst, message []byte) []byte { return append(appendData(dst, message), '\n') }
+
 // AppendSkippedEvent appends the notice that count messages were skipped.
 func AppendSkippedEvent(dst []byte, count int64) []byte {
 	n := strconv.FormatInt(count, 10)

@@ -72,12 +72,35 @@ func AppendAck(dst []byte, n uint64) []byte {
 // AppendHeartbeat appends what shows that the connection lives.
 func AppendHeartbeat(dst []byte) []byte { return AppendText(dst, []byte(`{"type":"heartbeat"}`)) }
 
-// AppendNumbered appends a broadcast message and when it was broadcast.
-func AppendNumbered(dst []byte, seq uint64, at time.Time, message []byte) []byte {
-	var buffer [96]byte
+// By is the client that said a message. An id of 0: none did.
+type By struct {
+	ID   uint64
+	Name string
+}
+
+// AppendNumbered appends a broadcast message, when it was broadcast, and who
+// said it.
+func AppendNumbered(dst []byte, seq uint64, at time.Time, by By, message []byte) []byte {
+	var buffer [256]byte
 	head := strconv.AppendUint(append(buffer[:0], `{"type":"message","seq":`...), seq, 10)
 	head = append(appendTime(append(head, `,"time":"`...), at), `",`...)
+	if by.ID != 0 {
+		head = append(strconv.AppendUint(append(head, `"id":`...), by.ID, 10), ',')
+	}
+	if by.Name != "" {
+		head = append(appendEscaped(append(head, `"name":"`...), []byte(by.Name)), `",`...)
+	}
+	return appendTextWith(dst, head, message)
+}
 
+// AppendPrivate appends a message to one client alone.
+func AppendPrivate(dst, message []byte) []byte {
+	return appendTextWith(dst, []byte(`{"type":"private",`), message)
+}
+
+// appendTextWith appends an object that begins with head, as text if message is
+// that, else in base64.
+func appendTextWith(dst, head, message []byte) []byte {
 	name, length := `"text":"`, len(message)
 	plain := plainLen(message)
 	opaque := plain < len(message) && !utf8.Valid(message[plain:])

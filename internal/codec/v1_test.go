@@ -48,9 +48,9 @@ func TestWordsOfTheHub(t *testing.T) {
 			AppendHello(nil, Hello{Epoch: "h", ID: 1, Missed: 3, Unknown: true, Heartbeat: 1, Longest: 2, Ack: 9}),
 			`{"type":"hello","epoch":"h","id":1,"seq":0,"missed":3,"unknown":true,"heartbeat":1,"longest":2,"ack":9}`,
 		},
-		{AppendNumbered(nil, 4712, noon, []byte("the message")), `{"type":"message","seq":4712,"time":"2026-11-24T12:00:00.123Z","text":"the message"}`},
-		{AppendNumbered(nil, 1, noon, nil), `{"type":"message","seq":1,"time":"2026-11-24T12:00:00.123Z","text":""}`},
-		{AppendNumbered(nil, 1, noon, []byte("\xff")), `{"type":"message","seq":1,"time":"2026-11-24T12:00:00.123Z","base64":"/w=="}`},
+		{AppendNumbered(nil, 4712, noon, By{}, []byte("the message")), `{"type":"message","seq":4712,"time":"2026-11-24T12:00:00.123Z","text":"the message"}`},
+		{AppendNumbered(nil, 1, noon, By{}, nil), `{"type":"message","seq":1,"time":"2026-11-24T12:00:00.123Z","text":""}`},
+		{AppendNumbered(nil, 1, noon, By{}, []byte("\xff")), `{"type":"message","seq":1,"time":"2026-11-24T12:00:00.123Z","base64":"/w=="}`},
 		{AppendSkipped(nil, 12, 4724), `{"type":"skipped","count":12,"seq":4724}`},
 		{AppendAck(nil, 3), `{"type":"ack","n":3}`},
 		{AppendHeartbeat(nil), `{"type":"heartbeat"}`},
@@ -67,7 +67,7 @@ func TestWidestWordsOfTheHub(t *testing.T) {
 	epoch := strings.Repeat(`"\`, 100)
 	for _, got := range [][]byte{
 		AppendHello([]byte(nil), Hello{epoch, most, most, most, true, math.MinInt, math.MaxInt, most}),
-		AppendNumbered(nil, most, noon, nil),
+		AppendNumbered(nil, most, noon, By{}, nil),
 		AppendSkipped(nil, math.MinInt64, most),
 		AppendAck(nil, most),
 	} {
@@ -79,7 +79,7 @@ func TestWidestWordsOfTheHub(t *testing.T) {
 
 func TestWordsStandBehindWhatIsThere(t *testing.T) {
 	for i, got := range [][]byte{
-		AppendHello([]byte("before"), Hello{}), AppendNumbered([]byte("before"), 1, noon, []byte("a")),
+		AppendHello([]byte("before"), Hello{}), AppendNumbered([]byte("before"), 1, noon, By{}, []byte("a")),
 		AppendSkipped([]byte("before"), 1, 1), AppendAck([]byte("before"), 1), AppendHeartbeat([]byte("before")),
 	} {
 		rest, ok := bytes.CutPrefix(got, []byte("before"))
@@ -103,7 +103,7 @@ func TestTimeOfAMessage(t *testing.T) {
 		{time.Date(2026, 1, 1, 1, 0, 0, 100_000_000, time.FixedZone("", 7200)), "2025-12-31T23:00:00.100Z"},
 	} {
 		var word struct{ Time string }
-		if err := json.Unmarshal(unframed(t, AppendNumbered(nil, 1, c.at, nil)), &word); err != nil || word.Time != c.want {
+		if err := json.Unmarshal(unframed(t, AppendNumbered(nil, 1, c.at, By{}, nil)), &word); err != nil || word.Time != c.want {
 			t.Errorf("%v is %q (%v), want %q", c.at, word.Time, err, c.want)
 		}
 	}
@@ -126,7 +126,7 @@ func TestEveryByteOfAMessageIsItself(t *testing.T) {
 		for at := range len(plain) + 1 {
 			message := plain[:at] + string(rune(b)) + plain[at:]
 			want := fmt.Sprintf(`{"type":"message","seq":1,"time":"2026-11-24T12:00:00.123Z","text":"%s%s%s"}`, plain[:at], quoted, plain[at:])
-			if got := unframed(t, AppendNumbered(nil, 1, noon, []byte(message))); string(got) != want {
+			if got := unframed(t, AppendNumbered(nil, 1, noon, By{}, []byte(message))); string(got) != want {
 				t.Fatalf("%q is\n%s, want\n%s", message, got, want)
 			}
 		}
@@ -149,13 +149,13 @@ func TestPlainIsEachByteThatNeedsNoEscape(t *testing.T) {
 
 // The frame's header is as long as the JSON needs, whatever the message is.
 func TestLengthsOfNumberedMessages(t *testing.T) {
-	overhead := len(unframed(t, AppendNumbered(nil, 1, noon, nil)))
+	overhead := len(unframed(t, AppendNumbered(nil, 1, noon, By{}, nil)))
 	for _, n := range []int{125, 126, 127, 65535, 65536} {
 		for _, unit := range []string{"a", "\n", "\x01"} {
 			message := strings.Repeat(unit, (n-overhead)/len(unit))
 			for len(message)+overhead < n+5 {
 				var word struct{ Text string }
-				p := unframed(t, AppendNumbered(nil, 1, noon, []byte(message)))
+				p := unframed(t, AppendNumbered(nil, 1, noon, By{}, []byte(message)))
 				if err := json.Unmarshal(p, &word); err != nil || word.Text != message {
 					t.Fatalf("%d of %q: %v", len(message), unit, err)
 				}
@@ -172,7 +172,7 @@ func FuzzNumbered(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seq uint64, nanos int64, message []byte) {
 		at := time.Unix(0, nanos)
-		p := unframed(t, AppendNumbered(nil, seq, at, message))
+		p := unframed(t, AppendNumbered(nil, seq, at, By{}, message))
 		if !utf8.Valid(p) {
 			t.Fatalf("%q is not UTF-8", p)
 		}
@@ -206,7 +206,7 @@ func FuzzNumbered(f *testing.F) {
 func TestNumberingAllocatesNothing(t *testing.T) {
 	for _, message := range []string{"hello, world", "a \"quoted\"\tone", "\xff"} {
 		dst, p := make([]byte, 0, 1000), []byte(message)
-		if n := testing.AllocsPerRun(100, func() { AppendNumbered(dst, 4712, noon, p) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { AppendNumbered(dst, 4712, noon, By{}, p) }); n != 0 {
 			t.Errorf("%q: %v allocations", message, n)
 		}
 	}
@@ -382,7 +382,7 @@ func BenchmarkAppendNumbered(b *testing.B) {
 			message := []byte(c.message)
 			b.ReportAllocs()
 			for b.Loop() {
-				dst = AppendNumbered(dst[:0], 4712, noon, message)
+				dst = AppendNumbered(dst[:0], 4712, noon, By{}, message)
 			}
 		})
 	}

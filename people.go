@@ -1,0 +1,141 @@
+//go:build unix
+
+package hubbub
+
+// This file finds clients by their ids, for whoever speaks of one:
+//
+//	Rename  what it is called
+//	Mute    what it says is not heard
+//	Kick    it is ended, in its turn: private.go
+//
+// Nobody may ever ask, and a list of all clients costs memory for each of them:
+// it is made when somebody does.
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// people is where clients are, by id.
+type people struct {
+	wanted atomic.Bool
+	start  sync.Once
+
+	mu    sync.RWMutex
+	known map[uint64]whereabouts
+}
+
+// whereabouts is a client and the loop that owns it.
+type whereabouts struct {
+	loop   *loop
+	client *client
+}
+
+// UnknownError says that there are no clients of these ids, or none any more.
+type UnknownError struct{ IDs []uint64 }
+
+func (e *UnknownError) Error() string {
+	if len(e.IDs) == 1 {
+		return fmt.Sprintf("there is no client %d", e.IDs[0])
+	}
+	return fmt.Sprintf("there are no clients %v", e.IDs)
+}
+
+// find says where a client is.
+func (h *Hub) find(id uint64) (whereabouts, error) {
+	h.listPeople()
+	w, ok := h.people.find(id)
+	if !ok {
+		return w, &UnknownError{[]uint64{id}}
+	}
+	return w, nil
+}
+
+func (p *people) find(id uint64) (whereabouts, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	w, ok := p.known[id]
+	return w, ok
+}
+
+// listPeople has the list be there. It waits for the loops: whoever they may wait
+// for must have called it before.
+func (h *Hub) listPeople() { h.people.start.Do(h.makeList) }
+
+// makeList makes the list. Who comes or goes from now on enters it by itself.
+func (h *Hub) makeList() {
+	h.people.known = map[uint64]whereabouts{}
+	h.people.wanted.Store(true)
+	listed := make(chan struct{}, len(h.loops))
+	for _, l := range h.loops {
+		l.do(func() {
+			for _, c := range slices.Concat(l.clients, l.guests) {
+				if c.id != 0 && !c.left {
+					h.people.enter(l, c)
+				}
+			}
+			listed <- struct{}{}
+		})
+	}
+	for range h.loops {
+		select {
+		case <-listed:
+		case <-h.closed:
+			return
+		}
+	}
+}
+
+// enter notes that c is l's.
+func (p *people) enter(l *loop, c *client) {
+	if !p.wanted.Load() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[c.id] = whereabouts{l, c}
+}
+
+// leave notes that c is gone.
+func (p *people) leave(c *client) {
+	if !p.wanted.Load() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.known, c.id)
+}
+
+// Rename has a client be called so, at most 64 bytes; "" takes its name away.
+// What it said before keeps the name that it had. The error is an
+// *UnknownError.
+func (h *Hub) Rename(id uint64, name string) error {
+	return h.change(id, func(c *client) {
+		if name != "" || c.extra != nil {
+			c.more().name = name
+		}
+		c.tidy()
+	})
+}
+
+// Mute has nothing be heard any more of what a client says, or has it be heard
+// again. The error is an *UnknownError.
+func (h *Hub) Mute(id uint64, mute bool) error {
+	return h.change(id, func(c *client) { c.muted = mute })
+}
+
+// change has its loop change a client.
+func (h *Hub) change(id uint64, how func(c *client)) error {
+	w, err := h.find(id)
+	if err != nil {
+		return err
+	}
+	w.loop.do(func() {
+		if w.client.state < dead {
+			how(w.client)
+		}
+	})
+	return nil
+}

@@ -1,0 +1,241 @@
+//go:build unix
+
+package hubbub
+
+// This file is what one client is sent and others are not:
+//
+//	Send         any goroutine  has it posted to the client's loop, behind all that
+//	                            was broadcast before
+//	openLetters  a loop         keeps it with the client
+//	upToLetter   a loop         has it sent when the client's cursor has come to
+//	                            its place: nothing overtakes it, and it overtakes
+//	                            nothing
+//	Kick         any goroutine  a letter that ends its client
+//
+// A loop looks how far the feeds go before it opens its letters, and sends no
+// further in that turn. So what was broadcast after a letter is never sent
+// before it.
+
+import (
+	"fmt"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/feed"
+)
+
+const (
+	// mostLetters bounds what waits for one client, in bytes.
+	mostLetters = 1 << 20
+
+	// letterPiece is about how much of that is sent at a time.
+	letterPiece = 64 << 10
+)
+
+// letter is a message to one client, in its form, or the end of it.
+type letter struct {
+	to    *client
+	after uint64 // the last broadcast before it
+	data  []byte // shared with others that get the same
+	kick  bool   // data is the reason
+}
+
+// letters are those that wait for one client.
+type letters struct {
+	queue   []letter
+	bytes   int64
+	dropped int64 // messages, since it was last said
+}
+
+// Send sends a message, without its separator, to some clients, each in the
+// order in which it and broadcasts were given. It never waits: what a client
+// does not take waits for it, up to 1 MiB, and up to Backlog for all of them.
+// Beyond that the client is cut or, with Skip, its oldest are dropped. An
+// *UnknownError names those that are not there; the others get it. Other errors
+// say that nobody gets it, and why.
+func (h *Hub) Send(message []byte, to ...uint64) error {
+	if err := h.check(message); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	var unknown UnknownError
+	var same [speaksPost][]byte
+	after := h.feed.Count()
+	for _, id := range to {
+		w, err := h.find(id)
+		if err != nil || w.client.protocol == speaksPost {
+			unknown.IDs = append(unknown.IDs, id)
+			continue
+		}
+		p := w.client.protocol
+		if same[p] == nil {
+			same[p] = h.private(p, message)
+		}
+		w.loop.postLetter(letter{to: w.client, after: after, data: same[p]})
+	}
+	if unknown.IDs != nil {
+		return &unknown
+	}
+	return nil
+}
+
+// private is a message as clients of p are sent it alone.
+func (h *Hub) private(p protocol, message []byte) []byte {
+	switch p {
+	case speaksWebSocket:
+		return codec.AppendMessage(nil, message)
+	case speaksV1:
+		return codec.AppendPrivate(nil, message)
+	case speaksEvents:
+		return codec.AppendPrivateEvent(nil, message)
+	}
+	separator := h.framing.Separator()
+	return append(append(make([]byte, 0, len(message)+len(separator)), message...), separator...)
+}
+
+// Kick ends a client in an orderly way, when it has had what was broadcast and
+// sent to it before, if it takes that at once. A WebSocket is told the reason,
+// of at most 123 bytes; it is the leave event's too. What the client still says
+// is not heard. The error is an *UnknownError.
+func (h *Hub) Kick(id uint64, reason string) error {
+	w, err := h.find(id)
+	if err != nil {
+		return err
+	}
+	if w.client.protocol == speaksPost {
+		return &UnknownError{[]uint64{id}}
+	}
+	w.loop.postLetter(letter{to: w.client, after: h.feed.Count(), data: []byte(reason), kick: true})
+	return nil
+}
+
+// postLetter leaves x for the loop. Any goroutine.
+func (l *loop) postLetter(x letter) {
+	l.mail.mu.Lock()
+	l.mail.letters = append(l.mail.letters, x)
+	l.mail.mu.Unlock()
+	l.wakeUp()
+}
+
+// openLetters gives each client those that came for it.
+func (l *loop) openLetters() {
+	l.mail.mu.Lock()
+	came := l.mail.letters
+	l.mail.letters = l.spareLetters[:0]
+	l.mail.mu.Unlock()
+	for i, x := range came {
+		came[i] = letter{}
+		switch c := x.to; {
+		case !c.streams() || c.left: // it has gone meanwhile
+		case x.kick:
+			l.kick(c, x)
+		default:
+			l.keepLetter(c, x)
+		}
+	}
+	l.spareLetters = came[:0]
+}
+
+// keepLetter has c keep x until its place has come.
+func (l *loop) keepLetter(c *client, x letter) {
+	w := c.more()
+	if w.letters == nil {
+		w.letters = &letters{}
+		if !c.full {
+			l.roomy = append(l.roomy, c)
+		}
+	}
+	n := int64(len(x.data))
+	w.letters.queue = append(w.letters.queue, x)
+	w.letters.bytes += n
+	all := l.hub.letters.Add(n)
+	switch {
+	case w.letters.bytes > mostLetters:
+		l.tooManyLetters(c, "for it alone", mostLetters)
+	case all > l.hub.o.Backlog:
+		l.fewerLetters()
+	}
+}
+
+// fewerLetters deals with the client of this loop for which most waits: not with
+// the one that happened to be sent the byte that was too much.
+func (l *loop) fewerLetters() {
+	var most *client
+	for _, c := range l.clients {
+		if x := c.extra; c.streams() && x != nil && x.letters != nil && (most == nil || x.letters.bytes > most.extra.letters.bytes) {
+			most = c
+		}
+	}
+	l.tooManyLetters(most, "for it, and all that does fills the backlog", most.extra.letters.bytes/2)
+}
+
+// tooManyLetters ends c, or has it lose its oldest until there are so many bytes.
+func (l *loop) tooManyLetters(c *client, why string, most int64) {
+	x := c.extra.letters
+	if l.hub.o.Slow != Skip {
+		l.cut(c, fmt.Sprintf("takes no private messages (%s wait %s)", size(x.bytes), why))
+		return
+	}
+	if x.dropped == 0 {
+		l.hub.warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.id, size(x.bytes), why)
+	}
+	for x.bytes > most && len(x.queue) > 1 {
+		x.dropped++
+		l.dropLetter(x)
+	}
+}
+
+// dropLetter forgets the first of x.
+func (l *loop) dropLetter(x *letters) {
+	n := int64(len(x.queue[0].data))
+	x.queue[0] = letter{}
+	x.queue = x.queue[1:]
+	x.bytes -= n
+	l.hub.letters.Add(-n)
+}
+
+// upToLetter has c be sent the letters whose place has come, and says where that
+// of the next is, at most end.
+func (l *loop) upToLetter(c *client, f *feed.Feed, end int64) int64 {
+	x := c.extra.letters
+	for len(x.queue) > 0 {
+		if at := f.Begin(x.queue[0].after + 1); at > c.cursor {
+			return min(end, at)
+		}
+		a := l.asides(c)
+		if len(a.notes) >= letterPiece {
+			return c.cursor // these first
+		}
+		a.notes = append(a.notes, x.queue[0].data...)
+		l.dropLetter(x)
+	}
+	if x.dropped > 0 {
+		l.hub.warnf("client %d has lost %s", c.id, messages(x.dropped)+" that it alone was sent")
+	}
+	c.extra.letters = nil
+	return end
+}
+
+// forgetLetters is the end of c.
+func (l *loop) forgetLetters(c *client) {
+	if x := c.extra; x != nil && x.letters != nil {
+		l.hub.letters.Add(-x.letters.bytes)
+		x.letters = nil
+	}
+}
+
+// kick ends c: at once if it would have to be waited for.
+func (l *loop) kick(c *client, x letter) {
+	reason := "kicked"
+	if len(x.data) > 0 {
+		reason += ": " + string(x.data)
+	}
+	l.hub.debugf("client %d (%s) is %s", c.id, c.addr, reason)
+	c.muted = true
+	l.forget(c)
+	goal := l.wire(c).feed.Begin(x.after + 1)
+	if c.full || goal-c.cursor > unsentBound {
+		l.endFor(c, codec.CloseRefused, reason)
+		return
+	}
+	l.finish(c, max(goal, c.cursor), reason)
+	c.extra.linger.code = codec.CloseRefused
+}

@@ -1,0 +1,294 @@
+//go:build unix
+
+package hubbub_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"hubbub.example"
+)
+
+// sends sends to these clients.
+func (s *stage) sends(message string, to ...uint64) {
+	s.t.Helper()
+	if err := s.Send([]byte(message), to...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// A message to one client stands where it was sent among the broadcasts, and
+// nobody else gets it: whatever it speaks, and however fast they come.
+func TestPrivateMessagesKeepTheirPlace(t *testing.T) {
+	const n = 2000
+	for _, loops := range []int{1, 3} {
+		t.Run(fmt.Sprint(loops, " loops"), func(t *testing.T) {
+			t.Parallel()
+			s := openAny(t, hubbub.Options{Loops: loops})
+			all := s.everyKind()
+			wants := make([][]string, len(all))
+			wait := begins(func() error {
+				for i := range n {
+					to := all[i%len(all)]
+					if err := s.Send(fmt.Appendf(nil, "private %d", i), to.id); err != nil {
+						return err
+					}
+					if i%3 == 0 { // more than one in a row, too
+						if err := s.Broadcast(t.Context(), fmt.Appendf(nil, "public %d", i)); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+			for i := range n {
+				wants[i%len(all)] = append(wants[i%len(all)], fmt.Sprint("private ", i))
+				if i%3 == 0 {
+					for k := range all {
+						wants[k] = append(wants[k], fmt.Sprint("public ", i))
+					}
+				}
+			}
+			for i, p := range all {
+				p.hearsAll(wants[i]...)
+			}
+			if err := wait(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestPrivateMessageIsWhole(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind string) {
+		s := openAny(t, hubbub.Options{MaxMessage: 1 << 20, Backlog: 16 << 20})
+		long := strings.Repeat("x", 1<<20)
+		s.says(long)
+		p := s.party(kind)
+		s.sends("one", p.id)
+		s.says(long)
+		p.hearsAll(long, "one", long)
+	})
+}
+
+func TestPrivateMessageToMany(t *testing.T) {
+	s := openAny(t, hubbub.Options{})
+	all := s.everyKind()
+	s.sends("some", all[0].id, all[2].id, all[4].id)
+	s.says("all")
+	for i, p := range all {
+		if i%2 == 0 {
+			p.hearsAll("some")
+		}
+		p.hearsAll("all")
+	}
+}
+
+// What a form cannot carry arrives as documented.
+func TestPrivateMessageOfBytes(t *testing.T) {
+	s := openAny(t, hubbub.Options{})
+	plain, v, events := s.socket("/"), s.party("hubbub.v1"), s.party("sse")
+	id := events.id - 2
+	s.sends("\xff", id, id+1)
+	s.sends("a\rb", events.id)
+	if op, p := plain.next(); op != ws.OpBinary || string(p) != "\xff" {
+		t.Errorf("a WebSocket got %d %q", op, p)
+	}
+	if got := v.next(); got != "" { // in base64
+		t.Errorf("hubbub.v1 got %q", got)
+	}
+	if e := events.event(); e.data != "a\nb" || e.id != "" {
+		t.Errorf("an event is %+v", e)
+	}
+}
+
+func TestUnknownIDsAreNamed(t *testing.T) {
+	s := open(t, hubbub.Options{})
+	c := s.client()
+	var unknown *hubbub.UnknownError
+	if err := s.Send([]byte("hello"), 7, 1, 9); !errors.As(err, &unknown) || !slices.Equal(unknown.IDs, []uint64{7, 9}) {
+		t.Errorf("Send says %v", err)
+	}
+	c.hears("hello\n") // all the same
+	c.reset()
+	s.leaves(1)
+	for name, err := range map[string]error{
+		"Send": s.Send([]byte("x"), 1), "Kick": s.Kick(1, ""), "Mute": s.Mute(1, true), "Rename": s.Rename(1, "ann"),
+	} {
+		if !errors.As(err, &unknown) || err.Error() != "there is no client 1" {
+			t.Errorf("%s says %v", name, err)
+		}
+	}
+}
+
+func TestPrivateMessageMustFit(t *testing.T) {
+	s := open(t, hubbub.Options{MaxMessage: 10})
+	c := s.client()
+	if err := s.Send([]byte("12345678901"), 1); err == nil || !strings.Contains(err.Error(), "longer than the longest allowed, 10") {
+		t.Errorf("Send says %v", err)
+	}
+	s.sends("1234567890", 1)
+	c.hears("1234567890\n")
+}
+
+// A client that does not take what it alone is sent is cut when that is a
+// mebibyte; whoever sends to it never waits, and others get theirs.
+func TestTooManyPrivateMessagesCut(t *testing.T) {
+	for _, slow := range []hubbub.Slow{hubbub.Wait, hubbub.Cut} {
+		t.Run(slow.String(), func(t *testing.T) {
+			t.Parallel()
+			s := open(t, hubbub.Options{Slow: slow})
+			stuck, other := s.narrowClient(), s.client()
+			line := strings.Repeat("x", 64<<10)
+			until(t, "it is cut", func() bool { return s.Send([]byte(line), 1) != nil })
+			if reason := s.leaves(1); !strings.HasPrefix(reason, "takes no private messages (") {
+				t.Errorf("it leaves because it %s", reason)
+			}
+			s.sends("hello", 2)
+			other.hears("hello\n")
+			n, _ := io.Copy(io.Discard, stuck.r)
+			if n == 0 || n > 4<<20 {
+				t.Errorf("it got %d bytes", n)
+			}
+		})
+	}
+}
+
+// With Skip the oldest are dropped, and that is said. Each message that comes is
+// whole, and in order.
+func TestTooManyPrivateMessagesAreDropped(t *testing.T) {
+	const n = 200
+	s := open(t, hubbub.Options{Slow: hubbub.Skip})
+	stuck := s.narrowClient()
+	for i := range n {
+		s.sends(string(numbered(i, 64<<10)), 1)
+	}
+	s.sends("the last", 1)
+	s.logs("takes no private messages")
+	last, got := -1, 0
+	for {
+		line, err := stuck.r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line == "the last\n" {
+			break
+		}
+		var i int
+		if _, err := fmt.Sscanf(line, "%d", &i); err != nil || i <= last || line != string(numbered(i, 64<<10))+"\n" {
+			t.Fatalf("after message %d comes %s", last, brief(line))
+		}
+		last, got = i, got+1
+	}
+	if last != n-1 || got == n {
+		t.Errorf("it got %d messages, the last is %d", got, last)
+	}
+	s.logs(fmt.Sprintf("client 1 has lost %d messages that it alone was sent", n-got))
+}
+
+// All together wait for at most the backlog: the one for whom most waits is cut,
+// not the one who is sent the byte that is too much.
+func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
+	s := open(t, hubbub.Options{Backlog: 512 << 10, Loops: 1})
+	hoarder, stuck := s.narrowClient(), s.narrowClient()
+	_, _ = hoarder, stuck
+	line := strings.Repeat("x", 16<<10)
+	for s.Send([]byte(line), 1) == nil {
+		s.sends("a line", 2)
+	}
+	if reason := s.leaves(1); !strings.HasPrefix(reason, "takes no private messages (") {
+		t.Errorf("it leaves because it %s", reason)
+	}
+	s.has(1)
+}
+
+// Who is kicked gets what it was sent before, is told why, and is not heard any
+// more.
+func TestKick(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind string) {
+		s := openAny(t, hubbub.Options{})
+		p := s.party(kind)
+		s.says("one")
+		s.sends("two", p.id)
+		if err := s.Kick(p.id, "enough"); err != nil {
+			t.Fatal(err)
+		}
+		s.says("three")
+		p.hearsAll("one", "two")
+		switch kind {
+		case "websocket", "hubbub.v1":
+			if reason := (&socket{p.peer, s}).hearsClose(1008); reason != "kicked: enough" {
+				t.Errorf("it is told %q", reason)
+			}
+		default:
+			p.hearsEnd()
+		}
+		if reason := s.leaves(p.id); reason != "kicked: enough" {
+			t.Errorf("it leaves because %s", reason)
+		}
+	})
+}
+
+func TestKickOfOneThatTakesNothing(t *testing.T) {
+	s := open(t, hubbub.Options{})
+	stuck := s.narrowClient()
+	line := strings.Repeat("x", 64<<10)
+	for range 100 {
+		s.says(line)
+	}
+	if err := s.Kick(1, ""); err != nil {
+		t.Fatal(err)
+	}
+	if reason := s.leaves(1); reason != "kicked" {
+		t.Errorf("it leaves because %s", reason)
+	}
+	if n, _ := io.Copy(io.Discard, stuck.r); n >= 100*int64(len(line)) {
+		t.Error("it was waited for")
+	}
+}
+
+func TestMute(t *testing.T) {
+	for _, kind := range []string{"raw", "websocket", "hubbub.v1"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := openAny(t, hubbub.Options{})
+			p := s.party(kind)
+			for i, mute := range []bool{false, true, false} {
+				if err := s.Mute(p.id, mute); err != nil {
+					t.Fatal(err)
+				}
+				s.sends("go on", p.id) // it is muted by then
+				p.hearsAll("go on")
+				p.say(fmt.Sprint("word ", i))
+				until(t, "it is heard", func() bool { return s.listed().Clients[0].In.Bytes > int64(i*8) })
+			}
+			s.hears("1 word 0", "1 word 2")
+		})
+	}
+}
+
+func TestRename(t *testing.T) {
+	s := openAny(t, hubbub.Options{})
+	p := s.party("raw")
+	for i, name := range []string{"ann", "bob", ""} {
+		if err := s.Rename(p.id, name); err != nil {
+			t.Fatal(err)
+		}
+		s.sends("go on", p.id)
+		p.hearsAll("go on")
+		p.say("hello")
+		all := s.events.when(t, "it says so", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
+		if got := all[len(all)-1].Name; got != name {
+			t.Errorf("it is called %q, want %q", got, name)
+		}
+		if got := s.listed().Clients[0].Name; got != name {
+			t.Errorf("/clients calls it %q, want %q", got, name)
+		}
+	}
+}

@@ -1,0 +1,148 @@
+//go:build unix
+
+package hubbub
+
+// This file is what clients say among themselves:
+//
+//	Relay   the caller   broadcasts what they said, to all but whoever said it
+//	bar     a publisher  tells those who are not to get a message that it comes
+//	passBy  a loop       moves them on over it: they read the same feed as all
+//
+// Who may not get what stands in the feed's index.
+
+import (
+	"context"
+	"sync"
+
+	"hubbub.example/internal/feed"
+)
+
+// Relay broadcasts the messages of b, in their order, each to all clients but
+// the one that sent it. It returns when they are in the feed, which may have to
+// wait, as Broadcast does; meanwhile the inbox fills, and then clients are not
+// read from. The batch stays the caller's. The error says that some were not
+// broadcast: it is ctx's or ErrClosed.
+func (h *Hub) Relay(ctx context.Context, b *Batch) error {
+	h.listPeople()
+	p := part{most: int(min(chunk, h.feed.Segment()))}
+	for i := range b.records {
+		r := &b.records[i]
+		if r.kind == Leave {
+			h.speakers.forget(r.client)
+		}
+		if r.kind != Message {
+			continue
+		}
+		of := h.speakers.origin(r)
+		for begin := r.from; begin < r.to; {
+			end := r.to
+			if !r.single {
+				end = begin + h.framing.First(b.data[begin:r.to])
+			}
+			if p.full(end) {
+				if err := h.publishOrWait(ctx, b.data[p.begin:p.end], p.ends, p.of...); err != nil {
+					return err
+				}
+				p.next()
+			}
+			p.add(end, of)
+			begin = end
+		}
+	}
+	if len(p.ends) == 0 {
+		return ctx.Err()
+	}
+	return h.publishOrWait(ctx, b.data[p.begin:p.end], p.ends, p.of...)
+}
+
+// part is as much of a batch as is broadcast at a time: more would lap clients
+// that take all they can.
+type part struct {
+	most       int
+	begin, end int // of the batch's data
+	ends       []int
+	of         []feed.Run
+}
+
+func (p *part) full(end int) bool { return len(p.ends) > 0 && end-p.begin > p.most }
+
+func (p *part) next() { p.begin, p.ends, p.of = p.end, p.ends[:0], p.of[:0] }
+
+// add adds the message that ends there.
+func (p *part) add(end int, of *feed.Origin) {
+	p.end = end
+	p.ends = append(p.ends, end-p.begin)
+	if n := len(p.of); n > 0 && p.of[n-1].Of == of {
+		p.of[n-1].Messages++
+		return
+	}
+	p.of = append(p.of, feed.Run{Messages: 1, Of: of})
+}
+
+// speakers are the origins of what clients said that are there.
+type speakers struct {
+	mu    sync.Mutex
+	known map[uint64]*feed.Origin
+}
+
+func (s *speakers) origin(r *record) *feed.Origin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.known[r.client]
+	if of == nil || of.Name != r.name {
+		if s.known == nil {
+			s.known = map[uint64]*feed.Origin{}
+		}
+		of = &feed.Origin{ID: r.client, Name: r.name, Not: []uint64{r.client}}
+		s.known[r.client] = of
+	}
+	return of
+}
+
+func (s *speakers) forget(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, id)
+}
+
+// bar tells clients, before the next messages can be seen, that they are not to
+// get some of them. The caller holds room.mu, and has called listPeople before.
+func (h *Hub) bar(of []feed.Run) {
+	if of == nil {
+		return
+	}
+	last := h.feed.Count()
+	for _, run := range of {
+		last += uint64(run.Messages)
+		if run.Of == nil {
+			continue
+		}
+		for _, id := range run.Of.Not {
+			if w, ok := h.people.find(id); ok {
+				w.client.not.Store(last)
+			}
+		}
+	}
+}
+
+// passBy moves c on over messages that it is not to get, and says where the next
+// of them is, at most end.
+func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
+	last := c.not.Load()
+	for c.cursor < end {
+		next := f.Seq(c.cursor) + 1
+		if next > last {
+			c.not.CompareAndSwap(last, 0)
+			return end
+		}
+		first, to := l.hub.feed.Barred(next, last, c.id)
+		if to == 0 {
+			return end // it was for another client of the id's, or is gone
+		}
+		if begin := f.Begin(first); begin > c.cursor {
+			return min(end, begin)
+		}
+		c.cursor = f.Begin(to + 1)
+	}
+	return end
+}
