@@ -146,9 +146,9 @@ func TestJoinSpeaksHubbubV1(t *testing.T) {
 func TestJoinPrintsTaggedAndJSON(t *testing.T) {
 	for out, want := range map[string]string{
 		"tagged": "-\tfrom STDIN\n3\tfrom a client\nann\ttwo\nann\tlines\n",
-		"json": `{"type":"message","seq":5,"time":"T","text":"from STDIN"}
-{"type":"message","seq":6,"time":"T","id":3,"text":"from a client"}
-{"type":"message","seq":7,"time":"T","id":4,"name":"ann","text":"two\nlines"}
+		"json": `{"type":"message","seq":5,"time":"2026-11-24T12:00:00.123Z","text":"from STDIN"}
+{"type":"message","seq":6,"time":"2026-11-24T12:00:00.123Z","id":3,"text":"from a client"}
+{"type":"message","seq":7,"time":"2026-11-24T12:00:00.123Z","id":4,"name":"ann","text":"two\nlines"}
 {"type":"skipped","count":2,"epoch":"e1","seq":9}
 `,
 	} {
@@ -159,9 +159,9 @@ func TestJoinPrintsTaggedAndJSON(t *testing.T) {
 			if last := v.asked.Get("last"); last != "5" {
 				t.Errorf("it begins %q back", last)
 			}
-			v.says(`{"type":"message","seq":5,"time":"T","text":"from STDIN"}`,
-				`{"type":"message","seq":6,"time":"T","id":3,"text":"from a client"}`,
-				`{"type":"message","seq":7,"time":"T","id":4,"name":"ann","text":"two\nlines"}`,
+			v.says(`{"type":"message","seq":5,"time":"2026-11-24T12:00:00.123Z","text":"from STDIN"}`,
+				`{"type":"message","seq":6,"time":"2026-11-24T12:00:00.123Z","id":3,"text":"from a client"}`,
+				`{"type":"message","seq":7,"time":"2026-11-24T12:00:00.123Z","id":4,"name":"ann","text":"two\nlines"}`,
 				`{"type":"skipped","count":2,"seq":9}`)
 			c.stdout.is(t, want)
 			c.stderr.until(t, "2 messages are left out")

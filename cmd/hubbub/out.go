@@ -4,11 +4,10 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
-	"unicode/utf8"
 
 	"hubbub.example"
+	"hubbub.example/internal/jsonl"
 )
 
 // outFormat is what STDOUT says of what clients send.
@@ -72,52 +71,16 @@ func appendTagged(buf []byte, id uint64, message, separator []byte) []byte {
 	return buf
 }
 
-// jsonEvent is one line of --out json.
-type jsonEvent struct {
-	Type   string  `json:"type"`
-	Time   string  `json:"time"`
-	ID     uint64  `json:"id"`
-	Name   string  `json:"name,omitempty"`
-	Addr   string  `json:"addr"`
-	Proto  string  `json:"protocol,omitempty"` // a join's
-	Text   *string `json:"text,omitempty"`     // a message's, also an empty one's
-	Base64 []byte  `json:"base64,omitempty"`
-	Reason string  `json:"reason,omitempty"`
-}
-
-// jsonTime is RFC 3339 with all nine digits, so that it sorts as text.
-const jsonTime = "2006-01-02T15:04:05.000000000Z07:00"
-
 func jsonRenderer() func(*hubbub.Batch) []byte {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
+	var buf []byte
 	return func(b *hubbub.Batch) []byte {
-		buf.Reset()
+		buf = buf[:0]
 		for e := range b.Events() {
-			if err := enc.Encode(eventJSON(e)); err != nil {
-				panic("hubbub: " + err.Error())
-			}
+			buf = jsonl.AppendEvent(buf, &jsonl.Event{
+				Type: e.Kind.String(), Time: e.Time, ID: e.Client, Name: e.Name, Addr: e.Addr,
+				Protocol: e.Protocol, Data: e.Data, Reason: e.Reason,
+			})
 		}
-		return buf.Bytes()
+		return buf
 	}
-}
-
-func eventJSON(e hubbub.Event) *jsonEvent {
-	j := &jsonEvent{
-		Type: e.Kind.String(), Time: e.Time.UTC().Format(jsonTime),
-		ID: e.Client, Name: e.Name, Addr: e.Addr, Reason: e.Reason,
-	}
-	if e.Kind == hubbub.Join {
-		j.Proto = e.Protocol
-	}
-	switch {
-	case e.Kind != hubbub.Message:
-	case utf8.Valid(e.Data):
-		text := string(e.Data)
-		j.Text = &text
-	default:
-		j.Base64 = e.Data
-	}
-	return j
 }

@@ -133,6 +133,7 @@ func writable(t *testing.T, fd int) bool {
 func (p *program) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
+	p.followsItsSchema()
 	if p.t.Failed() && p.stderr != nil {
 		p.t.Logf("STDERR of %s:\n%s", strings.Join(p.cmd.Args, " "), p.stderr.text())
 	}

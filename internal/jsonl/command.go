@@ -1,0 +1,291 @@
+package jsonl
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Kind is what a program wants.
+type Kind uint8
+
+// What a program may want.
+const (
+	TellAll    Kind = iota // Data goes to every client
+	TellThese              // Data goes to the clients in IDs, of which there may be none
+	TellOthers             // Data goes to every client but those in IDs
+	Rename                 // the one client in IDs is called Name, or nothing if that is ""
+	Kick                   // the clients in IDs are closed, for Reason, which may be ""
+)
+
+// Command is one thing that a program wants.
+type Command struct {
+	Kind   Kind
+	IDs    []uint64 // in ascending order, each once
+	Data   []byte   // the message, of any length
+	Name   string   // at most 64 bytes of UTF-8, no control characters
+	Reason string   // at most 123 bytes of UTF-8
+}
+
+const (
+	longestName   = 64
+	longestReason = 123 // what a WebSocket's close frame holds
+
+	// otherFields is room for a list of a hundred thousand ids.
+	otherFields = 1 << 20
+)
+
+// LongestCommand is how long a line may have to be where a message may have
+// longest bytes: each of them may be escaped.
+func LongestCommand(longest int) int { return len(`\u0000`)*longest + otherFields }
+
+// Decoder reads commands. The zero value works; one goroutine at a time uses
+// it.
+type Decoder struct {
+	json    jsontext.Decoder
+	line    bytes.Buffer
+	ids     []uint64
+	decoded []byte // strings that were written otherwise
+}
+
+// Decode reads one line, with its newline or without. The command is good
+// until the next call, and as long as the line is. The error says what would
+// be right.
+//
+// A line is I-JSON (RFC 7493): UTF-8, no half of a surrogate pair, no name
+// twice. So nobody gets what its program did not mean.
+func (d *Decoder) Decode(line []byte) (Command, error) {
+	d.ids, d.decoded = d.ids[:0], d.decoded[:0]
+	f, err := d.fields(line)
+	if err != nil {
+		return Command{}, fmt.Errorf("%s: %w", excerpt(line), err)
+	}
+	var c Command
+	switch {
+	case f.kick != nil:
+		c, err = d.kick(&f)
+	case f.text != nil, f.base64 != nil:
+		c, err = d.tell(&f)
+	case f.to != nil, f.except != nil:
+		err = errors.New("to or except without a message: there must be text or base64")
+	case f.name != nil:
+		c, err = d.rename(&f)
+	default:
+		err = fmt.Errorf("%s: says nothing; there must be text or base64, or name and id, or kick", excerpt(line))
+	}
+	if err != nil {
+		return Command{}, err
+	}
+	return c, nil
+}
+
+// fields are the values of those that mean something; nil is none.
+type fields struct {
+	text, base64, to, except, name, id, kick, reason jsontext.Value
+}
+
+func (f *fields) named(name string) *jsontext.Value {
+	switch name {
+	case "text":
+		return &f.text
+	case "base64":
+		return &f.base64
+	case "to":
+		return &f.to
+	case "except":
+		return &f.except
+	case "name":
+		return &f.name
+	case "id":
+		return &f.id
+	case "kick":
+		return &f.kick
+	case "reason":
+		return &f.reason
+	}
+	return nil
+}
+
+// fields reads the one object of a line. Those that mean nothing are ignored.
+func (d *Decoder) fields(line []byte) (f fields, err error) {
+	d.line = *bytes.NewBuffer(line)
+	d.json.Reset(&d.line)
+	switch start, err := d.json.ReadToken(); {
+	case errors.Is(err, io.EOF):
+		return f, errors.New(`an empty line; a message is {"text":"…"}`)
+	case err != nil:
+		return f, syntax(err)
+	case start.Kind() != jsontext.KindBeginObject:
+		return f, errors.New(`not a JSON object; a message is {"text":"…"}`)
+	}
+	for d.json.PeekKind() != jsontext.KindEndObject {
+		name, err := d.json.ReadToken()
+		if err != nil {
+			return f, syntax(err)
+		}
+		field := f.named(name.String())
+		value, err := d.json.ReadValue()
+		if err != nil {
+			return f, syntax(err)
+		}
+		if field != nil {
+			end := d.json.InputOffset()
+			*field = line[end-int64(len(value)) : end]
+		}
+	}
+	_, _ = d.json.ReadToken() // the end of the object
+	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+		return f, errors.New("something follows the object; each must be a line of its own")
+	}
+	return f, nil
+}
+
+// syntax is jsontext's error, in a sentence of ours.
+func syntax(err error) error {
+	return fmt.Errorf(`not I-JSON: %s; a message is {"text":"…"}, or {"base64":"…"} for what is not UTF-8`,
+		strings.TrimPrefix(err.Error(), "jsontext: "))
+}
+
+// tell reads a message and whom it is for. name, id and reason may stand there
+// too: an answer may be made of the event that it answers.
+func (d *Decoder) tell(f *fields) (c Command, err error) {
+	switch {
+	case f.text != nil && f.base64 != nil:
+		return c, errors.New("both text and base64: a message must have one of them")
+	case f.to != nil && f.except != nil:
+		return c, errors.New("both to and except: a message has one of them, or none and is for all")
+	case f.to != nil:
+		c.Kind = TellThese
+		c.IDs, err = d.clients("to", f.to)
+	case f.except != nil:
+		c.Kind = TellOthers
+		c.IDs, err = d.clients("except", f.except)
+	}
+	if err != nil {
+		return c, err
+	}
+	if f.text != nil {
+		c.Data, err = d.text("text", f.text)
+		return c, err
+	}
+	c.Data, err = d.base64(f.base64)
+	return c, err
+}
+
+func (d *Decoder) rename(f *fields) (c Command, err error) {
+	if f.id == nil {
+		return c, errors.New("name without id: there must be the id of the client that is to be called so")
+	}
+	c.Kind = Rename
+	if c.IDs, err = d.client("id", f.id); err != nil {
+		return c, err
+	}
+	name, err := d.text("name", f.name)
+	if err != nil {
+		return c, err
+	}
+	if len(name) > longestName || bytes.ContainsFunc(name, unicode.IsControl) {
+		return c, fmt.Errorf("name %s: must be at most %d bytes without control characters", excerpt(f.name), longestName)
+	}
+	c.Name = string(name)
+	return c, nil
+}
+
+func (d *Decoder) kick(f *fields) (c Command, err error) {
+	if f.text != nil || f.base64 != nil || f.to != nil || f.except != nil {
+		return c, errors.New("kick with a message: each must be a line of its own")
+	}
+	c.Kind = Kick
+	if c.IDs, err = d.clients("kick", f.kick); err != nil || f.reason == nil {
+		return c, err
+	}
+	reason, err := d.text("reason", f.reason)
+	if err != nil {
+		return c, err
+	}
+	if len(reason) > longestReason {
+		return c, fmt.Errorf("reason %s: must be at most %d bytes", excerpt(f.reason), longestReason)
+	}
+	c.Reason = string(reason)
+	return c, nil
+}
+
+// clients reads an id or a list of them.
+func (d *Decoder) clients(field string, value jsontext.Value) ([]uint64, error) {
+	if value.Kind() != jsontext.KindBeginArray {
+		return d.client(field, value)
+	}
+	// What holds a comma is no list of numbers, however it is cut.
+	list := bytes.TrimSpace(value[1 : len(value)-1])
+	for more := len(list) > 0; more; {
+		var id []byte
+		id, list, more = bytes.Cut(list, []byte(","))
+		if _, err := d.client(field, bytes.TrimSpace(id)); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(d.ids)
+	return slices.Compact(d.ids), nil
+}
+
+func (d *Decoder) client(field string, value jsontext.Value) ([]uint64, error) {
+	id, err := strconv.ParseUint(string(value), 10, 64)
+	if err != nil || id == 0 {
+		return nil, fmt.Errorf("%s %s: must be a client's id, such as 17", field, excerpt(value))
+	}
+	d.ids = append(d.ids, id)
+	return d.ids, nil
+}
+
+// text reads a string. It lies in value if it is the same there.
+func (d *Decoder) text(field string, value jsontext.Value) ([]byte, error) {
+	if value.Kind() != jsontext.KindString {
+		return nil, fmt.Errorf("%s %s: must be a string", field, excerpt(value))
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return value[1 : len(value)-1], nil
+	}
+	from := len(d.decoded)
+	var err error
+	d.decoded, err = jsontext.AppendUnquote(d.decoded, value)
+	return d.decoded[from:], err
+}
+
+// base64 reads RFC 4648, section 4, with padding.
+func (d *Decoder) base64(value jsontext.Value) ([]byte, error) {
+	s, err := d.text("base64", value)
+	if err != nil {
+		return nil, err
+	}
+	from := len(d.decoded)
+	d.decoded, err = base64.StdEncoding.Strict().AppendDecode(d.decoded, s)
+	if err != nil || bytes.ContainsAny(s, "\r\n") { // which the decoder skips
+		return nil, fmt.Errorf("base64 %s: must be base64 with padding, such as aGVsbG8=", excerpt(value))
+	}
+	return d.decoded[from:], nil
+}
+
+// excerpt is the beginning of p, for an error: JSON is unreadable with its
+// quotes escaped, but what would not be seen must be.
+func excerpt(p []byte) string {
+	const most = 60
+	p, more := bytes.TrimSpace(p), ""
+	if len(p) > most {
+		p, more = p[:most], "..."
+	}
+	s := string(p)
+	if strconv.CanBackquote(s) && strings.IndexFunc(s, isHidden) < 0 {
+		return "`" + s + "`" + more
+	}
+	return strconv.Quote(s) + more
+}
+
+func isHidden(r rune) bool { return !unicode.IsPrint(r) }
