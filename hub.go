@@ -181,6 +181,9 @@ func (h *Hub) makeLoops() error {
 	return nil
 }
 
+// Longest is how long a message may be, in bytes, its separator not counted.
+func (h *Hub) Longest() int { return h.longest }
+
 // Address is where a hub listens.
 type Address struct {
 	text string

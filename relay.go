@@ -129,6 +129,9 @@ func (h *Hub) bar(of []feed.Run) {
 // of them is, at most end.
 func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 	last := c.not.Load()
+	if n := l.hub.feed.Count(); n < last {
+		end = min(end, f.Begin(n+1)) // the others stand in c's feed before they do in the index
+	}
 	for c.cursor < end {
 		next := f.Seq(c.cursor) + 1
 		if next > last {

@@ -57,6 +57,8 @@ type server struct {
 	log     *slog.Logger
 	signals chan os.Signal
 
+	render func(*hubbub.Batch) []byte // what STDOUT says of what clients did
+
 	failed    chan error    // the hub has ended by itself
 	exhausted chan error    // STDIN is at its end, and so shall we be
 	broken    chan error    // STDOUT takes no more

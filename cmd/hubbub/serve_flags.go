@@ -15,7 +15,11 @@ import (
 type serveFlags struct {
 	options hubbub.Options
 
+	in       inFormat
 	out      outFormat
+	json     bool
+	relay    bool
+	chat     bool
 	sendOnly bool
 	recvOnly bool
 	waitFor  int
@@ -69,6 +73,11 @@ func (f *serveFlags) messages() *flagGroup {
 		`where a message ends: at a newline (a client's "\r\n" loses its "\r"), at a zero byte, nowhere (bytes as they come), or after every N bytes`, hubbub.ParseFraming)
 	parsedFlag(g, &f.out, "out", "plain", "plain|tagged|json",
 		"what STDOUT says: the message; ID, tab, message; or a JSON object a line, for joins and leaves too", choice(outPlain, outTagged, outJSON))
+	parsedFlag(g, &f.in, "in", "plain", "plain|json",
+		"what STDIN says: messages; or a JSON object a line, for one client, some, or all", choice(inPlain, inJSON))
+	g.BoolVar(&f.json, "json", false, "--in json and --out json")
+	g.BoolVar(&f.relay, "relay", false, "what one client says goes to all others, too")
+	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said")
 	parsedFlag(g, &f.options.Replay, "replay", "unheard", "unheard|none|N|all",
 		"what a new client gets first: what nobody has heard yet, nothing, the last N messages, or all that is kept", hubbub.ParseReplay)
 	g.BoolVar(&f.sendOnly, "send-only", false, "read what clients send, and discard it")
@@ -147,7 +156,21 @@ func (f *serveFlags) sockets() *flagGroup {
 // check finds what does not go together. Given says whether a flag was given.
 func (f *serveFlags) check(given func(flag string) bool) error {
 	framing := f.options.Framing
+	if f.json {
+		if given("in") && f.in != inJSON || given("out") && f.out != outJSON {
+			return usage("--json is --in json and --out json: give it alone")
+		}
+		f.in, f.out = inJSON, outJSON
+	}
 	switch {
+	case f.in == inJSON && f.recvOnly:
+		return usage("--in json does not go with --recv-only, which does not read STDIN")
+	case f.relay && f.sendOnly, f.chat && f.sendOnly:
+		return usage("--send-only does not go with --relay and --chat: nobody would be heard")
+	case f.chat && framing != hubbub.Lines:
+		return usage("--chat does not go with --frame %v: people say lines", framing)
+	case f.chat && f.out == outTagged:
+		return usage("--chat does not go with --out tagged: its lines say who speaks; take --out plain or json")
 	case f.out == outTagged && framing == hubbub.Raw:
 		return usage("--out tagged does not go with --frame raw: raw bytes have no messages to tag; take --out json, or another framing")
 	case f.sendOnly && f.recvOnly:
@@ -170,6 +193,8 @@ func (f *serveFlags) check(given func(flag string) bool) error {
 // inbox is what of the clients' doings goes to STDOUT.
 func (f *serveFlags) inbox() hubbub.Inbox {
 	switch {
+	case f.chat:
+		return hubbub.InboxAll
 	case f.out != outJSON && f.sendOnly:
 		return hubbub.InboxNone
 	case f.out != outJSON:

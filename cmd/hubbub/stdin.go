@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	"golang.org/x/term"
 
@@ -36,8 +38,36 @@ func (s *server) broadcastStdin(ctx context.Context) error {
 	if err := s.hub.WaitForClients(ctx, s.waitFor); err != nil {
 		return err
 	}
+	if s.in == inJSON {
+		return s.obeyStdin(ctx)
+	}
 	if err := s.hub.BroadcastFrom(ctx, s.stdin); err != nil {
 		return fmt.Errorf("STDIN: %w", err)
 	}
 	return nil
+}
+
+// inFormat is what STDIN says.
+type inFormat string
+
+const (
+	inPlain inFormat = "plain" // messages
+	inJSON  inFormat = "json"  // commands: commands.go
+)
+
+// obeyStdin does what STDIN says.
+func (s *server) obeyStdin(ctx context.Context) error {
+	in := reopened(s.stdin, os.O_RDONLY)
+	if in != s.stdin {
+		defer in.Close()
+		defer context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Now()) })()
+	}
+	err := newCommands(s.hub, s.log, s.hub.Longest()).obey(ctx, in)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil && !errors.Is(err, hubbub.ErrClosed) {
+		return fmt.Errorf("STDIN: %w", err)
+	}
+	return err
 }

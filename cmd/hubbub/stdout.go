@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"hubbub.example"
 	"hubbub.example/internal/stdio"
 	"hubbub.example/internal/visible"
 )
@@ -27,7 +28,8 @@ import (
 // is lost it discards the rest, so that nothing waits for it.
 func (s *server) writeStdout() {
 	defer close(s.sunk)
-	if fd, ok := stdio.Descriptor(s.stdout); ok && stdio.IsPipe(fd) && s.out == outPlain {
+	s.render = s.renderer()
+	if fd, ok := stdio.Descriptor(s.stdout); ok && stdio.IsPipe(fd) && s.out == outPlain && !s.relay && !s.chat {
 		s.deliverStdout()
 		return
 	}
@@ -64,17 +66,48 @@ func (s *server) deliverStdout() {
 
 // copyInbox writes to w what comes, until the hub is closed or w is lost.
 func (s *server) copyInbox(w io.Writer) error {
-	render := renderer(s.out, s.options.Framing)
 	for {
 		b, err := s.hub.Receive(context.Background())
 		if err != nil { // closed
 			return nil
 		}
-		_, err = w.Write(render(b))
+		_, err = w.Write(s.render(b))
 		b.Release()
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// renderer is what is written of a batch; with --relay and --chat clients hear of
+// it first.
+func (s *server) renderer() func(*hubbub.Batch) []byte {
+	render, ctx := renderer(s.out, s.options.Framing), context.Background()
+	switch {
+	case s.chat:
+		room := newChat(s.hub)
+		return func(b *hubbub.Batch) []byte {
+			said, err := room.take(ctx, b)
+			s.notRelayed(err)
+			if s.out == outJSON {
+				return render(b)
+			}
+			return said
+		}
+	case s.relay:
+		return func(b *hubbub.Batch) []byte {
+			s.notRelayed(s.hub.Relay(ctx, b))
+			return render(b)
+		}
+	}
+	return render
+}
+
+// notRelayed says why what clients said did not go to others. When the hub
+// drains nothing is broadcast any more.
+func (s *server) notRelayed(err error) {
+	if err != nil && !errors.Is(err, hubbub.ErrClosed) {
+		s.log.Warn(err.Error())
 	}
 }
 

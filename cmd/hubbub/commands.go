@@ -1,0 +1,145 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"hubbub.example"
+	"hubbub.example/internal/jsonl"
+)
+
+// This file is what a program wants, a JSON object a line (docs/protocol.md):
+//
+//	obey  does what a stream of lines says, until its end
+//	do    one of them
+//
+// A line that is wrong is logged with its number, and hurts nobody.
+
+// commands are one program's.
+type commands struct {
+	hub     *hubbub.Hub
+	log     *slog.Logger
+	decoder jsonl.Decoder
+	longest int // line
+	line    int // the number of the present one
+	faults  sparing
+}
+
+func newCommands(hub *hubbub.Hub, log *slog.Logger, longest int) *commands {
+	return &commands{hub: hub, log: log, longest: jsonl.LongestCommand(longest)}
+}
+
+// obey returns nil at the end of r; its error is r's, ctx's or that the hub is
+// closed.
+func (c *commands) obey(ctx context.Context, r io.Reader) error {
+	lines := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := c.next(lines)
+		if len(bytes.TrimSpace(line)) > 0 {
+			if err := c.do(ctx, line); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next is the next line, which may be the last without a newline. One that is
+// too long is passed over whole: a piece of it might be a command.
+func (c *commands) next(lines *bufio.Reader) (line []byte, err error) {
+	c.line++
+	line, err = lines.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return line, err
+	}
+	long := bytes.Clone(line)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = lines.ReadSlice('\n')
+		if len(long) <= c.longest {
+			long = append(long, line...)
+		}
+	}
+	if len(long) > c.longest {
+		c.fault(fmt.Errorf("longer than %d bytes, which no command needs: passed over", c.longest))
+		return nil, err
+	}
+	return long, err
+}
+
+// do returns an error only when nothing can be done any more.
+func (c *commands) do(ctx context.Context, line []byte) error {
+	want, err := c.decoder.Decode(line)
+	if err != nil {
+		c.fault(err)
+		return nil
+	}
+	switch want.Kind {
+	case jsonl.TellAll:
+		err = c.hub.Broadcast(ctx, want.Data)
+	case jsonl.TellThese:
+		err = c.hub.Send(want.Data, want.IDs...)
+	case jsonl.TellOthers:
+		err = c.hub.BroadcastExcept(ctx, want.Data, want.IDs...)
+	case jsonl.Rename:
+		err = c.hub.Rename(want.IDs[0], want.Name)
+	case jsonl.Kick:
+		for _, id := range want.IDs {
+			err = errors.Join(err, c.hub.Kick(id, want.Reason))
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, hubbub.ErrClosed) || ctx.Err() != nil {
+		return err
+	}
+	c.fault(err)
+	return nil
+}
+
+// fault logs what is wrong with the present line. A program that is wrong may be
+// so a million times.
+func (c *commands) fault(err error) {
+	if passed, ok := c.faults.now(time.Now()); ok {
+		others := ""
+		if passed > 0 {
+			others = fmt.Sprintf(" (and %d lines before it)", passed)
+		}
+		c.log.Warn(fmt.Sprintf("line %d: %v%s", c.line, err, others))
+	}
+}
+
+// sparing lets some through a second, and counts the others.
+type sparing struct {
+	second time.Time
+	let    int
+	passed int // over
+}
+
+const letASecond = 10
+
+func (s *sparing) now(at time.Time) (passed int, ok bool) {
+	if at.Sub(s.second) >= time.Second {
+		s.second, s.let = at, 0
+	}
+	if s.let == letASecond {
+		s.passed++
+		return 0, false
+	}
+	s.let++
+	passed, s.passed = s.passed, 0
+	return passed, true
+}
