@@ -1,0 +1,104 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+// idOf waits until a client whose first message is this has said it, and gives
+// its id. Out is --out json.
+func (p *program) idOf(message string) string {
+	p.t.Helper()
+	var id string
+	p.stdout.when(p.t, "an event with "+message, func(text string, _ bool) bool {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, `"text":"`+message+`"`) {
+				_, rest, _ := strings.Cut(line, `"id":`)
+				id, _, _ = strings.Cut(rest, ",")
+				return true
+			}
+		}
+		return false
+	})
+	return id
+}
+
+// A program speaks to one client, to some, to all, to all but some, names them
+// and ends them; what is wrong is logged with its line, and the rest is done.
+func TestCommandsOnStdin(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--json")
+	var ids []string
+	all := []*peer{p.client(), p.client(), p.client()}
+	for i, c := range all {
+		c.says(fmt.Sprintf("client %d\n", i))
+		ids = append(ids, p.idOf(fmt.Sprintf("client %d", i)))
+	}
+	p.says(fmt.Sprintf(`{"text":"to all"}
+{"to":%[1]s,"text":"to 0"}
+{"to":[%[1]s,%[2]s],"base64":"dG8gMCBhbmQgMQ=="}
+this is none
+{"except":%[2]s,"text":"not to 1","unknown":[1,2]}
+{"to":[99,%[3]s],"text":"to 2"}
+
+{"name":"ann","id":%[1]s}
+{"kick":%[3]s,"reason":"enough"}
+{"text":"the end"}
+`, ids[0], ids[1], ids[2]))
+	all[0].hears("to all\nto 0\nto 0 and 1\nnot to 1\nthe end\n")
+	all[1].hears("to all\nto 0 and 1\nthe end\n")
+	all[2].hears("to all\nnot to 1\nto 2\n")
+	all[2].hearsEnd()
+	p.stderr.until(t, "line 6: there is no client 99\n")
+	if text := p.stderr.text(); !strings.Contains(text, "line 4: ") {
+		t.Errorf("of line 4 it says nothing: %s", text)
+	}
+	all[0].says("my name\n")
+	p.stdout.until(t, `"reason":"kicked: enough"`)
+	p.stdout.until(t, `"name":"ann","addr":`)
+}
+
+// A line that no command needs is passed over whole, and what a client said in
+// it is no command.
+func TestCommandThatIsTooLong(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--max-line", "1000")
+	c := p.client()
+	c.says("hello\n")
+	p.stdout.until(t, "hello")
+	p.says(`{"text":"` + strings.Repeat(" ", 2<<20) + `{"kick":1}"}` + "\n" + `{"text":"` + strings.Repeat("x", 1001) + `"}` + "\n" + `{"text":"the rest"}`)
+	_ = p.stdin.Close() // a last line needs no newline
+	c.hears("the rest\n")
+	p.stderr.until(t, "line 1: longer than ")
+	p.stderr.until(t, "line 2: broadcast: a message of 1001 bytes is longer than the longest allowed, 1000\n")
+}
+
+// The program is not paced by a client that takes nothing of what it alone is
+// sent.
+func TestNobodyWaitsForAPrivateLunch(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--json")
+	stuck, other := p.client(), p.client()
+	stuck.says("stuck\n")
+	other.says("other\n")
+	a, b := p.idOf("stuck"), p.idOf("other")
+	line := strings.Repeat("x", 100_000)
+	for range 200 {
+		p.says(`{"to":` + a + `,"text":"` + line + `"}` + "\n")
+	}
+	p.says(`{"to":` + b + `,"text":"hello"}` + "\n")
+	other.hears("hello\n")
+	p.stdout.until(t, `"reason":"takes no private messages (`)
+	_, _ = io.Copy(io.Discard, stuck.r)
+}
+
+func TestManyFaultsAreSummedUp(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--eof", "exit")
+	p.says(strings.Repeat("rubbish\n", 100_000))
+	_ = p.stdin.Close()
+	p.exits(0)
+	if n := strings.Count(p.stderr.ends(t), "\n"); n > 1000 {
+		t.Errorf("it says so on %d lines", n)
+	}
+}
