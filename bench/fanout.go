@@ -27,8 +27,9 @@ func (f fanout) begin(r *rig) (stepper, error) {
 type fanoutRun struct {
 	fanout
 	rig       *rig
-	sent      int          // lines
-	meanwhile func() error // what is done all the time; nil: nothing
+	sent      int                     // lines
+	meanwhile func() error            // what is done all the time; nil: nothing
+	say       func(line []byte) error // nil: STDIN does
 }
 
 // step gives the server's microseconds for each delivery, and the milliseconds
@@ -57,7 +58,11 @@ func (f *fanoutRun) send(block []byte) error {
 			return err
 		}
 		f.rig.load.watch.sent(due)
-		if err := f.rig.feed(block[:f.size]); err != nil {
+		say := f.say
+		if say == nil {
+			say = f.rig.feed
+		}
+		if err := say(block[:f.size]); err != nil {
 			return err
 		}
 		f.sent++

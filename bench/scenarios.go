@@ -93,7 +93,7 @@ func (h house) scenarios() ([]scenario, error) {
 	if h.cores.all.Count() > 1 {
 		all = append(all, h.loops())
 	}
-	return append(all, h.web()...), nil
+	return append(append(all, h.web()...), h.relay()), nil
 }
 
 func (h house) fanout(name, does string, every time.Duration, lines int) scenario {
@@ -107,6 +107,28 @@ func (h house) fanout(name, does string, every time.Duration, lines int) scenari
 		rounds: h.rounds(12),
 		base:   steady(h.floor("copy", "-wait-for", f.clients), f.begin),
 		test:   steady(h.hubbub("--loops", 1, "--wait-for", f.clients), f.begin),
+	}
+}
+
+// relay compares the hub with itself: clients talk, and STDIN does.
+func (h house) relay() scenario {
+	source := relay{
+		fanout:  fanout{clients: h.clients(2000), size: 64, lines: h.work(40), every: time.Second / 30},
+		talkers: h.clients(100),
+	}
+	talk := source
+	talk.talk = true
+	all := source.clients + source.talkers
+	return scenario{
+		name: "relay", does: "64 B lines from 100 clients to 2,000 others, 30 a second",
+		floor: "hubbub, the same lines from STDIN",
+		figures: []figure{
+			{"CPU per delivery", "µs", ratio, 1.15},
+			{"p99 of delivery", "ms", beside, 0},
+		},
+		rounds: h.rounds(12),
+		base:   steady(h.hubbub("--loops", 1, "--wait-for", all), source.begin),
+		test:   steady(h.hubbub("--loops", 1, "--relay", "--replay", "none"), talk.begin),
 	}
 }
 

@@ -1,0 +1,50 @@
+//go:build linux
+
+package main
+
+import "fmt"
+
+// relay sends lines to listeners, through talkers who read nothing: with or
+// without their help.
+type relay struct {
+	fanout
+	talkers int
+	talk    bool // each line is said by one of them, else by STDIN
+}
+
+func (t relay) begin(r *rig) (stepper, error) {
+	if err := r.load.connect(t.clients, socket{}); err != nil {
+		return nil, err
+	}
+	if err := r.load.connect(t.talkers, socket{deaf: true}); err != nil {
+		return nil, err
+	}
+	run := &fanoutRun{fanout: t.fanout, rig: r}
+	if t.talk {
+		run.say = func(line []byte) error { return t.say(r, run.sent, line) }
+	}
+	return func() (sample, error) { return t.step(run) }, nil
+}
+
+// step gives the server's microseconds for each delivery, to talkers too, and
+// the milliseconds that one delivery in a hundred takes longer than.
+func (t relay) step(run *fanoutRun) (sample, error) {
+	cost, err := run.some(t.lines)
+	if err != nil {
+		return nil, err
+	}
+	all := t.clients + t.talkers
+	if t.talk {
+		all-- // whoever said it
+	}
+	return sample{micros(cost) / float64(t.lines*all), millis(run.rig.load.watch.p99())}, nil
+}
+
+// say has the talker whose turn it is send a line.
+func (t relay) say(r *rig, n int, line []byte) error {
+	talker := r.load.clients[t.clients+n%t.talkers]
+	if sent, errno := bareSend(talker.fd, line); errno != 0 || sent < len(line) {
+		return fmt.Errorf("talker %d: send: %w", n%t.talkers, errno)
+	}
+	return nil
+}
