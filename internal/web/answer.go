@@ -78,8 +78,6 @@ func (q *request) answer() {
 		q.refuse(code, why)
 	case q.r.Method == http.MethodOptions:
 		q.options(listed != "")
-	case q.r.Method != http.MethodPost && q.r.ContentLength != 0:
-		q.refuse(http.StatusBadRequest, "only a POST has a body")
 	default:
 		q.route()
 	}
@@ -112,6 +110,8 @@ func (q *request) route() {
 	case !slices.Contains(strings.Split(may, ", "), q.r.Method):
 		q.w.Header().Set("Allow", may)
 		q.refuse(http.StatusMethodNotAllowed, "here one can only "+may)
+	case q.r.Method != http.MethodPost && q.r.ContentLength != 0:
+		q.refuse(http.StatusBadRequest, "only a POST has a body")
 	case q.r.URL.Path == "/clients":
 		q.clients()
 	case q.r.URL.Path == "/healthz":
