@@ -68,6 +68,9 @@ func (q *request) begin() bool {
 func (q *request) answer() {
 	h := q.w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
+	if q.c.lengths.ambiguous(q.r) {
+		h.Set("Connection", "close")
+	}
 	code, why, listed := q.s.rules.judge(q.r, q.c.peer.Unix, q.followsLink())
 	if listed != "" {
 		h.Set("Access-Control-Allow-Origin", listed)

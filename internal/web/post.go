@@ -40,6 +40,10 @@ func (q *request) post() {
 		q.refuse(http.StatusUnsupportedMediaType, "a body is taken as it is, without Content-Encoding")
 		return
 	}
+	if !q.r.ProtoAtLeast(1, 1) && len(q.r.Header["Content-Length"]) == 0 {
+		q.refuse(http.StatusLengthRequired, "a body in HTTP/1.0 has a Content-Length")
+		return
+	}
 	if err := q.s.o.Full(); err != nil {
 		q.busy(err)
 		return

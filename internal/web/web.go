@@ -11,6 +11,7 @@
 //	ask        what the address and the headers ask for      ask.go
 //	stream     and back it goes                              stream.go
 //	post       messages from a body, which may go on for ever   post.go
+//	lengths    which of two lengths a body has                  lengths.go
 //	page       the page and its files                        page.go
 //
 // A connection is taken when its whole first request header waits in the
