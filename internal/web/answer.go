@@ -172,8 +172,14 @@ func (q *request) options(listed bool) {
 	q.w.WriteHeader(http.StatusNoContent)
 }
 
-// clients is for this machine only: it says who is there.
+// clients is for this machine only: it says who is there. Another site's page
+// is not of this machine, though its browser is, and though --origin lets it
+// come.
 func (q *request) clients() {
+	if _, foreign := originOf(q.r); foreign {
+		q.refuse(http.StatusForbidden, "who is there is told to no page of another Origin")
+		return
+	}
 	if !q.c.peer.Local {
 		q.refuse(http.StatusForbidden, "who is there is told to this machine only")
 		return

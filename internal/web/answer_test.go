@@ -109,6 +109,30 @@ func TestClientsAreForThisMachineOnly(t *testing.T) {
 	}
 }
 
+// Nor to a page of another site in a browser on this machine, even one that may
+// come for everything else.
+func TestClientsAreForNoOtherSitesPage(t *testing.T) {
+	for _, origins := range [][]string{{"https://friend.example", "null"}, {"*"}} {
+		c := open(t, func(o *web.Options) { o.Origins = origins })
+		for _, peer := range []web.Peer{{Local: true}, {Local: true, Unix: true}} {
+			for origin, code := range map[string]int{
+				"http://localhost:9000":  200, // its own
+				"https://friend.example": 403,
+				"null":                   403,
+				"http://localhost:8000":  403,
+			} {
+				r, body := c.ask(peer, request("GET /clients HTTP/1.1", "Host: localhost:9000", "Origin: "+origin))
+				if r.code != code {
+					t.Errorf("%v, %+v, from %s: %d %q, want %d", origins, peer, origin, r.code, body, code)
+				}
+				if r, _ := c.ask(peer, request("GET /healthz HTTP/1.1", "Host: localhost:9000", "Origin: "+origin)); r.code != 200 && origin != "http://localhost:8000" {
+					t.Errorf("%v, %+v, from %s: /healthz is %d", origins, peer, origin, r.code)
+				}
+			}
+		}
+	}
+}
+
 func TestHealthSaysWhenItIsNotWell(t *testing.T) {
 	c := open(t, func(o *web.Options) {
 		o.Health = func() (any, bool) { return map[string]string{"status": "ending"}, false }
