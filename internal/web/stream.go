@@ -81,9 +81,10 @@ func (q *request) webSocket() {
 		q.refuse(code, why)
 		return
 	}
-	kind := WebSocket
+	kind, chosen := WebSocket, http.Header{}
 	if slices.Contains(tokens(q.r.Header, "Sec-WebSocket-Protocol"), v1) {
 		kind = V1
+		chosen.Set("Sec-WebSocket-Protocol", v1)
 		if a.session != "" && !sessionToken.MatchString(a.session) {
 			q.refuse(http.StatusBadRequest, "session is 16 to 64 letters, digits, - and _")
 			return
@@ -94,7 +95,10 @@ func (q *request) webSocket() {
 		return
 	}
 	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
-		u := ws.HTTPUpgrader{Timeout: q.s.o.AnswerTimeout, Protocol: func(p string) bool { return p == v1 }}
+		// The protocol is chosen already: the upgrader's own reading of the
+		// header may differ. Of several Connection it knows the first.
+		q.r.Header.Set("Connection", "Upgrade")
+		u := ws.HTTPUpgrader{Timeout: q.s.o.AnswerTimeout, Header: chosen}
 		_, rw, _, err := u.Upgrade(q.r, q.w)
 		return rw, err
 	})

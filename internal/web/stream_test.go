@@ -153,12 +153,21 @@ func TestStreamIsWhatItsRequestAsksFor(t *testing.T) {
 		{"/?session=" + session, []string{handshake, "Sec-WebSocket-Protocol: chat, hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1, Session: session}},
 		{"/", []string{handshake, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
 		{"/", []string{handshake, "Sec-WebSocket-Protocol: chat, HUBBUB.V1"}, web.Stream{Kind: web.WebSocket, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol:chat,hubbub.v1 ,\thubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: hubbub.v2, ,", "Sec-WebSocket-Protocol: hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: hubbub.v1;q=1"}, web.Stream{Kind: web.WebSocket, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: a b, hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: \"hubbub.v1\""}, web.Stream{Kind: web.WebSocket, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: "}, web.Stream{Kind: web.WebSocket, Last: -1}},
 	} {
 		v := c.visit(local, request("GET "+test.target+" HTTP/1.1", append(test.headers, "Host: localhost")...))
 		r := v.head("GET")
 		got := next(t, c.streams)
 		unix.Close(got.FD)
 		test.want.FD, test.want.Peer, test.want.First = got.FD, local, true
+		if isWebSocket := got.Kind == web.WebSocket || got.Kind == web.V1; isWebSocket != (r.code == 101) {
+			t.Errorf("%s %q: a %d becomes %+v", test.target, test.headers, r.code, got)
+		}
 		if got.Input != nil {
 			t.Errorf("%s: input %q", test.target, got.Input)
 		}
@@ -282,6 +291,7 @@ func TestBadHandshakesAreToldWhatIsWrong(t *testing.T) {
 	}{
 		{"GET / HTTP/1.1", []string{upgrade, connection, version, key}, 101, ""},
 		{"GET / HTTP/1.1", []string{"Upgrade: WebSocket", connection, version, key}, 101, ""},
+		{"GET / HTTP/1.1", []string{upgrade, "Connection: keep-alive", "Connection: upgrade", version, key}, 101, ""},
 		{"GET / HTTP/1.1", []string{upgrade, version, key}, 400, "Connection: Upgrade"},
 		{"GET / HTTP/1.1", []string{upgrade, connection, "Sec-WebSocket-Version: 8", key}, 426, "13"},
 		{"GET / HTTP/1.1", []string{upgrade, connection, key}, 426, "13"},
