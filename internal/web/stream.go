@@ -131,6 +131,11 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 		q.busy(err)
 		return
 	}
+	s := Stream{FD: fd, Peer: q.c.peer, First: q.c.requests == 1, Kind: kind, Since: a.since, Last: a.last, Name: a.name}
+	if kind == V1 {
+		s.Session = a.session
+	}
+	s.Begin = q.s.o.Begin(s)
 	rw, err := answer()
 	// Only now: the descriptors that wait for answers are to be few.
 	defer q.s.gone(q.c)
@@ -142,10 +147,6 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 		unix.Close(fd)
 		q.s.o.Debugf("%s: no stream: %v", q.r.RemoteAddr, err)
 		return
-	}
-	s := Stream{FD: fd, Peer: q.c.peer, First: q.c.requests == 1, Kind: kind, Since: a.since, Last: a.last, Name: a.name}
-	if kind == V1 {
-		s.Session = a.session
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
 		s.Input, _ = rw.Peek(n) // it is there

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,6 +102,34 @@ func TestHalfClosedClientGetsItsStream(t *testing.T) {
 		io.WriteString(f, "a message\n")
 		if line, err := v.r.ReadString('\n'); line != "a message\n" {
 			t.Errorf("%s: %q, %v", headers, line, err)
+		}
+	}
+}
+
+// Where a stream begins is decided before it is answered: what a client causes
+// once it has the answer comes to it.
+func TestStreamBeginsBeforeItsAnswer(t *testing.T) {
+	for _, headers := range []string{"", "Accept: text/event-stream", handshake} {
+		var asked atomic.Int64
+		taken := make(chan web.Stream, 1)
+		answered := make(chan bool)
+		c := open(t, func(o *web.Options) {
+			o.Begin = func(s web.Stream) any { return asked.Add(1) + int64(s.Last) }
+			o.Stream = func(s web.Stream) {
+				<-answered
+				taken <- s
+			}
+		})
+		v := c.visit(local, request("GET /?last=41 HTTP/1.1", "Host: localhost", headers))
+		v.head("GET")
+		if n := asked.Load(); n != 1 {
+			t.Errorf("%s: it was asked %d times", headers, n)
+		}
+		close(answered)
+		s := next(t, taken)
+		unix.Close(s.FD)
+		if s.Begin != int64(42) {
+			t.Errorf("%s: it begins at %v", headers, s.Begin)
 		}
 	}
 }

@@ -52,6 +52,9 @@ type Options struct {
 
 	// Full says why there is no room for another client; nil if there is.
 	Full func() error
+	// Begin says where a stream begins that asks for s, before it is answered:
+	// what comes after the answer is the stream's. Stream gets it as s.Begin.
+	Begin func(s Stream) any
 	// Stream takes a stream's descriptor over, for good.
 	Stream func(s Stream)
 	// Post takes the messages of body until its end. It returns when ctx is
@@ -99,6 +102,7 @@ type Stream struct {
 	Last    int    // messages to begin back; -1: not asked for
 	Name    string
 	Session string // V1 only
+	Begin   any    // what Options.Begin said
 	Input   []byte // what came behind the request
 }
 
@@ -153,6 +157,9 @@ func (o *Options) fill() {
 	}
 	if o.Full == nil {
 		o.Full = func() error { return nil }
+	}
+	if o.Begin == nil {
+		o.Begin = func(Stream) any { return nil }
 	}
 	if o.Room == nil {
 		o.Room = func() {}
