@@ -35,6 +35,7 @@ func (h *Hub) newWeb() *web.Server {
 		Hosts:    h.o.Hosts,
 		Origins:  h.o.Origins,
 		TextType: text,
+		Name:     codec.ParseName,
 		Full:     h.full,
 		Begin:    h.beginOf,
 		Stream:   h.takeBack,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,28 @@ func TestHelloComesFirst(t *testing.T) {
 	if m := c.object("message"); m.Seq != 4 || m.Base64 != "/wA=" {
 		t.Errorf("then it hears %+v", m)
 	}
+}
+
+// Others read a name beside their own: what hides in one, or turns their line
+// around, is told what a name is, whatever the client.
+func TestANameIsReadByOthers(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{})
+	for _, name := range []string{"ann%E2%80%AEnna", "a%E2%80%8Bnn", "a%E2%80%A8b", "a%0Ab", "ann%E2%80%8D"} {
+		if code := s.posts("/?name="+name, "hello\n"); code != http.StatusBadRequest {
+			t.Errorf("who posts as %s is answered with %d", name, code)
+		}
+		for _, headers := range [][]string{nil, {acceptEvents}, handshake, append([]string{speaksV1}, handshake...)} {
+			if code, why := s.get("/?name="+name, headers...); code != http.StatusBadRequest || !strings.Contains(why, "must be 1 to 64 bytes of UTF-8 without control and format characters") {
+				t.Errorf("%s, with %q, is answered with %d %q", name, headers, code, why)
+			}
+		}
+	}
+	if n := s.Stats().Joins; n != 0 {
+		t.Errorf("%d joined", n)
+	}
+	s.posts("/?name=%D8%B9%D9%84%E2%80%8C%D8%B1%D8%B6%D8%A7", "hello\n")
+	s.tells("1 post join عل\u200cرضا", `1 post message عل`+"\u200c"+`رضا "hello"`, "1 post leave عل\u200cرضا done")
 }
 
 // Where it begins is said: behind its resume point, with what is gone counted;

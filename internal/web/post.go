@@ -30,7 +30,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // post is POST /.
 func (q *request) post() {
-	a, err := parse(q.r)
+	a, err := parse(q.r, q.s.o.Name)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return

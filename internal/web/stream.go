@@ -24,7 +24,7 @@ const v1 = "hubbub.v1"
 
 // stream answers with the head of a stream, and hands the connection over.
 func (q *request) stream(kind Kind, contentType string) {
-	a, err := parse(q.r)
+	a, err := parse(q.r, q.s.o.Name)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -67,7 +67,7 @@ func head(h http.Header) []byte {
 
 // webSocket answers a handshake.
 func (q *request) webSocket() {
-	a, err := parse(q.r)
+	a, err := parse(q.r, q.s.o.Name)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return

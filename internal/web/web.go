@@ -50,6 +50,9 @@ type Options struct {
 
 	TextType string // Content-Type of the plain stream; "": text/plain; charset=utf-8
 
+	// Name checks what a client wants to be called, and says what would be
+	// right; nil: anything is.
+	Name func(string) (string, error)
 	// Full says why there is no room for another client; nil if there is.
 	Full func() error
 	// Begin says where a stream begins that asks for s, before it is answered:
@@ -157,6 +160,9 @@ func (o *Options) fill() {
 	}
 	if o.Full == nil {
 		o.Full = func() error { return nil }
+	}
+	if o.Name == nil {
+		o.Name = func(name string) (string, error) { return name, nil }
 	}
 	if o.Begin == nil {
 		o.Begin = func(Stream) any { return nil }
