@@ -32,16 +32,17 @@ func (h *Hub) newWeb() *web.Server {
 		text = "text/plain; charset=utf-8"
 	}
 	return web.New(web.Options{
-		Hosts:    h.o.Hosts,
-		Origins:  h.o.Origins,
-		TextType: text,
-		Name:     codec.ParseName,
-		Full:     h.full,
-		Begin:    h.beginOf,
-		Stream:   h.takeBack,
-		Post:     h.post,
-		Clients:  h.listClients,
-		Health:   h.health,
+		Hosts:       h.o.Hosts,
+		Origins:     h.o.Origins,
+		TextType:    text,
+		Name:        codec.ParseName,
+		Full:        h.full,
+		Begin:       h.beginOf,
+		Stream:      h.takeBack,
+		Post:        h.post,
+		Clients:     h.listClients,
+		Health:      h.health,
+		BodyTimeout: h.o.IdleTimeout,
 		Room: func() {
 			h.places.Add(1)
 			h.wakeAll()

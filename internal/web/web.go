@@ -37,8 +37,9 @@ const longestHeader = 16 << 10
 // What Post may answer, so that the client hears it: other errors than these
 // and the body's own are told as a server that has no room (503).
 var (
-	ErrTooLong = errors.New("message too long")
-	ErrEnding  = errors.New("the server ends")
+	ErrTooLong    = errors.New("message too long")
+	ErrIncomplete = errors.New("the body ends within a message")
+	ErrEnding     = errors.New("the server ends")
 )
 
 // Options say who answers what. Stream, Post, Clients and Health must be set;
@@ -72,6 +73,7 @@ type Options struct {
 	HeaderTimeout time.Duration // for a further request's header once it has begun; 0: 10s
 	IdleTimeout   time.Duration // between requests; 0: 60s
 	AnswerTimeout time.Duration // for an answer to be taken; 0: 5s
+	BodyTimeout   time.Duration // for a post's body to say something; 0: for ever
 	LingerTimeout time.Duration // how long a refused body is still read; 0: 1s
 	CloseTimeout  time.Duration // how long Close lets answers end by themselves; 0: 1s
 }
