@@ -70,11 +70,11 @@ func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) 
 			return h.brokeOff(err), err
 		}
 		whole := h.framing.Whole(buf)
-		if len(buf)-whole > h.longest+1 {
-			return tooLong(h.longest), web.ErrTooLong
-		}
 		if reason, err := h.hearGuest(ctx, l, c, buf[:whole]); err != nil {
 			return reason, err
+		}
+		if len(buf)-whole > h.longest+1 {
+			return tooLong(h.longest), web.ErrTooLong
 		}
 		buf = buf[:copy(buf, buf[whole:])]
 		if h.partial.Add(int64(len(buf)-held)) > h.o.Backlog && len(buf) > held {
@@ -119,13 +119,22 @@ func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (r
 }
 
 // hearGuest returns when p, which is whole messages as they came, is in the
-// inbox.
+// inbox, as far as none of them is too long.
 func (h *Hub) hearGuest(ctx context.Context, l *loop, c *client, p []byte) (reason string, err error) {
 	size := len(p)
 	p = h.framing.Clean(p)
-	if h.fitting(p) < len(p) {
+	good := h.fitting(p)
+	if reason, err := h.putInbox(ctx, l, c, p[:good], size); err != nil {
+		return reason, err
+	}
+	if good < len(p) {
 		return tooLong(h.longest), web.ErrTooLong
 	}
+	return "", nil
+}
+
+// putInbox returns when p is in the inbox. It was size bytes in the body.
+func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size int) (reason string, err error) {
 	if len(p) == 0 || h.inbox.want&InboxMessages == 0 {
 		return "", nil
 	}

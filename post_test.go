@@ -118,11 +118,26 @@ func TestAPostsLongestMessage(t *testing.T) {
 			}
 			s.leaves(1)
 			got := texts(s.events.all())
-			if c.code == 204 && (len(got) != 2 || len(got[1]) != longest+2) || c.code == 413 && len(got) > 1 {
+			if c.code == 204 && (len(got) != 2 || len(got[1]) != longest+2) || c.code == 413 && !slices.Equal(got, []string{"1 first"}) {
 				t.Errorf("%d bytes more than the longest, and %q, %s: %d messages are heard", c.more, c.end, how, len(got))
 			}
 		}
 	}
+}
+
+// What comes in one piece with a message that is too long is heard as well.
+func TestWhatAPostSaysBeforeAMessageTooLong(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{MaxMessage: 100})
+	for i, end := range []string{"\n", "", "\nmore\n"} {
+		if code := s.posts("/", "first\nsecond\n"+strings.Repeat("x", 300)+end); code != http.StatusRequestEntityTooLarge {
+			t.Errorf("%q behind it: %d", end, code)
+		}
+		if reason := s.leaves(uint64(i + 1)); !strings.HasPrefix(reason, "sent a message longer than") {
+			t.Errorf("%q behind it: it left because %q", end, reason)
+		}
+	}
+	s.hears("1 first", "1 second", "2 first", "2 second", "3 first", "3 second")
 }
 
 // A body may go on for ever: each of its lines is heard when it is there.
