@@ -121,10 +121,15 @@ func (l *loop) hear(c *client, b *Batch, message []byte, isText bool) {
 	}
 	switch said.Kind {
 	case codec.SaysEnd:
+		c.more().linger.said = true
 		if c.state == live {
 			l.finish(c, l.wire(c).feed.Head(), "done")
 		}
 	case codec.SaysMessage:
+		if c.extra != nil && c.extra.linger.said {
+			l.cutWith(c, codec.CloseBreach, "a message behind end")
+			return
+		}
 		l.hearNumbered(c, b, said)
 	}
 }
