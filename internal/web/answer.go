@@ -48,7 +48,7 @@ func (s *Server) recovered(r *http.Request) {
 		return
 	case http.ErrAbortHandler:
 	default:
-		s.o.Logf("%s %q from %s: panic: %v\n%s", r.Method, r.URL.Path, r.RemoteAddr, err, debug.Stack())
+		s.o.Logf("%.20s %.200q from %s: panic: %v\n%s", r.Method, r.URL.Path, r.RemoteAddr, err, debug.Stack())
 	}
 	panic(http.ErrAbortHandler)
 }
@@ -218,7 +218,7 @@ func (q *request) refuse(code int, why string) {
 	if q.r.ContentLength != 0 {
 		h.Set("Connection", "close")
 	}
-	q.s.o.Debugf("%q %q from %s: %d: %s", q.r.Method, q.r.URL.Path, q.r.RemoteAddr, code, why)
+	q.s.o.Debugf("%.20q %.200q from %s: %d: %s", q.r.Method, q.r.URL.Path, q.r.RemoteAddr, code, why)
 	q.say(code, []byte(why+"\n"))
 	if q.r.ContentLength != 0 {
 		q.seeOff()

@@ -23,6 +23,7 @@ func TestRequestsGetTheirAnswers(t *testing.T) {
 		body    string // how it begins
 	}{
 		{request("GET / HTTP/1.1", host), local, 200, "Content-Type: text/plain; charset=utf-8", ""},
+		{request("GET / HTTP/1.1", host), local, 200, "X-Accel-Buffering: no", ""},
 		{request("GET / HTTP/1.1", host, "Accept: */*"), far, 200, "Cache-Control: no-store", ""},
 		{request("GET / HTTP/1.0"), local, 200, "Content-Type: text/plain; charset=utf-8", ""},
 		{request("GET http://localhost/ HTTP/1.1", host), local, 200, "X-Content-Type-Options: nosniff", ""},
@@ -214,5 +215,17 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	bad = false
 	if r, _ := c.ask(local, request("GET /healthz HTTP/1.1", "Host: localhost")); r.code != 200 {
 		t.Fatal(r.code)
+	}
+}
+
+// A request as long as one may be makes no line of the log as long.
+func TestALongRequestIsToldOfInShort(t *testing.T) {
+	logs := &logbook{}
+	c := open(t, func(o *web.Options) { o.Debugf = logs.logf })
+	if r, _ := c.ask(local, request("GET /"+strings.Repeat("a", 15000)+" HTTP/1.1", "Host: localhost")); r.code != 404 {
+		t.Error(r.code)
+	}
+	if text := logs.text(); !strings.Contains(text, `"GET" "/aaa`) || len(text) > 500 {
+		t.Errorf("it is told of in %d bytes: %.100s", len(text), text)
 	}
 }

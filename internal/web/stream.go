@@ -37,9 +37,7 @@ func (q *request) stream(kind Kind, contentType string) {
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Connection", "close")
-	if kind == Events {
-		h.Set("X-Accel-Buffering", "no") // nginx would wait for more
-	}
+	h.Set("X-Accel-Buffering", "no") // nginx would wait for more
 	if q.r.Method == http.MethodHead {
 		q.w.WriteHeader(http.StatusOK)
 		return
