@@ -50,6 +50,7 @@ type linger struct {
 	since   time.Time // the last progress
 	unacked int       // of what was sent, when last looked at
 	cut     bool      // it was not served to the end
+	said    bool      // hubbub.v1: the client has said that it is the end
 }
 
 // finish lets c have the feed up to goal, then ends it for reason.

@@ -121,10 +121,15 @@ func (l *loop) hear(c *client, b *Batch, message []byte, isText bool) {
 	}
 	switch said.Kind {
 	case codec.SaysEnd:
+		c.more().linger.said = true
 		if c.state == live {
 			l.finish(c, l.wire(c).feed.Head(), "done")
 		}
 	case codec.SaysMessage:
+		if c.extra != nil && c.extra.linger.said {
+			l.cutWith(c, codec.CloseBreach, "a message behind end")
+			return
+		}
 		l.hearNumbered(c, b, said)
 	}
 }
@@ -155,7 +160,8 @@ func (l *loop) hearNumbered(c *client, b *Batch, said codec.Said) {
 
 // enterWhole makes message a record, and reports whether it could be one. It
 // may contain what separates messages elsewhere: then it stays one event. A
-// separator at its end is not another, empty, message.
+// separator at its end is not another, empty, message; and as from anybody, of
+// a "\r\n" that is one the "\r" does not count.
 func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 	framing := l.hub.framing
 	if len(message) > l.hub.longest {
@@ -173,6 +179,7 @@ func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 	message = bytes.TrimSuffix(message, separator)
 	begin := len(b.data)
 	b.data = append(append(b.data, message...), separator...)
+	b.data = b.data[:begin+len(framing.Clean(b.data[begin:]))]
 	r := l.said(c, begin, len(b.data))
 	r.single = l.hub.o.Framing == Raw || len(separator) > 0 && bytes.Contains(message, separator)
 	l.count(c, 1)

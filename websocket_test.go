@@ -242,6 +242,8 @@ func TestANewlineInsideAMessage(t *testing.T) {
 		plain   string
 	}{
 		{hubbub.Lines, []string{"a\nb", "c\n", "", "\n", "\n\n", "d"}, []string{"a\nb", "c", "", "", "\n", "d"}, "a\nb\nc\n\n\n\n\nd\n"},
+		{hubbub.Lines, []string{"a\r\n", "b\r\nc\r\n", "d\r", "\r\n", "e\rf", "g"}, []string{"a", "b\nc", "d", "", "e\rf", "g"}, "a\nb\nc\nd\n\ne\rf\ng\n"},
+		{hubbub.NUL, []string{"a\r\n", "b\r\x00"}, []string{"a\r\n", "b\r"}, "a\r\n\x00b\r\x00"},
 		{hubbub.NUL, []string{"a\nb", "c\x00", "d\x00e"}, []string{"a\nb", "c", "d\x00e"}, "a\nb\x00c\x00d\x00e\x00"},
 		{hubbub.Raw, []string{"a\n", "", "b"}, []string{"a\n", "b"}, "a\nb"},
 		{hubbub.Framing(3), []string{"abc", "\n\n\n"}, []string{"abc", "\n\n\n"}, "abc\n\n\n"},
