@@ -40,6 +40,7 @@ func TestRequestsGetTheirAnswers(t *testing.T) {
 		{request("GET /healthz HTTP/1.1", host), far, 200, "Content-Type: application/json", `{"status":"ok"}` + "\n"},
 		{request("GET /healthz HTTP/1.0"), far, 200, "", `{"status":"ok"}`},
 		{request("GET /clients HTTP/1.1", host), local, 200, "Cache-Control: no-store", `{"clients":0}` + "\n"},
+		{request("GET /clients HTTP/1.0", host), local, 403, "", "who is there is told to this machine only"},
 		{request("OPTIONS / HTTP/1.1", host), local, 204, "Allow: GET, HEAD, POST, OPTIONS", ""},
 		{request("OPTIONS * HTTP/1.1", host), local, 204, "Allow: GET, HEAD, POST, OPTIONS", ""},
 		{request("OPTIONS /clients HTTP/1.1", host), local, 204, "Allow: GET, HEAD, OPTIONS", ""},
