@@ -46,6 +46,7 @@ type Hub struct {
 	room     room
 	wires    [forms]atomic.Pointer[wire]
 	heard    heard
+	hoard    hoard
 	sessions sessions
 	ids      atomic.Uint64
 	clients  atomic.Int64
@@ -53,6 +54,7 @@ type Hub struct {
 	seenOff  atomic.Int64 // of these, refused ones
 	places   atomic.Int64 // that came free for HTTP requests, ever
 	partial  atomic.Int64 // bytes of messages that are not whole yet
+	posted   atomic.Int64 // of these, what posts hold
 	rests    atomic.Int64 // bytes kept for single clients: the ends of messages that are gone, last words
 	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment

@@ -598,3 +598,27 @@ func TestHalfLinesAreBounded(t *testing.T) {
 	innocent.says("\n")
 	s.hears("6 " + half[:100_000])
 }
+
+// Whoever adds the byte that is too much, the one that holds the most goes, also
+// when another loop has it.
+func TestTheLongestBeginningOfAllLoopsGoes(t *testing.T) {
+	t.Parallel()
+	const big, ordinary, most = 240_000, 100_000, 1 << 20
+	s := open(t, hubbub.Options{Loops: 2, Backlog: most, MaxMessage: big})
+	half := strings.Repeat("x", big)
+	hoarder := s.client()
+	others := s.clients(19) // every second is with the other loop
+	hoarder.says(half)
+	until(t, "it is held", func() bool { return s.Stats().BytesIn == big })
+	for i := 0; i < len(others); i += 2 {
+		others[i].says(half[:ordinary])
+	}
+	if reason := s.leaves(1); !strings.HasSuffix(reason, "its own is the longest (234 KiB)") {
+		t.Errorf("it left because %q", reason)
+	}
+	for i := 0; i < len(others); i += 2 {
+		others[i].says("\n")
+	}
+	s.events.when(t, "all others", func(all []hubbub.Event) bool { return len(texts(all)) == 10 })
+	s.has(19)
+}

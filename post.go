@@ -54,7 +54,10 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 // readBody reads the body to its end, and says how it ended.
 func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) (reason string, err error) {
 	buf, held := make([]byte, 0, smallestPiece), 0
-	defer func() { h.partial.Add(-int64(held)) }()
+	defer func() {
+		h.partial.Add(-int64(held))
+		h.posted.Add(-int64(held))
+	}()
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
@@ -75,11 +78,12 @@ func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) 
 			return reason, err
 		}
 		buf = buf[:copy(buf, buf[whole:])]
-		if h.partial.Add(int64(len(buf)-held)) > h.o.Backlog && len(buf) > held {
-			held = len(buf)
+		more := int64(len(buf) - held)
+		all, posted := h.partial.Add(more), h.posted.Add(more)
+		held = len(buf)
+		if more > 0 && (all > h.o.Backlog || posted > h.o.Backlog/2) { // half is for those who can be cut
 			return "the beginnings of messages fill the backlog", errors.New("too many messages are begun and not ended; try again later")
 		}
-		held = len(buf)
 	}
 }
 
