@@ -91,6 +91,7 @@ func New(o Options) (*Hub, error) {
 	h.longest = h.framing.Bound(o.MaxMessage)
 	h.encoders = encoders(h.epoch)
 	h.room.changed = make(chan struct{})
+	h.sessions.most = o.pace.sessions
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}

@@ -94,6 +94,7 @@ type pace struct {
 	beat     time.Duration // beatEvery
 	formKept time.Duration // formKept
 	head     time.Duration // headTime
+	sessions int           // mostSessions
 }
 
 // MaxLoops is the most loops a hub may have: each has a thread, a poller and
@@ -289,5 +290,6 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	o.pace.beat = cmp.Or(o.pace.beat, beatEvery)
 	o.pace.formKept = cmp.Or(o.pace.formKept, formKept)
 	o.pace.head = cmp.Or(o.pace.head, headTime)
+	o.pace.sessions = cmp.Or(o.pace.sessions, mostSessions)
 	return o, nil
 }
