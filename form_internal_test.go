@@ -34,7 +34,7 @@ func hall(t *testing.T, o Options) (h *Hub, address string) {
 }
 
 // is waits until ok.
-func is(t *testing.T, what string, ok func() bool) {
+func is(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(8 * time.Second); !ok(); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
