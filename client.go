@@ -410,7 +410,7 @@ func (l *loop) lastMessage(c *client) {
 	}
 	separator := l.hub.framing.Separator()
 	if separator == nil {
-		l.hub.warnf("client %d: its last %d bytes are no whole record and are dropped", c.id, len(c.extra.partial))
+		l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, len(c.extra.partial))
 		l.forget(c)
 		return
 	}

@@ -22,7 +22,6 @@ package hubbub
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -124,11 +123,11 @@ func (l *loop) cutWith(c *client, code uint16, reason string) {
 	if !c.streams() {
 		return
 	}
-	unread := ""
-	if n, err := sock.Unread(int(c.fd)); err == nil && n > 0 && l.hub.inbox.want&InboxMessages != 0 {
-		unread = fmt.Sprintf("; %s that it had sent are not read", size(int64(n)))
+	unread := 0
+	if n, err := sock.Unread(int(c.fd)); err == nil && l.hub.inbox.want&InboxMessages != 0 {
+		unread = n
 	}
-	l.hub.warnf("client %d (%s) closed: %s%s", c.id, c.addr, reason, unread)
+	l.warnOfOne("closed: "+kindOf(reason), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason, notRead(int64(unread), "it"))
 	x := &c.more().linger
 	x.reason, x.code, x.cut = reason, code, true
 	l.farewell(c)

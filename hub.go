@@ -47,6 +47,7 @@ type Hub struct {
 	wires    [forms]atomic.Pointer[wire]
 	heard    heard
 	hoard    hoard
+	sums     sums
 	sessions sessions
 	ids      atomic.Uint64
 	clients  atomic.Int64

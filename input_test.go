@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"hubbub.example"
 )
 
@@ -580,6 +582,68 @@ func TestALastRecordMustBeWhole(t *testing.T) {
 	p.hearsEnd()
 	s.hears("1 1234", "1 5678")
 	s.logs("client 1: its last 3 bytes are no whole record and are dropped")
+}
+
+// Of many that are cut for the same reason the log says the first few in full, then
+// how many others there were and what of theirs is lost; events tell of each.
+func TestManyThatAreCutAreSummedUp(t *testing.T) {
+	t.Parallel()
+	const many = 200
+	s := openAny(t, hubbub.Options{MaxMessage: 1000, Loops: 2})
+	for i := range many {
+		s.socket("/").says(string(frame(ws.OpBinary, true, make([]byte, 1001+i))))
+	}
+	other := s.socket("/")
+	other.says("\x81\x01a") // not masked
+	for i := range many + 1 {
+		s.leaves(uint64(i + 1))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first, others, breaches := 0, 0, 0
+	var unread string
+	for _, line := range s.log.all() {
+		var n int
+		_, err := fmt.Sscanf(line, "and %d other", &n)
+		switch {
+		case strings.Contains(line, "closed: message longer than 1000 bytes"):
+			first++
+		case err == nil && strings.Contains(line, "closed: message longer than …"):
+			others += n
+			_, unread, _ = strings.Cut(line, "…")
+		default:
+			breaches++
+		}
+	}
+	if first == 0 || first > many/2 || first+others != many || breaches != 1 {
+		t.Errorf("of %d it said %d in full and %d in sum, and %d other lines (%s)", many, first, others, breaches, unread)
+	}
+}
+
+// So it is with those that end inside a record.
+func TestManyThatEndInsideARecordAreSummedUp(t *testing.T) {
+	t.Parallel()
+	const many = 200
+	s := open(t, hubbub.Options{Framing: 4})
+	for range many {
+		c := s.client()
+		c.says("abc")
+		c.done()
+		c.hearsEnd()
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	others := 0
+	for _, line := range s.log.all() {
+		var n int
+		_, _ = fmt.Sscanf(line, "and %d other", &n)
+		others += n
+	}
+	if all := s.log.all(); len(all) > many/2 || others == 0 {
+		t.Errorf("it said %q", all)
+	}
 }
 
 // All clients' half lines together are bounded by the backlog.

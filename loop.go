@@ -79,7 +79,7 @@ type loop struct {
 	quit      bool
 
 	// By the clock; a zero time is never.
-	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp time.Time
+	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp, nextSum time.Time
 
 	// The first loop's only.
 	acceptor acceptor
@@ -285,7 +285,7 @@ func (l *loop) schedule(t *time.Time, d time.Duration) {
 // untilTick is how long the loop may sleep.
 func (l *loop) untilTick() time.Duration {
 	next := poll.Forever
-	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept, &l.nextSniff, &l.nextHead, &l.nextBeat, &l.nextSweep, &l.nextCleanUp} {
+	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept, &l.nextSniff, &l.nextHead, &l.nextBeat, &l.nextSweep, &l.nextCleanUp, &l.nextSum} {
 		if t.IsZero() {
 			continue
 		}
@@ -318,6 +318,9 @@ func (l *loop) tick() {
 	}
 	if l.isDue(&l.nextSweep) {
 		l.sweep()
+	}
+	if l.isDue(&l.nextSum) {
+		l.hub.saySums()
 	}
 	if l.isDue(&l.nextCleanUp) {
 		go cleanUp()

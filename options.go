@@ -81,7 +81,8 @@ type Options struct {
 	// Loops is the number of event loops, at most MaxLoops. 0 means one per core.
 	Loops int
 
-	// Logger gets one record for each cut, refusal and warning, and at
+	// Logger gets one record for each cut, refusal and warning, but of many of
+	// a kind within a second only the first few and a sum; and at
 	// slog.LevelDebug for each join and leave. It is called by a goroutine
 	// of its own, never by a loop. nil means no log.
 	Logger *slog.Logger

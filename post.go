@@ -102,7 +102,10 @@ func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (r
 	whole := h.framing.Whole(rest)
 	if separator := h.framing.Separator(); whole < len(rest) {
 		if separator == nil {
-			h.warnf("client %d: its last %d bytes are no whole record and are dropped", c.id, len(rest)-whole)
+			tail := len(rest) - whole
+			l.do(func() {
+				l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, tail)
+			})
 			rest = rest[:whole]
 		} else {
 			rest = append(rest, separator...)
