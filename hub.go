@@ -46,6 +46,8 @@ type Hub struct {
 	room     room
 	wires    [forms]atomic.Pointer[wire]
 	heard    heard
+	hoard    hoard
+	sums     sums
 	sessions sessions
 	browsers browsers
 	ids      atomic.Uint64
@@ -54,6 +56,7 @@ type Hub struct {
 	seenOff  atomic.Int64 // of these, refused ones
 	places   atomic.Int64 // that came free for HTTP requests, ever
 	partial  atomic.Int64 // bytes of messages that are not whole yet
+	posted   atomic.Int64 // of these, what posts hold
 	rests    atomic.Int64 // bytes kept for single clients: the ends of messages that are gone, last words
 	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment
@@ -90,6 +93,7 @@ func New(o Options) (*Hub, error) {
 	h.longest = h.framing.Bound(o.MaxMessage)
 	h.encoders = encoders(h.epoch)
 	h.room.changed = make(chan struct{})
+	h.sessions.most = o.pace.sessions
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}

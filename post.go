@@ -56,7 +56,10 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 // readBody reads the body to its end, and says how it ended.
 func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) (reason string, err error) {
 	buf, held := make([]byte, 0, smallestPiece), 0
-	defer func() { h.partial.Add(-int64(held)) }()
+	defer func() {
+		h.partial.Add(-int64(held))
+		h.posted.Add(-int64(held))
+	}()
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
@@ -77,11 +80,12 @@ func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) 
 			return tooLong(h.longest), web.ErrTooLong
 		}
 		buf = buf[:copy(buf, buf[whole:])]
-		if h.partial.Add(int64(len(buf)-held)) > h.o.Backlog && len(buf) > held {
-			held = len(buf)
+		more := int64(len(buf) - held)
+		all, posted := h.partial.Add(more), h.posted.Add(more)
+		held = len(buf)
+		if more > 0 && (all > h.o.Backlog || posted > h.o.Backlog/2) { // half is for those who can be cut
 			return "the beginnings of messages fill the backlog", errors.New("too many messages are begun and not ended; try again later")
 		}
-		held = len(buf)
 	}
 }
 
@@ -106,7 +110,9 @@ func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (r
 	switch n := len(rest) - whole; {
 	case n == 0:
 	case separator == nil:
-		h.warnf("client %d: its last %d bytes are no whole record and are dropped", c.id, n)
+		l.do(func() {
+			l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, n)
+		})
 		incomplete = fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, n, h.longest)
 		rest = rest[:whole]
 	default:

@@ -399,6 +399,41 @@ func TestWhoHoardsBeginningsIsCut(t *testing.T) {
 	s.hears("1 half a message, and its end")
 }
 
+// What has come of a message of hubbub.v1 counts as what it says: escapes are six
+// times as long on their way.
+func TestABeginningInEscapesCountsAsWhatItSays(t *testing.T) {
+	t.Parallel()
+	const long, longer, backlog = 50_000, 60_000, 256 << 10
+	s := openAny(t, hubbub.Options{Backlog: backlog, MaxMessage: longer})
+	escapes, _ := s.v1("/?last=0")
+	escapes.says(string(frame(ws.OpText, false, []byte(`{"type":"message","text":"`+strings.Repeat(`\u0041`, long)))))
+	hoarder := s.socket("/?last=0")
+	hoarder.says(string(frame(ws.OpText, false, make([]byte, longer))))
+	for range 4 {
+		s.socket("/?last=0").says(string(frame(ws.OpText, false, make([]byte, long))))
+	}
+	if reason := s.leaves(2); !strings.Contains(reason, "its own is the longest") {
+		t.Errorf("it left because %q", reason)
+	}
+	escapes.says(string(frame(ws.OpContinuation, true, []byte(`"}`))))
+	s.hears("1 " + strings.Repeat("A", long))
+}
+
+// What can only become too long is refused with the byte that makes it so.
+func TestAMessageThatMustBecomeTooLongIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{MaxMessage: 1000})
+	for _, begins := range []string{
+		`{"type":"message","text":"` + strings.Repeat("x", 1001),
+		`{"type":"message","text":"` + strings.Repeat(`\u0041`, 1001),
+		`{"type":"message","base64":"` + strings.Repeat("YWFh", 335),
+	} {
+		c, _ := s.v1("/?last=0")
+		c.says(string(frame(ws.OpText, false, []byte(begins))))
+		c.hearsClose(1009)
+	}
+}
+
 // A client that never reads is cut with 1008, never inside a message; if it
 // reads on it is told.
 func TestALappedWebSocketIsTold(t *testing.T) {
