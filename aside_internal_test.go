@@ -192,3 +192,55 @@ func TestOnlyTheNewestPingNeedsAnAnswer(t *testing.T) {
 		t.Errorf("%d pings got %d pongs", many, pongs)
 	}
 }
+
+// Whatever a WebSocket sends much of that is nothing, a read of it needs no
+// memory, and what waits to be sent to it for that does not grow.
+func TestAFloodOfNothingNeedsNoMemory(t *testing.T) {
+	h, err := New(Options{Loops: 1, Inbox: InboxNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	at, err := h.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare, _ := upgrade(t, at[0].String(), "/", "")
+	numbered, r := upgrade(t, at[0].String(), "/", "hubbub.v1")
+	if _, err := readFrame(r); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = bare.Close(), numbered.Close() }()
+	for _, c := range []struct {
+		name     string
+		protocol protocol
+		frame    []byte
+	}{
+		{"empty pings", speaksWebSocket, masked(ws.OpPing, "")},
+		{"long pings", speaksWebSocket, masked(ws.OpPing, strings.Repeat("x", 125))},
+		{"pongs", speaksWebSocket, masked(ws.OpPong, "x")},
+		{"empty messages", speaksWebSocket, masked(ws.OpText, "")},
+		{"empty lines", speaksWebSocket, masked(ws.OpText, "\n")},
+		{"heartbeats", speaksV1, masked(ws.OpText, `{"type":"heartbeat"}`)},
+		{"what nobody knows", speaksV1, masked(ws.OpText, `{}`)},
+		{"numbers it has", speaksV1, masked(ws.OpText, `{"type":"message","n":1,"text":""}`)},
+	} {
+		flood, read := bytes.Repeat(c.frame, readSize/len(c.frame)), make([]byte, readSize)
+		h.on(func(l *loop) {
+			for _, to := range l.clients {
+				if to.protocol != c.protocol {
+					continue
+				}
+				needs := testing.AllocsPerRun(20, func() {
+					l.takeFrames(to, nil, read[:copy(read, flood)])
+				})
+				if needs > 3 || to.state != live {
+					t.Errorf("a read of %s makes %v allocations; it is %v", c.name, needs, to.state)
+				}
+				if a := to.extra; a != nil && a.aside != nil && cap(a.aside.begun)+cap(a.aside.notes)+cap(a.aside.pong) > 1000 {
+					t.Errorf("for %s %d, %d and %d bytes wait", c.name, cap(a.aside.begun), cap(a.aside.notes), cap(a.aside.pong))
+				}
+			}
+		})
+	}
+}

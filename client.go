@@ -84,6 +84,7 @@ type extra struct {
 	arrival *arrival      // what it asked for, until it is taken in
 	input   []byte        // what it sent right behind its request
 	frames  *codec.Frames // it has sent a part of a frame or message
+	saying  *codec.Saying // hubbub.v1: the beginning of a message
 	aside   *aside        // to be sent to it alone
 	words   []byte        // lingering: its last ones
 	session *session      // hubbub.v1: what it sends has numbers
@@ -138,7 +139,7 @@ func (c *client) more() *extra {
 }
 
 // hasNoPart says that nothing of a message has been read.
-func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 }
+func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 && x.saying == nil }
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
@@ -149,7 +150,7 @@ func (c *client) tidy() {
 
 // speaks says that something of what only HTTP's streams have is there.
 func (x *extra) speaks() bool {
-	return x.name != "" || x.input != nil || x.frames != nil || x.aside != nil || x.session != nil || x.arrival != nil
+	return x.name != "" || x.input != nil || x.frames != nil || x.saying != nil || x.aside != nil || x.session != nil || x.arrival != nil
 }
 
 // read takes what c sent, at most its budget of one turn. An edge is told
@@ -162,6 +163,8 @@ func (l *loop) read(c *client) {
 		l.discard(c)
 	case c.state == strange:
 		l.sniff(c)
+	case l.overfull():
+		l.later(c)
 	case c.unchecked && !l.checkFirstLine(c):
 	case c.protocol.inFrames():
 		l.readFrames(c)
@@ -336,23 +339,8 @@ func (l *loop) keep(c *client, p []byte) {
 func (l *loop) checkPartial(c *client) {
 	if n := len(c.extra.partial); n > l.hub.longest+1 {
 		l.cut(c, tooLong(l.hub.longest))
-	} else if l.hub.partial.Load() > l.hub.o.Backlog {
-		l.cutHoarder()
-	}
-}
-
-// cutHoarder ends the client that holds the longest beginning of a message:
-// not the one that happened to add the byte that was too much.
-func (l *loop) cutHoarder() {
-	var hoarder *client
-	most := 0
-	for _, c := range l.clients {
-		if c.streams() && c.extra != nil && len(c.extra.partial) > most {
-			hoarder, most = c, len(c.extra.partial)
-		}
-	}
-	if hoarder != nil {
-		l.cut(hoarder, fmt.Sprintf("beginnings of messages fill the backlog, and its own is the longest (%s)", size(int64(most))))
+	} else {
+		l.overfull()
 	}
 }
 
@@ -429,7 +417,7 @@ func (l *loop) lastMessage(c *client) {
 	}
 	separator := l.hub.framing.Separator()
 	if separator == nil {
-		l.hub.warnf("client %d: its last %d bytes are no whole record and are dropped", c.id, len(c.extra.partial))
+		l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, len(c.extra.partial))
 		l.forget(c)
 		return
 	}
@@ -439,13 +427,4 @@ func (l *loop) lastMessage(c *client) {
 	b.data = append(append(b.data, c.extra.partial...), separator...)
 	l.forget(c)
 	l.enter(c, b, begin, b.data[begin:])
-}
-
-// forget drops what c had of a message.
-func (l *loop) forget(c *client) {
-	if x := c.extra; x != nil && x.partial != nil {
-		l.hub.partial.Add(-int64(len(x.partial)))
-		x.partial = nil
-		c.tidy()
-	}
 }

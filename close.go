@@ -23,7 +23,6 @@ package hubbub
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,13 +33,16 @@ import (
 
 // lingerLimit is how long a connection may make no progress after farewell.
 // What the peer takes always is progress; what it says is so for talkLimit,
-// or one that never stops would stay for ever.
+// or one that never stops would stay for ever. No more of it is read than
+// talkBytes: what the peer has yet to take reaches it all the same, and its
+// own waits with it.
 // While something is on its way to it, it may pause for pauseLimit, and while
 // the hub drains, for as long as that may stall.
 const (
 	lingerLimit = time.Second
 	pauseLimit  = 5 * time.Second
 	talkLimit   = 5 * time.Second
+	talkBytes   = 256 << 10
 )
 
 // linger is the end of a client.
@@ -50,7 +52,9 @@ type linger struct {
 	begun   time.Time
 	since   time.Time // the last progress
 	unacked int       // of what was sent, when last looked at
+	talked  int       // bytes that were read and discarded
 	cut     bool      // it was not served to the end
+	said    bool      // hubbub.v1: the client has said that it is the end
 }
 
 // finish lets c have the feed up to goal, then ends it for reason.
@@ -122,11 +126,11 @@ func (l *loop) cutWith(c *client, code uint16, reason string) {
 	if !c.streams() {
 		return
 	}
-	unread := ""
-	if n, err := sock.Unread(int(c.fd)); err == nil && n > 0 && l.hub.inbox.want&InboxMessages != 0 {
-		unread = fmt.Sprintf("; %s that it had sent are not read", size(int64(n)))
+	unread := 0
+	if n, err := sock.Unread(int(c.fd)); err == nil && l.hub.inbox.want&InboxMessages != 0 {
+		unread = n
 	}
-	l.hub.warnf("client %d (%s) closed: %s%s", c.id, c.addr, reason, unread)
+	l.warnOfOne("closed: "+kindOf(reason), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason, notRead(int64(unread), "it"))
 	l.endFor(c, code, reason)
 }
 
@@ -191,8 +195,13 @@ func (l *loop) tellLeave(c *client, reason string) {
 
 // discard reads what a client still sends after our farewell.
 func (l *loop) discard(c *client) {
+	x := &c.extra.linger
+	if x.talked >= talkBytes && !c.hungUp { // behind its end there is no more
+		c.readable = false
+		return
+	}
 	n, err := sock.Recv(int(c.fd), l.scratch())
-	if x := &c.extra.linger; n > 0 && l.now.Sub(x.begun) < talkLimit {
+	if x.talked += n; n > 0 && l.now.Sub(x.begun) < talkLimit {
 		x.since = l.now
 	}
 	l.afterRead(c, n, readSize, err)

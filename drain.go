@@ -262,6 +262,7 @@ func (h *Hub) end() {
 	}
 	holding.Add(-int64(len(h.loops)))
 	close(h.closed)
+	h.saySums()
 	h.log.close()
 }
 

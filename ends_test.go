@@ -7,6 +7,7 @@ package hubbub_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
 
 	"hubbub.example"
 	"hubbub.example/internal/sock"
@@ -529,3 +532,32 @@ func TestAClosedHubSaysSo(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// Who is cut and goes on talking is not listened to for long, and is told why
+// all the same.
+func TestWhoIsCutIsNotListenedTo(t *testing.T) {
+	t.Parallel()
+	everyAny(t, func(t *testing.T, address string) {
+		const most = 32 << 20 // what the kernel takes, and more
+		s := openAt(t, address, unhurried(hubbub.Options{MaxMessage: 1000}))
+		c := s.socket("/")
+		said := make(chan int, 1)
+		go func() {
+			n, more := 0, frame(ws.OpBinary, true, make([]byte, 64<<10))
+			for n < most {
+				m, err := c.Write(more)
+				n += m
+				if err != nil {
+					break
+				}
+			}
+			said <- n
+		}()
+		if op, p := c.next(); op != ws.OpClose || binary.BigEndian.Uint16(p) != 1009 {
+			t.Errorf("it is told %d %q", op, p)
+		}
+		if n := <-said; n >= most {
+			t.Errorf("it said %d bytes", n)
+		}
+	})
+}

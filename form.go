@@ -186,6 +186,11 @@ func (h *Hub) leaveWire(f form) {
 func (h *Hub) reachBack(w *wire, f form, seq uint64) (more bool, err error) {
 	h.room.mu.Lock()
 	defer h.room.mu.Unlock()
+	select {
+	case <-h.stopped: // the feeds may be about to close
+		return false, nil
+	default:
+	}
 	oldest := w.feed.Oldest()
 	from := max(seq, h.feed.Oldest())
 	if from >= oldest {
@@ -193,17 +198,28 @@ func (h *Hub) reachBack(w *wire, f form, seq uint64) (more bool, err error) {
 	}
 	step := h.feed.WholeAt(max(h.feed.Begin(oldest)-pastStep, h.feed.Whole()))
 	from = min(max(from, h.feed.Seq(step)+1), oldest-1)
+	// No form is shorter than what it is made from.
+	if !h.hasRoomFor(f, h.feed.Begin(oldest)-h.feed.Begin(from), int(oldest-from)) {
+		return false, nil
+	}
 	var past encoded
 	h.encodeKept(h.encoders[f], &past, from, oldest-1)
-	if _, to := h.tooMuch(func(g form) feed.Growth {
-		if g == f {
-			return past.growth()
-		}
-		return feed.Growth{}
-	}); to != nil {
+	if !h.hasRoomFor(f, int64(len(past.bytes)), len(past.ends)) {
 		return false, nil
 	}
 	return w.feed.Prepend(past.bytes, past.ends)
+}
+
+// hasRoomFor says that so much more of one form fits into the backlog. The
+// caller holds room.mu.
+func (h *Hub) hasRoomFor(f form, bytes int64, messages int) bool {
+	_, to := h.tooMuch(func(g form) feed.Growth {
+		if g == f {
+			return feed.Growth{Bytes: bytes, Messages: messages}
+		}
+		return feed.Growth{}
+	})
+	return to == nil
 }
 
 // sweep drops the feeds of forms that nobody has read for a while. The first

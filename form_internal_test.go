@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hubbub.example/internal/feed"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -34,7 +36,7 @@ func hall(t *testing.T, o Options) (h *Hub, address string) {
 }
 
 // is waits until ok.
-func is(t *testing.T, what string, ok func() bool) {
+func is(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(8 * time.Second); !ok(); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
@@ -158,6 +160,41 @@ func TestThePastDropsNothing(t *testing.T) {
 	}
 	if now := h.feed.Whole(); now != whole {
 		t.Errorf("the oldest that is kept begins at %d, before at %d", now, whole)
+	}
+}
+
+// The past is not encoded to find out that there is no room for it, nor once
+// nothing is broadcast any more: the hub may be about to close.
+func TestThePastIsNotEncodedInVain(t *testing.T) {
+	t.Parallel()
+	for _, stopped := range []bool{false, true} {
+		o := Options{Inbox: InboxNone, Backlog: 64 << 10, Slow: Cut}
+		if stopped {
+			o.Backlog = 1 << 20 // room enough
+		}
+		h, _ := hall(t, o)
+		for range 300 {
+			h.say(t, strings.Repeat("x", 1000))
+		}
+		for range 2 { // what was to go has gone
+			h.on(func(*loop) {})
+		}
+		if stopped {
+			h.stopPublishing()
+		}
+		encode, n := h.encoders[asNumbered], 0
+		h.encoders[asNumbered] = func(dst []byte, m feed.Kept) []byte {
+			n++
+			return encode(dst, m)
+		}
+		c := &client{protocol: speaksV1}
+		if err := h.startAt(c, 0); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 || !c.past {
+			t.Errorf("stopped: %v, %d messages were encoded; it gets its past in pieces: %v", stopped, n, c.past)
+		}
+		h.leaveWire(asNumbered)
 	}
 }
 

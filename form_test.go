@@ -351,6 +351,9 @@ func (h *hearer) hears(seq int, message []byte, tells bool) error {
 
 // missed enters that so many are missing.
 func (h *hearer) missed(n int) error {
+	if h.last < 0 && n > 0 && h.slow == hubbub.Skip {
+		return nil // since it came; where that was it cannot know
+	}
 	if h.last < 0 || n < 1 || h.last != h.since && h.slow != hubbub.Skip {
 		return fmt.Errorf("%d are said to be missing", n)
 	}

@@ -32,15 +32,18 @@ func (h *Hub) newWeb() *web.Server {
 		text = "text/plain; charset=utf-8"
 	}
 	return web.New(web.Options{
-		Hosts:    h.o.Hosts,
-		Origins:  h.o.Origins,
-		TextType: text,
-		Full:     h.full,
-		Stream:   h.takeBack,
-		Post:     h.post,
-		Clients:  h.listClients,
-		Health:   h.health,
-		Browser:  func(p web.Peer) { h.browsers.ask(p.Tag.(origin).addr) },
+		Hosts:       h.o.Hosts,
+		Origins:     h.o.Origins,
+		TextType:    text,
+		Name:        codec.ParseName,
+		Full:        h.full,
+		Begin:       h.beginOf,
+		Stream:      h.takeBack,
+		Post:        h.post,
+		Clients:     h.listClients,
+		Health:      h.health,
+		BodyTimeout: h.o.IdleTimeout,
+		Browser:     func(p web.Peer) { h.browsers.ask(p.Tag.(origin).addr) },
 		Room: func() {
 			h.places.Add(1)
 			h.wakeAll()
@@ -101,15 +104,15 @@ func (l *loop) giveAway(c *client) bool {
 func (h *Hub) takeBack(s web.Stream) {
 	c := &client{fd: int32(s.FD), addr: s.Peer.Tag.(origin).addr, protocol: protocolOf(s.Kind), spoke: true}
 	h.sockets.Add(1)
-	begin, a := h.arrive(s)
-	if s.Name != "" || a != nil {
+	begin := s.Begin.(beginning)
+	if s.Name != "" || begin.told != nil {
 		x := c.more()
-		x.name, x.arrival = s.Name, a
+		x.name, x.arrival = s.Name, begin.told
 	}
 	if len(s.Input) > 0 && c.protocol.inFrames() { // others have nothing to say
 		c.more().input = s.Input
 	}
-	if err := h.startAt(c, begin); err != nil {
+	if err := h.startAt(c, begin.seq); err != nil {
 		h.warnf("%s refused: %v", c.addr, err)
 		h.sockets.Add(-1)
 		_ = sock.Close(s.FD)
@@ -135,23 +138,28 @@ type arrival struct {
 	unknown bool   // the resume point is none of this hub's
 }
 
-// arrive is the message behind which s begins, and what is to be told about
-// that.
-func (h *Hub) arrive(s web.Stream) (begin uint64, a *arrival) {
+// beginning is where a stream begins.
+type beginning struct {
+	seq  uint64   // behind this message
+	told *arrival // what is to be told about that
+}
+
+// beginOf is where s begins: a beginning.
+func (h *Hub) beginOf(s web.Stream) any {
 	switch {
 	case s.Since != "":
 		epoch, seq, ok := codec.ParseResumePoint(s.Since)
 		if !ok || !strings.EqualFold(epoch, h.epoch) || seq > h.feed.Count() {
-			return 0, &arrival{asked: s.Since, unknown: true}
+			return beginning{0, &arrival{asked: s.Since, unknown: true}}
 		}
-		return seq, &arrival{asked: s.Since, since: seq}
+		return beginning{seq, &arrival{asked: s.Since, since: seq}}
 	case s.Last >= 0:
 		count := h.feed.Count()
-		return count - min(count, uint64(s.Last)), h.plainArrival(s)
+		return beginning{count - min(count, uint64(s.Last)), h.plainArrival(s)}
 	case s.First:
-		return h.feed.Seq(s.Peer.Tag.(origin).cursor), h.plainArrival(s)
+		return beginning{h.feed.Seq(s.Peer.Tag.(origin).cursor), h.plainArrival(s)}
 	}
-	return h.feed.Seq(h.begin()), h.plainArrival(s)
+	return beginning{h.feed.Seq(h.begin()), h.plainArrival(s)}
 }
 
 // plainArrival is that of a stream that asked for no resume point, if it is

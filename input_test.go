@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"hubbub.example"
 )
 
@@ -582,6 +584,68 @@ func TestALastRecordMustBeWhole(t *testing.T) {
 	s.logs("client 1: its last 3 bytes are no whole record and are dropped")
 }
 
+// Of many that are cut for the same reason the log says the first few in full, then
+// how many others there were and what of theirs is lost; events tell of each.
+func TestManyThatAreCutAreSummedUp(t *testing.T) {
+	t.Parallel()
+	const many = 200
+	s := openAny(t, hubbub.Options{MaxMessage: 1000, Loops: 2})
+	for i := range many {
+		s.socket("/").says(string(frame(ws.OpBinary, true, make([]byte, 1001+i))))
+	}
+	other := s.socket("/")
+	other.says("\x81\x01a") // not masked
+	for i := range many + 1 {
+		s.leaves(uint64(i + 1))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first, others, breaches := 0, 0, 0
+	var unread string
+	for _, line := range s.log.all() {
+		var n int
+		_, err := fmt.Sscanf(line, "and %d other", &n)
+		switch {
+		case strings.Contains(line, "closed: message longer than 1000 bytes"):
+			first++
+		case err == nil && strings.Contains(line, "closed: message longer than …"):
+			others += n
+			_, unread, _ = strings.Cut(line, "…")
+		default:
+			breaches++
+		}
+	}
+	if first == 0 || first > many/2 || first+others != many || breaches != 1 {
+		t.Errorf("of %d it said %d in full and %d in sum, and %d other lines (%s)", many, first, others, breaches, unread)
+	}
+}
+
+// So it is with those that end inside a record.
+func TestManyThatEndInsideARecordAreSummedUp(t *testing.T) {
+	t.Parallel()
+	const many = 200
+	s := open(t, hubbub.Options{Framing: 4})
+	for range many {
+		c := s.client()
+		c.says("abc")
+		c.done()
+		c.hearsEnd()
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	others := 0
+	for _, line := range s.log.all() {
+		var n int
+		_, _ = fmt.Sscanf(line, "and %d other", &n)
+		others += n
+	}
+	if all := s.log.all(); len(all) > many/2 || others == 0 {
+		t.Errorf("it said %q", all)
+	}
+}
+
 // All clients' half lines together are bounded by the backlog.
 func TestHalfLinesAreBounded(t *testing.T) {
 	t.Parallel()
@@ -597,4 +661,28 @@ func TestHalfLinesAreBounded(t *testing.T) {
 	s.has(5)
 	innocent.says("\n")
 	s.hears("6 " + half[:100_000])
+}
+
+// Whoever adds the byte that is too much, the one that holds the most goes, also
+// when another loop has it.
+func TestTheLongestBeginningOfAllLoopsGoes(t *testing.T) {
+	t.Parallel()
+	const big, ordinary, most = 240_000, 100_000, 1 << 20
+	s := open(t, hubbub.Options{Loops: 2, Backlog: most, MaxMessage: big})
+	half := strings.Repeat("x", big)
+	hoarder := s.client()
+	others := s.clients(19) // every second is with the other loop
+	hoarder.says(half)
+	until(t, "it is held", func() bool { return s.Stats().BytesIn == big })
+	for i := 0; i < len(others); i += 2 {
+		others[i].says(half[:ordinary])
+	}
+	if reason := s.leaves(1); !strings.HasSuffix(reason, "its own is the longest (234 KiB)") {
+		t.Errorf("it left because %q", reason)
+	}
+	for i := 0; i < len(others); i += 2 {
+		others[i].says("\n")
+	}
+	s.events.when(t, "all others", func(all []hubbub.Event) bool { return len(texts(all)) == 10 })
+	s.has(19)
 }

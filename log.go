@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,4 +119,90 @@ func (s *seldom) others() string {
 		return ""
 	}
 	return fmt.Sprintf(" (and %d more since that was last said)", n)
+}
+
+// sums are of what many clients do at once, as in an attack: of a kind of line
+// the first few are said, and after a sumPeriod how many others there were.
+// Which they were slog.LevelDebug says, and the leave events do.
+type sums struct {
+	mu    sync.Mutex
+	kinds map[string]*sum
+}
+
+type sum struct {
+	few    int // that were said
+	others int
+	unread int64 // of what these had sent
+}
+
+const (
+	sumPeriod = time.Second
+	aFew      = 10
+)
+
+// ofFew counts a line of this kind, and says whether it is one of the first.
+func (s *sums) ofFew(kind string, unread int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kinds == nil {
+		s.kinds = map[string]*sum{}
+	}
+	x := s.kinds[kind]
+	if x == nil {
+		x = &sum{}
+		s.kinds[kind] = x
+	}
+	if x.few < aFew {
+		x.few++
+		return true
+	}
+	x.others++
+	x.unread += int64(unread)
+	return false
+}
+
+// end begins anew, and returns what there was.
+func (s *sums) end() map[string]*sum {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kinds := s.kinds
+	s.kinds = nil
+	return kinds
+}
+
+// warnOfOne warns of what one client did, unless many do so at once. The kind is
+// what such clients did, said of many.
+func (l *loop) warnOfOne(kind string, unread int, format string, args ...any) {
+	if l.hub.sums.ofFew(kind, unread) {
+		l.hub.warnf(format, args...)
+	}
+	l.schedule(&l.nextSum, sumPeriod)
+}
+
+// saySums says how many others there were.
+func (h *Hub) saySums() {
+	kinds := h.sums.end()
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if x := kinds[kind]; x.others > 0 {
+			h.warnf("and %d other %s %s%s", x.others, english.PluralWord(x.others, "client", ""), kind, notRead(x.unread, "they"))
+		}
+	}
+}
+
+// notRead says what is lost of what somebody had sent.
+func notRead(bytes int64, who string) string {
+	if bytes == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s that %s had sent are not read", size(bytes), who)
+}
+
+// kindOf is a reason without its figures.
+func kindOf(reason string) string {
+	for i := range len(reason) - 1 {
+		if next := reason[i+1]; reason[i] == ' ' && (next == '(' || '0' <= next && next <= '9') {
+			return reason[:i] + " …"
+		}
+	}
+	return reason
 }

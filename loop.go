@@ -20,12 +20,18 @@ package hubbub
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/poll"
 )
+
+// turnBytes is how much a turn reads of what events tell of, and as much again
+// from those who had more before, so that others are sent to in between.
+const turnBytes = 1 << 20
 
 // loop is one event loop and the clients it owns. Except for the fields under
 // "Shared", only its own goroutine touches it.
@@ -40,12 +46,13 @@ type loop struct {
 	millis  uint32    // the same, since the hub began; it wraps around
 
 	// Receiving.
-	ready []*client // may have input that no event will tell of
-	spare []*client // ready's other half
-	batch *Batch    // what this turn read
-	late  []record  // joins and leaves that found no batch
-	posts []*posted // what guests say, while there is no batch
-	waste []byte
+	ready  []*client // may have input that no event will tell of
+	until  int64     // of stats.bytesIn: how much this turn reads
+	batch  *Batch    // what this turn read
+	late   []record  // joins and leaves that found no batch
+	posts  []*posted // what guests say, while there is no batch
+	saying codec.Saying
+	waste  []byte
 
 	// Sending.
 	pass         pass
@@ -74,7 +81,7 @@ type loop struct {
 	quit      bool
 
 	// By the clock; a zero time is never.
-	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp time.Time
+	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp, nextSum time.Time
 
 	// The first loop's only.
 	acceptor acceptor
@@ -208,6 +215,7 @@ func (l *loop) openMail() {
 
 // handle takes one turn's events.
 func (l *loop) handle(events []poll.Event) {
+	l.until = l.stats.bytesIn + turnBytes
 	for i := range events {
 		e := &events[i]
 		if fd := e.FD(); fd < len(l.byFD) && l.byFD[fd] != nil {
@@ -228,8 +236,10 @@ func (l *loop) handleClient(c *client, e *poll.Event) {
 	}
 	c.hungUp = c.hungUp || e.HungUp()
 	c.gone = c.gone || e.Gone()
-	if e.Readable() || e.Failed() {
+	if (e.Readable() || e.Failed()) && l.stats.bytesIn < l.until {
 		l.read(c)
+	} else if e.Readable() || e.Failed() {
+		l.later(c)
 	}
 	l.checkGone(c)
 	if e.Writable() && c.full {
@@ -243,21 +253,24 @@ func (l *loop) readReady() {
 	if len(l.ready) == 0 || !l.canRead() {
 		return
 	}
-	ready := l.ready
-	l.ready = l.spare[:0]
-	for i, c := range ready {
-		ready[i] = nil
+	l.until = l.stats.bytesIn + turnBytes
+	n, now := 0, len(l.ready) // those who have more again stand behind these
+	for ; n < now && l.stats.bytesIn < l.until; n++ {
+		c := l.ready[n]
 		c.queued = false
 		if c.readable && c.state < dead {
 			l.read(c)
 			l.checkGone(c)
 		}
 	}
-	l.spare = ready[:0]
+	l.ready = slices.Delete(l.ready, 0, n)
 }
 
-// canRead says that the inbox has room.
+// canRead says that there is room for what is read.
 func (l *loop) canRead() bool {
+	if l.overfull() {
+		return false
+	}
 	if l.hub.inbox.want&InboxMessages == 0 {
 		return true
 	}
@@ -275,7 +288,7 @@ func (l *loop) schedule(t *time.Time, d time.Duration) {
 // untilTick is how long the loop may sleep.
 func (l *loop) untilTick() time.Duration {
 	next := poll.Forever
-	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept, &l.nextSniff, &l.nextHead, &l.nextBeat, &l.nextSweep, &l.nextCleanUp} {
+	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept, &l.nextSniff, &l.nextHead, &l.nextBeat, &l.nextSweep, &l.nextCleanUp, &l.nextSum} {
 		if t.IsZero() {
 			continue
 		}
@@ -308,6 +321,9 @@ func (l *loop) tick() {
 	}
 	if l.isDue(&l.nextSweep) {
 		l.sweep()
+	}
+	if l.isDue(&l.nextSum) {
+		l.hub.saySums()
 	}
 	if l.isDue(&l.nextCleanUp) {
 		go cleanUp()

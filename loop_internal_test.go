@@ -3,6 +3,7 @@
 package hubbub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 // A defect that makes a loop panic ends the hub with an error, and not the
@@ -42,5 +45,53 @@ func TestAPanicEndsTheHubOnly(t *testing.T) {
 	}
 	if err := h.Drain(ctx, time.Second); err == nil {
 		t.Error("Drain afterwards says that all is well")
+	}
+}
+
+// However many have much to say, a turn reads a bounded part of it, and everybody
+// has his turn.
+func TestATurnIsBounded(t *testing.T) {
+	t.Parallel()
+	const clients = 200
+	for _, says := range []string{"raw", "websocket"} {
+		h, at := hall(t, Options{Loops: 1, Inbox: InboxNone, Sniff: time.Minute})
+		flood := bytes.Repeat(masked(ws.OpPing, ""), readSize/8)
+		if says == "raw" {
+			flood = bytes.Repeat([]byte("nothing\n"), readSize/8)
+		}
+		var all []net.Conn
+		for range clients {
+			var c net.Conn
+			if says == "websocket" {
+				c, _ = upgrade(t, at, "/?last=0", "")
+			} else if c, _ = net.Dial("tcp", at); c == nil {
+				t.Fatal("it cannot connect")
+			}
+			defer c.Close()
+			all = append(all, c)
+		}
+		var most int64
+		h.on(func(l *loop) { // it is kept while all of that comes
+			for _, c := range all {
+				_ = c.SetDeadline(time.Now().Add(audienceWaits))
+				if _, err := c.Write(flood); err != nil {
+					t.Error(err)
+				}
+			}
+			last := l.stats.bytesIn
+			var watch func()
+			watch = func() { // in the next turn
+				most = max(most, l.stats.bytesIn-last)
+				if last = l.stats.bytesIn; last < int64(clients*len(flood)) {
+					l.do(watch)
+				}
+			}
+			l.do(watch)
+		})
+		is(t, "all of it is read", func() bool { return h.Stats().BytesIn == int64(clients*len(flood)) })
+		h.on(func(*loop) {})
+		if most > 2*(turnBytes+readSize) || most == 0 {
+			t.Errorf("%s: a turn read %d bytes", says, most)
+		}
 	}
 }

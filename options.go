@@ -81,7 +81,8 @@ type Options struct {
 	// Loops is the number of event loops, at most MaxLoops. 0 means one per core.
 	Loops int
 
-	// Logger gets one record for each cut, refusal and warning, and at
+	// Logger gets one record for each cut, refusal and warning, but of many of
+	// a kind within a second only the first few and a sum; and at
 	// slog.LevelDebug for each join and leave. It is called by a goroutine
 	// of its own, never by a loop. nil means no log.
 	Logger *slog.Logger
@@ -94,6 +95,7 @@ type pace struct {
 	beat     time.Duration // beatEvery
 	formKept time.Duration // formKept
 	head     time.Duration // headTime
+	sessions int           // mostSessions
 }
 
 // MaxLoops is the most loops a hub may have: each has a thread, a poller and
@@ -289,5 +291,6 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	o.pace.beat = cmp.Or(o.pace.beat, beatEvery)
 	o.pace.formKept = cmp.Or(o.pace.formKept, formKept)
 	o.pace.head = cmp.Or(o.pace.head, headTime)
+	o.pace.sessions = cmp.Or(o.pace.sessions, mostSessions)
 	return o, nil
 }

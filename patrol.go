@@ -58,7 +58,7 @@ func patrolEvery(o Options) time.Duration {
 // patrol is one walk.
 func (l *loop) patrol() {
 	o := &l.hub.o
-	again := o.IdleTimeout > 0 && len(l.clients)+len(l.strangers.silent) > 0
+	again := o.IdleTimeout > 0 && len(l.clients)+len(l.strangers.silent)+len(l.strangers.expected) > 0
 	for _, c := range l.clients {
 		if !c.streams() {
 			continue

@@ -15,7 +15,9 @@ package hubbub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -54,7 +56,10 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 // readBody reads the body to its end, and says how it ended.
 func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) (reason string, err error) {
 	buf, held := make([]byte, 0, smallestPiece), 0
-	defer func() { h.partial.Add(-int64(held)) }()
+	defer func() {
+		h.partial.Add(-int64(held))
+		h.posted.Add(-int64(held))
+	}()
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
@@ -65,59 +70,77 @@ func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) 
 			return h.endOfBody(ctx, l, c, buf)
 		}
 		if err != nil {
-			return h.brokeOff(), err
+			return h.brokeOff(err), err
 		}
 		whole := h.framing.Whole(buf)
-		if len(buf)-whole > h.longest+1 {
-			return tooLong(h.longest), web.ErrTooLong
-		}
 		if reason, err := h.hearGuest(ctx, l, c, buf[:whole]); err != nil {
 			return reason, err
 		}
+		if len(buf)-whole > h.longest+1 {
+			return tooLong(h.longest), web.ErrTooLong
+		}
 		buf = buf[:copy(buf, buf[whole:])]
-		if h.partial.Add(int64(len(buf)-held)) > h.o.Backlog && len(buf) > held {
-			held = len(buf)
+		more := int64(len(buf) - held)
+		all, posted := h.partial.Add(more), h.posted.Add(more)
+		held = len(buf)
+		if more > 0 && (all > h.o.Backlog || posted > h.o.Backlog/2) { // half is for those who can be cut
 			return "the beginnings of messages fill the backlog", errors.New("too many messages are begun and not ended; try again later")
 		}
-		held = len(buf)
 	}
 }
 
 // brokeOff is why a body ended before its end.
-func (h *Hub) brokeOff() (reason string) {
+func (h *Hub) brokeOff(err error) (reason string) {
 	select {
 	case <-h.stopped:
 		return "shutdown"
 	default:
-		return "reset"
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Sprintf("idle for %s", h.o.IdleTimeout)
+	}
+	return "reset"
 }
 
-// endOfBody takes what is left. A last message needs no separator.
+// endOfBody takes what is left. A last message needs no separator; what is no
+// whole record is told to be none.
 func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (reason string, err error) {
-	whole := h.framing.Whole(rest)
-	if separator := h.framing.Separator(); whole < len(rest) {
-		if separator == nil {
-			h.warnf("client %d: its last %d bytes are no whole record and are dropped", c.id, len(rest)-whole)
-			rest = rest[:whole]
-		} else {
-			rest = append(rest, separator...)
-		}
+	var incomplete error
+	whole, separator := h.framing.Whole(rest), h.framing.Separator()
+	switch n := len(rest) - whole; {
+	case n == 0:
+	case separator == nil:
+		l.do(func() {
+			l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, n)
+		})
+		incomplete = fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, n, h.longest)
+		rest = rest[:whole]
+	default:
+		rest = append(rest, separator...)
 	}
 	if reason, err := h.hearGuest(ctx, l, c, rest); err != nil {
 		return reason, err
 	}
-	return "done", nil
+	return "done", incomplete
 }
 
 // hearGuest returns when p, which is whole messages as they came, is in the
-// inbox.
+// inbox, as far as none of them is too long.
 func (h *Hub) hearGuest(ctx context.Context, l *loop, c *client, p []byte) (reason string, err error) {
 	size := len(p)
 	p = h.framing.Clean(p)
-	if h.fitting(p) < len(p) {
+	good := h.fitting(p)
+	if reason, err := h.putInbox(ctx, l, c, p[:good], size); err != nil {
+		return reason, err
+	}
+	if good < len(p) {
 		return tooLong(h.longest), web.ErrTooLong
 	}
+	return "", nil
+}
+
+// putInbox returns when p is in the inbox. It was size bytes in the body.
+func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size int) (reason string, err error) {
 	if len(p) == 0 || h.inbox.want&InboxMessages == 0 {
 		return "", nil
 	}

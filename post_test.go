@@ -118,11 +118,26 @@ func TestAPostsLongestMessage(t *testing.T) {
 			}
 			s.leaves(1)
 			got := texts(s.events.all())
-			if c.code == 204 && (len(got) != 2 || len(got[1]) != longest+2) || c.code == 413 && len(got) > 1 {
+			if c.code == 204 && (len(got) != 2 || len(got[1]) != longest+2) || c.code == 413 && !slices.Equal(got, []string{"1 first"}) {
 				t.Errorf("%d bytes more than the longest, and %q, %s: %d messages are heard", c.more, c.end, how, len(got))
 			}
 		}
 	}
+}
+
+// What comes in one piece with a message that is too long is heard as well.
+func TestWhatAPostSaysBeforeAMessageTooLong(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{MaxMessage: 100})
+	for i, end := range []string{"\n", "", "\nmore\n"} {
+		if code := s.posts("/", "first\nsecond\n"+strings.Repeat("x", 300)+end); code != http.StatusRequestEntityTooLarge {
+			t.Errorf("%q behind it: %d", end, code)
+		}
+		if reason := s.leaves(uint64(i + 1)); !strings.HasPrefix(reason, "sent a message longer than") {
+			t.Errorf("%q behind it: it left because %q", end, reason)
+		}
+	}
+	s.hears("1 first", "1 second", "2 first", "2 second", "3 first", "3 second")
 }
 
 // A body may go on for ever: each of its lines is heard when it is there.
@@ -197,6 +212,86 @@ func TestPostsWaitForTheInbox(t *testing.T) {
 		}
 		next[e.Name]++
 	}
+}
+
+// A body that says nothing for longer than a client may is told so, and left.
+func TestAPostThatSaysNothingIsIdle(t *testing.T) {
+	t.Parallel()
+	const idle = 50 * time.Millisecond
+	s := openAny(t, hubbub.Options{IdleTimeout: idle})
+	for i, how := range []string{chunked, "Content-Length: 1000"} {
+		p := dial(t, s.at)
+		line := "one\n"
+		if how == chunked {
+			line = chunk(line)
+		}
+		p.says(request(http.MethodPost, "/", how) + line)
+		answer := p.answered(http.MethodPost)
+		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusRequestTimeout || string(why) != "the body has said nothing for 50ms\n" {
+			t.Errorf("%s: it is told %s: %q", how, answer.Status, why)
+		}
+		if reason := s.leaves(uint64(i + 1)); reason != "idle for 50ms" {
+			t.Errorf("%s: it left because %q", how, reason)
+		}
+	}
+	s.hears("1 one", "2 one")
+}
+
+// Who is not read, since the inbox is full, is not idle.
+func TestAPostThatWaitsForTheInboxIsNotIdle(t *testing.T) {
+	t.Parallel()
+	const idle, lines = 500 * time.Millisecond, 3000
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 1, IdleTimeout: idle}))
+	p := dial(t, s.at)
+	posting := begins(func() error {
+		body := strings.Repeat(strings.Repeat("x", 1000)+"\n", lines)
+		_, err := io.WriteString(p, request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(body)))+body)
+		return err
+	})
+	until(t, "the inbox is full for longer than a client may be idle", func() bool {
+		before := s.Stats().MessagesIn
+		passes(2 * idle)
+		return before > 0 && s.Stats().MessagesIn == before
+	})
+	if n := s.Stats().MessagesIn; n == lines {
+		t.Fatal("the inbox took everything: make the scene bigger")
+	}
+	s.take()
+	if err := posting(); err != nil {
+		t.Fatal(err)
+	}
+	if answer := p.answered(http.MethodPost); answer.StatusCode != http.StatusNoContent {
+		t.Errorf("it is told %s", answer.Status)
+	}
+}
+
+// A body that ends within a record is told so: what came before it is taken.
+func TestAPostThatEndsWithinARecord(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{Framing: 3})
+	for _, c := range []struct {
+		body string
+		code int
+		why  string
+	}{
+		{"abcdef", http.StatusNoContent, ""},
+		{"", http.StatusNoContent, ""},
+		{"abcde", http.StatusBadRequest, "the body ends within a message: its last 2 bytes are no record of 3; the records before them are taken\n"},
+		{"a", http.StatusBadRequest, "the body ends within a message: its last 1 bytes are no record of 3; the records before them are taken\n"},
+	} {
+		p := dial(t, s.at)
+		p.says(request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(c.body))) + c.body)
+		answer := p.answered(http.MethodPost)
+		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != c.code || string(why) != c.why {
+			t.Errorf("%q is answered with %s: %q", c.body, answer.Status, why)
+		}
+	}
+	s.tells(
+		"1 post join", `1 post message "abc"`, `1 post message "def"`, "1 post leave done",
+		"2 post join", "2 post leave done",
+		"3 post join", `3 post message "abc"`, "3 post leave done",
+		"4 post join", "4 post leave done",
+	)
 }
 
 // A hub that ends does not wait for bodies that go on, nor for an inbox that

@@ -47,6 +47,25 @@ func TestTheFirstClientHearsWhatNobodyHas(t *testing.T) {
 	})
 }
 
+// A stream begins where it is when it is answered: who has the answer misses
+// nothing that comes then, and what asks for the last messages counts from there.
+func TestAStreamBeginsWithItsAnswer(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{Loops: 2, Replay: hubbub.ReplayNone})
+	s.says("before")
+	for i := range 200 {
+		p := dial(t, s.at)
+		target, want := "/?last=0", ""
+		if i%2 == 1 {
+			target, want = "/?last=1", "before\n"
+		}
+		s.streamLater(p, target)
+		s.says("before")
+		p.hears(want + "before\n")
+		_ = p.Close()
+	}
+}
+
 // A connection that took nothing has heard nothing: a port scanner, a health
 // check, a client that is reset before it reads.
 func TestAPortProbeHasHeardNothing(t *testing.T) {

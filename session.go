@@ -10,10 +10,15 @@ package hubbub
 //	                      had that is ended first, so that the number stands still
 //	follows  a loop       whether a message is the next
 //	leave    a loop       a connection has ended; the session waits for another
+//
+// What waits is bounded, and who fills it loses its own: when there are too many,
+// the oldest goes of the address that has the most.
 
 import (
+	"container/heap"
 	"container/list"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -26,6 +31,9 @@ const (
 	// and mostSessions how many of those are.
 	sessionKept  = 10 * time.Minute
 	mostSessions = 10_000
+
+	// siteBits is how much of an IPv6 address its owner cannot choose.
+	siteBits = 64
 )
 
 // session is one client's numbers, from connection to connection.
@@ -37,17 +45,35 @@ type session struct {
 	claiming sync.Mutex // one claim at a time
 
 	// Guarded by sessions.mu.
-	owner *client
-	loop  *loop
-	ended time.Time
-	idle  *list.Element // its place among those that nobody has
+	owner  *client
+	loop   *loop
+	claims int // under way
+	idle   idle
+}
+
+// idle is a session's place among those that nobody has.
+type idle struct {
+	since  time.Time
+	all    *list.Element
+	site   *site
+	ofSite *list.Element
+}
+
+// site is where idle sessions are from.
+type site struct {
+	of    netip.Addr
+	idle  list.List // the longest first
+	place int       // in sessions.sites
 }
 
 // sessions are all that the hub remembers.
 type sessions struct {
+	most  int // idle ones
 	mu    sync.Mutex
 	known map[string]*session
 	idle  list.List // the longest first
+	sites sites
+	from  map[netip.Addr]*site
 }
 
 // claim gives c, which loop to is to get, the session of this name, and posts
@@ -74,10 +100,7 @@ func (s *sessions) claim(h *Hub, token string, c *client, to *loop) {
 	}
 	s.mu.Lock()
 	x.owner, x.loop = c, to
-	if x.idle != nil { // the owner has left by itself meanwhile
-		s.idle.Remove(x.idle)
-		x.idle = nil
-	}
+	x.claims--
 	s.mu.Unlock()
 	c.more().session = x
 	to.post(c)
@@ -97,10 +120,8 @@ func (s *sessions) open(token string) *session {
 		x = &session{token: token}
 		s.known[token] = x
 	}
-	if x.idle != nil {
-		s.idle.Remove(x.idle)
-		x.idle = nil
-	}
+	x.claims++
+	s.wake(x)
 	return x
 }
 
@@ -116,21 +137,97 @@ func (s *sessions) leave(c *client) {
 		return // another has it, or nobody may
 	}
 	x.owner, x.loop = nil, nil
-	x.ended = time.Now()
-	x.idle = s.idle.PushBack(x)
-	s.forget()
+	switch {
+	case x.claims > 0: // another is about to have it
+	case x.last == 0: // nothing was said, so there is nothing to remember
+		delete(s.known, x.token)
+	default:
+		s.lay(x, siteOf(c.addr))
+		s.forget()
+	}
+}
+
+// lay has x wait for somebody from this address. The caller holds mu.
+func (s *sessions) lay(x *session, address netip.Addr) {
+	from := s.from[address]
+	if from == nil {
+		if s.from == nil {
+			s.from = map[netip.Addr]*site{}
+		}
+		from = &site{of: address}
+		s.from[address] = from
+		heap.Push(&s.sites, from)
+	}
+	x.idle = idle{time.Now(), s.idle.PushBack(x), from, from.idle.PushBack(x)}
+	heap.Fix(&s.sites, from.place)
+}
+
+// wake has x wait no more, if it does. The caller holds mu.
+func (s *sessions) wake(x *session) {
+	from := x.idle.site
+	if from == nil {
+		return
+	}
+	s.idle.Remove(x.idle.all)
+	from.idle.Remove(x.idle.ofSite)
+	x.idle = idle{}
+	if from.idle.Len() > 0 {
+		heap.Fix(&s.sites, from.place)
+		return
+	}
+	heap.Remove(&s.sites, from.place)
+	delete(s.from, from.of)
 }
 
 // forget forgets what is too old or too much. The caller holds mu.
 func (s *sessions) forget() {
 	for e := s.idle.Front(); e != nil; e = s.idle.Front() {
 		x := e.Value.(*session)
-		if s.idle.Len() <= mostSessions && time.Since(x.ended) < sessionKept {
+		switch {
+		case time.Since(x.idle.since) >= sessionKept:
+		case s.idle.Len() > s.most:
+			x = s.sites[0].idle.Front().Value.(*session)
+		default:
 			return
 		}
-		s.idle.Remove(e)
+		s.wake(x)
 		delete(s.known, x.token)
 	}
+}
+
+// siteOf is an address without what its owner may choose.
+func siteOf(a sock.Addr) netip.Addr {
+	ip := a.AddrPort().Addr().WithZone("")
+	if ip.Is6() {
+		network, _ := ip.Prefix(siteBits) // it has as many
+		return network.Addr()
+	}
+	return ip
+}
+
+// sites is a heap: the one with the most idle sessions first.
+type sites []*site
+
+func (s sites) Len() int           { return len(s) }
+func (s sites) Less(i, j int) bool { return s[i].idle.Len() > s[j].idle.Len() }
+
+func (s sites) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].place, s[j].place = i, j
+}
+
+func (s *sites) Push(x any) {
+	from := x.(*site)
+	from.place = len(*s)
+	*s = append(*s, from)
+}
+
+func (s *sites) Pop() any {
+	last := len(*s) - 1
+	from := (*s)[last]
+	(*s)[last] = nil
+	*s = (*s)[:last]
+	return from
 }
 
 // follows says whether message n is a new one: not one that was taken already.

@@ -6,9 +6,12 @@ package hubbub_test
 
 import (
 	"bufio"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +42,28 @@ func TestHelloComesFirst(t *testing.T) {
 	if m := c.object("message"); m.Seq != 4 || m.Base64 != "/wA=" {
 		t.Errorf("then it hears %+v", m)
 	}
+}
+
+// Others read a name beside their own: what hides in one, or turns their line
+// around, is told what a name is, whatever the client.
+func TestANameIsReadByOthers(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{})
+	for _, name := range []string{"ann%E2%80%AEnna", "a%E2%80%8Bnn", "a%E2%80%A8b", "a%0Ab", "ann%E2%80%8D"} {
+		if code := s.posts("/?name="+name, "hello\n"); code != http.StatusBadRequest {
+			t.Errorf("who posts as %s is answered with %d", name, code)
+		}
+		for _, headers := range [][]string{nil, {acceptEvents}, handshake, append([]string{speaksV1}, handshake...)} {
+			if code, why := s.get("/?name="+name, headers...); code != http.StatusBadRequest || !strings.Contains(why, "must be 1 to 64 bytes of UTF-8 without control and format characters") {
+				t.Errorf("%s, with %q, is answered with %d %q", name, headers, code, why)
+			}
+		}
+	}
+	if n := s.Stats().Joins; n != 0 {
+		t.Errorf("%d joined", n)
+	}
+	s.posts("/?name=%D8%B9%D9%84%E2%80%8C%D8%B1%D8%B6%D8%A7", "hello\n")
+	s.tells("1 post join عل\u200cرضا", `1 post message عل`+"\u200c"+`رضا "hello"`, "1 post leave عل\u200cرضا done")
 }
 
 // Where it begins is said: behind its resume point, with what is gone counted;
@@ -180,6 +205,72 @@ func TestBreachesOfV1(t *testing.T) {
 		_ = client.Close()
 	}
 	s.has(0)
+}
+
+// What is not known is passed over, and numbers are taken once and in order:
+// all a client may say, and what becomes of it.
+func TestWhatAClientOfV1MaySay(t *testing.T) {
+	t.Parallel()
+	const end = `{"type":"end"}`
+	for _, c := range []struct {
+		says  []string
+		code  int
+		ack   uint64
+		heard []string
+	}{
+		// Unknown things, and known ones that nobody asked for.
+		{[]string{`{"type":"later","text":"no"}`, `{}`, `{"type":7}`, `{"type":null}`, `{"text":"no"}`, `{"Type":"message","text":"no"}`, end}, 1000, 0, nil},
+		{[]string{`{"type":"hello","id":1}`, `{"type":"ack","n":3}`, `{"type":"skipped","count":1,"seq":1}`, end}, 1000, 0, nil},
+		{[]string{`{"type":"heartbeat"}`, `{"type":"heartbeat"}`, said(0, "a"), end}, 1000, 0, []string{"a"}},
+		{[]string{` {"to":["x",{"text":"no"}],"n":1,"text":"a","type":"message"} `, end}, 1000, 1, []string{"a"}},
+		// Numbers.
+		{[]string{said(7, "a"), said(8, "b"), end}, 1000, 8, []string{"a", "b"}},
+		{[]string{said(7, "a"), said(7, "a"), said(8, "b"), said(7, "a"), end}, 1000, 8, []string{"a", "b"}},
+		{[]string{said(7, "a"), said(0, "b"), said(8, "c"), end}, 1000, 8, []string{"a", "b", "c"}},
+		{[]string{said(7, "a"), said(9, "b"), said(8, "c")}, 1002, 7, []string{"a"}},
+		{[]string{said(1<<53, "a"), end}, 1000, 1 << 53, []string{"a"}},
+		{[]string{said(1, "a"), said(1<<53+1, "b")}, 1002, 1, []string{"a"}},
+		{[]string{`{"type":"message","n":"1","text":"a"}`}, 1002, 0, nil},
+		{[]string{`{"type":"message","n":1.0,"text":"a"}`}, 1002, 0, nil},
+		{[]string{`{"type":"message","n":-1,"text":"a"}`}, 1002, 0, nil},
+		{[]string{`{"type":"message","n":null,"text":"a"}`}, 1002, 0, nil},
+		// Behind the end.
+		{[]string{said(1, "a"), end, end, `{"type":"heartbeat"}`, `{"type":"later"}`}, 1000, 1, []string{"a"}},
+		{[]string{said(1, "a"), end, said(2, "b")}, 1002, 1, []string{"a"}},
+		{[]string{end, said(0, "b")}, 1002, 0, nil},
+		{[]string{end, "[]"}, 1002, 0, nil},
+	} {
+		s := openAny(t, hubbub.Options{})
+		client, _ := s.v1("/" + ourSession)
+		var all strings.Builder
+		for _, object := range c.says {
+			all.WriteString(text(object))
+		}
+		client.says(all.String())
+		ack := uint64(0)
+		op, p := client.next()
+		for ; op == ws.OpText; op, p = client.next() {
+			var o v1
+			if err := json.Unmarshal(p, &o); err != nil || o.Type != "ack" {
+				t.Errorf("%q: the hub says %q", c.says, p)
+			}
+			ack = o.N
+		}
+		if code := binary.BigEndian.Uint16(p); op != ws.OpClose || int(code) != c.code || ack != c.ack {
+			t.Errorf("%q is acknowledged up to %d and closed with %d %q, want %d and %d", c.says, ack, code, p[2:], c.ack, c.code)
+		}
+		_ = client.Close()
+		s.leaves(1)
+		var heard []string
+		for _, e := range s.events.all() {
+			if e.Kind == hubbub.Message {
+				heard = append(heard, string(e.Data))
+			}
+		}
+		if !slices.Equal(heard, c.heard) {
+			t.Errorf("of %q %q is heard, want %q", c.says, heard, c.heard)
+		}
+	}
 }
 
 // A newer connection of a session ends the older, and goes on where that was.

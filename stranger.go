@@ -5,10 +5,12 @@ package hubbub
 // This file finds out what a new connection speaks. Its first bytes tell, and
 // are only looked at: they stay in the socket for whoever is to read them.
 //
-//	silent   it has said nothing
-//	asking   it speaks HTTP, but its request's head is not whole yet; or it may
-//	         still be HTTP, as it begins like that, or is a browser's spare
-//	waiting  its head is whole, but net/http has no place free
+//	silent    it has said nothing
+//	expected  the same, at an address for HTTP, where nothing is sent before a
+//	          request comes
+//	asking    it speaks HTTP, but its request's head is not whole yet; or it may
+//	          still be HTTP, as it begins like that, or is a browser's spare
+//	waiting   its head is whole, but net/http has no place free
 //
 //	sniff            looks at what it says
 //	watchStrangers   has silent ones be raw clients when there is something to
@@ -42,19 +44,24 @@ const (
 
 // strangers are a loop's connections that are no clients yet.
 type strangers struct {
-	silent  roster
-	asking  roster
-	waiting []*client // the poller does not know them; first come, first served
-	placed  int64     // of hub.places, seen
-	heardTo int64     // up to where the feed goes for which nobody needs to be looked at
-	saidTLS seldom
-	saidH2  seldom
+	silent   roster
+	expected roster
+	asking   roster
+	waiting  []*client // the poller does not know them; first come, first served
+	placed   int64     // of hub.places, seen
+	heardTo  int64     // up to where the feed goes for which nobody needs to be looked at
+	saidTLS  seldom
+	saidH2   seldom
 }
 
 // come takes c in.
 func (s *strangers) come(l *loop, c *client) {
-	s.silent.add(c)
-	s.heardTo = min(s.heardTo, c.cursor)
+	if c.port == sock.HTTPProtocol {
+		s.expected.add(c)
+	} else {
+		s.silent.add(c)
+		s.heardTo = min(s.heardTo, c.cursor)
+	}
 	if l.hub.o.IdleTimeout > 0 {
 		l.schedulePatrol()
 	}
@@ -65,7 +72,7 @@ func (s *strangers) come(l *loop, c *client) {
 
 // leave takes c out.
 func (s *strangers) leave(c *client) {
-	for _, r := range [...]*roster{&s.silent, &s.asking} {
+	for _, r := range [...]*roster{&s.silent, &s.expected, &s.asking} {
 		if c.place != nowhere && int(c.place) < len(*r) && (*r)[c.place] == c {
 			r.remove(c)
 			return
@@ -77,7 +84,7 @@ func (s *strangers) leave(c *client) {
 }
 
 // all is every stranger.
-func (s *strangers) all() []*client { return slices.Concat(s.silent, s.asking, s.waiting) }
+func (s *strangers) all() []*client { return slices.Concat(s.silent, s.expected, s.asking, s.waiting) }
 
 // sniff looks at what c has said so far.
 func (l *loop) sniff(c *client) {
@@ -196,7 +203,7 @@ func (l *loop) checkStrangers() {
 	s, head, wanted := &l.strangers, l.hub.feed.Head(), l.wanted()
 	s.heardTo = head
 	for _, c := range slices.Clone(s.silent) {
-		if c.cursor >= head && !wanted || c.port == sock.HTTPProtocol {
+		if c.cursor >= head && !wanted {
 			continue
 		}
 		if wait := l.hub.o.Sniff - l.age(c); wait > 0 {
@@ -204,14 +211,19 @@ func (l *loop) checkStrangers() {
 			s.heardTo = min(s.heardTo, c.cursor)
 			continue
 		}
-		if l.hub.browsers.askedWithin(c.addr, l.age(c)+spareWithin) {
-			s.silent.remove(c)
-			s.asking.add(c)
-			l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
-			continue
-		}
-		l.becomeRaw(c)
+		l.saysNothing(c)
 	}
+}
+
+// saysNothing is c that had time to speak: a raw client, or a browser's spare.
+func (l *loop) saysNothing(c *client) {
+	if s := &l.strangers; l.hub.browsers.askedWithin(c.addr, l.age(c)+spareWithin) {
+		s.silent.remove(c)
+		s.asking.add(c)
+		l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
+		return
+	}
+	l.becomeRaw(c)
 }
 
 // checkHeads ends those that take too long to ask. Who has not even said by now
@@ -248,7 +260,7 @@ func (l *loop) age(c *client) time.Duration {
 
 // patrol ends those that have said nothing for so long.
 func (s *strangers) patrol(l *loop, limit time.Duration) {
-	for _, c := range slices.Clone(s.silent) {
+	for _, c := range slices.Concat(s.silent, s.expected) {
 		if l.age(c) >= limit {
 			l.hub.debugf("%s closed: idle for %s", c.addr, limit)
 			l.drop(c)
@@ -264,14 +276,16 @@ func (l *loop) holdStrangers(to int64) bool {
 		if c.cursor >= to {
 			continue
 		}
-		if l.hub.o.Slow != Wait || c.port == sock.HTTPProtocol {
+		if l.hub.o.Slow != Wait {
 			l.comesLate(c)
 			continue
 		}
-		if l.age(c) >= l.hub.o.Sniff {
-			l.becomeRaw(c)
+		if l.age(c) < l.hub.o.Sniff {
+			return true // checkStrangers comes back to it
 		}
-		return true // for this turn, at least
+		if l.saysNothing(c); c.streams() {
+			return true // for this turn, at least; who is refused holds nothing
+		}
 	}
 	return false
 }

@@ -6,7 +6,7 @@ package hubbub
 //
 //	readFrames  takes what it sent apart (package codec does)
 //	assemble    a message may come in fragments, and a frame in pieces
-//	hear        one whole message: hubbub.v1 says in JSON what it is
+//	takeSaid    of hubbub.v1, which says in JSON what it is
 //	enterWhole  it goes into the batch that the inbox gets, and stays whole there
 
 import (
@@ -38,10 +38,7 @@ func (l *loop) readFrames(c *client) {
 	if n > 0 {
 		l.heardFrom(c, n)
 		l.takeFrames(c, b, p[:n])
-		// Not in the midst of it: who is cut leaves by way of the batch.
-		if l.hub.partial.Load() > l.hub.o.Backlog {
-			l.cutHoarder()
-		}
+		l.overfull()
 	}
 	if c.reads() && !given {
 		l.afterRead(c, n, len(p), err)
@@ -68,9 +65,14 @@ func (l *loop) takeFrames(c *client, b *Batch, p []byte) {
 			c.tidy()
 			return
 		case codec.Data:
-			l.assemble(c, b, part)
+			if c.protocol == speaksV1 {
+				l.takeSaid(c, b, part)
+			} else {
+				l.assemble(c, b, part)
+			}
 		case codec.Ping:
-			l.asides(c).pong = codec.AppendPong(nil, part.Data)
+			a := l.asides(c)
+			a.pong = codec.AppendPong(a.pong[:0], part.Data)
 		case codec.Close:
 			l.closedBy(c, part)
 		}
@@ -90,7 +92,7 @@ func (l *loop) longestFrom(c *client) int {
 // assemble puts the parts of a message together.
 func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
 	if part.First && part.Last {
-		l.hear(c, b, part.Data, part.Text)
+		l.enterWhole(c, b, part.Data)
 		return
 	}
 	x := c.more()
@@ -101,30 +103,52 @@ func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
 	}
 	message := x.partial
 	l.forget(c)
-	l.hear(c, b, message, part.Text)
+	l.enterWhole(c, b, message)
 }
 
-// hear takes one whole WebSocket message.
-func (l *loop) hear(c *client, b *Batch, message []byte, isText bool) {
-	if c.protocol == speaksWebSocket {
-		l.enterWhole(c, b, message)
-		return
-	}
-	if !isText {
+// takeSaid takes a part of what a client of hubbub.v1 says.
+func (l *loop) takeSaid(c *client, b *Batch, part codec.Part) {
+	if !part.Text {
 		l.cutWith(c, codec.CloseBreach, "hubbub.v1 has text frames only")
 		return
 	}
-	said, breach := codec.ParseSaid(message)
+	s := &l.saying
+	if x := c.extra; x != nil && x.saying != nil {
+		s = x.saying
+	} else if s.Reset(); !part.Last {
+		s = &codec.Saying{}
+		c.more().saying = s
+	}
+	held := s.Held()
+	breach := s.Take(part.Data, l.hub.longest)
+	if s != &l.saying {
+		l.hub.partial.Add(int64(s.Held() - held))
+	}
+	if breach == nil && part.Last {
+		var said codec.Said
+		if said, breach = s.End(); breach == nil {
+			l.forget(c)
+			l.hear(c, b, said)
+		}
+	}
 	if breach != nil {
 		l.cutWith(c, breach.Code, breach.Reason)
-		return
 	}
+}
+
+// hear takes what a client of hubbub.v1 says.
+func (l *loop) hear(c *client, b *Batch, said codec.Said) {
 	switch said.Kind {
 	case codec.SaysEnd:
+		c.more().linger.said = true
 		if c.state == live {
 			l.finish(c, l.wire(c).feed.Head(), "done")
 		}
 	case codec.SaysMessage:
+		if c.extra != nil && c.extra.linger.said {
+			l.cutWith(c, codec.CloseBreach, "a message behind end")
+			return
+		}
 		l.hearNumbered(c, b, said)
 	}
 }
@@ -155,7 +179,8 @@ func (l *loop) hearNumbered(c *client, b *Batch, said codec.Said) {
 
 // enterWhole makes message a record, and reports whether it could be one. It
 // may contain what separates messages elsewhere: then it stays one event. A
-// separator at its end is not another, empty, message.
+// separator at its end is not another, empty, message; and as from anybody, of
+// a "\r\n" that is one the "\r" does not count.
 func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 	framing := l.hub.framing
 	if len(message) > l.hub.longest {
@@ -173,6 +198,7 @@ func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 	message = bytes.TrimSuffix(message, separator)
 	begin := len(b.data)
 	b.data = append(append(b.data, message...), separator...)
+	b.data = b.data[:begin+len(framing.Clean(b.data[begin:]))]
 	r := l.said(c, begin, len(b.data))
 	r.single = l.hub.o.Framing == Raw || len(separator) > 0 && bytes.Contains(message, separator)
 	l.count(c, 1)

@@ -28,10 +28,16 @@ func upgrade(t *testing.T, address, target, protocol string) (net.Conn, *bufio.R
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
+	return c, shakeHands(t, c, target, protocol)
+}
+
+// shakeHands makes a WebSocket of c.
+func shakeHands(t *testing.T, c net.Conn, target, protocol string) *bufio.Reader {
+	t.Helper()
 	if protocol != "" {
 		protocol = "Sec-WebSocket-Protocol: " + protocol + "\r\n"
 	}
-	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n", target, protocol)
+	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n", target, protocol)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +45,7 @@ func upgrade(t *testing.T, address, target, protocol string) (net.Conn, *bufio.R
 	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("the handshake is answered with %v, %v", answer, err)
 	}
-	return c, r
+	return r
 }
 
 // masked is a frame as a client sends it.

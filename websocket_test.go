@@ -242,6 +242,8 @@ func TestANewlineInsideAMessage(t *testing.T) {
 		plain   string
 	}{
 		{hubbub.Lines, []string{"a\nb", "c\n", "", "\n", "\n\n", "d"}, []string{"a\nb", "c", "", "", "\n", "d"}, "a\nb\nc\n\n\n\n\nd\n"},
+		{hubbub.Lines, []string{"a\r\n", "b\r\nc\r\n", "d\r", "\r\n", "e\rf", "g"}, []string{"a", "b\nc", "d", "", "e\rf", "g"}, "a\nb\nc\nd\n\ne\rf\ng\n"},
+		{hubbub.NUL, []string{"a\r\n", "b\r\x00"}, []string{"a\r\n", "b\r"}, "a\r\n\x00b\r\x00"},
 		{hubbub.NUL, []string{"a\nb", "c\x00", "d\x00e"}, []string{"a\nb", "c", "d\x00e"}, "a\nb\x00c\x00d\x00e\x00"},
 		{hubbub.Raw, []string{"a\n", "", "b"}, []string{"a\n", "b"}, "a\nb"},
 		{hubbub.Framing(3), []string{"abc", "\n\n\n"}, []string{"abc", "\n\n\n"}, "abc\n\n\n"},
@@ -395,6 +397,41 @@ func TestWhoHoardsBeginningsIsCut(t *testing.T) {
 	s.logs("beginnings of messages fill the backlog")
 	honest.says(string(frame(ws.OpContinuation, true, []byte("and its end"))))
 	s.hears("1 half a message, and its end")
+}
+
+// What has come of a message of hubbub.v1 counts as what it says: escapes are six
+// times as long on their way.
+func TestABeginningInEscapesCountsAsWhatItSays(t *testing.T) {
+	t.Parallel()
+	const long, longer, backlog = 50_000, 60_000, 256 << 10
+	s := openAny(t, hubbub.Options{Backlog: backlog, MaxMessage: longer})
+	escapes, _ := s.v1("/?last=0")
+	escapes.says(string(frame(ws.OpText, false, []byte(`{"type":"message","text":"`+strings.Repeat(`\u0041`, long)))))
+	hoarder := s.socket("/?last=0")
+	hoarder.says(string(frame(ws.OpText, false, make([]byte, longer))))
+	for range 4 {
+		s.socket("/?last=0").says(string(frame(ws.OpText, false, make([]byte, long))))
+	}
+	if reason := s.leaves(2); !strings.Contains(reason, "its own is the longest") {
+		t.Errorf("it left because %q", reason)
+	}
+	escapes.says(string(frame(ws.OpContinuation, true, []byte(`"}`))))
+	s.hears("1 " + strings.Repeat("A", long))
+}
+
+// What can only become too long is refused with the byte that makes it so.
+func TestAMessageThatMustBecomeTooLongIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{MaxMessage: 1000})
+	for _, begins := range []string{
+		`{"type":"message","text":"` + strings.Repeat("x", 1001),
+		`{"type":"message","text":"` + strings.Repeat(`\u0041`, 1001),
+		`{"type":"message","base64":"` + strings.Repeat("YWFh", 335),
+	} {
+		c, _ := s.v1("/?last=0")
+		c.says(string(frame(ws.OpText, false, []byte(begins))))
+		c.hearsClose(1009)
+	}
 }
 
 // A client that never reads is cut with 1008, never inside a message; if it

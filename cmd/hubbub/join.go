@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/join"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/wsconn"
@@ -128,7 +129,7 @@ func (f *joinFlags) groups() []*flagGroup {
 		n, err := atLeast(0)(s)
 		return &n, err
 	})
-	parsedFlag(h, &f.name, "name", "", "NAME", "what to be called", join.ParseName)
+	parsedFlag(h, &f.name, "name", "", "NAME", "what to be called", codec.ParseName)
 	c := newFlagGroup("Connection")
 	c.BoolVar(&f.reconnect, "reconnect", true, "come back when the connection breaks")
 	parsedFlag(c, &f.connectTimeout, "connect-timeout", "10s", "TIME",

@@ -1,7 +1,5 @@
-// This file is hubbub.v1, JSON in WebSocket text frames (docs/protocol.md):
-//
-//	AppendHello, AppendNumbered, …   what the hub says: whole frames
-//	ParseSaid                        what a client says
+// This file is what the hub says in hubbub.v1, JSON in WebSocket text frames
+// (docs/protocol.md): AppendHello, AppendNumbered, … append whole frames.
 //
 // AppendNumbered is on every message's way to the clients. It finds out how
 // long the JSON will be before it writes any: a frame's header stands in
@@ -10,10 +8,8 @@
 package codec
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"time"
@@ -155,23 +151,28 @@ func appendDigits(dst []byte, n, digits int) []byte {
 // plainLen is how long the beginning of p is, to a word of 8 bytes, that is
 // the same in a JSON string: ASCII, and neither a control character, nor a
 // quote, nor a backslash.
-func plainLen(p []byte) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x80 * ones
-	)
+func plainLen(p []byte) int { return plainRun(p, highs) }
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// plainRun is plainLen, where of ASCII alone is meant just if ascii is highs;
+// if it is 0, other characters are plain too.
+func plainRun(p []byte, ascii uint64) int {
 	at := 0
 	for ; len(p)-at >= 8; at += 8 {
 		x := binary.LittleEndian.Uint64(p[at:])
 		// (w - n×ones) &^ w has a high bit set just if a byte of w is less
 		// than n. Less than 1 are the bytes of quote that were one in x.
 		quote, backslash := x^'"'*ones, x^'\\'*ones
-		odd := x | (x-' '*ones)&^x | (quote-ones)&^quote | (backslash-ones)&^backslash
+		odd := x&ascii | (x-' '*ones)&^x | (quote-ones)&^quote | (backslash-ones)&^backslash
 		if odd&highs != 0 {
 			return at
 		}
 	}
-	for at < len(p) && p[at] < utf8.RuneSelf && escapes[p[at]] == 0 {
+	for at < len(p) && uint64(p[at])&ascii&utf8.RuneSelf == 0 && escapes[p[at]] == 0 {
 		at++
 	}
 	return at
@@ -224,152 +225,4 @@ func appendEscaped(dst, p []byte) []byte {
 		}
 	}
 	return append(dst, p[from:]...)
-}
-
-// SaidKind is what a client says.
-type SaidKind uint8
-
-// What a client may say.
-const (
-	SaysNothing SaidKind = iota // what this hub does not know, and ignores
-	SaysMessage
-	SaysHeartbeat
-	SaysEnd
-)
-
-// Said is one thing that a client of hubbub.v1 says.
-type Said struct {
-	Kind SaidKind
-	N    uint64 // SaysMessage: its number in the session; 0 for none
-	Data []byte // SaysMessage: the message; it may lie in the bytes parsed
-}
-
-// greatestNumber is the last up to which a JavaScript client can count.
-const greatestNumber = 1 << 53
-
-// ParseSaid reads one text message of a client. That its text frames are UTF-8
-// Frames has checked; what is not, here, becomes U+FFFD.
-func ParseSaid(p []byte) (Said, *Breach) {
-	p = bytes.TrimLeft(p, " \t\r\n")
-	if len(p) == 0 || p[0] != '{' || !json.Valid(p) {
-		return Said{}, &Breach{CloseBreach, "not a JSON object"}
-	}
-	var kind, n, text, b64 []byte
-	for name, value, rest := nextField(p[1:]); name != nil; name, value, rest = nextField(rest) {
-		switch s, _ := unquote(name); string(s) {
-		case "type":
-			kind = value
-		case "n":
-			n = value
-		case "text":
-			text = value
-		case "base64":
-			b64 = value
-		}
-	}
-	switch s, _ := unquote(kind); string(s) {
-	case "message":
-		return parseMessage(n, text, b64)
-	case "heartbeat":
-		return Said{Kind: SaysHeartbeat}, nil
-	case "end":
-		return Said{Kind: SaysEnd}, nil
-	}
-	return Said{}, nil
-}
-
-// parseMessage reads the fields of a message; those that are missing are nil.
-func parseMessage(n, text, b64 []byte) (Said, *Breach) {
-	said := Said{Kind: SaysMessage}
-	if n != nil {
-		var err error
-		said.N, err = strconv.ParseUint(string(n), 10, 64)
-		if err != nil || said.N == 0 || said.N > greatestNumber {
-			return Said{}, &Breach{CloseBreach, "n is not a number from 1 to 2^53"}
-		}
-	}
-	if (text == nil) == (b64 == nil) {
-		return Said{}, &Breach{CloseBreach, "message without text and base64, or with both"}
-	}
-	data, ok := unquote(text)
-	if b64 != nil {
-		data, ok = unbase64(b64)
-	}
-	if !ok {
-		return Said{}, &Breach{CloseBreach, "message that is no string, or no base64"}
-	}
-	said.Data = data
-	return said, nil
-}
-
-// nextField takes the next field off p, the inside of a valid JSON object;
-// name is nil at its end. The names are exact, and nothing is kept of fields
-// that nobody asks for; encoding/json offers the one or the other.
-func nextField(p []byte) (name, value, rest []byte) {
-	p = bytes.TrimLeft(p, ", \t\r\n")
-	if p[0] == '}' {
-		return nil, nil, nil
-	}
-	n := stringLen(p)
-	name, p = p[:n], bytes.TrimLeft(p[n:], ": \t\r\n")
-	n = valueLen(p)
-	return name, bytes.TrimRight(p[:n], " \t\r\n"), p[n:]
-}
-
-// stringLen is the length of the JSON string that p begins with.
-func stringLen(p []byte) int {
-	for i := 1; ; i++ {
-		switch p[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-}
-
-// valueLen is the length of the JSON value that p begins with, and of the
-// space behind it.
-func valueLen(p []byte) int {
-	depth := 0
-	for i := 0; ; i++ {
-		switch p[i] {
-		case '"':
-			i += stringLen(p[i:]) - 1
-		case '{', '[':
-			depth++
-		case ',', '}', ']':
-			if depth == 0 {
-				return i
-			}
-			if p[i] != ',' {
-				depth--
-			}
-		}
-	}
-}
-
-// unquote reads a JSON string; ok is false for other values.
-func unquote(p []byte) (s []byte, ok bool) {
-	if len(p) == 0 || p[0] != '"' {
-		return nil, false
-	}
-	if inside := p[1 : len(p)-1]; bytes.IndexByte(inside, '\\') < 0 && utf8.Valid(inside) {
-		return inside, true
-	}
-	var decoded string
-	if json.Unmarshal(p, &decoded) != nil {
-		return nil, false
-	}
-	return []byte(decoded), true
-}
-
-// unbase64 reads a JSON string of base64 (RFC 4648, section 4).
-func unbase64(p []byte) (data []byte, ok bool) {
-	s, ok := unquote(p)
-	if !ok || bytes.ContainsAny(s, "\r\n") { // which the decoder would skip
-		return nil, false
-	}
-	data, err := base64.StdEncoding.Strict().AppendDecode(nil, s)
-	return data, err == nil
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Point is a resume point: everything up to this message of this start of a
@@ -35,14 +33,4 @@ func isEpoch(s string) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	}
 	return s != "" && len(s) <= longestEpoch && strings.IndexFunc(s, other) < 0
-}
-
-const longestName = 64
-
-// ParseName reads what a client wants to be called.
-func ParseName(s string) (string, error) {
-	if s == "" || len(s) > longestName || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return "", fmt.Errorf("name %q: must be 1 to %d bytes of UTF-8 without control characters", s, longestName)
-	}
-	return s, nil
 }

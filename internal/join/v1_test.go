@@ -30,19 +30,6 @@ func TestParsePoint(t *testing.T) {
 	}
 }
 
-func TestParseName(t *testing.T) {
-	for _, in := range []string{"a", "ann & bob", "ünï", strings.Repeat("x", 64)} {
-		if name, err := ParseName(in); err != nil || name != in {
-			t.Errorf("ParseName(%q) = %q, %v", in, name, err)
-		}
-	}
-	for _, in := range []string{"", "a\nb", "\x7f", "\u0085", "\xff", strings.Repeat("x", 65)} {
-		if _, err := ParseName(in); err == nil {
-			t.Errorf("ParseName(%q) says nothing", in)
-		}
-	}
-}
-
 func TestV1WhatFollowsAnEnd(t *testing.T) {
 	said := func(code int, reason string) error { return farewell{code, reason} }
 	all := stdin{ended: true, bytes: 10}

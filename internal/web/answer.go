@@ -48,7 +48,7 @@ func (s *Server) recovered(r *http.Request) {
 		return
 	case http.ErrAbortHandler:
 	default:
-		s.o.Logf("%s %q from %s: panic: %v\n%s", r.Method, r.URL.Path, r.RemoteAddr, err, debug.Stack())
+		s.o.Logf("%.20s %.200q from %s: panic: %v\n%s", r.Method, r.URL.Path, r.RemoteAddr, err, debug.Stack())
 	}
 	panic(http.ErrAbortHandler)
 }
@@ -71,6 +71,9 @@ func (q *request) begin() bool {
 func (q *request) answer() {
 	h := q.w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
+	if q.c.lengths.ambiguous(q.r) {
+		h.Set("Connection", "close")
+	}
 	code, why, listed := q.s.rules.judge(q.r, q.c.peer.Unix, q.followsLink())
 	if listed != "" {
 		h.Set("Access-Control-Allow-Origin", listed)
@@ -81,8 +84,6 @@ func (q *request) answer() {
 		q.refuse(code, why)
 	case q.r.Method == http.MethodOptions:
 		q.options(listed != "")
-	case q.r.Method != http.MethodPost && q.r.ContentLength != 0:
-		q.refuse(http.StatusBadRequest, "only a POST has a body")
 	default:
 		q.route()
 	}
@@ -115,6 +116,8 @@ func (q *request) route() {
 	case !slices.Contains(strings.Split(may, ", "), q.r.Method):
 		q.w.Header().Set("Allow", may)
 		q.refuse(http.StatusMethodNotAllowed, "here one can only "+may)
+	case q.r.Method != http.MethodPost && q.r.ContentLength != 0:
+		q.refuse(http.StatusBadRequest, "only a POST has a body")
 	case q.r.URL.Path == "/clients":
 		q.clients()
 	case q.r.URL.Path == "/healthz":
@@ -173,10 +176,20 @@ func (q *request) options(listed bool) {
 	q.w.WriteHeader(http.StatusNoContent)
 }
 
-// clients is for this machine only: it says who is there.
+// clients is for this machine only: it says who is there. Another site's page
+// is not of this machine, though its browser is, and though --origin lets it
+// come.
 func (q *request) clients() {
+	if _, foreign := originOf(q.r); foreign {
+		q.refuse(http.StatusForbidden, "who is there is told to no page of another Origin")
+		return
+	}
 	if !q.c.peer.Local {
 		q.refuse(http.StatusForbidden, "who is there is told to this machine only")
+		return
+	}
+	if !q.r.ProtoAtLeast(1, 1) { // so speak proxies that add no header
+		q.refuse(http.StatusForbidden, "who is there is told to this machine only, and HTTP/1.0 may come through a proxy")
 		return
 	}
 	for _, key := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
@@ -213,7 +226,7 @@ func (q *request) refuse(code int, why string) {
 	if q.r.ContentLength != 0 {
 		h.Set("Connection", "close")
 	}
-	q.s.o.Debugf("%q %q from %s: %d: %s", q.r.Method, q.r.URL.Path, q.r.RemoteAddr, code, why)
+	q.s.o.Debugf("%.20q %.200q from %s: %d: %s", q.r.Method, q.r.URL.Path, q.r.RemoteAddr, code, why)
 	q.say(code, []byte(why+"\n"))
 	if q.r.ContentLength != 0 {
 		q.seeOff()

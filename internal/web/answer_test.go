@@ -23,6 +23,7 @@ func TestRequestsGetTheirAnswers(t *testing.T) {
 		body    string // how it begins
 	}{
 		{request("GET / HTTP/1.1", host), local, 200, "Content-Type: text/plain; charset=utf-8", ""},
+		{request("GET / HTTP/1.1", host), local, 200, "X-Accel-Buffering: no", ""},
 		{request("GET / HTTP/1.1", host, "Accept: */*"), far, 200, "Cache-Control: no-store", ""},
 		{request("GET / HTTP/1.0"), local, 200, "Content-Type: text/plain; charset=utf-8", ""},
 		{request("GET http://localhost/ HTTP/1.1", host), local, 200, "X-Content-Type-Options: nosniff", ""},
@@ -39,6 +40,7 @@ func TestRequestsGetTheirAnswers(t *testing.T) {
 		{request("GET /healthz HTTP/1.1", host), far, 200, "Content-Type: application/json", `{"status":"ok"}` + "\n"},
 		{request("GET /healthz HTTP/1.0"), far, 200, "", `{"status":"ok"}`},
 		{request("GET /clients HTTP/1.1", host), local, 200, "Cache-Control: no-store", `{"clients":0}` + "\n"},
+		{request("GET /clients HTTP/1.0", host), local, 403, "", "who is there is told to this machine only"},
 		{request("OPTIONS / HTTP/1.1", host), local, 204, "Allow: GET, HEAD, POST, OPTIONS", ""},
 		{request("OPTIONS * HTTP/1.1", host), local, 204, "Allow: GET, HEAD, POST, OPTIONS", ""},
 		{request("OPTIONS /clients HTTP/1.1", host), local, 204, "Allow: GET, HEAD, OPTIONS", ""},
@@ -50,6 +52,11 @@ func TestRequestsGetTheirAnswers(t *testing.T) {
 		{request("GET * HTTP/1.1", host), local, 404, "", ""},
 		{request("PUT / HTTP/1.1", host), local, 405, "Allow: GET, HEAD, POST, OPTIONS", "here one can only GET"},
 		{request("get / HTTP/1.1", host), local, 405, "", ""},
+		{request("PUT / HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, POST, OPTIONS", "here one can only GET"},
+		{request("PUT / HTTP/1.1", host, "Transfer-Encoding: chunked") + "2\r\nab\r\n0\r\n\r\n", local, 405, "Connection: close", "here one can only GET"},
+		{request("DELETE /healthz HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, OPTIONS", "here one can only GET"},
+		{request("PUT /nothing HTTP/1.1", host, "Content-Length: 2") + "ab", local, 404, "Connection: close", "there is nothing"},
+		{request("PUT / HTTP/1.1", host, "Content-Length: 20000000", "Expect: 100-continue"), local, 405, "Connection: close", "here one can only GET"},
 		{request("POST /clients HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, OPTIONS", ""},
 		{request("POST /page.js HTTP/1.1", host, "Content-Length: 0"), local, 405, "Allow: GET, HEAD, OPTIONS", ""},
 		{request("GET / HTTP/1.1", host, "Content-Length: 5") + "hello", local, 400, "Connection: close", "only a POST has a body"},
@@ -99,6 +106,30 @@ func TestClientsAreForThisMachineOnly(t *testing.T) {
 			r, body := c.ask(test.peer, request(method+" /clients HTTP/1.1", "Host: localhost", test.header))
 			if r.code != test.code {
 				t.Errorf("%+v %s: %d %q, want %d", test.peer, test.header, r.code, body, test.code)
+			}
+		}
+	}
+}
+
+// Nor to a page of another site in a browser on this machine, even one that may
+// come for everything else.
+func TestClientsAreForNoOtherSitesPage(t *testing.T) {
+	for _, origins := range [][]string{{"https://friend.example", "null"}, {"*"}} {
+		c := open(t, func(o *web.Options) { o.Origins = origins })
+		for _, peer := range []web.Peer{{Local: true}, {Local: true, Unix: true}} {
+			for origin, code := range map[string]int{
+				"http://localhost:9000":  200, // its own
+				"https://friend.example": 403,
+				"null":                   403,
+				"http://localhost:8000":  403,
+			} {
+				r, body := c.ask(peer, request("GET /clients HTTP/1.1", "Host: localhost:9000", "Origin: "+origin))
+				if r.code != code {
+					t.Errorf("%v, %+v, from %s: %d %q, want %d", origins, peer, origin, r.code, body, code)
+				}
+				if r, _ := c.ask(peer, request("GET /healthz HTTP/1.1", "Host: localhost:9000", "Origin: "+origin)); r.code != 200 && origin != "http://localhost:8000" {
+					t.Errorf("%v, %+v, from %s: /healthz is %d", origins, peer, origin, r.code)
+				}
 			}
 		}
 	}
@@ -185,5 +216,17 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	bad = false
 	if r, _ := c.ask(local, request("GET /healthz HTTP/1.1", "Host: localhost")); r.code != 200 {
 		t.Fatal(r.code)
+	}
+}
+
+// A request as long as one may be makes no line of the log as long.
+func TestALongRequestIsToldOfInShort(t *testing.T) {
+	logs := &logbook{}
+	c := open(t, func(o *web.Options) { o.Debugf = logs.logf })
+	if r, _ := c.ask(local, request("GET /"+strings.Repeat("a", 15000)+" HTTP/1.1", "Host: localhost")); r.code != 404 {
+		t.Error(r.code)
+	}
+	if text := logs.text(); !strings.Contains(text, `"GET" "/aaa`) || len(text) > 500 {
+		t.Errorf("it is told of in %d bytes: %.100s", len(text), text)
 	}
 }

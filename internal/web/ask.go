@@ -15,12 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
-
-// longestName is in bytes.
-const longestName = 64
 
 // form is what GET / can be.
 type form uint8
@@ -119,7 +114,7 @@ type ask struct {
 }
 
 // parse reads the parameters of r; the error says what would be right.
-func parse(r *http.Request) (ask, error) {
+func parse(r *http.Request, parseName func(string) (string, error)) (ask, error) {
 	a := ask{last: -1}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -137,8 +132,10 @@ func parse(r *http.Request) (ask, error) {
 			return a, errors.New("last is a number of messages, from 0")
 		}
 	}
-	if a.name, err = cleanName(q.Get("name")); err != nil {
-		return a, err
+	if name := strings.TrimSpace(q.Get("name")); name != "" {
+		if a.name, err = parseName(name); err != nil {
+			return a, err
+		}
 	}
 	a.session = q.Get("session")
 	return a, nil
@@ -151,12 +148,4 @@ func count(s string) (int, error) {
 		return math.MaxInt32, nil
 	}
 	return int(n), err
-}
-
-func cleanName(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	if len(name) > longestName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", fmt.Errorf("name is at most %d bytes of UTF-8 without control characters", longestName)
-	}
-	return name, nil
 }

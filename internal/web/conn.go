@@ -33,6 +33,7 @@ type conn struct {
 	server   *Server
 	peer     Peer
 	requests int // its goroutine's
+	lengths  lengths
 
 	// Guarded by Server.mu.
 	seated  bool // it has a place
@@ -52,6 +53,7 @@ func (c *conn) open() error {
 
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.file.Read(b)
+	c.lengths.read(b[:n])
 	if err != nil && err != io.EOF {
 		err = c.opError("read", err)
 	}

@@ -8,8 +8,10 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
@@ -17,10 +19,12 @@ import (
 // body is a request's, and remembers how it ended.
 type body struct {
 	io.Reader
+	q   *request
 	err error
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	b.q.s.listens(b.q.c)
 	n, err := b.Reader.Read(p)
 	if err != nil && err != io.EOF {
 		b.err = err
@@ -30,7 +34,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // post is POST /.
 func (q *request) post() {
-	a, err := parse(q.r)
+	a, err := parse(q.r, q.s.o.Name)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -38,6 +42,10 @@ func (q *request) post() {
 	if e := q.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		q.w.Header().Set("Accept-Encoding", "identity")
 		q.refuse(http.StatusUnsupportedMediaType, "a body is taken as it is, without Content-Encoding")
+		return
+	}
+	if !q.r.ProtoAtLeast(1, 1) && len(q.r.Header["Content-Length"]) == 0 {
+		q.refuse(http.StatusLengthRequired, "a body in HTTP/1.0 has a Content-Length")
 		return
 	}
 	if err := q.s.o.Full(); err != nil {
@@ -49,7 +57,7 @@ func (q *request) post() {
 		return
 	}
 	q.reading = true
-	b := &body{Reader: q.r.Body}
+	b := &body{Reader: q.r.Body, q: q}
 	// Not the request's context: it ends when a client that has sent its body
 	// closes its side, and what the body said counts all the same.
 	err = q.s.o.Post(q.s.ctx, q.c.peer, a.name, b)
@@ -71,8 +79,12 @@ func (q *request) afterPost(err, read error, ending bool) {
 		q.w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, ErrTooLong):
 		q.refuse(http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, ErrIncomplete):
+		q.refuse(http.StatusBadRequest, err.Error())
 	case ending:
 		q.busy(ErrEnding)
+	case errors.Is(read, os.ErrDeadlineExceeded):
+		q.refuse(http.StatusRequestTimeout, fmt.Sprintf("the body has said nothing for %s", q.s.o.BodyTimeout))
 	case read != nil:
 		q.refuse(http.StatusBadRequest, "the body broke off: "+read.Error())
 	default:
@@ -92,6 +104,19 @@ func (s *Server) posting(c *conn) bool {
 	s.mu.Unlock()
 	s.leave(c)
 	return !closed
+}
+
+// listens lets c's body be silent for BodyTimeout from now on. The time in
+// which nobody reads it is not its own.
+func (s *Server) listens(c *conn) {
+	if s.o.BodyTimeout <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.places.closed {
+		_ = c.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
+	}
 }
 
 // posted sets the limits of an answer again; true if all ends.

@@ -205,3 +205,83 @@ func TestEncodedBodyIsNotTakenForMessages(t *testing.T) {
 		t.Fatal(r.code)
 	}
 }
+
+// A body whose length two headers say, of which a proxy may have believed the
+// other one, is its connection's last (RFC 9112, section 6.3): nothing that
+// follows is taken for a request.
+func TestABodyOfTwoLengthsIsTheLast(t *testing.T) {
+	const (
+		length  = "Content-Length: 6"
+		chunked = "Transfer-Encoding: chunked"
+		chunks  = "6\r\nhello\n\r\n0\r\n\r\n"
+		another = "POST /?name=smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+	)
+	post := func(headers ...string) string {
+		return request("POST / HTTP/1.1", append(headers, "Host: localhost")...)
+	}
+	for _, test := range []struct {
+		before []string // requests that the connection has already had
+		last   string
+		closes bool
+	}{
+		{nil, post(length) + "hello\n", false},
+		{nil, post(chunked) + chunks, false},
+		{nil, post(length, chunked) + chunks, true},
+		{nil, post(chunked, length) + chunks, true},
+		{nil, post(chunked, "content-LENGTH:999999") + chunks, true},
+		{nil, post(chunked, "Content-Length: 6", "Content-Length: 6") + chunks, true},
+		{nil, post(chunked, "X-"+length, "X: "+length) + chunks, false},
+		{[]string{post(length) + "hello\n", post(chunked) + chunks}, post(chunked) + chunks, false},
+		{[]string{post(length) + "hello\n", post(chunked) + chunks}, post(length, chunked) + chunks, true},
+	} {
+		for _, atOnce := range []bool{true, false} {
+			c := open(t, nil)
+			client, fd := c.pair()
+			v := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
+			go c.takeWhenAsked(fd)
+			for _, req := range test.before {
+				v.send(req)
+				if r, _ := v.answer("POST"); r.code != 204 || r.Close {
+					t.Fatalf("%q: %+v", req, r)
+				}
+				next(t, c.posts)
+			}
+			if atOnce {
+				v.send(test.last)
+			} else {
+				for i := range test.last { // however it is cut
+					v.send(test.last[i : i+1])
+				}
+			}
+			r, _ := v.answer("POST")
+			if r.code != 204 || r.Close != test.closes {
+				t.Fatalf("%q behind %q: %d, closes: %v, want %v", test.last, test.before, r.code, r.Close, test.closes)
+			}
+			next(t, c.posts)
+			if test.closes {
+				_, _ = io.WriteString(v, another)
+				v.ends()
+			}
+			if len(c.posts) > 0 {
+				t.Errorf("%q is followed by %q", test.last, <-c.posts)
+			}
+		}
+	}
+}
+
+// HTTP/1.0 has no chunks: who sends some all the same is not told that they
+// were taken, and they are not taken for requests.
+func TestHTTP10HasNoChunks(t *testing.T) {
+	c := open(t, nil)
+	const chunks = "6\r\nhello\n\r\n0\r\n\r\n"
+	v := c.visit(local, request("POST / HTTP/1.0", "Host: localhost", "Connection: keep-alive", "Transfer-Encoding: chunked")+chunks)
+	if r, body := v.answer("POST"); r.code != 411 || !r.Close || !strings.Contains(body, "Content-Length") {
+		t.Errorf("%+v %q", r, body)
+	}
+	v.ends()
+	v = c.visit(local, request("POST / HTTP/1.0", "Host: localhost", "Connection: keep-alive", "Transfer-Encoding: chunked", "Content-Length: 6")+"hello\n"+chunks)
+	if r, _ := v.answer("POST"); r.code != 204 || !r.Close || next(t, c.posts) != ":hello\n" {
+		t.Errorf("%+v", r)
+	}
+	v.ends()
+}

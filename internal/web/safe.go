@@ -48,23 +48,31 @@ func makeRules(hosts, origins []string) rules {
 // judge says whether r may be answered; 0: it may. listed is an origin
 // that is not our own and may come.
 func (u *rules) judge(r *http.Request, unix, link bool) (code int, why, listed string) {
-	// A browser sends one Origin; two are one that nobody listed.
-	origin := strings.Join(r.Header.Values("Origin"), ", ")
+	origin, foreign := originOf(r)
 	scheme, host := splitOrigin(origin)
-	own := origin != "" && host != "" && host == withoutPort(normal(r.Host), defaultPort(scheme))
-	if origin != "" && !own && (u.anyOrigin || u.origins[scheme+"://"+host]) {
+	if foreign && (u.anyOrigin || u.origins[scheme+"://"+host]) {
 		listed = origin
 	}
 	switch {
 	case unix:
 	case !u.host(r):
 		return http.StatusMisdirectedRequest, "Host is to be an IP address, localhost, or a name that --host or --origin gives", listed
-	case origin != "" && !own && listed == "":
+	case foreign && listed == "":
 		return http.StatusForbidden, "pages of this Origin may not come here; --origin would allow it", ""
 	case origin == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !link:
 		return http.StatusForbidden, "pages of other sites may not come here; --origin would allow it", ""
 	}
 	return 0, "", listed
+}
+
+// originOf is the origin of the page that r comes from, and whether it is
+// another than ours; "": it comes from none.
+func originOf(r *http.Request) (origin string, foreign bool) {
+	// A browser sends one Origin; two are one that nobody has.
+	origin = strings.Join(r.Header.Values("Origin"), ", ")
+	scheme, host := splitOrigin(origin)
+	own := host != "" && host == withoutPort(normal(r.Host), defaultPort(scheme))
+	return origin, origin != "" && !own
 }
 
 // host says whether r was meant for us. Without a Host it is no browser's:

@@ -24,7 +24,7 @@ const v1 = "hubbub.v1"
 
 // stream answers with the head of a stream, and hands the connection over.
 func (q *request) stream(kind Kind, contentType string) {
-	a, err := parse(q.r)
+	a, err := parse(q.r, q.s.o.Name)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -37,9 +37,7 @@ func (q *request) stream(kind Kind, contentType string) {
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Connection", "close")
-	if kind == Events {
-		h.Set("X-Accel-Buffering", "no") // nginx would wait for more
-	}
+	h.Set("X-Accel-Buffering", "no") // nginx would wait for more
 	if q.r.Method == http.MethodHead {
 		q.w.WriteHeader(http.StatusOK)
 		return
@@ -67,7 +65,7 @@ func head(h http.Header) []byte {
 
 // webSocket answers a handshake.
 func (q *request) webSocket() {
-	a, err := parse(q.r)
+	a, err := parse(q.r, q.s.o.Name)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -81,9 +79,10 @@ func (q *request) webSocket() {
 		q.refuse(code, why)
 		return
 	}
-	kind := WebSocket
+	kind, chosen := WebSocket, http.Header{}
 	if slices.Contains(tokens(q.r.Header, "Sec-WebSocket-Protocol"), v1) {
 		kind = V1
+		chosen.Set("Sec-WebSocket-Protocol", v1)
 		if a.session != "" && !sessionToken.MatchString(a.session) {
 			q.refuse(http.StatusBadRequest, "session is 16 to 64 letters, digits, - and _")
 			return
@@ -94,7 +93,10 @@ func (q *request) webSocket() {
 		return
 	}
 	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
-		u := ws.HTTPUpgrader{Timeout: q.s.o.AnswerTimeout, Protocol: func(p string) bool { return p == v1 }}
+		// The protocol is chosen already: the upgrader's own reading of the
+		// header may differ. Of several Connection it knows the first.
+		q.r.Header.Set("Connection", "Upgrade")
+		u := ws.HTTPUpgrader{Timeout: q.s.o.AnswerTimeout, Header: chosen}
 		_, rw, _, err := u.Upgrade(q.r, q.w)
 		return rw, err
 	})
@@ -127,6 +129,11 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 		q.busy(err)
 		return
 	}
+	s := Stream{FD: fd, Peer: q.c.peer, First: q.c.requests == 1, Kind: kind, Since: a.since, Last: a.last, Name: a.name}
+	if kind == V1 {
+		s.Session = a.session
+	}
+	s.Begin = q.s.o.Begin(s)
 	rw, err := answer()
 	// Only now: the descriptors that wait for answers are to be few.
 	defer q.s.gone(q.c)
@@ -138,10 +145,6 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 		unix.Close(fd)
 		q.s.o.Debugf("%s: no stream: %v", q.r.RemoteAddr, err)
 		return
-	}
-	s := Stream{FD: fd, Peer: q.c.peer, First: q.c.requests == 1, Kind: kind, Since: a.since, Last: a.last, Name: a.name}
-	if kind == V1 {
-		s.Session = a.session
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
 		s.Input, _ = rw.Peek(n) // it is there

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,6 +106,34 @@ func TestHalfClosedClientGetsItsStream(t *testing.T) {
 	}
 }
 
+// Where a stream begins is decided before it is answered: what a client causes
+// once it has the answer comes to it.
+func TestStreamBeginsBeforeItsAnswer(t *testing.T) {
+	for _, headers := range []string{"", "Accept: text/event-stream", handshake} {
+		var asked atomic.Int64
+		taken := make(chan web.Stream, 1)
+		answered := make(chan bool)
+		c := open(t, func(o *web.Options) {
+			o.Begin = func(s web.Stream) any { return asked.Add(1) + int64(s.Last) }
+			o.Stream = func(s web.Stream) {
+				<-answered
+				taken <- s
+			}
+		})
+		v := c.visit(local, request("GET /?last=41 HTTP/1.1", "Host: localhost", headers))
+		v.head("GET")
+		if n := asked.Load(); n != 1 {
+			t.Errorf("%s: it was asked %d times", headers, n)
+		}
+		close(answered)
+		s := next(t, taken)
+		unix.Close(s.FD)
+		if s.Begin != int64(42) {
+			t.Errorf("%s: it begins at %v", headers, s.Begin)
+		}
+	}
+}
+
 // A stream costs no goroutine, no place and no second descriptor.
 func TestStreamLeavesNothingBehind(t *testing.T) {
 	c := open(t, nil)
@@ -153,12 +182,21 @@ func TestStreamIsWhatItsRequestAsksFor(t *testing.T) {
 		{"/?session=" + session, []string{handshake, "Sec-WebSocket-Protocol: chat, hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1, Session: session}},
 		{"/", []string{handshake, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
 		{"/", []string{handshake, "Sec-WebSocket-Protocol: chat, HUBBUB.V1"}, web.Stream{Kind: web.WebSocket, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol:chat,hubbub.v1 ,\thubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: hubbub.v2, ,", "Sec-WebSocket-Protocol: hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: hubbub.v1;q=1"}, web.Stream{Kind: web.WebSocket, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: a b, hubbub.v1"}, web.Stream{Kind: web.V1, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: \"hubbub.v1\""}, web.Stream{Kind: web.WebSocket, Last: -1}},
+		{"/", []string{handshake, "Sec-WebSocket-Protocol: "}, web.Stream{Kind: web.WebSocket, Last: -1}},
 	} {
 		v := c.visit(local, request("GET "+test.target+" HTTP/1.1", append(test.headers, "Host: localhost")...))
 		r := v.head("GET")
 		got := next(t, c.streams)
 		unix.Close(got.FD)
 		test.want.FD, test.want.Peer, test.want.First = got.FD, local, true
+		if isWebSocket := got.Kind == web.WebSocket || got.Kind == web.V1; isWebSocket != (r.code == 101) {
+			t.Errorf("%s %q: a %d becomes %+v", test.target, test.headers, r.code, got)
+		}
 		if got.Input != nil {
 			t.Errorf("%s: input %q", test.target, got.Input)
 		}
@@ -282,6 +320,7 @@ func TestBadHandshakesAreToldWhatIsWrong(t *testing.T) {
 	}{
 		{"GET / HTTP/1.1", []string{upgrade, connection, version, key}, 101, ""},
 		{"GET / HTTP/1.1", []string{"Upgrade: WebSocket", connection, version, key}, 101, ""},
+		{"GET / HTTP/1.1", []string{upgrade, "Connection: keep-alive", "Connection: upgrade", version, key}, 101, ""},
 		{"GET / HTTP/1.1", []string{upgrade, version, key}, 400, "Connection: Upgrade"},
 		{"GET / HTTP/1.1", []string{upgrade, connection, "Sec-WebSocket-Version: 8", key}, 426, "13"},
 		{"GET / HTTP/1.1", []string{upgrade, connection, key}, 426, "13"},

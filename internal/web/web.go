@@ -11,6 +11,7 @@
 //	ask        what the address and the headers ask for      ask.go
 //	stream     and back it goes                              stream.go
 //	post       messages from a body, which may go on for ever   post.go
+//	lengths    which of two lengths a body has                  lengths.go
 //	page       the page and its files                        page.go
 //
 // A connection is taken when its whole first request header waits in the
@@ -36,8 +37,9 @@ const longestHeader = 16 << 10
 // What Post may answer, so that the client hears it: other errors than these
 // and the body's own are told as a server that has no room (503).
 var (
-	ErrTooLong = errors.New("message too long")
-	ErrEnding  = errors.New("the server ends")
+	ErrTooLong    = errors.New("message too long")
+	ErrIncomplete = errors.New("the body ends within a message")
+	ErrEnding     = errors.New("the server ends")
 )
 
 // Options say who answers what. Stream, Post, Clients and Health must be set;
@@ -49,8 +51,14 @@ type Options struct {
 
 	TextType string // Content-Type of the plain stream; "": text/plain; charset=utf-8
 
+	// Name checks what a client wants to be called, and says what would be
+	// right; nil: anything is.
+	Name func(string) (string, error)
 	// Full says why there is no room for another client; nil if there is.
 	Full func() error
+	// Begin says where a stream begins that asks for s, before it is answered:
+	// what comes after the answer is the stream's. Stream gets it as s.Begin.
+	Begin func(s Stream) any
 	// Stream takes a stream's descriptor over, for good.
 	Stream func(s Stream)
 	// Post takes the messages of body until its end. It returns when ctx is
@@ -66,6 +74,7 @@ type Options struct {
 	HeaderTimeout time.Duration // for a further request's header once it has begun; 0: 10s
 	IdleTimeout   time.Duration // between requests; 0: 60s
 	AnswerTimeout time.Duration // for an answer to be taken; 0: 5s
+	BodyTimeout   time.Duration // for a post's body to say something; 0: for ever
 	LingerTimeout time.Duration // how long a refused body is still read; 0: 1s
 	CloseTimeout  time.Duration // how long Close lets answers end by themselves; 0: 1s
 }
@@ -99,6 +108,7 @@ type Stream struct {
 	Last    int    // messages to begin back; -1: not asked for
 	Name    string
 	Session string // V1 only
+	Begin   any    // what Options.Begin said
 	Input   []byte // what came behind the request
 }
 
@@ -156,6 +166,12 @@ func (o *Options) fill() {
 	}
 	if o.Browser == nil {
 		o.Browser = func(Peer) {}
+	}
+	if o.Name == nil {
+		o.Name = func(name string) (string, error) { return name, nil }
+	}
+	if o.Begin == nil {
+		o.Begin = func(Stream) any { return nil }
 	}
 	if o.Room == nil {
 		o.Room = func() {}

@@ -39,6 +39,8 @@ const BREACHES = [1002, 1007, 1008, 1009]; // close codes with a reason worth re
 
 const HISTORY = 100; // lines
 const NAME_BYTES = 64;
+const NO_NAME = /[\p{Cc}\u2028\u2029]|(?!\p{Join_Control})\p{Cf}/u; // not in a name
+const ROUND_NAME = /^[\s\p{Join_Control}]+|[\s\p{Join_Control}]+$/gu; // not at its ends
 
 const $ = (id) => document.getElementById(id);
 
@@ -136,13 +138,13 @@ function fitName(written) {
   const encoder = new TextEncoder();
   let name = "";
   let left = NAME_BYTES;
-  for (const character of written.trim()) {
-    if (/\p{Cc}/u.test(character)) continue;
+  for (const character of written.replace(ROUND_NAME, "")) {
+    if (NO_NAME.test(character)) continue;
     left -= encoder.encode(character).length;
     if (left < 0) break;
     name += character;
   }
-  return name;
+  return name.replace(ROUND_NAME, "");
 }
 
 // ---------------------------------------------------------------- Filter

@@ -1,0 +1,95 @@
+//go:build unix
+
+package hubbub
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+)
+
+// silentOnes connects n that say nothing to an address for HTTP.
+func silentOnes(t testing.TB, h *Hub, n int) {
+	t.Helper()
+	at, err := h.Listen("http://127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		c, err := net.Dial("tcp", at[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	is(t, "they are there", func() bool {
+		there := 0
+		h.on(func(l *loop) { there += len(l.strangers.all()) })
+		return there == n
+	})
+}
+
+// Who will only ever ask is not looked at when something is broadcast.
+func TestABroadcastCostsNothingForWhoWillAsk(t *testing.T) {
+	h, err := New(Options{Loops: 1, Inbox: InboxNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	silentOnes(t, h, 10)
+	h.on(func(l *loop) {
+		walks := testing.AllocsPerRun(100, func() {
+			l.strangers.heardTo = -1 // as behind a broadcast
+			l.watchStrangers()
+		})
+		if walks != 0 {
+			t.Error("all of them are walked through")
+		}
+	})
+}
+
+// Who is refused, for there are enough, does not hold the source.
+func TestWhoIsRefusedHoldsNothing(t *testing.T) {
+	t.Parallel()
+	h, at := hall(t, Options{Loops: 1, MaxClients: 1, Sniff: time.Minute})
+	upgrade(t, at, "/", "")
+	silent, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	is(t, "it is there", func() bool {
+		there := false
+		h.on(func(l *loop) { there = len(l.strangers.silent) == 1 })
+		return there
+	})
+	h.on(func(l *loop) {
+		if !l.holdStrangers(1) {
+			t.Error("one that may still speak holds nothing")
+		}
+		l.millis += uint32(time.Minute / time.Millisecond) // of this turn
+		if l.holdStrangers(1) {
+			t.Error("one that has been refused holds the source")
+		}
+	})
+}
+
+func BenchmarkBroadcastBesideSilentOnes(b *testing.B) {
+	for _, n := range []int{0, 5000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h, err := New(Options{Loops: 1, Inbox: InboxNone})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer h.Close()
+			silentOnes(b, h, n)
+			for b.Loop() {
+				if err := h.Broadcast(b.Context(), []byte("hello")); err != nil {
+					b.Fatal(err)
+				}
+				h.on(func(*loop) {}) // a turn
+			}
+		})
+	}
+}
