@@ -68,10 +68,10 @@ When STDIN ends, the server is told, and what it still sends is printed until
 it closes. If STDIN ends before its first byte (/dev/null, cron, a background
 job), join is a watcher: it tells the server nothing, and stays.
 
-A connection that breaks, or that the server closes, is made again, after a
-wait that grows to half a minute: unless all is said. What STDIN gives
-meanwhile is kept, 1 MiB of it; then STDIN is not read, so whoever writes it
-waits.
+A connection that breaks, or that the server closes, is made again, unless all
+is said: soon if something came of it, else after a wait that grows to half a
+minute. What STDIN gives meanwhile is kept, 1 MiB of it; then STDIN is not
+read, so whoever writes it waits.
 
 Over hubbub.v1 a message arrives once, both ways: what the server has not
 acknowledged is kept and sent again, and printing goes on behind the last

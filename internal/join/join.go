@@ -265,14 +265,14 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 	if c.in.rewind() {
 		c.log.warn("a message of more than %d bytes is lost: its beginning went to the connection that broke", c.in.size())
 	}
-	if end.behind { // it is not the server's fault
+	if end.useful || end.behind { // which is not the server's fault
 		c.waits.Reset()
 	}
 	wait := c.waits.next(end.lasted)
 	why := append([]string{end.why()}, end.doubtful()...)
 	c.log.warn("lost %s: %s; trying again in %v", c.Address, strings.Join(why, "; "), wait.Round(time.Millisecond))
 	for began := time.Now(); ; {
-		if !pause(ctx, wait) {
+		if !c.rest(ctx, wait) {
 			return nil, c.calledOff(ctx)
 		}
 		if c.saidAll() {
@@ -289,6 +289,26 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 		}
 		wait = c.waits.next(0)
 		c.retrying(err, wait)
+	}
+}
+
+// rest waits before another attempt, unless STDIN ends and leaves nothing to
+// come back for. It reports whether ctx allows to go on.
+func (c *client) rest(ctx context.Context, wait time.Duration) bool {
+	enough := time.NewTimer(wait)
+	defer enough.Stop()
+	for over := c.in.over; ; {
+		select {
+		case <-enough.C:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-over:
+			if c.saidAll() {
+				return true
+			}
+			over = nil
+		}
 	}
 }
 

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,7 +150,7 @@ type joined struct {
 func start(t *testing.T, s *server, o Options) *joined {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(s.Addr().String())
-	o.Address = Address{Network: "tcp", Host: host, Port: port}
+	o.Address = Address{Network: "tcp", Host: host, Port: port, Protocol: o.Address.Protocol}
 	return startAt(t, o)
 }
 
@@ -265,6 +267,15 @@ func (o *output) await(t *testing.T, text string) {
 			t.Fatalf("waited in vain for %q in %q", text, o.data)
 		}
 		o.changed.Wait()
+	}
+}
+
+// is waits until want is there, and finds out whether anything else is.
+func (o *output) is(t *testing.T, want string) {
+	t.Helper()
+	o.await(t, want)
+	if got := o.text(); got != want {
+		t.Errorf("it got %s, want %s", clip(got), clip(want))
 	}
 }
 
@@ -404,6 +415,130 @@ func TestJoinComesBackAfterRestart(t *testing.T) {
 			j.log.await(t, "back at "+s.Addr().String())
 		})
 	}
+}
+
+// waits are the times between attempts that the log tells of.
+func (j *joined) waits() (all []time.Duration) {
+	for _, after := range strings.Split(j.log.text(), "trying again in ")[1:] {
+		text, _, _ := strings.Cut(after, "\"")
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			j.t.Fatal(err)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// However short connections are: as long as something comes of each, the next
+// is made soon.
+func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
+	const first, breaks = 15 * time.Millisecond, 8
+	for name, use := range map[string]func(*server, *joined, int){
+		"raw": func(s *server, j *joined, n int) {
+			p := s.accept()
+			p.says(fmt.Sprintf("%d\n", n))
+			j.stdout.await(t, fmt.Sprintf("%d\n", n))
+			p.resets()
+		},
+		"a message": func(s *server, j *joined, n int) {
+			p := s.greets(fmt.Sprintf(`"seq":%d`, n))
+			p.tells(message(n+1, "x"))
+			p.goodbye(1001, "")
+		},
+		"skipped": func(s *server, j *joined, n int) {
+			p := s.greets(fmt.Sprintf(`"seq":%d`, n))
+			p.tells(fmt.Sprintf(`{"type":"skipped","count":1,"seq":%d}`, n+1))
+			p.goodbye(1001, "")
+		},
+		"a receipt": func(s *server, j *joined, n int) {
+			p := s.greets(fmt.Sprintf(`"ack":%d`, n))
+			j.says("x\n")
+			p.told(fmt.Sprintf(`{"type":"message","n":%d,"text":"x"}`, n+1))
+			p.tells(fmt.Sprintf(`{"type":"ack","n":%d}`, n+1))
+			p.goodbye(1001, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := listen(t, "127.0.0.1:0")
+			o := Options{FirstWait: first, LongestWait: time.Minute}
+			if name != "raw" {
+				o.WebSocket = openSocket
+			}
+			j := start(t, s, o)
+			for n := range breaks {
+				use(s, j, n)
+			}
+			s.accept()
+			waits := j.waits()
+			if len(waits) != breaks || slices.Max(waits) > first*4/3+time.Millisecond {
+				t.Errorf("it waited %v", waits)
+			}
+		})
+	}
+}
+
+// A server that accepts, and closes or just greets, is left alone for longer
+// and longer, but not for longer than it may be.
+func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
+	const first, longest, breaks = 3 * time.Millisecond, 48 * time.Millisecond, 30
+	for name, use := range map[string]func(*server, *joined){
+		"resets":       func(s *server, j *joined) { s.connected(j).resets() },
+		"greets":       func(s *server, _ *joined) { s.greets(`"seq":5`).goodbye(1001, "") },
+		"greets anew":  func(s *server, _ *joined) { s.greets(`"epoch":"` + rand.Text() + `"`).goodbye(1001, "") },
+		"only a pulse": func(s *server, _ *joined) { p := s.greets(""); p.tells(`{"type":"heartbeat"}`); p.goodbye(1001, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := listen(t, "127.0.0.1:0")
+			o := Options{FirstWait: first, LongestWait: longest}
+			if name != "resets" {
+				o.WebSocket = openSocket
+			}
+			j := start(t, s, o)
+			for range breaks {
+				use(s, j)
+			}
+			s.accept()
+			waits := j.waits()
+			if len(waits) != breaks || slices.Max(waits) > longest || slices.Min(waits[10:]) < longest/2 {
+				t.Errorf("it waited %v", waits)
+			}
+		})
+	}
+}
+
+// By default the first wait is short, and none is longer than half a minute.
+func TestWaitsByDefault(t *testing.T) {
+	o := Options{}.withDefaults()
+	for range 1000 {
+		w := newWaits(o.FirstWait, o.LongestWait)
+		if d := w.next(0); d < 100*time.Millisecond || d > 500*time.Millisecond {
+			t.Fatalf("the first wait is %v", d)
+		}
+		for range 20 {
+			if d := w.next(0); d > 30*time.Second {
+				t.Fatalf("it waits %v", d)
+			}
+		}
+	}
+}
+
+// Whoever ends STDIN with nothing more to say is not kept by a long wait.
+func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	j := start(t, s, Options{FirstWait: time.Hour, LongestWait: time.Hour})
+	p := s.accept()
+	j.says("all\n")
+	p.hears("all\n")
+	p.says("x")
+	j.stdout.await(t, "x")
+	_ = p.Close()
+	j.log.await(t, "trying again")
+	_ = j.stdin.Close()
+	j.endsWell()
+	s.acceptsNoMore()
 }
 
 // What STDIN gives while there is no connection is kept, and sent in order.

@@ -321,6 +321,41 @@ func TestV1StopWaitsForWhatIsAcknowledged(t *testing.T) {
 	}
 }
 
+// What STDIN gives after that is not its business: not the rest of the message
+// with which it was told to stop either.
+func TestV1StopWaitsForNothingThatComesLater(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	in := pieceReader{make(chan string), make(chan struct{})}
+	defer close(in.pieces)
+	j := startV1(t, s, Options{Stdin: in})
+	p := s.greets("")
+	await(t, in.reading, "STDIN to be read")
+	in.pieces <- "one\nhalf"
+	await(t, in.reading, "STDIN to be read")
+	j.stop()
+	p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"half"}`)
+	in.pieces <- " and half\nmore\n"
+	p.tells(`{"type":"ack","n":2}`)
+	p.toldGoodbye(1000)
+	p.goodbye(1000, "")
+	j.endsWell()
+}
+
+// pieceReader is a STDIN that says when it is read.
+type pieceReader struct {
+	pieces  chan string
+	reading chan struct{}
+}
+
+func (r pieceReader) Read(p []byte) (int, error) {
+	r.reading <- struct{}{}
+	piece, more := <-r.pieces
+	if !more {
+		return 0, io.EOF
+	}
+	return copy(p, piece), nil
+}
+
 func TestV1StopSaysWhatIsNotAcknowledged(t *testing.T) {
 	for name, then := range map[string]func(*server, *v1peer, *joined){
 		"connected":    func(_ *server, p *v1peer, j *joined) { j.stop(); p.resets() },
