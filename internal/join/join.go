@@ -65,7 +65,8 @@ type Options struct {
 	Out   Out // "" means Plain
 
 	// WebSocket opens one on a connection, for a Host, a path with its query,
-	// and a subprotocol. An error with a method Status is an answer of HTTP.
+	// and a subprotocol. An error with a method Status is an answer of HTTP,
+	// whatever that returns: 0 for one that cannot be understood.
 	// nil means that only raw is spoken.
 	WebSocket func(conn net.Conn, host, target, protocol string) (WebSocket, error)
 
@@ -226,7 +227,7 @@ func Run(ctx context.Context, o Options) error {
 
 // run goes from connection to connection.
 func (c *client) run(ctx context.Context) error {
-	l, err := c.connect(ctx)
+	l, err := c.find(ctx)
 	if ctx.Err() != nil {
 		return c.neverThere(ctx, l)
 	}
@@ -315,7 +316,7 @@ func (c *client) rest(ctx context.Context, wait time.Duration) bool {
 // retrying says what went wrong; aloud, if the server has something new to say.
 func (c *client) retrying(err error, wait time.Duration) {
 	tell := c.log.debug
-	if isRefusal(err) && err.Error() != c.refused {
+	if isHTTP(err) && err.Error() != c.refused {
 		c.refused = err.Error()
 		tell = c.log.warn
 	}
