@@ -23,6 +23,16 @@ func (p *peer) hearsQuestion() {
 	}
 }
 
+// asked starts a client, and a server of its own that it has asked.
+func asked(t *testing.T, o Options) (*server, *joined, *peer) {
+	t.Helper()
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, o)
+	p := s.accept()
+	p.hearsQuestion()
+	return s, j, p
+}
+
 // A server that does not answer as HTTP does is spoken to raw, on another
 // connection, and with nothing of those before: at once if it was silent, and
 // else after it was asked again, since it may be a hubbub to which the question
@@ -55,9 +65,7 @@ func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
 			j.stdout.await(t, "raw\n")
 			j.says("from STDIN\n")
 			p.hears("from STDIN\n")
-			if got := j.stdout.text(); got != "raw\n" {
-				t.Errorf("STDOUT got %q", got)
-			}
+			j.stdout.is(t, "raw\n")
 			j.log.await(t, s.Addr().String()+" speaks raw (")
 			if said := j.log.text(); !strings.Contains(said, c.why) || !strings.Contains(said, "with tcp://"+s.Addr().String()) {
 				t.Errorf("the log says %s", said)
@@ -80,10 +88,7 @@ func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
 	} {
 		for _, o := range []Options{{}, {Name: "ann"}} {
 			t.Run(name+", "+o.Name, func(t *testing.T) {
-				s := listen(t, "127.0.0.1:0")
-				j := startV1(t, s, o)
-				p := s.accept()
-				p.hearsQuestion()
+				s, j, p := asked(t, o)
 				answer(p)
 				v := s.greets("")
 				v.ask("name", o.Name)
@@ -103,15 +108,10 @@ func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
 // it is printed. What would be right is said.
 func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 404, 426, 502} {
-		s := listen(t, "127.0.0.1:0")
-		j := startV1(t, s, Options{})
-		p := s.accept()
-		p.hearsQuestion()
+		s, j, p := asked(t, Options{})
 		p.says(fmt.Sprintf("HTTP/1.1 %d Oh\r\nContent-Length: 5\r\n\r\n<!p>\n", status))
 		j.failsWith(fmt.Sprintf("hubbub.v1 at %s: refused: %d; it speaks HTTP, but not as a hubbub does: with tcp://%[1]s it would be spoken to raw", s.Addr(), status))
-		if got := j.stdout.text(); got != "" {
-			t.Errorf("STDOUT got %q", got)
-		}
+		j.stdout.is(t, "")
 		s.acceptsNoMore()
 	}
 }
@@ -119,10 +119,7 @@ func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
 // What hubbub itself answers is meant, and needs no advice.
 func TestRefusalIsNoReasonToSpeakRaw(t *testing.T) {
 	for _, status := range []int{403, 421, 429, 503} {
-		s := listen(t, "127.0.0.1:0")
-		j := startV1(t, s, Options{})
-		p := s.accept()
-		p.hearsQuestion()
+		s, j, p := asked(t, Options{})
 		p.says(fmt.Sprintf("HTTP/1.1 %d Oh\r\n\r\n", status))
 		want := fmt.Sprintf("hubbub.v1 at %s: refused: %d", s.Addr(), status)
 		if err := j.ends(); err == nil || err.Error() != want {
@@ -174,9 +171,7 @@ func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 // A server that spoke hubbub.v1 is a hubbub, whatever else it says while it is
 // being restarted; what it refuses is said, once.
 func TestHubbubStaysOneAcrossBreaks(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets("")
+	s, j, p := meetV1(t, Options{}, "")
 	p.tells(message(1, "one"))
 	j.stdout.await(t, "one\n")
 	p.goodbye(1001, "")
@@ -196,10 +191,7 @@ func TestHubbubStaysOneAcrossBreaks(t *testing.T) {
 
 // A server that takes one client has taken it for the question.
 func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.accept()
-	p.hearsQuestion()
+	s, j, p := asked(t, Options{})
 	_ = s.Close()
 	_ = p.Close()
 	j.failsWith("may take one client only: with tcp://" + s.Addr().String() + " it is not asked")
@@ -207,10 +199,7 @@ func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
 
 // Whoever is told to stop does not wait for an answer.
 func TestStopWhileAsking(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{AnswerIn: longEnough, ConnectTimeout: longEnough})
-	p := s.accept()
-	p.hearsQuestion()
+	s, j, p := asked(t, Options{AnswerIn: longEnough, ConnectTimeout: longEnough})
 	j.stop()
 	j.failsWith("left before " + s.Addr().String() + " answered")
 	if _, err := p.r.ReadByte(); err != io.EOF {

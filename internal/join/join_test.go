@@ -154,6 +154,14 @@ func start(t *testing.T, s *server, o Options) *joined {
 	return startAt(t, o)
 }
 
+// meet starts a client, and a server of its own that it has come to.
+func meet(t *testing.T, o Options) (*server, *joined, *peer) {
+	t.Helper()
+	s := listen(t, "127.0.0.1:0")
+	j := start(t, s, o)
+	return s, j, s.accept()
+}
+
 func startAt(t *testing.T, o Options) *joined {
 	t.Helper()
 	j := &joined{t: t, stdout: newOutput(), log: newOutput(), ended: make(chan error, 1)}
@@ -216,6 +224,25 @@ func (j *joined) failsWith(want string) {
 	if err := j.ends(); err == nil || !strings.Contains(err.Error(), want) {
 		j.t.Fatalf("Run says %v, want in it %q", err, want)
 	}
+}
+
+// endsWith is failsWith, or endsWell if want is "".
+func (j *joined) endsWith(want string) {
+	j.t.Helper()
+	if want == "" {
+		j.endsWell()
+	} else {
+		j.failsWith(want)
+	}
+}
+
+// losesServer has s, and its connection p, be gone, and waits until that has
+// been found out.
+func (j *joined) losesServer(s *server, p *peer) {
+	j.t.Helper()
+	_ = s.Close()
+	p.resets()
+	j.log.await(j.t, "refused")
 }
 
 func (j *joined) runs() {
@@ -297,9 +324,7 @@ func (b *blockedWriter) Write(p []byte) (int, error) {
 }
 
 func TestBothWaysAtOnce(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	_, j, p := meet(t, Options{})
 	p.says("from the server\n")
 	j.stdout.await(t, "from the server\n")
 	j.says("from STDIN\n")
@@ -312,10 +337,8 @@ func TestBothWaysAtOnce(t *testing.T) {
 
 // A STDOUT that nobody reads stops no sending.
 func TestNothingWaitsForStdout(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := start(t, s, Options{Stdout: out})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdout: out})
 	p.says("something to print\n")
 	await(t, out.blocked, "a blocked STDOUT")
 	text := strings.Repeat("a line of STDIN\n", 500_000) // 8 MB: more than anybody keeps
@@ -329,18 +352,14 @@ func TestNothingWaitsForStdout(t *testing.T) {
 	p.says("the last\n")
 	_ = p.Close()
 	j.endsWell()
-	if got := out.text(); got != "something to print\nthe last\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	out.is(t, "something to print\nthe last\n")
 }
 
 // A server that does not read stops no printing, and STDIN is not read for it
 // without bound.
 func TestNothingWaitsForServerThatDoesNotRead(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	in := newEndless()
-	j := start(t, s, Options{Stdin: in})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: in})
 	_ = p.SetReadBuffer(4096)
 	in.awaitPause(t)
 	for i := range 1000 {
@@ -397,9 +416,7 @@ func TestJoinComesBackAfterRestart(t *testing.T) {
 		"crash":   (*peer).resets,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{})
-			p := s.accept()
+			s, j, p := meet(t, Options{})
 			p.says("one\n")
 			j.stdout.await(t, "one\n")
 			_ = s.Close()
@@ -486,7 +503,7 @@ func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
 	for name, use := range map[string]func(*server, *joined){
 		"resets":       func(s *server, j *joined) { s.connected(j).resets() },
 		"greets":       func(s *server, _ *joined) { s.greets(`"seq":5`).goodbye(1001, "") },
-		"greets anew":  func(s *server, _ *joined) { s.greets(`"epoch":"` + rand.Text() + `"`).goodbye(1001, "") },
+		"greets anew":  func(s *server, _ *joined) { s.greets(`"epoch":"`+rand.Text()+`"`).goodbye(1001, "") },
 		"only a pulse": func(s *server, _ *joined) { p := s.greets(""); p.tells(`{"type":"heartbeat"}`); p.goodbye(1001, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -527,9 +544,7 @@ func TestWaitsByDefault(t *testing.T) {
 
 // Whoever ends STDIN with nothing more to say is not kept by a long wait.
 func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{FirstWait: time.Hour, LongestWait: time.Hour})
-	p := s.accept()
+	s, j, p := meet(t, Options{FirstWait: time.Hour, LongestWait: time.Hour})
 	j.says("all\n")
 	p.hears("all\n")
 	p.says("x")
@@ -543,16 +558,12 @@ func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
 
 // What STDIN gives while there is no connection is kept, and sent in order.
 func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	j.says("before\n")
 	p.hears("before\n")
 	p.says("x")
 	j.stdout.await(t, "x")
-	_ = s.Close()
-	p.resets()
-	j.log.await(t, "refused")
+	j.losesServer(s, p)
 	want := ""
 	for i := range 1000 {
 		line := fmt.Sprintf("meanwhile %d\n", i)
@@ -568,12 +579,9 @@ func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
 
 // Past the bound STDIN is not read; nothing of it is lost.
 func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.connected(j)
-	_ = s.Close()
-	p.resets()
-	j.log.await(t, "refused")
+	s, j, p := meet(t, Options{})
+	j.log.await(t, "connected to")
+	j.losesServer(s, p)
 	const lines = 20_000
 	line := strings.Repeat("y", 99) + "\n"
 	var given int
@@ -606,9 +614,7 @@ func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 
 // A message that a break cut in two comes whole on the next connection.
 func TestMessageCutByTheBreakIsSentWhole(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	j.says("whole\nfirst half, ")
 	p.hears("whole\nfirst half, ")
 	p.resets()
@@ -620,9 +626,7 @@ func TestMessageCutByTheBreakIsSentWhole(t *testing.T) {
 // The test's connection never writes, which is what a watcher must not be
 // closed for; its STDIN was at its end before it began.
 func TestWatcherDoesNotHalfClose(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("")})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdin: strings.NewReader("")})
 	p.says("one\n")
 	j.stdout.await(t, "one\n")
 	p.hearsNothing()
@@ -636,9 +640,7 @@ func TestWatcherDoesNotHalfClose(t *testing.T) {
 }
 
 func TestHalfClosePrintsWhatStillComes(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("question")})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdin: strings.NewReader("question")})
 	p.hears("question") // as it is: no newline of ours
 	p.hearsEnd()
 	p.says("ans")
@@ -647,16 +649,12 @@ func TestHalfClosePrintsWhatStillComes(t *testing.T) {
 	p.says("wer")
 	_ = p.Close()
 	j.endsWell()
-	if got := j.stdout.text(); got != "answer" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "answer")
 	s.acceptsNoMore()
 }
 
 func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("one\ntwo"), EOF: Stay})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader("one\ntwo"), EOF: Stay})
 	p.hears("one\ntwo\n") // completed: the server sees no end that would do it
 	p.hearsNothing()
 	p.says("still here\n")
@@ -668,9 +666,7 @@ func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
 
 func TestExitLeavesOnceAllIsSent(t *testing.T) {
 	text := strings.Repeat("a line to deliver\n", 100_000)
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader(text), EOF: Exit})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), EOF: Exit})
 	p.says("noise\n")
 	p.hears(text)
 	p.hearsEnd()
@@ -687,9 +683,7 @@ func TestExitWithoutAnythingToSay(t *testing.T) {
 
 // Once the end of STDIN has been sent, a break is for good.
 func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("all\n")})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdin: strings.NewReader("all\n")})
 	p.hears("all\n")
 	p.hearsEnd()
 	p.resets()
@@ -699,12 +693,9 @@ func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
 
 // What STDIN gave is sent even if STDIN ends before the server is back.
 func TestStdinThatEndsInTheMeantimeIsSent(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.connected(j)
-	_ = s.Close()
-	p.resets()
-	j.log.await(t, "refused")
+	s, j, p := meet(t, Options{})
+	j.log.await(t, "connected to")
+	j.losesServer(s, p)
 	j.says("late\n")
 	_ = j.stdin.Close()
 	s = listen(t, s.Addr().String())
@@ -726,9 +717,7 @@ func TestStdinThatEndsInTheMeantimeWithNothingMoreIsTheEnd(t *testing.T) {
 		"crash":   {(*peer).resets, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{})
-			p := s.accept()
+			s, j, p := meet(t, Options{})
 			j.says("all\n")
 			p.hears("all\n")
 			p.says("x")
@@ -738,11 +727,7 @@ func TestStdinThatEndsInTheMeantimeWithNothingMoreIsTheEnd(t *testing.T) {
 			j.log.await(t, "refused")
 			j.runs()
 			_ = j.stdin.Close()
-			if c.fail == "" {
-				j.endsWell()
-			} else {
-				j.failsWith(c.fail)
-			}
+			j.endsWith(c.fail)
 		})
 	}
 }
@@ -756,17 +741,11 @@ func TestOnceDoesNotComeBack(t *testing.T) {
 		"crash":   {(*peer).resets, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{Once: true, Input: Terminal})
-			p := s.accept()
+			s, j, p := meet(t, Options{Once: true, Input: Terminal})
 			p.says("x")
 			j.stdout.await(t, "x")
 			c.end(p)
-			if c.fail == "" {
-				j.endsWell()
-			} else {
-				j.failsWith(c.fail)
-			}
+			j.endsWith(c.fail)
 			s.acceptsNoMore()
 		})
 	}
@@ -775,10 +754,8 @@ func TestOnceDoesNotComeBack(t *testing.T) {
 // Everything the server sent is on STDOUT before Run ends, however slow
 // STDOUT is.
 func TestEverythingIsPrintedBeforeTheEnd(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := start(t, s, Options{Stdin: strings.NewReader("?"), Stdout: out})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader("?"), Stdout: out})
 	p.hearsEndAfter("?")
 	text := strings.Repeat("an answer's line\n", 100_000)
 	sent := make(chan struct{})
@@ -805,9 +782,7 @@ func (p *peer) hearsEndAfter(text string) {
 
 // A server that ends its side at once only listens: it is told all the same.
 func TestServerThatOnlyListensIsSentAll(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	p.endsSending()
 	for i := range 100 {
 		j.says(fmt.Sprintf("%d\n", i))
@@ -823,18 +798,14 @@ func TestServerThatOnlyListensIsSentAll(t *testing.T) {
 // Two files are exchanged, and the server's is shorter.
 func TestFileIsSentPastTheServersEnd(t *testing.T) {
 	text := strings.Repeat("a file's line\n", 500_000)
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader(text), Input: File})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), Input: File})
 	p.says("theirs\n")
 	p.endsSending()
 	p.hears(text)
 	p.hearsEnd()
 	_ = p.Close()
 	j.endsWell()
-	if got := j.stdout.text(); got != "theirs\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "theirs\n")
 }
 
 func TestStdoutLostEndsTheClient(t *testing.T) {
@@ -850,9 +821,7 @@ func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
 		"connected": func(_ *testing.T, s *server, _ *joined) { s.accept() },
 		"trying again": func(t *testing.T, s *server, j *joined) {
 			p := s.connected(j)
-			_ = s.Close()
-			p.resets()
-			j.log.await(t, "refused")
+			j.losesServer(s, p)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -868,9 +837,8 @@ func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
 
 func TestStopDeliversWhatThereIs(t *testing.T) {
 	text := strings.Repeat("a line to deliver\n", 10_000)
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.connected(j)
+	_, j, p := meet(t, Options{})
+	j.log.await(t, "connected to")
 	j.says(text)
 	j.stop()
 	p.hears(text)
@@ -878,19 +846,15 @@ func TestStopDeliversWhatThereIs(t *testing.T) {
 	p.says("goodbye\n")
 	_ = p.Close()
 	j.endsWell()
-	if got := j.stdout.text(); got != "goodbye\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "goodbye\n")
 }
 
 // Neither a server that takes nothing nor a STDOUT that takes nothing keeps a
 // client that was told to stop; it says if not all was sent.
 func TestStopDoesNotWaitForTheStuck(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	in, out := newEndless(), newBlockedWriter()
 	defer close(out.release)
-	j := start(t, s, Options{Stdin: in, Stdout: out})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: in, Stdout: out})
 	p.says("x")
 	await(t, out.blocked, "a blocked STDOUT")
 	if _, err := p.r.Peek(1); err != nil {
@@ -912,21 +876,14 @@ func TestStopWhileTryingAgain(t *testing.T) {
 		"something kept": {"late\n", "5 bytes of STDIN not sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{})
-			p := s.connected(j)
-			_ = s.Close()
-			p.resets()
-			j.log.await(t, "refused")
+			s, j, p := meet(t, Options{})
+			j.log.await(t, "connected to")
+			j.losesServer(s, p)
 			if c.kept != "" {
 				j.says(c.kept)
 			}
 			j.stop()
-			if c.fail == "" {
-				j.endsWell()
-			} else {
-				j.failsWith(c.fail)
-			}
+			j.endsWith(c.fail)
 		})
 	}
 }
@@ -936,9 +893,7 @@ func TestStopWhileTryingAgain(t *testing.T) {
 func TestStopEndsAWatcherAtOnce(t *testing.T) {
 	quickest := time.Hour
 	for range 20 {
-		s := listen(t, "127.0.0.1:0")
-		j := start(t, s, Options{Stdin: strings.NewReader("")})
-		p := s.accept()
+		_, j, p := meet(t, Options{Stdin: strings.NewReader("")})
 		p.says("x")
 		j.stdout.await(t, "x")
 		began := time.Now()
@@ -954,9 +909,7 @@ func TestStopEndsAWatcherAtOnce(t *testing.T) {
 
 // A line that a break cut short does not run into the next.
 func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	p.says("whole\ncut sho")
 	j.stdout.await(t, "cut sho")
 	p.resets()
@@ -968,10 +921,8 @@ func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
 // With STDOUT blocked a break is still mended, for the sake of what is to be
 // sent; what came before it is printed first.
 func TestBlockedStdoutDoesNotKeepFromComingBack(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := start(t, s, Options{Stdout: out})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdout: out})
 	p.says("before\n")
 	await(t, out.blocked, "a blocked STDOUT")
 	p.says("also before\n")
@@ -982,9 +933,7 @@ func TestBlockedStdoutDoesNotKeepFromComingBack(t *testing.T) {
 	p.awaits("the last\n")
 	close(out.release)
 	out.await(t, "after\n")
-	if got := out.text(); got != "before\nalso before\nafter\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	out.is(t, "before\nalso before\nafter\n")
 }
 
 // endsUnheard ends the connection, and has the client find out by sending:
@@ -1066,9 +1015,7 @@ func TestFirstConnectionMustSucceed(t *testing.T) {
 }
 
 func TestRecordsStayWholeAcrossABreak(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Frame: 4})
-	p := s.accept()
+	s, j, p := meet(t, Options{Frame: 4})
 	p.says("abcdef")
 	j.stdout.await(t, "abcd")
 	j.says("12345678abc")
