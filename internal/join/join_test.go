@@ -434,16 +434,21 @@ func TestJoinComesBackAfterRestart(t *testing.T) {
 	}
 }
 
-// waits are the times between attempts that the log tells of.
-func (j *joined) waits() (all []time.Duration) {
-	for _, after := range strings.Split(j.log.text(), "trying again in ")[1:] {
-		text, _, _ := strings.Cut(after, "\"")
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			j.t.Fatal(err)
+// waits are the times between so many attempts, of which the log tells.
+func (j *joined) waits(n int) (all []time.Duration) {
+	j.t.Helper()
+	eventually(j.t, fmt.Sprintf("%d waits", n), func() bool {
+		all = nil
+		for _, after := range strings.Split(j.log.text(), "trying again in ")[1:] {
+			text, _, _ := strings.Cut(after, "\"")
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				j.t.Fatal(err)
+			}
+			all = append(all, d)
 		}
-		all = append(all, d)
-	}
+		return len(all) >= n
+	})
 	return all
 }
 
@@ -488,7 +493,7 @@ func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
 				use(s, j, n)
 			}
 			s.accept()
-			waits := j.waits()
+			waits := j.waits(breaks)
 			if len(waits) != breaks || slices.Max(waits) > first*4/3+time.Millisecond {
 				t.Errorf("it waited %v", waits)
 			}
@@ -518,7 +523,7 @@ func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
 				use(s, j)
 			}
 			s.accept()
-			waits := j.waits()
+			waits := j.waits(breaks)
 			if len(waits) != breaks || slices.Max(waits) > longest || slices.Min(waits[10:]) < longest/2 {
 				t.Errorf("it waited %v", waits)
 			}
