@@ -159,7 +159,8 @@ func meet(t *testing.T, o Options) (*server, *joined, *peer) {
 	t.Helper()
 	s := listen(t, "127.0.0.1:0")
 	j := start(t, s, o)
-	return s, j, s.accept()
+	p := s.accept()
+	return s, j, p
 }
 
 func startAt(t *testing.T, o Options) *joined {
@@ -463,12 +464,12 @@ func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
 			j.stdout.await(t, fmt.Sprintf("%d\n", n))
 			p.resets()
 		},
-		"a message": func(s *server, j *joined, n int) {
+		"a message": func(s *server, _ *joined, n int) {
 			p := s.greets(fmt.Sprintf(`"seq":%d`, n))
 			p.tells(message(n+1, "x"))
 			p.goodbye(1001, "")
 		},
-		"skipped": func(s *server, j *joined, n int) {
+		"skipped": func(s *server, _ *joined, n int) {
 			p := s.greets(fmt.Sprintf(`"seq":%d`, n))
 			p.tells(fmt.Sprintf(`{"type":"skipped","count":1,"seq":%d}`, n+1))
 			p.goodbye(1001, "")
@@ -824,7 +825,7 @@ func TestStdoutLostEndsTheClient(t *testing.T) {
 func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
 	for name, before := range map[string]func(*testing.T, *server, *joined){
 		"connected": func(_ *testing.T, s *server, _ *joined) { s.accept() },
-		"trying again": func(t *testing.T, s *server, j *joined) {
+		"trying again": func(_ *testing.T, s *server, j *joined) {
 			p := s.connected(j)
 			j.losesServer(s, p)
 		},

@@ -102,7 +102,8 @@ func meetV1(t *testing.T, o Options, hello string) (*server, *joined, *v1peer) {
 	t.Helper()
 	s := listen(t, "127.0.0.1:0")
 	j := startV1(t, s, o)
-	return s, j, s.greets(hello)
+	p := s.greets(hello)
+	return s, j, p
 }
 
 // v1peer is the server's end of a connection on which hubbub.v1 is spoken.
