@@ -81,7 +81,7 @@ func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	p := startForBrowsers(t, "127.0.0.1:0")
 	w := wireTo(t, p.address())
 	page := browse(t).open(w.url())
-	page.expects("WebSocket connection to", "/icon.svg") // which may be on its way when it is cut
+	page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico") // which may be on its way when it is cut
 	page.isLive()
 	page.press(kb.Escape) // to the line
 	heard, said := 0, 0
@@ -148,7 +148,7 @@ func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 	first := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
 	w := wireTo(t, first.address())
 	page := browse(t).open(w.url())
-	page.expects("WebSocket connection to", "/icon.svg") // which may be on its way when it is cut
+	page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico") // which may be on its way when it is cut
 	page.isLive()
 	first.says("one\ntwo\n")
 	page.press(kb.Escape + "before" + kb.Enter)
