@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -83,7 +84,6 @@ func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	page := browse(t).open(w.url())
 	page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico") // which may be on its way when it is cut
 	page.isLive()
-	page.press(kb.Escape) // to the line
 	heard, said := 0, 0
 	hear := func() {
 		for range each {
@@ -151,7 +151,7 @@ func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 	page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico") // which may be on its way when it is cut
 	page.isLive()
 	first.says("one\ntwo\n")
-	page.press(kb.Escape + "before" + kb.Enter)
+	page.press("before" + kb.Enter)
 	first.stdout.is(t, "before\n")
 	page.when(`hubbub.lastSeq === 2 && document.querySelector(".row.mine[data-state=sent]")`)
 	w.cut()
@@ -192,7 +192,7 @@ func TestThePageTakesABurst(t *testing.T) {
 	if n := eval[int](page, `hubbub.kept`); n != burst {
 		t.Errorf("%d messages are kept", n)
 	}
-	page.press(kb.Escape + kb.Escape + kb.Home) // to the line, to the stream, and to its beginning
+	page.press(kb.Escape + kb.Home) // to the stream, and to its beginning
 	page.when(`document.querySelector(".row").dataset.seq === "1"`)
 	page.picture("burst")
 	for i, r := range page.rowsInSight() {
@@ -201,6 +201,34 @@ func TestThePageTakesABurst(t *testing.T) {
 		}
 	}
 	page.isQuiet()
+}
+
+// Who opens the page can write at once, and has all keys with Escape. Where the
+// keyboard is one on the screen, it stays away until it is asked for.
+func TestThePageIsReadyToWriteIn(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	browser := browse(t)
+	page := browser.open(pageOf(p, ""))
+	page.isLive()
+	page.press("?" + kb.Enter)
+	p.stdout.is(t, "?\n")
+	page.press(kb.Escape + "?")
+	page.when(`document.querySelector("#help").open`)
+
+	phone := browser.open("about:blank")
+	phone.do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	phone.do(chromedp.Navigate(pageOf(p, "")))
+	phone.isLive()
+	phone.when(`matchMedia("(pointer: coarse)").matches`)
+	if focus := eval[string](phone, `document.activeElement.tagName`); focus != "BODY" {
+		t.Errorf("on a phone the focus is on a %s", focus)
+	}
+	phone.click("#line")
+	phone.press("!" + kb.Enter)
+	p.stdout.is(t, "?\n!\n")
+	page.isQuiet()
+	phone.isQuiet()
 }
 
 // Whoever has no mouse, or no eyes for it, does everything with keys: filter,
@@ -217,7 +245,7 @@ func TestThePageNeedsNoMouse(t *testing.T) {
 	if first := page.rows()[0]; first.Seq != 51 {
 		t.Errorf("with last=150 the first is %d", first.Seq)
 	}
-	page.press(kb.Escape + "hello" + kb.Enter)
+	page.press("hello" + kb.Enter)
 	p.stdout.is(t, "hello\n")
 	page.press(kb.ArrowUp + " again" + kb.Enter)
 	p.stdout.is(t, "hello\nhello again\n")
@@ -281,7 +309,7 @@ func TestThePageFitsAnyWidth(t *testing.T) {
 	page := browser.open(pageOf(p, "?name="+strings.Repeat("W", 64)))
 	page.isLive()
 	page.when(fmt.Sprint("hubbub.count === ", len(lines)))
-	page.press(kb.Escape + "this is mine" + kb.Enter)
+	page.press("this is mine" + kb.Enter)
 	page.when(`document.querySelector(".row.mine[data-state=sent]")`)
 	for _, size := range [][2]int64{{1280, 800}, {768, 1024}, {360, 740}, {320, 568}} {
 		page.size(size[0], size[1])

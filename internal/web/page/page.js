@@ -1128,5 +1128,5 @@ $("name").value = fitName(asked.get("name") ?? recall("name"));
 setLook(looks.includes(recall("look")) ? recall("look") : "auto");
 listen();
 setInterval(everySecond, 1000);
-if (matchMedia("(hover: hover) and (pointer: fine)").matches) $("line").focus();
+if (!matchMedia("(pointer: coarse)").matches) $("line").focus(); // a finger's keyboard would cover the half of it
 link.dial();
