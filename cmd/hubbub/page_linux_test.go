@@ -305,8 +305,9 @@ func TestThePageFitsAnyWidth(t *testing.T) {
 	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all", "--max-line", "2MB")
 	lines := scenery()
 	p.says(strings.Join(lines, "\n") + "\n")
-	browser := browse(t)
-	page := browser.open(pageOf(p, "?name="+strings.Repeat("W", 64)))
+	w := wireTo(t, p.address())
+	page := browse(t).open(w.url() + "?name=" + strings.Repeat("W", 64))
+	page.expects("WebSocket connection to")
 	page.isLive()
 	page.when(fmt.Sprint("hubbub.count === ", len(lines)))
 	page.press("this is mine" + kb.Enter)
@@ -329,8 +330,48 @@ func TestThePageFitsAnyWidth(t *testing.T) {
 	page.size(1280, 800)
 	page.when(`innerWidth === 1280`)
 	page.picture("scenery-wide")
+
+	w.cut()
+	for _, filter := range []string{"", "sensor"} {
+		eval[bool](page, fmt.Sprintf(`(() => {
+			const filter = document.querySelector("#filter");
+			filter.value = %s;
+			return filter.dispatchEvent(new Event("input"));
+		})()`, quote(filter)))
+		for width := int64(320); width <= 1400; width += 20 {
+			page.size(width, 800)
+			if wrong := eval[[]string](page, fmt.Sprintf(squeezed, width)); len(wrong) > 0 {
+				t.Errorf("%d px wide, reconnecting, filtered for %q: %q", width, filter, wrong)
+			}
+			if width == 320 || width == 400 || width == 680 || width == 1040 {
+				page.picture(fmt.Sprintf("reconnecting-%d-%s", width, filter))
+			}
+		}
+	}
 	page.isQuiet()
 }
+
+// squeezed is what is wrong with the header when it has most to say.
+const squeezed = `new Promise((done) => {
+	const $ = (id) => document.getElementById(id);
+	const look = () => {
+		if (innerWidth !== %d || $("now").hidden) return setTimeout(look, 5);
+		$("state").textContent = "reconnecting in 30 s";
+		$("count").textContent = "12,345,678";
+		$("rate").textContent = "12,345";
+		if ($("filter").value) $("matches").textContent = "49,999 of 50,000";
+		const shown = ["state", "now", "count", "rate", "filter", "matches", "pause", "theme", "keys"].filter((id) => $(id).checkVisibility() && $(id).textContent !== "" || id === "filter");
+		const box = (id) => $(id).getBoundingClientRect();
+		const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+		const pairs = shown.flatMap((a, i) => shown.slice(i + 1).map((b) => [a, b]));
+		const wrong = pairs.filter(([a, b]) => a + b !== "filtermatches" && meet(box(a), box(b))).map((pair) => pair.join(" meets "));
+		const { paddingLeft, paddingRight } = getComputedStyle($("filter"));
+		const room = $("filter").clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+		if (box("filter").width < 120 || room < 60) wrong.push("a filter of " + box("filter").width + " px, " + room + " of them to write in");
+		done([...wrong, ...` + beyond + `]);
+	};
+	look();
+})`
 
 // beyond is what can be scrolled sideways, or ends right of the window.
 const beyond = `(() => {
