@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	devtools "github.com/chromedp/cdproto/input"
+	devpage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -86,6 +87,16 @@ func (b *browser) open(address string) *tab {
 	}()
 	p.do(chromedp.Navigate(address))
 	return p
+}
+
+// firstRuns has a script run in each page that the tab comes to, before any of
+// the page's own.
+func (p *tab) firstRuns(script string) {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, devpage.AddScriptToEvaluateOnNewDocument, devpage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
 }
 
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {

@@ -231,6 +231,61 @@ func TestThePageIsReadyToWriteIn(t *testing.T) {
 	phone.isQuiet()
 }
 
+// Text that runs from right to left, and what would turn text around, stays
+// within its own: in every row when, who, how much and what stand in this
+// order, and what a control looks like is read from left to right.
+func TestThePageKeepsTextWhereItBelongs(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	const hebrew = "שלום"
+	texts := []string{
+		hebrew, hebrew + " 12", "12 " + hebrew, "\u202e" + hebrew, hebrew + " \u202e\x1b[31m " + hebrew, "\u2067abc", "\u2066" + hebrew + "\u200f",
+		"abc \u202e\u2067\u202edef", hebrew + "\xff",
+	}
+	page := browse(t).open("about:blank")
+	page.firstRuns(named)
+	page.do(chromedp.Navigate(pageOf(p, "")))
+	page.isLive()
+	for _, text := range texts {
+		p.says(text + "\n")
+	}
+	page.press(hebrew + kb.Enter)
+	page.when(fmt.Sprintf(`document.querySelectorAll(".row .who").length === %d && document.querySelector(".row.mine[data-state=sent]")`, len(texts)+1))
+	page.picture("bidi")
+	if wrong := eval[[]string](page, turnedAround); len(wrong) > 0 {
+		t.Errorf("turned around: %q", wrong)
+	}
+	page.isQuiet()
+}
+
+// named gives each message a sender whose name runs from right to left, as
+// hubs that relay will.
+const named = `window.WebSocket = class extends WebSocket {
+	set onmessage(hear) {
+		super.onmessage = ({ data }) => {
+			const message = JSON.parse(data);
+			if (message.type === "message") Object.assign(message, { id: 4711, name: "מנחם (1)" });
+			hear({ data: JSON.stringify(message) });
+		};
+	}
+}`
+
+// turnedAround is the text of rows whose parts stand in another order, and of
+// the controls whose characters do.
+const turnedAround = `(() => {
+	const leftOf = (a, b) => a.getBoundingClientRect().right <= b.getBoundingClientRect().left + 1;
+	const inOrder = (parts) => parts.slice(1).every((part, i) => leftOf(parts[i], part));
+	const characters = (e) => Array.from(e.textContent, (_, i) => {
+		const range = document.createRange();
+		range.setStart(e.firstChild, i);
+		range.setEnd(e.firstChild, i + 1);
+		return range;
+	});
+	const rows = [...document.querySelectorAll(".row")].filter((row) => !inOrder([...row.querySelectorAll("time, .who, .bytes, .text, .fate")]));
+	const controls = [...document.querySelectorAll(".control")].filter((control) => !inOrder(characters(control)));
+	return [...rows, ...controls].map((e) => e.textContent);
+})()`
+
 // Whoever has no mouse, or no eyes for it, does everything with keys: filter,
 // pause, back to the newest, what was sent before, help.
 func TestThePageNeedsNoMouse(t *testing.T) {
