@@ -286,6 +286,49 @@ const turnedAround = `(() => {
 	return [...rows, ...controls].map((e) => e.textContent);
 })()`
 
+// Where there is nothing to see the page says why: also while it is paused, and
+// where a notice stands.
+func TestThePageSaysWhyItIsEmpty(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--max-line", "10")
+	browser := browse(t)
+	page := browser.open(pageOf(p, ""))
+	page.isLive()
+	says := func(why string) {
+		t.Helper()
+		page.when(`document.querySelector("#empty").textContent === ` + quote(why))
+		page.picture("empty-" + strings.ReplaceAll(why, " ", "-"))
+	}
+	says("Nothing has been said yet.")
+	page.press(kb.Escape + "p")
+	says("Paused before anything was said.")
+	p.says("apple\npear\n")
+	page.when(`document.querySelector("#follow").textContent === "2 new below"`)
+	says("Paused before anything was said.")
+	page.press(kb.End)
+	says("")
+	page.press("/plum")
+	says("None of 2 matches the filter.")
+	page.press(kb.Escape + kb.Escape + "p")
+	says("Paused: nothing from before matches the filter.")
+	p.says("plum\n")
+	page.when(`document.querySelector("#follow").textContent === "1 new below"`)
+	says("Paused: nothing from before matches the filter.")
+	page.press("p")
+	says("")
+
+	page.press(kb.Escape + "much too long" + kb.Enter)
+	page.when(`document.querySelector(".row.notice") && document.querySelector("#matches").textContent === "1 of 4"`)
+	page.press(kb.Escape + "/" + "berry")
+	page.when(`document.querySelector(".row.notice")`)
+	says("None of 4 matches the filter.")
+
+	late := browser.open(pageOf(p, "?last=0"))
+	late.isLive()
+	late.when(`document.querySelector("#empty").textContent === "Nothing has been said since this page was opened."`)
+	page.isQuiet()
+}
+
 // Whoever has no mouse, or no eyes for it, does everything with keys: filter,
 // pause, back to the newest, what was sent before, help.
 func TestThePageNeedsNoMouse(t *testing.T) {

@@ -843,8 +843,14 @@ class Frame {
     put($("follow"), news > 0 ? `${number(news)} new below` : "to the newest");
     $("dropped").hidden = store.dropped === 0;
     put($("dropped"), `${count(store.dropped, "older message")} no longer kept here`);
-    const nothing = filter ? `None of ${number(store.kept)} matches.` : "Nothing has been said yet.";
-    put($("empty"), matches === 0 && !rows.firstChild && link.epoch ? nothing : "");
+    put($("empty"), matches === 0 && link.epoch ? this.#nothing(filter, paused) : "");
+  }
+
+  // nothing says why there is nothing to see.
+  #nothing(filter, paused) {
+    if (paused) return filter ? "Paused: nothing from before matches the filter." : "Paused before anything was said.";
+    if (filter) return `None of ${number(store.kept)} matches the filter.`;
+    return link.seq > 0 ? "Nothing has been said since this page was opened." : "Nothing has been said yet.";
   }
 
   #line() {
