@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -326,6 +327,56 @@ func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 	late := browser.open(pageOf(p, "?last=0"))
 	late.isLive()
 	late.when(`document.querySelector("#empty").textContent === "Nothing has been said since this page was opened."`)
+	page.isQuiet()
+}
+
+// fasterClock is twenty times as fast. No more than a minute of it may pass
+// without a message: then the page gives its connection up.
+const fasterClock = `(() => {
+	const now = performance.now.bind(performance);
+	const timer = setTimeout;
+	performance.now = () => 20 * now();
+	window.setTimeout = (act, ms) => timer(act, ms / 20);
+})();`
+
+// A screen reader reads out a few messages, and what the page itself has to say
+// soon; a stream of many it tells the number of, and that more and more rarely.
+// The page's clock goes twenty times as fast here.
+func TestThePageDoesNotFloodAScreenReader(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	page := browse(t).open("about:blank")
+	page.firstRuns(fasterClock + `
+		window.said = [];
+		document.addEventListener("DOMContentLoaded", () => {
+			const region = document.querySelector("#said");
+			new MutationObserver(() => said.push({ text: region.textContent, at: performance.now() })).observe(region, { childList: true });
+		});
+	`)
+	page.do(chromedp.Navigate(pageOf(p, "")))
+	page.isLive()
+	page.when(`said.some(({ text }) => text.includes("live"))`)
+	p.says("one\n")
+	page.when(`said.some(({ text }) => text.includes("one"))`)
+
+	eval[bool](page, `said.length = 0, window.begin = performance.now(), true`)
+	const messages = 600 // each 5 ms, which are 100 of the page's: a minute
+	for range messages {
+		<-time.After(5 * time.Millisecond) // a source that is steady, not a wait
+		p.says("again\n")
+	}
+	page.when(fmt.Sprint("hubbub.count === ", 1+messages))
+	page.when(`said.length > 1`)
+	type speech struct {
+		Text string
+		At   float64 // ms
+	}
+	said := eval[[]speech](page, `said.map(({ text, at }) => ({ text, at: at - begin }))`)
+	if most := 12 + int(said[len(said)-1].At/30_000); len(said) > most {
+		t.Errorf("it says %v: more than %d things", said, most)
+	}
+	page.press(kb.Escape + "/again")
+	page.when(`said.some(({ text }) => text.includes("600 matches"))`)
 	page.isQuiet()
 }
 

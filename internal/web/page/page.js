@@ -37,6 +37,12 @@ const HELLO_WITHIN = 10; // seconds
 
 const BREACHES = [1002, 1007, 1008, 1009]; // close codes with a reason worth reading
 
+const VOICE_RESTS = 2_000; // ms from one thing said to the next
+const VOICE_RESTS_MOST = 32_000; // while messages are many
+const VOICE_FEW = 3; // messages that are read out
+const VOICE_CHARS = 200; // of each
+const VOICE_CHAR_TAKES = 60; // ms to read it out
+
 const HISTORY = 100; // lines
 const NAME_BYTES = 64;
 
@@ -49,7 +55,7 @@ const fullTime = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "
 
 const number = (n) => figures.format(n);
 const hex = (n, digits) => n.toString(16).padStart(digits, "0");
-const count = (n, one) => `${number(n)} ${one}${n === 1 ? "" : "s"}`;
+const count = (n, one, more = `${one}s`) => `${number(n)} ${n === 1 ? one : more}`;
 
 // Controls, and what turns the direction of text around: the same that
 // internal/visible shows. Tab and newline are laid out, and harmless.
@@ -766,6 +772,7 @@ class Outbox {
     const entry = store.add({ kind: "mine", state: "pending", who: "you", time, text });
     this.items.push(entry);
     if (link.state === "live") this.#send(entry);
+    else voice.say("it will be sent when the connection is back");
   }
 
   // settle is told up to which number the hub has all.
@@ -872,32 +879,58 @@ function put(into, text) {
 // ---------------------------------------------------------------- Voice
 
 // Voice tells a screen reader what there is to hear: a few messages as they
-// are, many as their number, and never more often than every two seconds.
+// are, many as their number, and that the more rarely the longer they are many.
+// What the page itself has to say does not wait for that.
 class Voice {
   #words = [];
   #few = [];
   #heard = 0;
+  #found = false; // what a filter finds is yet to be said
   #timer = 0;
+  #rest = VOICE_RESTS;
+  #newsAt = 0; // not before
 
   say(words) {
     this.#words.push(words);
-    this.#timer ||= setTimeout(() => this.#speak(), 2000);
+    this.#wake();
   }
 
   hear(entry) {
     if (view.paused) return;
     this.#heard++;
-    if (this.#few.length < 3) this.#few.push(`${entry.who} ${entry.text.slice(0, 200)}`);
-    this.#timer ||= setTimeout(() => this.#speak(), 2000);
+    const text = entry.bytes === undefined ? entry.text.slice(0, VOICE_CHARS) : count(entry.bytes, "byte");
+    if (this.#few.length < VOICE_FEW) this.#few.push(`${entry.who} ${text}`);
+    this.#wake();
+  }
+
+  found() {
+    this.#found = true;
+    this.#wake();
+  }
+
+  #wake() {
+    this.#timer ||= setTimeout(() => this.#speak(), VOICE_RESTS);
   }
 
   #speak() {
-    const heard = this.#heard > this.#few.length ? [count(this.#heard, "new message")] : this.#few;
-    $("said").textContent = [...this.#words.slice(-3), ...heard].join(". ");
-    this.#words = [];
+    this.#timer = 0;
+    const said = this.#words.splice(0).slice(-3);
+    if (this.#found && view.filter) said.push(count(view.matches, "match", "matches"));
+    this.#found = false;
+    if (this.#heard > 0 && performance.now() >= this.#newsAt) said.push(...this.#news());
+    if (said.length > 0) $("said").textContent = said.join(". ");
+    if (this.#heard > 0) this.#wake();
+  }
+
+  #news() {
+    const many = this.#heard > this.#few.length;
+    const news = many ? [count(this.#heard, "new message")] : this.#few;
+    const speaks = VOICE_CHAR_TAKES * news.join("").length;
+    this.#rest = many ? Math.min(2 * this.#rest, VOICE_RESTS_MOST) : Math.max(VOICE_RESTS, speaks);
+    this.#newsAt = performance.now() + this.#rest;
     this.#few = [];
     this.#heard = 0;
-    this.#timer = 0;
+    return news;
   }
 }
 
@@ -1011,6 +1044,7 @@ function filterChanged() {
   const { value } = $("filter");
   $("filter").classList.toggle("on", value !== "");
   view.setFilter(parseFilter(value));
+  voice.found();
 }
 
 function toOrFromLine() {
