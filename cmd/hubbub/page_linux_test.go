@@ -330,6 +330,34 @@ func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 	page.isQuiet()
 }
 
+// A machine that was asleep has lost its connections, and no clock of the
+// page's but the wall's has gone on meanwhile: it makes another at once, hears
+// what it missed, and what is typed then is not lost in the dead one.
+func TestThePageComesBackAfterASleep(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	w := wireTo(t, p.address())
+	page := browse(t).open(w.url())
+	page.isLive()
+	p.says("before\n")
+	page.when(`hubbub.lastSeq === 1`)
+	w.hush()
+	begin := time.Now()
+	p.says("meanwhile\n")
+	eval[bool](page, `(() => {
+		const now = Date.now;
+		Date.now = () => now() + 60_000;
+		return true;
+	})()`)
+	page.when(`hubbub.lastSeq === 2`)
+	if took := time.Since(begin); took > 40*time.Second {
+		t.Errorf("it took %v, as without a sleep", took) // two heartbeats: 50 s
+	}
+	page.press("awake" + kb.Enter)
+	p.stdout.is(t, "awake\n")
+	page.isQuiet()
+}
+
 // fasterClock is twenty times as fast. No more than a minute of it may pass
 // without a message: then the page gives its connection up.
 const fasterClock = `(() => {

@@ -596,6 +596,13 @@ function backoff(tries) {
   return Math.min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** tries) * (0.5 + Math.random() / 2);
 }
 
+// moment is now by both clocks: one that may stand still while the machine
+// sleeps, and one that somebody may set.
+const moment = () => ({ steady: performance.now(), wall: Date.now() });
+
+// since is how many ms have passed, asleep or awake.
+const since = ({ steady, wall }) => Math.max(performance.now() - steady, Date.now() - wall);
+
 // newToken names this page's session: see "Arriving once" in the protocol.
 function newToken() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -619,7 +626,7 @@ class Link {
   #tries = 0;
   #liveSince = 0;
   #wakeAt = 0;
-  #lastHeard = 0;
+  #lastHeard = moment();
   #silence = HELLO_WITHIN * 1000; // ms without a sign of life that are too many
   #lastSkip = null; // the notice to which further skips are added
 
@@ -627,7 +634,7 @@ class Link {
     this.name = chosenName();
     this.#enter("connecting");
     this.#silence = HELLO_WITHIN * 1000;
-    this.#lastHeard = performance.now();
+    this.#lastHeard = moment();
     const socket = new WebSocket(this.#address(), "hubbub.v1");
     socket.onmessage = (event) => this.#hear(event.data);
     socket.onclose = (event) => this.#lost(event.code, event.reason);
@@ -648,7 +655,7 @@ class Link {
   check() {
     if (this.state === "waiting" && performance.now() >= this.#wakeAt) this.dial();
     const socketUp = this.state === "connecting" || this.state === "live";
-    if (socketUp && performance.now() - this.#lastHeard > this.#silence) this.#giveUp();
+    if (socketUp && since(this.#lastHeard) > this.#silence) this.#giveUp();
   }
 
   words() {
@@ -674,7 +681,7 @@ class Link {
   }
 
   #hear(data) {
-    this.#lastHeard = performance.now();
+    this.#lastHeard = moment();
     const message = JSON.parse(data);
     switch (message.type) {
       case "hello": return this.#hello(message);
