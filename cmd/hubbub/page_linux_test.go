@@ -330,6 +330,43 @@ func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 	page.isQuiet()
 }
 
+// A name that is changed counts from the next line on, and the change costs
+// neither a message nor a line.
+func TestThePageChangesItsName(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--out", "json")
+	page := browse(t).open(pageOf(p, "?name=ann"))
+	page.isLive()
+	names := []string{"ann", "bea", "cyd"}
+	for i, name := range names {
+		if i > 0 {
+			page.click("#name")
+			page.press(kb.Backspace + kb.Backspace + kb.Backspace + name)
+			p.says(fmt.Sprintf("before %s\n", name))
+			page.click("#line") // or Enter, or Tab
+			p.says(fmt.Sprintf("after %s\n", name))
+		}
+		page.press("I am " + name + kb.Enter)
+		said := p.stdout.until(t, "I am "+name)
+		if line := said[strings.LastIndex(said, "{"):]; !strings.Contains(line, fmt.Sprintf(`"name":%q`, name)) {
+			t.Errorf("STDOUT says %s", line)
+		}
+	}
+	page.when(`hubbub.lastSeq === 4 && document.querySelectorAll(".row.mine[data-state=sent]").length === 3`)
+	if n := eval[int](page, `hubbub.count`); n != 4 {
+		t.Errorf("it heard %d messages", n)
+	}
+	for _, r := range page.rows() {
+		if strings.Contains(r.Class, "notice") {
+			t.Errorf("the page notes %q", r.Text)
+		}
+	}
+	if said := p.stdout.text(); strings.Count(said, "I am ") != 3 {
+		t.Errorf("STDOUT says %s", said)
+	}
+	page.isQuiet()
+}
+
 // A machine that was asleep has lost its connections, and no clock of the
 // page's but the wall's has gone on meanwhile: it makes another at once, hears
 // what it missed, and what is typed then is not lost in the dead one.

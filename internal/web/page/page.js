@@ -612,6 +612,7 @@ function newToken() {
 // Link is the connection and all that follow it. Its states:
 //
 //	connecting ──hello──> live ──lost──> waiting ──back-off, now()──> connecting
+//	                        │──rename()──> connecting
 //	                        └──closed with 1000──> ended ──now()──> connecting
 class Link {
   state = "connecting";
@@ -644,6 +645,14 @@ class Link {
   // now tries at once.
   now() {
     if (this.state === "waiting" || this.state === "ended") this.dial();
+  }
+
+  // rename goes on under the name that is chosen now.
+  rename() {
+    const socketUp = this.state === "connecting" || this.state === "live";
+    if (!socketUp || this.name === chosenName()) return; // or the next connection has it
+    this.#hangUp();
+    this.dial();
   }
 
   send(message) {
@@ -737,14 +746,18 @@ class Link {
     this.#lastSkip.skips = skips;
   }
 
-  // giveUp does not wait for the other side's part of closing: there may be
-  // no other side.
   #giveUp() {
+    this.#hangUp();
+    this.#lost(1006, "");
+  }
+
+  // hangUp does not wait for the other side's part of closing: there may be
+  // no other side.
+  #hangUp() {
     const socket = this.#socket;
     socket.onmessage = null;
     socket.onclose = null;
     socket.close();
-    this.#lost(1006, "");
   }
 
   #lost(code, reason) {
@@ -870,11 +883,9 @@ class Frame {
   #line() {
     const waiting = outbox.items.length;
     const away = link.state !== "live";
-    const hints = [];
-    if (waiting > 0 && away) hints.push(`${count(waiting, "line")} will be sent when the connection is back.`);
-    if (link.epoch && link.name !== chosenName()) hints.push("The name counts from the next connection on.");
-    put($("hint"), hints.join(" "));
-    $("hint").hidden = hints.length === 0;
+    const waits = waiting > 0 && away;
+    put($("hint"), waits ? `${count(waiting, "line")} will be sent when the connection is back.` : "");
+    $("hint").hidden = !waits;
   }
 }
 
@@ -1115,7 +1126,6 @@ function listen() {
   $("theme").addEventListener("click", nextLook);
   $("keys").addEventListener("click", () => $("help").showModal());
   $("now").addEventListener("click", () => link.now());
-  $("name").addEventListener("input", () => frame.ask());
   $("name").addEventListener("change", nameChanged);
   document.addEventListener("keydown", keyPressed);
   document.addEventListener("visibilitychange", comeBack);
@@ -1127,6 +1137,7 @@ function listen() {
 function nameChanged() {
   $("name").value = chosenName();
   remember("name", chosenName());
+  link.rename();
 }
 
 function comeBack() {
