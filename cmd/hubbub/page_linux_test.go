@@ -228,6 +228,12 @@ func TestThePageIsReadyToWriteIn(t *testing.T) {
 	phone.click("#line")
 	phone.press("!" + kb.Enter)
 	p.stdout.is(t, "?\n!\n")
+
+	// Held sideways, with a keyboard open, it has room for these two alone.
+	phone.do(chromedp.EmulateViewport(740, 180, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	phone.when(`innerHeight === 180 && document.querySelector("#log").clientHeight > 80`)
+	phone.when(`document.querySelector("#line").getBoundingClientRect().bottom <= 180`)
+	phone.picture("sideways")
 	page.isQuiet()
 	phone.isQuiet()
 }
@@ -508,6 +514,20 @@ func TestThePageNeedsNoMouse(t *testing.T) {
 		if !reached[id] {
 			t.Errorf("Tab does not lead to #%s", id)
 		}
+	}
+
+	// What is pressed may go away; the focus then stays with the stream.
+	page.press(kb.Escape)
+	page.when(`document.activeElement.id === "line"`)
+	page.press(kb.Escape + kb.Home)
+	page.when(`document.querySelector("#log").scrollTop === 0`)
+	for _, button := range []string{"#follow", ".more"} {
+		page.when(`document.querySelector("` + button + `")?.checkVisibility()`)
+		eval[bool](page, `document.querySelector("`+button+`").focus() ?? true`)
+		page.press(kb.Enter)
+		page.when(`!document.querySelector("` + button + `")?.checkVisibility()`)
+		page.when(`document.activeElement.id === "log"`)
+		p.says(strings.Repeat("long ", 500) + "\n")
 	}
 	page.isQuiet()
 }

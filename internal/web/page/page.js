@@ -584,7 +584,7 @@ function makeBody(entry, filter) {
 function moreButton(entry) {
   const button = element("button", "more", `show all ${number(entry.text.length)} characters`);
   button.type = "button";
-  button.addEventListener("click", () => view.open(entry));
+  button.addEventListener("click", () => { view.open(entry); toStream(); });
   return button;
 }
 
@@ -985,6 +985,12 @@ function goToEnd() {
   view.follow();
 }
 
+// toStream is where the focus goes when what had it goes away: from nowhere
+// no key would scroll.
+function toStream() {
+  log.focus({ preventScroll: true });
+}
+
 // rate tells how many messages a second came over the last five seconds.
 const rate = {
   marks: [], // { time, heard }
@@ -1066,7 +1072,7 @@ function filterChanged() {
 }
 
 function toOrFromLine() {
-  if (document.activeElement === $("line")) log.focus({ preventScroll: true });
+  if (document.activeElement === $("line")) toStream();
   else $("line").focus();
 }
 
@@ -1122,10 +1128,10 @@ function listen() {
   $("send").addEventListener("mousedown", (event) => event.preventDefault());
   $("filter").addEventListener("input", filterChanged);
   $("pause").addEventListener("click", () => setPause(!view.paused));
-  $("follow").addEventListener("click", goToEnd);
+  $("follow").addEventListener("click", () => { goToEnd(); toStream(); });
   $("theme").addEventListener("click", nextLook);
   $("keys").addEventListener("click", () => $("help").showModal());
-  $("now").addEventListener("click", () => link.now());
+  $("now").addEventListener("click", () => { link.now(); toStream(); });
   $("name").addEventListener("change", nameChanged);
   document.addEventListener("keydown", keyPressed);
   document.addEventListener("visibilitychange", comeBack);
