@@ -100,6 +100,22 @@ func (p *tab) firstRuns(script string) {
 	}))
 }
 
+// leaves answers yes whenever the page asks whether it may be left, and tells.
+func (p *tab) leaves() <-chan struct{} {
+	asked := make(chan struct{}, 100)
+	dialogs := chromedp.Events(p.ctx, devpage.JavascriptDialogOpening)
+	go func() {
+		for _, err := range dialogs {
+			if err != nil {
+				return // the tab is closed
+			}
+			_, _ = chromedp.Call(p.ctx, devpage.HandleJavaScriptDialog, devpage.HandleJavaScriptDialogParams{Accept: true})
+			asked <- struct{}{}
+		}
+	}()
+	return asked
+}
+
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, ages)

@@ -336,6 +336,58 @@ func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 	page.isQuiet()
 }
 
+// A reload, or a way there and back, loses no line that the hub has not
+// acknowledged; nor does one come out twice, be it that the hub had it already.
+func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	page := browse(t).open(pageOf(p, ""))
+	page.expects("Page entered Back-Forward Cache")
+	asked := page.leaves()
+	var want strings.Builder
+	say := func(line string) {
+		page.press(line + kb.Enter)
+		want.WriteString(line + "\n")
+	}
+	page.isLive()
+	say("one")
+	page.when(`document.querySelector(".row.mine[data-state=sent]")`)
+	for _, leave := range []chromedp.Action[chromedp.Void]{chromedp.Reload(), chromedp.Navigate(pageOf(p, "healthz"))} {
+		eval[bool](page, noAcknowledgement)
+		say("taken")
+		p.stdout.is(t, want.String())
+		eval[bool](page, `(WebSocket.prototype.send = () => {}, true)`)
+		say("on its way")
+		page.when(`document.querySelectorAll(".row.mine[data-state=pending]").length === 2`)
+		page.do(leave)
+		<-asked
+		if eval[bool](page, `!window.hubbub`) {
+			page.do(chromedp.NavigateBack())
+		}
+		page.isLive()
+		say("after")
+		p.stdout.is(t, want.String())
+		page.when(`document.querySelectorAll(".row.mine[data-state=sent]").length === 3`)
+	}
+
+	page.do(chromedp.Reload())
+	page.isLive()
+	if n := eval[int](page, `hubbub.kept + sessionStorage.length`); n > 0 {
+		t.Errorf("%d lines that have arrived are kept", n)
+	}
+	page.isQuiet()
+}
+
+// noAcknowledgement has the page hear none from now on.
+const noAcknowledgement = `(() => {
+	const parse = JSON.parse;
+	JSON.parse = (text) => {
+		const message = parse(text);
+		return message.type === "ack" ? {} : message;
+	};
+	return true;
+})()`
+
 // A name that is changed counts from the next line on, and the change costs
 // neither a message nor a line.
 func TestThePageChangesItsName(t *testing.T) {

@@ -584,7 +584,7 @@ function makeBody(entry, filter) {
 function moreButton(entry) {
   const button = element("button", "more", `show all ${number(entry.text.length)} characters`);
   button.type = "button";
-  button.addEventListener("click", () => { view.open(entry); toStream(); });
+  pressedAway(button, () => view.open(entry));
   return button;
 }
 
@@ -622,7 +622,6 @@ class Link {
   name = ""; // the one that we dialled with
 
   #ids = new Set(); // ours, in this epoch
-  #session = newToken();
   #socket = null;
   #tries = 0;
   #liveSince = 0;
@@ -677,7 +676,7 @@ class Link {
     const address = new URL(".", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const asks = address.searchParams;
-    asks.set("session", this.#session);
+    asks.set("session", outbox.session);
     if (this.name) asks.set("name", this.name);
     if (this.epoch) asks.set("since", `${this.epoch}-${this.seq}`);
     else if (asked.has("last")) asks.set("last", asked.get("last"));
@@ -783,9 +782,30 @@ class Link {
 // Outbox keeps what was said here until the hub has acknowledged it. Numbers
 // are given on the way out, not before: a line that turns out to be too long
 // must not leave a gap.
+//
+// When the page goes it leaves what is not acknowledged to the next one in its
+// tab, with the session that the numbers are of. Only that long does it stand in
+// the storage: a copy of a tab must not have the session of a page that lives.
 class Outbox {
+  session = newToken();
   items = [];
   #last = 0;
+
+  leave() {
+    if (this.items.length === 0) return;
+    const lines = this.items.map(({ time, text, n }) => ({ time, text, n }));
+    leave(JSON.stringify({ session: this.session, last: this.#last, lines }));
+  }
+
+  // inherit takes what the page before left.
+  inherit() {
+    const left = inherited();
+    if (left === null) return;
+    const { session, last, lines } = JSON.parse(left);
+    this.session = session;
+    this.#last = last;
+    for (const line of lines) this.items.push(store.add({ kind: "mine", state: "pending", who: "you", ...line }));
+  }
 
   add(text) {
     const time = new Date().toISOString();
@@ -971,6 +991,28 @@ function remember(key, value) {
   }
 }
 
+// What a page leaves to the next one in its tab. One address may have several
+// hubs, each below a path of its own.
+const LEFT = `hubbub-unsent ${new URL(".", location.href).pathname}`;
+
+function leave(text) {
+  try {
+    sessionStorage.setItem(LEFT, text);
+  } catch {
+    // Then it is lost. The person was warned: see warnOfUnsent.
+  }
+}
+
+function inherited() {
+  try {
+    const left = sessionStorage.getItem(LEFT);
+    sessionStorage.removeItem(LEFT);
+    return left;
+  } catch {
+    return null;
+  }
+}
+
 function chosenName() {
   return fitName($("name").value);
 }
@@ -985,10 +1027,18 @@ function goToEnd() {
   view.follow();
 }
 
-// toStream is where the focus goes when what had it goes away: from nowhere
-// no key would scroll.
 function toStream() {
   log.focus({ preventScroll: true });
+}
+
+// pressedAway is for a button that goes away when it is pressed: the focus, if
+// it has it, stays with the stream. From nowhere no key would scroll.
+function pressedAway(button, act) {
+  button.addEventListener("click", () => {
+    const focused = document.activeElement === button;
+    act();
+    if (focused) toStream();
+  });
 }
 
 // rate tells how many messages a second came over the last five seconds.
@@ -1128,15 +1178,17 @@ function listen() {
   $("send").addEventListener("mousedown", (event) => event.preventDefault());
   $("filter").addEventListener("input", filterChanged);
   $("pause").addEventListener("click", () => setPause(!view.paused));
-  $("follow").addEventListener("click", () => { goToEnd(); toStream(); });
+  pressedAway($("follow"), goToEnd);
   $("theme").addEventListener("click", nextLook);
   $("keys").addEventListener("click", () => $("help").showModal());
-  $("now").addEventListener("click", () => { link.now(); toStream(); });
+  pressedAway($("now"), () => link.now());
   $("name").addEventListener("change", nameChanged);
   document.addEventListener("keydown", keyPressed);
   document.addEventListener("visibilitychange", comeBack);
   window.addEventListener("online", comeBack);
   window.addEventListener("beforeunload", warnOfUnsent);
+  window.addEventListener("pagehide", () => outbox.leave());
+  window.addEventListener("pageshow", beginAnew);
   window.visualViewport?.addEventListener("resize", fitKeyboard);
 }
 
@@ -1153,6 +1205,15 @@ function comeBack() {
   frame.ask();
 }
 
+// A page that the browser had put away has left its lines, and somebody may have
+// inherited them meanwhile: so it does not go on, but begins anew.
+function beginAnew(event) {
+  if (!event.persisted) return;
+  outbox.items = [];
+  location.reload();
+}
+
+// To close the tab loses lines; to reload does not, but cannot be told from it.
 function warnOfUnsent(event) {
   if (outbox.items.length > 0) event.preventDefault();
 }
@@ -1191,6 +1252,7 @@ document.title = `${location.host} · hubbub`;
 $("name").value = fitName(asked.get("name") ?? recall("name"));
 setLook(looks.includes(recall("look")) ? recall("look") : "auto");
 listen();
+outbox.inherit();
 setInterval(everySecond, 1000);
 if (!matchMedia("(pointer: coarse)").matches) $("line").focus(); // a finger's keyboard would cover the half of it
 link.dial();
