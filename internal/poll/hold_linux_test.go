@@ -105,6 +105,66 @@ func TestSilentLoopParks(t *testing.T) {
 	}
 }
 
+// A loop that was woken when all had been silent, and holds its P from then on,
+// does not take the only thread that would notice what wakes others. The
+// kernel's timers wake them, since nothing of this process may run meanwhile:
+// it would notice by itself.
+func TestWhoHoldsAfterSilenceKeepsNobodyAsleep(t *testing.T) {
+	const silence = 100 * time.Millisecond // in which the runtime's monitor falls asleep too
+	leaveAP(t)
+	holdEach(t, 5*time.Second)
+	first, other := newPoller(t), newPoller(t)
+	first.Hold, other.Hold = true, true
+	wakeFirst, wakeOther := timer(t, first), timer(t, other)
+	held, woken := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(held)
+		_, err := first.park(Forever)
+		if err == nil {
+			_, err = first.Wait(holdFor)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	go func() {
+		defer close(woken)
+		if _, err := other.park(Forever); err != nil {
+			t.Error(err)
+		}
+	}()
+	awaitState(t, "(*Poller).park", "IO wait")
+	wakeFirst(silence)
+	wakeOther(2 * silence)
+	select {
+	case <-woken:
+	case <-held:
+		t.Error("nobody else was woken before the hold was over")
+	}
+	wake(t, first, 1)
+	<-held
+	<-woken
+}
+
+// timer is one of the kernel's that p watches, and how to set it.
+func timer(t *testing.T, p *Poller) (set func(d time.Duration)) {
+	t.Helper()
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAtEnd(t, fd)
+	if err := p.Add(fd); err != nil {
+		t.Fatal(err)
+	}
+	return func(d time.Duration) {
+		t.Helper()
+		if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A timeout that is longer than the hold is waited for in both ways, one
 // after the other.
 func TestTimeoutBeyondTheHold(t *testing.T) {
