@@ -198,6 +198,36 @@ func (m *metronome) listen(next func() (string, error)) *ear {
 	return e
 }
 
+// ears are established clients: a raw one, a WebSocket and one for events.
+func (m *metronome) ears(p *program) map[string]*ear {
+	t := p.t
+	t.Helper()
+	raw := p.lastingClient()
+	raw.says("raw\n")
+	p.stdout.until(t, "raw\n")
+	events := p.lastingClient()
+	events.says("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+	ctx, cancel := context.WithTimeout(context.Background(), ages)
+	socket, _, err := websocket.Dial(ctx, "ws://"+p.address(), nil)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.CloseNow(); cancel() })
+	return map[string]*ear{
+		"raw":       m.listen(func() (string, error) { return raw.r.ReadString('\n') }),
+		"WebSocket": m.listen(func() (string, error) { _, said, err := socket.Read(ctx); return string(said), err }),
+		"events": m.listen(func() (string, error) {
+			for {
+				line, err := events.r.ReadString('\n')
+				if said, ok := strings.CutPrefix(line, "data: "); ok || err != nil {
+					return said, err
+				}
+			}
+		}),
+	}
+}
+
 // p99 is that of what was heard since the last time, which is a number of
 // lines.
 func (e *ear) p99(t *testing.T, lines int) time.Duration {
@@ -273,30 +303,7 @@ func TestASlowHandshakeAttackDelaysNobody(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--replay", "none")
 	m := tick(t, p)
 
-	raw := p.lastingClient()
-	raw.says("raw\n")
-	p.stdout.until(t, "raw\n")
-	events := p.lastingClient()
-	events.says("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
-	ctx, cancel := context.WithTimeout(context.Background(), ages)
-	defer cancel()
-	socket, _, err := websocket.Dial(ctx, "ws://"+p.address(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.CloseNow()
-	ears := map[string]*ear{
-		"raw":       m.listen(func() (string, error) { return raw.r.ReadString('\n') }),
-		"WebSocket": m.listen(func() (string, error) { _, said, err := socket.Read(ctx); return string(said), err }),
-		"events": m.listen(func() (string, error) {
-			for {
-				line, err := events.r.ReadString('\n')
-				if said, ok := strings.CutPrefix(line, "data: "); ok || err != nil {
-					return said, err
-				}
-			}
-		}),
-	}
+	ears := m.ears(p)
 	calm := map[string]time.Duration{}
 	for name, e := range ears {
 		calm[name] = e.p99(t, 100)
