@@ -16,25 +16,31 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// ask connects an HTTP stream.
-func ask(t *testing.T, address string, headers ...string) *bufio.Reader {
+// asks connects, and reads the head of the answer to its request.
+func asks(t *testing.T, address, request string, want int) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err == nil {
+		t.Cleanup(func() { _ = c.Close() })
 		err = c.SetDeadline(time.Now().Add(audienceWaits))
 	}
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		_, err = io.WriteString(c, request)
 	}
-	t.Cleanup(func() { _ = c.Close() })
-	_, err = fmt.Fprintf(c, "GET /?last=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n", strings.Join(headers, "\r\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := bufio.NewReader(c)
-	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("the answer is %v, %v", answer, err)
+	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != want {
+		t.Fatalf("the answer is %v, %v, want %d", answer, err, want)
 	}
+	return c, r
+}
+
+// ask connects an HTTP stream.
+func ask(t *testing.T, address string, headers ...string) *bufio.Reader {
+	t.Helper()
+	_, r := asks(t, address, "GET /?last=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"+strings.Join(headers, "\r\n")+"\r\n\r\n", http.StatusOK)
 	return r
 }
 
@@ -70,7 +76,7 @@ func TestWhoAnswersNoHeartbeatIsDead(t *testing.T) {
 	began := time.Now()
 	for e := range h.Events() {
 		if e.Kind == Leave {
-			if took := time.Since(began); e.Reason[:5] != "dead:" || took < patientBeats*beat-beat/2 {
+			if took := time.Since(began); !strings.HasPrefix(e.Reason, "dead:") || took < patientBeats*beat-beat/2 {
 				t.Errorf("it left after %v because %q", took, e.Reason)
 			}
 			return
