@@ -239,8 +239,7 @@ func TestJoinEndsOnSignals(t *testing.T) {
 			c := start(t, rawJoin(p.address())...)
 			c.says("said\n")
 			p.stdout.is(t, "said\n")
-			c.signal(s)
-			c.signal(syscall.SIGHUP) // as from timeout(1), which sends to the group as well
+			c.signals(s, syscall.SIGHUP) // as from timeout(1), which sends to the group as well
 			c.exits(exitDone)
 			if said := c.stderr.ends(t); said != "" {
 				t.Errorf("STDERR says %q", said)
