@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -74,27 +73,14 @@ const answered = "HTTP/1.1 101 Switching Protocols\r\n" + "Sec-WebSocket-Accept:
 // piece.
 func served(t *testing.T, lines string, to [2][]string) (*load, error) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.close)
+	l, accept := newTestLoad(t)
 	l.want = []byte(lines)
 	l.speak(asFrames)
 	if err := l.connect(len(to), socket{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, pieces := range to {
-		server, err := listener.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer server.Close()
+		server := accept()
 		asked := make([]byte, len(l.ask))
 		if _, err := io.ReadFull(server, asked); err != nil || !bytes.Equal(asked, l.ask) {
 			t.Fatalf("asked %q, %v", asked, err)
@@ -157,19 +143,7 @@ func TestEveryFormIsTimed(t *testing.T) {
 	}
 	for _, as := range []*form{asFrames, asNumbered, asEvents} {
 		f := fanout{clients: 10, size: 64, lines: 20, form: as}
-		r := newTestRig(t, h.open("--wait-for", f.clients))
-		step, err := f.begin(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			if _, err := step(); err != nil {
-				t.Fatal(err)
-			}
-			if n := len(r.load.watch.late); n != f.clients*f.lines {
-				t.Fatalf("%s: %d deliveries timed, not %d", as.name, n, f.clients*f.lines)
-			}
-		}
+		t.Run(as.name, func(t *testing.T) { timesAll(t, newTestRig(t, h.open("--wait-for", f.clients)), f) })
 	}
 }
 
