@@ -16,31 +16,25 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// asks connects, and reads the head of the answer to its request.
-func asks(t *testing.T, address, request string, want int) (net.Conn, *bufio.Reader) {
+// ask connects an HTTP stream.
+func ask(t *testing.T, address string, headers ...string) *bufio.Reader {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err == nil {
-		t.Cleanup(func() { _ = c.Close() })
 		err = c.SetDeadline(time.Now().Add(audienceWaits))
-	}
-	if err == nil {
-		_, err = io.WriteString(c, request)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := bufio.NewReader(c)
-	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != want {
-		t.Fatalf("the answer is %v, %v, want %d", answer, err, want)
+	t.Cleanup(func() { _ = c.Close() })
+	_, err = fmt.Fprintf(c, "GET /?last=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n", strings.Join(headers, "\r\n"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return c, r
-}
-
-// ask connects an HTTP stream.
-func ask(t *testing.T, address string, headers ...string) *bufio.Reader {
-	t.Helper()
-	_, r := asks(t, address, "GET /?last=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"+strings.Join(headers, "\r\n")+"\r\n\r\n", http.StatusOK)
+	r := bufio.NewReader(c)
+	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("the answer is %v, %v", answer, err)
+	}
 	return r
 }
 

@@ -20,11 +20,26 @@ import (
 // upgrade makes a WebSocket of a new connection.
 func upgrade(t *testing.T, address, target, protocol string) (net.Conn, *bufio.Reader) {
 	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err == nil {
+		err = c.SetDeadline(time.Now().Add(audienceWaits))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
 	if protocol != "" {
 		protocol = "Sec-WebSocket-Protocol: " + protocol + "\r\n"
 	}
-	return asks(t, address, "GET "+target+" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"+protocol+"\r\n", http.StatusSwitchingProtocols)
+	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n", target, protocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(c)
+	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake is answered with %v, %v", answer, err)
+	}
+	return c, r
 }
 
 // masked is a frame as a client sends it.
