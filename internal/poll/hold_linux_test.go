@@ -24,15 +24,22 @@ func holdEach(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { holdFor = before })
 }
 
-// The hub's hot path is free of the scheduler only as long as a loop that was
-// busy a moment ago holds its P.
-func TestBusyLoopHolds(t *testing.T) {
+// holding is a poller, and its loop that waits and holds its P.
+func holding(t *testing.T) (*Poller, *waiter) {
+	t.Helper()
 	leaveAP(t)
 	holdEach(t, 10*longEnough)
 	p := newPoller(t)
 	p.Hold = true
 	w := waiting(p, Forever)
 	<-w.began
+	return p, w
+}
+
+// The hub's hot path is free of the scheduler only as long as a loop that was
+// busy a moment ago holds its P.
+func TestBusyLoopHolds(t *testing.T) {
+	p, w := holding(t)
 	for range 100 {
 		if stateOf(t, "(*Poller).Wait") == "IO wait" {
 			t.Fatal("the loop is parked")
@@ -45,12 +52,7 @@ func TestBusyLoopHolds(t *testing.T) {
 // A collection stops every goroutine: it must not wait for a loop that sleeps
 // in epoll_wait and holds its P.
 func TestCollectionGetsInWhileALoopHolds(t *testing.T) {
-	leaveAP(t)
-	holdEach(t, 10*longEnough)
-	p := newPoller(t)
-	p.Hold = true
-	w := waiting(p, Forever)
-	<-w.began
+	p, w := holding(t)
 	collected := make(chan struct{})
 	go func() {
 		for range 20 {
