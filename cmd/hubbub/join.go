@@ -225,9 +225,10 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 
 func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error {
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
-	defer stop()
-	// A second signal does what it always does.
+	// A second signal does what it always does, but for one that came with the
+	// first, and may come still when all is done.
 	context.AfterFunc(ctx, func() { time.AfterFunc(oneInstant, stop) })
+	defer time.AfterFunc(oneInstant, stop)
 
 	in, kind := input(e.stdin)
 	out := reopened(e.stdout, os.O_WRONLY)
