@@ -452,8 +452,8 @@ func (w *wire) mend(to string) {
 }
 
 // startForBrowsers starts a server that waits long for a client's first word.
-// A browser opens connections that it says nothing on until it needs them; one
-// that by then is taken for a raw client it needs in vain.
+// The default will do, as far_browser_linux_test.go shows; but on a machine that
+// runs other tests as well a browser's very first word may take its time.
 func startForBrowsers(t *testing.T, args ...string) *program {
 	t.Helper()
 	return start(t, append([]string{"serve", "--sniff", "1m"}, args...)...)
