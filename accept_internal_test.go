@@ -3,35 +3,59 @@
 package hubbub
 
 import (
+	"io"
 	"net"
 	"testing"
 )
 
-// However many are refused at once, those who are there are served.
+// However many are refused at once, and whatever they say, those who are there
+// are served; and when they have gone nothing of them takes anybody's room.
 func TestManyRefusedHarmNobody(t *testing.T) {
 	t.Parallel()
-	a := gather(t, 1, 3)
-	a.loops[0].do(func() { a.descriptors = 3 })
-	at, err := a.Listen("tcp://127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 * maxRefused {
-		c, err := net.Dial("tcp", at[0].String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-	}
-	for refused := int64(0); refused < 3*maxRefused; refused = a.Stats().Refused {
-		a.settle()
-	}
-	if err := a.Broadcast(t.Context(), []byte("still there?")); err != nil {
-		t.Fatal(err)
-	}
-	a.hears([]byte("still there?\n"))
-	a.settle()
-	if n := a.Stats().Clients; n != 3 {
-		t.Errorf("there are %d clients, want 3", n)
+	const many, get = 3 * maxRefused, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+	for address, newcomer := range map[string]string{"tcp://127.0.0.1:0": "hello\n", "127.0.0.1:0": get, "http://127.0.0.1:0": get} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			a := gather(t, 1, 3)
+			a.on(func(*loop) { a.descriptors = 3 })
+			at, err := a.Listen(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			comes := func(says string) net.Conn {
+				c, err := net.Dial("tcp", at[0].String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				_, _ = io.WriteString(c, says) // it may be refused already, and gone
+				return c
+			}
+			openings := []string{"", "hello\n", "POST / HT", get}
+			var refused []net.Conn
+			for i := range many {
+				refused = append(refused, comes(openings[i%len(openings)]))
+			}
+			is(t, "all are refused", func() bool { return a.Stats().Refused == many })
+			a.on(func(l *loop) {
+				if n := len(l.clients) - 3; n > maxRefused {
+					t.Errorf("%d are seen off at a time", n)
+				}
+			})
+			a.say(t, "still there?")
+			a.hears([]byte("still there?\n"))
+			for _, c := range refused {
+				_ = c.Close()
+			}
+			is(t, "nothing is left of them", func() bool { return a.seenOff.Load() == 0 && a.sockets.Load() == 3 })
+			a.on(func(l *loop) {
+				a.descriptors = 4
+				if n := len(l.clients) + len(l.strangers.all()); n != 3 {
+					t.Errorf("the loop has %d connections, want 3", n)
+				}
+			})
+			comes(newcomer)
+			is(t, "there is room again", func() bool { return a.Stats().Clients == 4 })
+		})
 	}
 }

@@ -70,7 +70,7 @@ func TestWhoAnswersNoHeartbeatIsDead(t *testing.T) {
 	began := time.Now()
 	for e := range h.Events() {
 		if e.Kind == Leave {
-			if took := time.Since(began); e.Reason[:5] != "dead:" || took < patientBeats*beat-beat/2 {
+			if took := time.Since(began); !strings.HasPrefix(e.Reason, "dead:") || took < patientBeats*beat-beat/2 {
 				t.Errorf("it left after %v because %q", took, e.Reason)
 			}
 			return

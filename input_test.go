@@ -407,19 +407,6 @@ func TestAnInboxThatIsNotTaken(t *testing.T) {
 	})
 }
 
-// readsNoMore waits until the hub has stopped reading from its clients.
-func (s *stage) readsNoMore() {
-	s.t.Helper()
-	before, quiet := int64(0), time.Now()
-	until(s.t, "the clients are not read any more", func() bool {
-		now := s.Stats().BytesIn
-		if now != before {
-			before, quiet = now, time.Now()
-		}
-		return now > 0 && time.Since(quiet) > 200*time.Millisecond
-	})
-}
-
 // tell says numbered messages until stop, then leaves.
 func tell(p *peer, size int, said *atomic.Int64, stop <-chan struct{}) error {
 	for i := 0; ; i++ {

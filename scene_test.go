@@ -122,9 +122,15 @@ func openUnasked(t *testing.T, address string, o hubbub.Options) *stage {
 // everyNetwork runs a scene with TCP and with a Unix socket.
 func everyNetwork(t *testing.T, scene func(t *testing.T, address string)) {
 	t.Helper()
+	atBoth(t, "tcp://127.0.0.1:0", scene)
+}
+
+// atBoth runs a scene with this address and with a Unix socket.
+func atBoth(t *testing.T, tcp string, scene func(t *testing.T, address string)) {
+	t.Helper()
 	t.Run("tcp", func(t *testing.T) {
 		t.Parallel()
-		scene(t, "tcp://127.0.0.1:0")
+		scene(t, tcp)
 	})
 	t.Run("unix", func(t *testing.T) {
 		t.Parallel()
@@ -241,6 +247,32 @@ func (s *stage) leaves(id uint64) string {
 		return i >= 0
 	})
 	return reason
+}
+
+// readsNoMore waits until the hub has stopped reading from its clients.
+func (s *stage) readsNoMore() {
+	s.t.Helper()
+	s.standsStill("the clients are not read any more", 1, func(n hubbub.Stats) int64 { return n.BytesIn })
+}
+
+// isHeld waits until at least so many messages have been broadcast, and the
+// source is held; it returns how many there are.
+func (s *stage) isHeld(least int64) int64 {
+	s.t.Helper()
+	return s.standsStill("the source is held", least, func(n hubbub.Stats) int64 { return n.Broadcasts })
+}
+
+// standsStill waits until a counter has had the same value for a while.
+func (s *stage) standsStill(what string, least int64, counter func(hubbub.Stats) int64) int64 {
+	s.t.Helper()
+	last, since := int64(-1), time.Now()
+	until(s.t, what, func() bool {
+		if now := counter(s.Stats()); now != last {
+			last, since = now, time.Now()
+		}
+		return last >= least && time.Since(since) > 200*time.Millisecond
+	})
+	return last
 }
 
 // board is a list that grows. Whoever waits for it is woken at each change.

@@ -61,14 +61,7 @@ func (s *stage) raw() *peer {
 // everyAny is everyNetwork, with ports whose first bytes tell what they are.
 func everyAny(t *testing.T, scene func(t *testing.T, address string)) {
 	t.Helper()
-	t.Run("tcp", func(t *testing.T) {
-		t.Parallel()
-		scene(t, "127.0.0.1:0")
-	})
-	t.Run("unix", func(t *testing.T) {
-		t.Parallel()
-		scene(t, unixAddress(t))
-	})
+	atBoth(t, "127.0.0.1:0", scene)
 }
 
 // request is the head of one, with these headers.

@@ -276,9 +276,10 @@ func TestWhatAClientOfV1MaySay(t *testing.T) {
 // A newer connection of a session ends the older, and goes on where that was.
 func TestANewerConnectionOfASessionEndsTheOlder(t *testing.T) {
 	t.Parallel()
+	const connections = 20
 	s := openAny(t, hubbub.Options{Loops: 2})
 	older, _ := s.v1("/" + ourSession)
-	for i := range uint64(20) {
+	for i := range uint64(connections) {
 		older.saysV1(i+1, fmt.Sprint(i))
 		newer, hello := s.v1("/" + ourSession)
 		// It may not have been read yet; what was is counted.
@@ -303,15 +304,10 @@ func TestANewerConnectionOfASessionEndsTheOlder(t *testing.T) {
 		older = newer
 	}
 	s.has(1)
-	var got []string
-	for _, e := range s.events.all() {
-		if e.Kind == hubbub.Message {
-			got = append(got, string(e.Data))
-		}
-	}
-	for i, text := range got {
-		if text != fmt.Sprint(i) {
-			t.Fatalf("it said %q", got)
+	all := s.events.when(t, "all it said", func(all []hubbub.Event) bool { return len(texts(all)) >= connections })
+	for i, said := range texts(all) {
+		if _, text, _ := strings.Cut(said, " "); text != fmt.Sprint(i) || i >= connections {
+			t.Fatalf("it said %q", texts(all))
 		}
 	}
 }

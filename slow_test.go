@@ -205,12 +205,7 @@ func TestBackFromLunchInTime(t *testing.T) {
 		sent, _, err = pour(ctx, s, size)
 		return err
 	})
-	held := int64(0)
-	until(t, "the source is held", func() bool {
-		before := held
-		held = s.Stats().Broadcasts
-		return held*size > 900<<10 && held == before
-	})
+	held := s.isHeld(900<<10/size + 1)
 	if err := follow(p.r, size, int(held), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -416,12 +411,7 @@ func TestTheSourceGoesOnWhenTheSlowestLeaves(t *testing.T) {
 			_, _, err := pour(ctx, s, size)
 			return err
 		})
-		held := int64(0)
-		until(t, "the source is held", func() bool {
-			before := held
-			held = s.Stats().Broadcasts
-			return held*size > 200<<10 && held == before
-		})
+		held := s.isHeld(200<<10/size + 1)
 		p.reset()
 		until(t, "the source goes on", func() bool { return s.Stats().Broadcasts > held+1000 })
 		stop()

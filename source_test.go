@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -64,13 +63,7 @@ func held(t *testing.T) (*stage, *peer) {
 		_, _, err := pour(holding, s, 1000)
 		return err
 	})
-	before, since := int64(-1), time.Now()
-	until(t, "the source is held", func() bool {
-		if now := s.Stats().Broadcasts; now != before {
-			before, since = now, time.Now()
-		}
-		return before > 40 && time.Since(since) > 100*time.Millisecond
-	})
+	s.isHeld(41)
 	stop()
 	if err := pouring(); err != nil {
 		t.Fatal(err)

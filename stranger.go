@@ -326,6 +326,7 @@ func (l *loop) checkFirstLine(c *client) bool {
 	case codec.Perhaps:
 		c.readable = false
 	case codec.Yes:
+		l.hub.heard.forget(c) // it wants something else than it was sent, and may come again
 		l.cut(c, "it opens with an HTTP request, and is taken for a raw client")
 	}
 	return !c.unchecked

@@ -85,17 +85,9 @@ func TestWhatWasSaidBeforeABreakIsHeard(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"", "hubbub.v1"} {
 		for _, end := range []string{"", string(masked(ws.OpClose, "")), string(masked(ws.OpText, "\xff"))} {
-			h, err := New(Options{Loops: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer h.Close()
-			at, err := h.Listen("127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
+			h, at := hall(t, Options{Loops: 1})
 			all := takeAll(h.inbox)
-			c, _ := upgrade(t, at[0].String(), "/", protocol)
+			c, _ := upgrade(t, at, "/", protocol)
 			said := "last words"
 			if protocol != "" {
 				said = `{"type":"message","n":1,"text":"last words"}`

@@ -27,6 +27,8 @@ func (h house) clients(n int) int { return max(int(float64(n)*h.crowd), 2) }
 
 func (h house) work(n int) int { return max(int(float64(n)*h.effort), 1) }
 
+func (h house) lasts(d time.Duration) time.Duration { return time.Duration(h.effort * float64(d)) }
+
 func (h house) rounds(n int) int { return max(int(float64(n)*h.patience), 1) }
 
 func (h house) floor(name string, flags ...any) command {
@@ -200,7 +202,7 @@ func (h house) fanin(name, does string, f fanin) scenario {
 }
 
 func (h house) idle() scenario {
-	i := idle{clients: h.clients(15000), watched: time.Duration(h.effort * float64(10*time.Second)), quiet: h.quiet}
+	i := idle{clients: h.clients(15000), watched: h.lasts(10 * time.Second), quiet: h.quiet}
 	spoken := i
 	spoken.line = "is anybody there?\n"
 	return scenario{
@@ -279,7 +281,7 @@ func (h house) steady() scenario {
 func (h house) paced() scenario {
 	p := paced{
 		clients: h.clients(100), size: 128, rate: 200_000,
-		lasts: time.Duration(h.effort * float64(5*time.Second)),
+		lasts: h.lasts(5 * time.Second),
 	}
 	return scenario{
 		name: "paced", does: "all that goes to 100 clients, one of whom reads 200 KB/s; --backlog 256KiB",
@@ -349,13 +351,13 @@ func (h house) fanoutAs(name string, as *form, every time.Duration, lines int) s
 }
 
 // later is when what a server has once needed is to be gone.
-func (h house) later() time.Duration { return time.Duration(h.effort * float64(30*time.Second)) }
+const later = 30 * time.Second
 
 // idleAs compares the hub with itself: clients of a form, and raw ones.
 func (h house) idleAs(name string, as *form) scenario {
 	i := idle{
-		clients: h.clients(15000), watched: time.Duration(h.effort * float64(10*time.Second)), quiet: h.quiet,
-		line: "is anybody there?\n", later: h.later(),
+		clients: h.clients(15000), watched: h.lasts(10 * time.Second), quiet: h.quiet,
+		line: "is anybody there?\n", later: h.lasts(later),
 	}
 	formed := i
 	formed.form = as
@@ -388,7 +390,7 @@ func (h house) handshakes() scenario {
 }
 
 func (h house) handshakesLeft() scenario {
-	s := handshakes{clients: h.clients(10000), quiet: h.quiet, later: h.later()}
+	s := handshakes{clients: h.clients(10000), quiet: h.quiet, later: h.lasts(later)}
 	left := s.after(h.hubbub("--loops", 1))
 	return scenario{
 		name: "handshakes-left", does: "the same; what of it is left after 30 s, and 30 s after the clients have left",

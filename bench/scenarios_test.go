@@ -99,18 +99,23 @@ func TestFanoutTimesEveryDelivery(t *testing.T) {
 	h := small(t)
 	for _, every := range []time.Duration{0, time.Millisecond} {
 		f := fanout{clients: 10, size: 64, lines: 20, every: every}
-		r := newTestRig(t, h.floor("copy", "-wait-for", f.clients))
-		step, err := f.begin(r)
-		if err != nil {
+		timesAll(t, newTestRig(t, h.floor("copy", "-wait-for", f.clients)), f)
+	}
+}
+
+// timesAll runs a fanout again and again, of which each delivery must be timed.
+func timesAll(t *testing.T, r *rig, f fanout) {
+	t.Helper()
+	step, err := f.begin(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := step(); err != nil {
 			t.Fatal(err)
 		}
-		for range 3 {
-			if _, err := step(); err != nil {
-				t.Fatal(err)
-			}
-			if n := len(r.load.watch.late); n != f.clients*f.lines {
-				t.Fatalf("%d deliveries timed, not %d", n, f.clients*f.lines)
-			}
+		if n := len(r.load.watch.late); n != f.clients*f.lines {
+			t.Fatalf("%d deliveries timed, not %d", n, f.clients*f.lines)
 		}
 	}
 }
@@ -199,27 +204,37 @@ func TestEveryAcceptedClientIsCounted(t *testing.T) {
 	}
 }
 
-// A byte that was not sent is seen, where bytes are looked at.
-func TestLoadSeesAWrongByte(t *testing.T) {
+// newTestLoad is a load, and how the server that it connects to accepts.
+func newTestLoad(t *testing.T) (l *load, accept func() net.Conn) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
-	if err != nil {
+	t.Cleanup(func() { _ = listener.Close() })
+	if l, err = newLoad(listener.Addr().(*net.TCPAddr).Port); err != nil {
 		t.Fatal(err)
 	}
-	defer l.close()
+	t.Cleanup(l.close)
+	return l, func() net.Conn {
+		t.Helper()
+		server, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = server.Close() })
+		return server
+	}
+}
+
+// A byte that was not sent is seen, where bytes are looked at.
+func TestLoadSeesAWrongByte(t *testing.T) {
+	l, accept := newTestLoad(t)
 	l.want = []byte("what is wanted")
 	if err := l.connect(1, socket{}); err != nil {
 		t.Fatal(err)
 	}
-	server, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := accept()
 	if _, err := server.Write([]byte("what is not")); err != nil {
 		t.Fatal(err)
 	}
@@ -235,23 +250,11 @@ func TestLoadSeesWhoIsCut(t *testing.T) {
 		deaf bool
 		lost int
 	}{{false, 1}, {true, 0}} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.close()
+		l, accept := newTestLoad(t)
 		if err := l.connect(2, socket{deaf: test.deaf}); err != nil {
 			t.Fatal(err)
 		}
-		first, err := listener.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := accept()
 		first.Close()
 		if err := l.poll(10 * time.Second); err != nil {
 			t.Fatal(err)
@@ -265,23 +268,11 @@ func TestLoadSeesWhoIsCut(t *testing.T) {
 // A client reads a turn's worth and lets the others read, and yet reads all,
 // the end of file included.
 func TestLoadReadsInTurns(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	l, err := newLoad(listener.Addr().(*net.TCPAddr).Port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.close()
+	l, accept := newTestLoad(t)
 	if err := l.connect(1, socket{}); err != nil {
 		t.Fatal(err)
 	}
-	server, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := accept()
 	l.buf = l.buf[:1<<10]
 	l.want = numbered(0, 200, 100)
 	if _, err := server.Write(l.want); err != nil {

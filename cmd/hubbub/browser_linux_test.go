@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	devtools "github.com/chromedp/cdproto/input"
+	devpage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -86,6 +88,32 @@ func (b *browser) open(address string) *tab {
 	}()
 	p.do(chromedp.Navigate(address))
 	return p
+}
+
+// firstRuns has a script run in each page that the tab comes to, before any of
+// the page's own.
+func (p *tab) firstRuns(script string) {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, devpage.AddScriptToEvaluateOnNewDocument, devpage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
+}
+
+// leaves answers yes whenever the page asks whether it may be left, and tells.
+func (p *tab) leaves() <-chan struct{} {
+	asked := make(chan struct{}, 100)
+	dialogs := chromedp.Events(p.ctx, devpage.JavascriptDialogOpening)
+	go func() {
+		for _, err := range dialogs {
+			if err != nil {
+				return // the tab is closed
+			}
+			_, _ = chromedp.Call(p.ctx, devpage.HandleJavaScriptDialog, devpage.HandleJavaScriptDialogParams{Accept: true})
+			asked <- struct{}{}
+		}
+	}()
+	return asked
 }
 
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
@@ -309,7 +337,7 @@ type wire struct {
 	mu   sync.Mutex
 	to   string
 	down bool
-	ends map[net.Conn]bool
+	ends map[net.Conn]*atomic.Bool // whether what comes from it is lost
 }
 
 // wireTo is a wire to the server at that address.
@@ -319,7 +347,7 @@ func wireTo(t *testing.T, address string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{listener: l, to: address, ends: map[net.Conn]bool{}}
+	w := &wire{listener: l, to: address, ends: map[net.Conn]*atomic.Bool{}}
 	t.Cleanup(func() { _ = l.Close(); w.cut() })
 	go func() {
 		for {
@@ -350,14 +378,17 @@ func (w *wire) carry(near net.Conn) {
 		return // as from a server that is not there
 	}
 	defer far.Close()
-	if !w.keep(near, far) {
+	lost, up := w.keep(near, far)
+	if !up {
 		return
 	}
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
 		both.Go(func() {
-			_, _ = io.Copy(way[0], way[1])
-			_ = way[0].(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(hushed{way[0], lost}, way[1])
+			if !lost.Load() {
+				_ = way[0].(*net.TCPConn).CloseWrite()
+			}
 		})
 	}
 	both.Wait()
@@ -367,13 +398,37 @@ func (w *wire) carry(near net.Conn) {
 	delete(w.ends, far)
 }
 
-func (w *wire) keep(conns ...net.Conn) bool {
+func (w *wire) keep(conns ...net.Conn) (lost *atomic.Bool, up bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	lost = &atomic.Bool{}
 	for _, c := range conns {
-		w.ends[c] = true
+		w.ends[c] = lost
 	}
-	return !w.down
+	return lost, !w.down
+}
+
+// hushed writes, until what is written is lost.
+type hushed struct {
+	net.Conn
+	lost *atomic.Bool
+}
+
+func (h hushed) Write(p []byte) (int, error) {
+	if h.lost.Load() {
+		return len(p), nil
+	}
+	return h.Conn.Write(p)
+}
+
+// hush loses all that is sent from now on by the connections that there are,
+// as when one side is no longer there to say that it is gone.
+func (w *wire) hush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, lost := range w.ends {
+		lost.Store(true)
+	}
 }
 
 // cut resets all connections, and what is under way is lost; new ones end at
@@ -397,8 +452,8 @@ func (w *wire) mend(to string) {
 }
 
 // startForBrowsers starts a server that waits long for a client's first word.
-// A browser opens connections that it says nothing on until it needs them; one
-// that by then is taken for a raw client it needs in vain.
+// The default will do, as far_browser_linux_test.go shows; but on a machine that
+// runs other tests as well a browser's very first word may take its time.
 func startForBrowsers(t *testing.T, args ...string) *program {
 	t.Helper()
 	return start(t, append([]string{"serve", "--sniff", "1m"}, args...)...)

@@ -38,6 +38,62 @@ func TestOutOfDescriptors(t *testing.T) {
 	p.stdout.until(t, "room again\n")
 }
 
+// With clients of all kinds it is no different: those who are there hear every
+// line in time while others are told why they may not come, whatever they say;
+// and newcomers of all kinds are served when the silent ones have left.
+func TestOutOfDescriptorsWithClientsOfAllKinds(t *testing.T) {
+	const limit, enough = 60, 50 // lines, in a second
+	needs(t, "curl")
+	p := launch{
+		shell: fmt.Sprintf(`ulimit -n %d; exec hubbub "$@"`, limit),
+		args:  []string{"serve", "127.0.0.1:0", "--max-clients", "1000", "--replay", "none", "--sniff", "1m"},
+	}.start(t)
+	m := tick(t, p)
+	ears := m.ears(p)
+	for _, e := range ears {
+		e.p99(t, 1) // from now on nobody takes a second descriptor for a moment
+	}
+	inUse := func() (n int) {
+		for _, fd := range descriptors(t, p) {
+			if i, err := strconv.Atoi(fd); err == nil && i < limit { // one that it was given may lie beyond
+				n++
+			}
+		}
+		return n
+	}
+	var silent []*peer
+	for n := inUse(); n < limit; n++ {
+		silent = append(silent, dial(t, p.address()))
+		eventually(t, "it to be accepted", func() bool { return inUse() > n })
+	}
+	before, began := cpuTicks(t, p), time.Now()
+	for _, says := range []string{"", "hello\n", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
+		c := dial(t, p.address())
+		c.says(says)
+		c.hears("hubbub: refused: the server is out of descriptors\n")
+		c.hearsEnd()
+	}
+	if used, took := 10*(cpuTicks(t, p)-before), time.Since(began); used > int(took.Milliseconds()/2) {
+		t.Errorf("the server used %d ms of %v to refuse three", used, took)
+	}
+	for name, e := range ears {
+		if late := e.p99(t, enough); late > time.Second {
+			t.Errorf("%s hears with a delay of %v while others are refused", name, late)
+		}
+	}
+
+	for _, c := range silent {
+		c.resets() // or it might watch
+	}
+	probe(t, p, "after")
+	for _, e := range ears {
+		e.p99(t, enough)
+	}
+	if said := p.stderr.text(); strings.Count(said, "out of descriptors with") != 1 {
+		t.Errorf("STDERR says %s", brief(said))
+	}
+}
+
 // fillUp connects until it is refused for want of descriptors.
 func fillUp(t *testing.T, p *program) (admitted []*peer) {
 	t.Helper()

@@ -39,22 +39,32 @@ func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
 			p := launch{args: []string{"serve", "127.0.0.1:0"}, shell: tt.shell}.start(t)
 			p.stderr.until(t, "listening on ")
 			p.signal(tt.signal)
-			p.signal(syscall.SIGTERM) // delivered after it
-			p.exits(exitDone)
+			<-time.After(2 * oneInstant) // in which it would end
+			c := p.client()
+			c.says("still there\n")
+			p.stdout.is(t, "still there\n")
+			p.stop(exitDone)
 		})
 	}
 }
 
 // Clients that still read get all that was broadcast before the signal.
 func TestASignalDeliversWhatWasBroadcast(t *testing.T) {
+	deliversAllAfter(t, func(p *program) { p.signal(syscall.SIGTERM) })
+}
+
+// deliversAllAfter has a server told to end when one of its clients has read
+// all that was broadcast, and the other nothing yet.
+func deliversAllAfter(t *testing.T, told func(p *program)) {
+	t.Helper()
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "2", "--drain", "20s")
 	fast, slow := p.client(), p.client()
-	text := strings.Repeat("a line that one client has not read yet\n", 500_000) // 20 MB
+	text := strings.Repeat("a line that one client has not read yet\n", 500_000) // more than the sockets hold
 	said := make(chan bool)
 	go func() { defer close(said); p.says(text) }()
 	fast.hears(text) // so it has been broadcast
 	<-said
-	p.signal(syscall.SIGTERM)
+	told(p)
 	slow.hears(text)
 	slow.hearsEnd()
 	fast.hearsEnd()
@@ -92,19 +102,7 @@ func TestASignalGivesAStuckClientSoLong(t *testing.T) {
 
 // timeout(1) sends its signal to the program, and then to the program's group.
 func TestTwoSignalsInOneInstantAreOne(t *testing.T) {
-	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "2", "--drain", "20s")
-	fast, slow := p.client(), p.client()
-	text := strings.Repeat("a line that one client has not read yet\n", 500_000) // more than the sockets hold
-	said := make(chan bool)
-	go func() { defer close(said); p.says(text) }()
-	fast.hears(text) // so it has been broadcast
-	<-said
-	p.signal(syscall.SIGTERM)
-	p.signal(syscall.SIGHUP)
-	slow.hears(text)
-	slow.hearsEnd()
-	fast.hearsEnd()
-	p.exits(exitDone)
+	deliversAllAfter(t, func(p *program) { p.signals(syscall.SIGTERM, syscall.SIGHUP) })
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {

@@ -56,23 +56,28 @@ once: neither waits for the other.
 ADDRESS is HOST:PORT, :PORT (this machine), tcp://HOST:PORT, ws://HOST:PORT or
 unix:PATH. All addresses of a name are tried, a quarter of a second apart.
 
-A server is asked, as a WebSocket, for hubbub.v1. One that answers otherwise,
-or not within 2 s, is spoken to raw, on another connection: messages with their
-separator, as nc has them. It is taken at its word if it refuses in HTTP (400,
-403, 421, 429 or 503). What it spoke once it must speak after every break. With
-tcp:// it is not asked: for a server to which the question would be messages,
-or one that takes a single client. With ws://, and http:// which is the same,
-it must speak hubbub.v1; so it must for --since, --last and --name. --frame raw
-has no messages, and is always raw.
+A server is asked, as a WebSocket, for hubbub.v1. One that says nothing for 2 s
+is spoken to raw, on another connection: messages with their separator, as nc
+has them. So is one that twice answers what is no HTTP: a hubbub that is asked
+later than its --sniff begins so. What was said on the connections before is
+not printed; that the server speaks raw is said on STDERR. An answer in HTTP
+that opens no WebSocket is an error: a page is no stream. What it spoke once a
+server must speak after every break.
+
+With tcp:// it is not asked: for a server to which the question would be
+messages, that says what it has to say to whoever comes first, or that takes a
+single client (nc -l). With ws://, and http:// which is the same, it must speak
+hubbub.v1; so it must for --since, --last and --name. --frame raw has no
+messages, and is always raw.
 
 When STDIN ends, the server is told, and what it still sends is printed until
 it closes. If STDIN ends before its first byte (/dev/null, cron, a background
 job), join is a watcher: it tells the server nothing, and stays.
 
-A connection that breaks, or that the server closes, is made again, after a
-wait that grows to half a minute: unless all is said. What STDIN gives
-meanwhile is kept, 1 MiB of it; then STDIN is not read, so whoever writes it
-waits.
+A connection that breaks, or that the server closes, is made again, unless all
+is said: soon if something came of it, else after a wait that grows to half a
+minute. What STDIN gives meanwhile is kept, 1 MiB of it; then STDIN is not
+read, so whoever writes it waits.
 
 Over hubbub.v1 a message arrives once, both ways: what the server has not
 acknowledged is kept and sent again, and printing goes on behind the last
@@ -220,9 +225,10 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 
 func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error {
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
-	defer stop()
-	// A second signal does what it always does.
+	// A second signal does what it always does, but for one that came with the
+	// first, and may come still when all is done.
 	context.AfterFunc(ctx, func() { time.AfterFunc(oneInstant, stop) })
+	defer time.AfterFunc(oneInstant, stop)
 
 	in, kind := input(e.stdin)
 	out := reopened(e.stdout, os.O_WRONLY)

@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -178,12 +180,7 @@ func TestJoinFallsBackToRaw(t *testing.T) {
 			s := listenFor(t)
 			c := start(t, "join", s.Addr().String(), "--out", out)
 			p := s.visited()
-			for line := ""; line != "\r\n"; { // the question
-				var err error
-				if line, err = p.r.ReadString('\n'); err != nil {
-					t.Fatal(err)
-				}
-			}
+			p.hearsQuestion()
 			p.hearsEnd()
 			p = s.visited()
 			p.says("hello\n")
@@ -204,6 +201,159 @@ func TestJoinFallsBackToRaw(t *testing.T) {
 	if err := json.Unmarshal([]byte(line), &said); err != nil || said.Type != "message" || said.Text != "hello" || said.Time.IsZero() || said.Seq != nil {
 		t.Errorf("STDOUT says %s (%v)", line, err)
 	}
+}
+
+// What answers in HTTP and is no hubbub is an error that says so, and nothing
+// of it comes out on STDOUT.
+func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
+	for name, c := range map[string]struct{ answer, says string }{
+		"HTTP/1.0": {"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>\n", "the server opens no WebSocket: 200 OK"},
+		"page":     {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p>\n", "the server opens no WebSocket: 200 OK"},
+		"400":      {"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request", "the server refuses: 400 400 Bad Request"},
+		"404":      {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "the server refuses: 404 Not Found"},
+		"426":      {"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", "the server refuses: 426 Upgrade Required"},
+		"half":     {"HTTP/1.1 10", "the server answers amiss: unexpected EOF"},
+		"odd":      {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", "the server answers amiss: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := listenFor(t)
+			address := s.Addr().String()
+			j := start(t, "join", address)
+			p := s.visited()
+			p.hearsQuestion()
+			p.says(c.answer)
+			_ = p.Close()
+			saysHowToJoin(t, j, address, c.says)
+		})
+	}
+	t.Run("WebSocket without hubbub.v1", func(t *testing.T) {
+		t.Parallel()
+		h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c, err := websocket.Accept(w, r, nil); err == nil {
+				_ = c.CloseNow()
+			}
+		}))
+		defer h.Close()
+		address := h.Listener.Addr().String()
+		saysHowToJoin(t, start(t, "join", address), address, "the server answers amiss: the server speaks WebSocket, but not hubbub.v1")
+	})
+	t.Run("net/http", func(t *testing.T) {
+		t.Parallel()
+		h := httptest.NewServer(http.NotFoundHandler())
+		defer h.Close()
+		address := h.Listener.Addr().String()
+		saysHowToJoin(t, start(t, "join", address), address, "the server refuses: 404 404 page not found")
+	})
+	t.Run("python3 -m http.server", func(t *testing.T) {
+		t.Parallel()
+		needs(t, "python3")
+		address := "127.0.0.1:" + freePort(t)
+		_, port, _ := net.SplitHostPort(address)
+		p := launch{shell: `exec "$@"`, args: strings.Fields("python3 -u -m http.server --bind 127.0.0.1 " + port)}.start(t)
+		p.stdout.until(t, "Serving HTTP")
+		saysHowToJoin(t, start(t, "join", address), address, "the server opens no WebSocket: 200 OK")
+	})
+}
+
+// saysHowToJoin waits for j to say what answered, and what would be right.
+func saysHowToJoin(t *testing.T, j *program, address, answered string) {
+	t.Helper()
+	j.exits(exitFailed)
+	said := j.stderr.ends(t)
+	if !strings.HasPrefix(said, "hubbub: hubbub.v1 at "+address+": "+answered) ||
+		!strings.HasSuffix(said, "; it speaks HTTP, but not as a hubbub does: with tcp://"+address+" it would be spoken to raw\n") {
+		t.Errorf("STDERR says %q", said)
+	}
+	if got := j.stdout.ends(t); got != "" {
+		t.Errorf("STDOUT says %q", got)
+	}
+}
+
+// hearsQuestion reads a request's head.
+func (c *peer) hearsQuestion() {
+	c.t.Helper()
+	if _, err := http.ReadRequest(c.r); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// A server that takes one client has taken it for the question: it is said how
+// not to ask, and that is right.
+func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
+	for _, command := range []string{"nc -v -l 127.0.0.1 PORT", "ncat -v -l 127.0.0.1 PORT"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			_, address := stranger(t, `exec "$@"`, command)
+			j := start(t, "join", address)
+			j.exits(exitFailed)
+			said := j.stderr.ends(t)
+			if !strings.Contains(said, "may take one client only: with tcp://"+address+" it is not asked") {
+				t.Errorf("STDERR says %q", said)
+			}
+		})
+	}
+}
+
+// A hubbub to which the question comes later than --sniff has begun to speak
+// raw, and ends that connection. It is found to be a hubbub all the same, and
+// what it said there is neither lost nor doubled.
+func TestJoinFindsAHubbubThatIsAskedLate(t *testing.T) {
+	for _, replay := range []string{"unheard", "all"} {
+		for name, heard := range map[string]bool{"heard": true, "not heard": false} {
+			t.Run(replay+", "+name, func(t *testing.T) {
+				t.Parallel()
+				p := start(t, "serve", "127.0.0.1:0", "--out", "json", "--sniff", "500ms", "--replay", replay)
+				p.says("one\n")
+				way := listenFor(t)
+				j := start(t, "join", way.Addr().String())
+				slow := way.visited()
+				slow.hearsQuestion()
+				hub, err := net.Dial("tcp", p.address())
+				if err != nil {
+					t.Fatal(err)
+				}
+				raw := newPeer(t, hub)
+				raw.hears("one\n")
+				if heard {
+					slow.says("one\n")
+				}
+				raw.says("GET / HTTP/1.1\r\n\r\n")
+				raw.hearsEnd()
+				_ = slow.Close()
+				go carryOn(way, p.address())
+				p.stdout.until(t, `"protocol":"hubbub.v1"`)
+				p.says("two\n")
+				j.stdout.is(t, "one\ntwo\n")
+				j.says("said\n")
+				p.stdout.until(t, `"text":"said"`)
+				_ = j.stdin.Close()
+				j.exits(exitDone)
+				if said := j.stderr.ends(t); said != "" {
+					t.Errorf("STDERR says %q", said)
+				}
+			})
+		}
+	}
+}
+
+// carryOn carries one more connection.
+func carryOn(way net.Listener, to string) {
+	ours, err := way.Accept()
+	if err != nil {
+		return
+	}
+	defer ours.Close()
+	theirs, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer theirs.Close()
+	go func() {
+		_, _ = io.Copy(theirs, ours)
+		_ = theirs.(*net.TCPConn).CloseWrite()
+	}()
+	_, _ = io.Copy(ours, theirs)
 }
 
 // A hubbub that refuses is not spoken to raw: its words say why.

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -81,9 +83,8 @@ func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	p := startForBrowsers(t, "127.0.0.1:0")
 	w := wireTo(t, p.address())
 	page := browse(t).open(w.url())
-	page.expects("WebSocket connection to", "/icon.svg") // which may be on its way when it is cut
+	page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico") // which may be on its way when it is cut
 	page.isLive()
-	page.press(kb.Escape) // to the line
 	heard, said := 0, 0
 	hear := func() {
 		for range each {
@@ -148,10 +149,10 @@ func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 	first := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
 	w := wireTo(t, first.address())
 	page := browse(t).open(w.url())
-	page.expects("WebSocket connection to", "/icon.svg") // which may be on its way when it is cut
+	page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico") // which may be on its way when it is cut
 	page.isLive()
 	first.says("one\ntwo\n")
-	page.press(kb.Escape + "before" + kb.Enter)
+	page.press("before" + kb.Enter)
 	first.stdout.is(t, "before\n")
 	page.when(`hubbub.lastSeq === 2 && document.querySelector(".row.mine[data-state=sent]")`)
 	w.cut()
@@ -192,7 +193,7 @@ func TestThePageTakesABurst(t *testing.T) {
 	if n := eval[int](page, `hubbub.kept`); n != burst {
 		t.Errorf("%d messages are kept", n)
 	}
-	page.press(kb.Escape + kb.Escape + kb.Home) // to the line, to the stream, and to its beginning
+	page.press(kb.Escape + kb.Home) // to the stream, and to its beginning
 	page.when(`document.querySelector(".row").dataset.seq === "1"`)
 	page.picture("burst")
 	for i, r := range page.rowsInSight() {
@@ -200,6 +201,305 @@ func TestThePageTakesABurst(t *testing.T) {
 			t.Fatalf("row %d is number %d, %q", i+1, r.Seq, r.Text)
 		}
 	}
+	page.isQuiet()
+}
+
+// Who opens the page can write at once, and has all keys with Escape. Where the
+// keyboard is one on the screen, it stays away until it is asked for.
+func TestThePageIsReadyToWriteIn(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	browser := browse(t)
+	page := browser.open(pageOf(p, ""))
+	page.isLive()
+	page.press("?" + kb.Enter)
+	p.stdout.is(t, "?\n")
+	page.press(kb.Escape + "?")
+	page.when(`document.querySelector("#help").open`)
+
+	phone := browser.open("about:blank")
+	phone.do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	phone.do(chromedp.Navigate(pageOf(p, "")))
+	phone.isLive()
+	phone.when(`matchMedia("(pointer: coarse)").matches`)
+	if focus := eval[string](phone, `document.activeElement.tagName`); focus != "BODY" {
+		t.Errorf("on a phone the focus is on a %s", focus)
+	}
+	phone.click("#line")
+	phone.press("!" + kb.Enter)
+	p.stdout.is(t, "?\n!\n")
+
+	// Held sideways, with a keyboard open, it has room for these two alone.
+	phone.do(chromedp.EmulateViewport(740, 180, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	phone.when(`innerHeight === 180 && document.querySelector("#log").clientHeight > 80`)
+	phone.when(`document.querySelector("#line").getBoundingClientRect().bottom <= 180`)
+	phone.picture("sideways")
+	page.isQuiet()
+	phone.isQuiet()
+}
+
+// Text that runs from right to left, and what would turn text around, stays
+// within its own: in every row when, who, how much and what stand in this
+// order, and what a control looks like is read from left to right.
+func TestThePageKeepsTextWhereItBelongs(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	const hebrew = "שלום"
+	texts := []string{
+		hebrew, hebrew + " 12", "12 " + hebrew, "\u202e" + hebrew, hebrew + " \u202e\x1b[31m " + hebrew, "\u2067abc", "\u2066" + hebrew + "\u200f",
+		"abc \u202e\u2067\u202edef", hebrew + "\xff",
+	}
+	page := browse(t).open("about:blank")
+	page.firstRuns(named)
+	page.do(chromedp.Navigate(pageOf(p, "")))
+	page.isLive()
+	for _, text := range texts {
+		p.says(text + "\n")
+	}
+	page.press(hebrew + kb.Enter)
+	page.when(fmt.Sprintf(`document.querySelectorAll(".row .who").length === %d && document.querySelector(".row.mine[data-state=sent]")`, len(texts)+1))
+	page.picture("bidi")
+	if wrong := eval[[]string](page, turnedAround); len(wrong) > 0 {
+		t.Errorf("turned around: %q", wrong)
+	}
+	page.isQuiet()
+}
+
+// named gives each message a sender whose name runs from right to left, as
+// hubs that relay will.
+const named = `window.WebSocket = class extends WebSocket {
+	set onmessage(hear) {
+		super.onmessage = ({ data }) => {
+			const message = JSON.parse(data);
+			if (message.type === "message") Object.assign(message, { id: 4711, name: "מנחם (1)" });
+			hear({ data: JSON.stringify(message) });
+		};
+	}
+}`
+
+// turnedAround is the text of rows whose parts stand in another order, and of
+// the controls whose characters do.
+const turnedAround = `(() => {
+	const leftOf = (a, b) => a.getBoundingClientRect().right <= b.getBoundingClientRect().left + 1;
+	const inOrder = (parts) => parts.slice(1).every((part, i) => leftOf(parts[i], part));
+	const characters = (e) => Array.from(e.textContent, (_, i) => {
+		const range = document.createRange();
+		range.setStart(e.firstChild, i);
+		range.setEnd(e.firstChild, i + 1);
+		return range;
+	});
+	const rows = [...document.querySelectorAll(".row")].filter((row) => !inOrder([...row.querySelectorAll("time, .who, .bytes, .text, .fate")]));
+	const controls = [...document.querySelectorAll(".control")].filter((control) => !inOrder(characters(control)));
+	return [...rows, ...controls].map((e) => e.textContent);
+})()`
+
+// Where there is nothing to see the page says why: also while it is paused, and
+// where a notice stands.
+func TestThePageSaysWhyItIsEmpty(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--max-line", "10")
+	browser := browse(t)
+	page := browser.open(pageOf(p, ""))
+	page.isLive()
+	says := func(why string) {
+		t.Helper()
+		page.when(`document.querySelector("#empty").textContent === ` + quote(why))
+		page.picture("empty-" + strings.ReplaceAll(why, " ", "-"))
+	}
+	says("Nothing has been said yet.")
+	page.press(kb.Escape + "p")
+	says("Paused before anything was said.")
+	p.says("apple\npear\n")
+	page.when(`document.querySelector("#follow").textContent === "2 new below"`)
+	says("Paused before anything was said.")
+	page.press(kb.End)
+	says("")
+	page.press("/plum")
+	says("None of 2 matches the filter.")
+	page.press(kb.Escape + kb.Escape + "p")
+	says("Paused: nothing from before matches the filter.")
+	p.says("plum\n")
+	page.when(`document.querySelector("#follow").textContent === "1 new below"`)
+	says("Paused: nothing from before matches the filter.")
+	page.press("p")
+	says("")
+
+	page.press(kb.Escape + "much too long" + kb.Enter)
+	page.when(`document.querySelector(".row.notice") && document.querySelector("#matches").textContent === "1 of 4"`)
+	page.press(kb.Escape + "/" + "berry")
+	page.when(`document.querySelector(".row.notice")`)
+	says("None of 4 matches the filter.")
+
+	late := browser.open(pageOf(p, "?last=0"))
+	late.isLive()
+	late.when(`document.querySelector("#empty").textContent === "Nothing has been said since this page was opened."`)
+	page.isQuiet()
+}
+
+// A reload, or a way there and back, loses no line that the hub has not
+// acknowledged; nor does one come out twice, be it that the hub had it already.
+func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	page := browse(t).open(pageOf(p, ""))
+	page.expects("Page entered Back-Forward Cache")
+	asked := page.leaves()
+	var want strings.Builder
+	say := func(line string) {
+		page.press(line + kb.Enter)
+		want.WriteString(line + "\n")
+	}
+	page.isLive()
+	say("one")
+	page.when(`document.querySelector(".row.mine[data-state=sent]")`)
+	for _, leave := range []chromedp.Action[chromedp.Void]{chromedp.Reload(), chromedp.Navigate(pageOf(p, "healthz"))} {
+		eval[bool](page, noAcknowledgement)
+		say("taken")
+		p.stdout.is(t, want.String())
+		eval[bool](page, `(WebSocket.prototype.send = () => {}, true)`)
+		say("on its way")
+		page.when(`document.querySelectorAll(".row.mine[data-state=pending]").length === 2`)
+		page.do(leave)
+		<-asked
+		if eval[bool](page, `!window.hubbub`) {
+			page.do(chromedp.NavigateBack())
+		}
+		page.isLive()
+		say("after")
+		p.stdout.is(t, want.String())
+		page.when(`document.querySelectorAll(".row.mine[data-state=sent]").length === 3`)
+	}
+
+	page.do(chromedp.Reload())
+	page.isLive()
+	if n := eval[int](page, `hubbub.kept + sessionStorage.length`); n > 0 {
+		t.Errorf("%d lines that have arrived are kept", n)
+	}
+	page.isQuiet()
+}
+
+// noAcknowledgement has the page hear none from now on.
+const noAcknowledgement = `(() => {
+	const parse = JSON.parse;
+	JSON.parse = (text) => {
+		const message = parse(text);
+		return message.type === "ack" ? {} : message;
+	};
+	return true;
+})()`
+
+// A name that is changed counts from the next line on, and the change costs
+// neither a message nor a line.
+func TestThePageChangesItsName(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--out", "json")
+	page := browse(t).open(pageOf(p, "?name=ann"))
+	page.isLive()
+	names := []string{"ann", "bea", "cyd"}
+	for i, name := range names {
+		if i > 0 {
+			page.click("#name")
+			page.press(kb.Backspace + kb.Backspace + kb.Backspace + name)
+			p.says(fmt.Sprintf("before %s\n", name))
+			page.click("#line") // or Enter, or Tab
+			p.says(fmt.Sprintf("after %s\n", name))
+		}
+		page.press("I am " + name + kb.Enter)
+		said := p.stdout.until(t, "I am "+name)
+		if line := said[strings.LastIndex(said, "{"):]; !strings.Contains(line, fmt.Sprintf(`"name":%q`, name)) {
+			t.Errorf("STDOUT says %s", line)
+		}
+	}
+	page.when(`hubbub.lastSeq === 4 && document.querySelectorAll(".row.mine[data-state=sent]").length === 3`)
+	if n := eval[int](page, `hubbub.count`); n != 4 {
+		t.Errorf("it heard %d messages", n)
+	}
+	for _, r := range page.rows() {
+		if strings.Contains(r.Class, "notice") {
+			t.Errorf("the page notes %q", r.Text)
+		}
+	}
+	if said := p.stdout.text(); strings.Count(said, "I am ") != 3 {
+		t.Errorf("STDOUT says %s", said)
+	}
+	page.isQuiet()
+}
+
+// A machine that was asleep has lost its connections, and no clock of the
+// page's but the wall's has gone on meanwhile: it makes another at once, hears
+// what it missed, and what is typed then is not lost in the dead one.
+func TestThePageComesBackAfterASleep(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	w := wireTo(t, p.address())
+	page := browse(t).open(w.url())
+	page.isLive()
+	p.says("before\n")
+	page.when(`hubbub.lastSeq === 1`)
+	w.hush()
+	begin := time.Now()
+	p.says("meanwhile\n")
+	eval[bool](page, `(() => {
+		const now = Date.now;
+		Date.now = () => now() + 60_000;
+		return true;
+	})()`)
+	page.when(`hubbub.lastSeq === 2`)
+	if took := time.Since(begin); took > 40*time.Second {
+		t.Errorf("it took %v, as without a sleep", took) // two heartbeats: 50 s
+	}
+	page.press("awake" + kb.Enter)
+	p.stdout.is(t, "awake\n")
+	page.isQuiet()
+}
+
+// fasterClock is twenty times as fast. No more than a minute of it may pass
+// without a message: then the page gives its connection up.
+const fasterClock = `(() => {
+	const now = performance.now.bind(performance);
+	const timer = setTimeout;
+	performance.now = () => 20 * now();
+	window.setTimeout = (act, ms) => timer(act, ms / 20);
+})();`
+
+// A screen reader reads out a few messages, and what the page itself has to say
+// soon; a stream of many it tells the number of, and that more and more rarely.
+// The page's clock goes twenty times as fast here.
+func TestThePageDoesNotFloodAScreenReader(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	page := browse(t).open("about:blank")
+	page.firstRuns(fasterClock + `
+		window.said = [];
+		document.addEventListener("DOMContentLoaded", () => {
+			const region = document.querySelector("#said");
+			new MutationObserver(() => said.push({ text: region.textContent, at: performance.now() })).observe(region, { childList: true });
+		});
+	`)
+	page.do(chromedp.Navigate(pageOf(p, "")))
+	page.isLive()
+	page.when(`said.some(({ text }) => text.includes("live"))`)
+	p.says("one\n")
+	page.when(`said.some(({ text }) => text.includes("one"))`)
+
+	eval[bool](page, `said.length = 0, window.begin = performance.now(), true`)
+	const messages = 600 // each 5 ms, which are 100 of the page's: a minute
+	for range messages {
+		<-time.After(5 * time.Millisecond) // a source that is steady, not a wait
+		p.says("again\n")
+	}
+	page.when(fmt.Sprint("hubbub.count === ", 1+messages))
+	page.when(`said.length > 1`)
+	type speech struct {
+		Text string
+		At   float64 // ms
+	}
+	said := eval[[]speech](page, `said.map(({ text, at }) => ({ text, at: at - begin }))`)
+	if most := 12 + int(said[len(said)-1].At/30_000); len(said) > most {
+		t.Errorf("it says %v: more than %d things", said, most)
+	}
+	page.press(kb.Escape + "/again")
+	page.when(`said.some(({ text }) => text.includes("600 matches"))`)
 	page.isQuiet()
 }
 
@@ -217,7 +517,7 @@ func TestThePageNeedsNoMouse(t *testing.T) {
 	if first := page.rows()[0]; first.Seq != 51 {
 		t.Errorf("with last=150 the first is %d", first.Seq)
 	}
-	page.press(kb.Escape + "hello" + kb.Enter)
+	page.press("hello" + kb.Enter)
 	p.stdout.is(t, "hello\n")
 	page.press(kb.ArrowUp + " again" + kb.Enter)
 	p.stdout.is(t, "hello\nhello again\n")
@@ -267,6 +567,20 @@ func TestThePageNeedsNoMouse(t *testing.T) {
 			t.Errorf("Tab does not lead to #%s", id)
 		}
 	}
+
+	// What is pressed may go away; the focus then stays with the stream.
+	page.press(kb.Escape)
+	page.when(`document.activeElement.id === "line"`)
+	page.press(kb.Escape + kb.Home)
+	page.when(`document.querySelector("#log").scrollTop === 0`)
+	for _, button := range []string{"#follow", ".more"} {
+		page.when(`document.querySelector("` + button + `")?.checkVisibility()`)
+		eval[bool](page, `document.querySelector("`+button+`").focus() ?? true`)
+		page.press(kb.Enter)
+		page.when(`!document.querySelector("` + button + `")?.checkVisibility()`)
+		page.when(`document.activeElement.id === "log"`)
+		p.says(strings.Repeat("long ", 500) + "\n")
+	}
 	page.isQuiet()
 }
 
@@ -277,11 +591,12 @@ func TestThePageFitsAnyWidth(t *testing.T) {
 	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all", "--max-line", "2MB")
 	lines := scenery()
 	p.says(strings.Join(lines, "\n") + "\n")
-	browser := browse(t)
-	page := browser.open(pageOf(p, "?name="+strings.Repeat("W", 64)))
+	w := wireTo(t, p.address())
+	page := browse(t).open(w.url() + "?name=" + strings.Repeat("W", 64))
+	page.expects("WebSocket connection to")
 	page.isLive()
 	page.when(fmt.Sprint("hubbub.count === ", len(lines)))
-	page.press(kb.Escape + "this is mine" + kb.Enter)
+	page.press("this is mine" + kb.Enter)
 	page.when(`document.querySelector(".row.mine[data-state=sent]")`)
 	for _, size := range [][2]int64{{1280, 800}, {768, 1024}, {360, 740}, {320, 568}} {
 		page.size(size[0], size[1])
@@ -301,8 +616,48 @@ func TestThePageFitsAnyWidth(t *testing.T) {
 	page.size(1280, 800)
 	page.when(`innerWidth === 1280`)
 	page.picture("scenery-wide")
+
+	w.cut()
+	for _, filter := range []string{"", "sensor"} {
+		eval[bool](page, fmt.Sprintf(`(() => {
+			const filter = document.querySelector("#filter");
+			filter.value = %s;
+			return filter.dispatchEvent(new Event("input"));
+		})()`, quote(filter)))
+		for width := int64(320); width <= 1400; width += 20 {
+			page.size(width, 800)
+			if wrong := eval[[]string](page, fmt.Sprintf(squeezed, width)); len(wrong) > 0 {
+				t.Errorf("%d px wide, reconnecting, filtered for %q: %q", width, filter, wrong)
+			}
+			if width == 320 || width == 400 || width == 680 || width == 1040 {
+				page.picture(fmt.Sprintf("reconnecting-%d-%s", width, filter))
+			}
+		}
+	}
 	page.isQuiet()
 }
+
+// squeezed is what is wrong with the header when it has most to say.
+const squeezed = `new Promise((done) => {
+	const $ = (id) => document.getElementById(id);
+	const look = () => {
+		if (innerWidth !== %d || $("now").hidden) return setTimeout(look, 5);
+		$("state").textContent = "reconnecting in 30 s";
+		$("count").textContent = "12,345,678";
+		$("rate").textContent = "12,345";
+		if ($("filter").value) $("matches").textContent = "49,999 of 50,000";
+		const shown = ["state", "now", "count", "rate", "filter", "matches", "pause", "theme", "keys"].filter((id) => $(id).checkVisibility() && $(id).textContent !== "" || id === "filter");
+		const box = (id) => $(id).getBoundingClientRect();
+		const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+		const pairs = shown.flatMap((a, i) => shown.slice(i + 1).map((b) => [a, b]));
+		const wrong = pairs.filter(([a, b]) => a + b !== "filtermatches" && meet(box(a), box(b))).map((pair) => pair.join(" meets "));
+		const { paddingLeft, paddingRight } = getComputedStyle($("filter"));
+		const room = $("filter").clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+		if (box("filter").width < 120 || room < 60) wrong.push("a filter of " + box("filter").width + " px, " + room + " of them to write in");
+		done([...wrong, ...` + beyond + `]);
+	};
+	look();
+})`
 
 // beyond is what can be scrolled sideways, or ends right of the window.
 const beyond = `(() => {

@@ -77,7 +77,7 @@ func serve(ctx context.Context, e env, f *serveFlags, addresses []string) error 
 		sunk:      make(chan struct{}),
 	}
 	signal.Notify(s.signals, stopSignals()...)
-	defer signal.Stop(s.signals)
+	defer time.AfterFunc(oneInstant, func() { signal.Stop(s.signals) }) // one that came with another must not kill
 
 	announced := make(chan struct{})
 	s.log = f.log.logger(&gate{e.stderr, announced})

@@ -231,7 +231,7 @@ func TestABrowsersEventSourceResumes(t *testing.T) {
 // it goes on; and what it gets is the stream.
 func TestCurlIsAClient(t *testing.T) {
 	t.Parallel()
-	p := host(t, "--out", "json", "--replay", "all")
+	p := host(t, "--out", "json", "--replay", "all", "--sniff", "1m")
 	hears := visit(t, p, "curl -sSN http://HOST:PORT/")
 	p.says("one\n")
 	hears.stdout.is(t, "one\n")
@@ -291,7 +291,7 @@ func TestCurlIsAClient(t *testing.T) {
 func TestNPMsWSIsAClient(t *testing.T) {
 	t.Parallel()
 	node := ws(t)
-	p := host(t, "--max-line", "1KB", "--replay", "all")
+	p := host(t, "--max-line", "1KB", "--replay", "all", "--sniff", "1m")
 	c := visit(t, p, node+" ws://HOST:PORT/")
 	c.says("hello\nwörld\n")
 	p.stdout.is(t, "hello\nwörld\n")

@@ -36,6 +36,7 @@ type ending struct {
 	stdin   stdin
 	unacked int64 // bytes sent that may not have arrived, as far as known
 	lasted  time.Duration
+	useful  bool // something of the server's stream came, or was acknowledged
 
 	receipts bool // the server acknowledges messages: what may be lost is kept
 	saidEnd  bool // and was told of the end of STDIN
@@ -232,15 +233,18 @@ func cause(err error) string {
 // it together.
 type waits struct{ *backoff.ExponentialBackOff }
 
-// calm is how long a connection must have lasted for the next to be tried soon.
+// calm is how long a connection must have lasted, if nothing came of it, for
+// the next to be tried soon.
 const calm = 10 * time.Second
 
+// newWaits has waits of first, then more, each give or take a third, and of
+// longest at most.
 func newWaits(first, longest time.Duration) waits {
 	return waits{&backoff.ExponentialBackOff{
 		InitialInterval:     first,
-		RandomizationFactor: 0.5,
+		RandomizationFactor: 1. / 3,
 		Multiplier:          2,
-		MaxInterval:         longest,
+		MaxInterval:         longest * 3 / 4,
 	}}
 }
 

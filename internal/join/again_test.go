@@ -96,8 +96,8 @@ func TestFailureSaysWhatIsLost(t *testing.T) {
 	}
 }
 
-// The waits grow up to the longest, differ, and begin anew only after a
-// connection that lasted: a server that accepts and closes is not hammered.
+// The waits grow up to the longest, differ, and begin anew after a connection
+// that lasted: a server that accepts and closes is not hammered.
 func TestWaitsGrow(t *testing.T) {
 	w := newWaits(100*time.Millisecond, time.Second)
 	within := func(d, of time.Duration) {

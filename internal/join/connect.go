@@ -5,17 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 )
 
 // This file goes from an address to a link, and finds out on the first way
-// what the server speaks. It is asked for hubbub.v1; one that does not answer
-// as HTTP does, or not in time, or with what hubbub does not say, is a raw
-// one, and gets another connection for that. What it spoke once it speaks
-// until we end: a server that is being restarted may say anything.
+// what the server speaks. It is asked for hubbub.v1, as a WebSocket is:
 //
-// A server that speaks raw, and not hubbub, takes the question for messages.
-// tcp:// does not ask.
+//	a WebSocket        hubbub.v1
+//	HTTP otherwise     an error: a page is no stream
+//	silence            raw, on another connection
+//	anything else      the same, but not before it has been asked once more
+//
+// Once more, since a hubbub that the question reaches late (a packet was lost,
+// longer than --sniff) has begun to speak raw, or ends the connection: to it
+// that was a raw client's HTTP. What it spoke once a server speaks until we
+// end: one that is being restarted may say anything.
+//
+// A server that speaks raw, and not hubbub, takes the question for messages,
+// and says what it has to say to whoever asks: of that nothing is printed,
+// since with it might come the answer to the question. tcp:// does not ask.
 
 // protocol is what is known before anybody was asked.
 func (o Options) protocol() Protocol {
@@ -30,34 +39,90 @@ func (o Options) protocol() Protocol {
 
 func (o Options) needsV1() bool { return o.Since != Point{} || o.Last != nil || o.Name != "" }
 
-// connect makes a link.
+// find makes the first link.
+func (c *client) find(ctx context.Context) (link, error) {
+	if c.protocol == RawOnly {
+		return c.connectRaw(ctx)
+	}
+	l, err := c.ask(ctx)
+	switch {
+	case err == nil:
+		c.protocol = HubbubV1
+		return l, nil
+	case c.protocol == HubbubV1, !speaksRaw(err), ctx.Err() != nil:
+		return nil, c.explain(err)
+	}
+	raw, gone := c.connectRaw(ctx)
+	if gone != nil {
+		return nil, fmt.Errorf("%w; it was there a moment ago, and may take one client only: with %s it is not asked first what it speaks", gone, c.rawForm())
+	}
+	c.protocol = RawOnly
+	c.log.warn("%s speaks raw (%s): what is on its way when the connection breaks may be lost; with %s it is not asked first", c.Address, c.whyRaw(err), c.rawForm())
+	return raw, nil
+}
+
+// ask asks for hubbub.v1, once more if need be. Nobody there the second time
+// is no answer.
+func (c *client) ask(ctx context.Context) (*v1Link, error) {
+	l, err := c.connectV1(ctx)
+	if err == nil || !speaksRaw(err) || isSilence(err) || ctx.Err() != nil {
+		return l, err
+	}
+	c.log.debug("%v; asking once more", err)
+	l, second := c.connectV1(ctx)
+	if second != nil && !errors.As(second, new(*notV1)) {
+		return nil, err
+	}
+	return l, second
+}
+
+// connect makes another link.
 func (c *client) connect(ctx context.Context) (link, error) {
-	asked := false
-	if c.protocol != RawOnly {
-		l, err := c.connectV1(ctx)
-		if err == nil {
-			c.protocol, c.refused = HubbubV1, ""
-			return l, nil
-		}
-		if c.protocol == HubbubV1 && c.Address.Protocol == Whichever && c.needsV1() && speaksRaw(err) {
-			err = fmt.Errorf("%w; --since, --last and --name need it", err)
-		}
-		if c.protocol == HubbubV1 || !speaksRaw(err) || ctx.Err() != nil {
-			return nil, err
-		}
-		c.log.debug("%s does not speak hubbub.v1: %v", c.Address, err)
-		asked = true
+	if c.protocol == RawOnly {
+		return c.connectRaw(ctx)
 	}
-	conn, err := c.dialer.dial(ctx)
-	if err != nil && asked {
-		return nil, fmt.Errorf("%w; it was there a moment ago, and may take one client only: with tcp://, or --frame raw, it is not asked first what it speaks", err)
-	}
+	l, err := c.connectV1(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.protocol = RawOnly
+	c.refused = ""
+	return l, nil
+}
+
+func (c *client) connectRaw(ctx context.Context) (link, error) {
+	conn, err := c.dialer.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c.log.debug("connected to %s", remote(conn))
 	return newRawLink(c, conn), nil
+}
+
+// explain adds to what a server answers what would be right.
+func (c *client) explain(err error) error {
+	switch {
+	case c.Address.Protocol != Whichever:
+	case c.needsV1() && speaksRaw(err):
+		return fmt.Errorf("%w; --since, --last and --name need it", err)
+	case !c.needsV1() && isHTTP(err) && !isHubbubs(err):
+		return fmt.Errorf("%w; it speaks HTTP, but not as a hubbub does: with %s it would be spoken to raw", err, c.rawForm())
+	}
+	return err
+}
+
+// rawForm is how to say that a server speaks raw.
+func (c *client) rawForm() string {
+	if c.Address.Network == "unix" {
+		return "--frame raw"
+	}
+	return "tcp://" + c.Address.String()
+}
+
+func (c *client) whyRaw(err error) string {
+	if isSilence(err) {
+		return fmt.Sprintf("no answer in %v", c.AnswerIn)
+	}
+	return printable(cause(errors.Unwrap(err)))
 }
 
 // notV1 is why hubbub.v1 cannot be spoken on a connection that could be made.
@@ -97,28 +162,29 @@ func (c *client) connectV1(ctx context.Context) (*v1Link, error) {
 }
 
 // speaksRaw reports whether a server that failed to open hubbub.v1 so may
-// speak raw. One that could not be connected to speaks nothing. A refusal that
-// hubbub knows is its answer, and so is all that comes after the WebSocket was
-// opened.
+// speak raw. One that could not be connected to speaks nothing, one that
+// answers in HTTP speaks that, and all that comes after the WebSocket was
+// opened is no matter of what is spoken.
 func speaksRaw(err error) bool {
-	if !errors.As(err, new(*notV1)) || errors.As(err, new(*helloError)) {
-		return false
-	}
-	switch status(err) {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusMisdirectedRequest,
-		http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return false
-	}
-	return true
+	return errors.As(err, new(*notV1)) && !errors.As(err, new(*helloError)) && !isHTTP(err)
 }
 
-// status is HTTP's, if that was the answer; else 0.
-func status(err error) int {
-	var s interface{ Status() int }
-	if errors.As(err, &s) {
-		return s.Status()
+// isSilence reports whether no answer came in time.
+func isSilence(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// isHTTP reports whether err is an answer of HTTP.
+func isHTTP(err error) bool { return errors.As(err, new(answer)) }
+
+// isHubbubs reports whether err is an answer of HTTP that a hubbub gives.
+func isHubbubs(err error) bool {
+	var a answer
+	if errors.As(err, &a) {
+		switch a.Status() {
+		case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			return true
+		}
 	}
-	return 0
+	return false
 }
 
-func isRefusal(err error) bool { return status(err) != 0 }
+type answer interface{ Status() int }

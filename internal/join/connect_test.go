@@ -23,38 +23,52 @@ func (p *peer) hearsQuestion() {
 	}
 }
 
-// A server that does not answer as hubbub.v1 does is spoken to raw, on another
-// connection, and with nothing of the first.
+// asked starts a client, and a server of its own that it has asked.
+func asked(t *testing.T, o Options) (*server, *joined, *peer) {
+	t.Helper()
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, o)
+	p := s.accept()
+	p.hearsQuestion()
+	return s, j, p
+}
+
+// A server that does not answer as HTTP does is spoken to raw, on another
+// connection, and with nothing of those before: at once if it was silent, and
+// else after it was asked again, since it may be a hubbub to which the question
+// came late.
 func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
-	for name, answer := range map[string]func(*peer){
-		"silent":           func(p *peer) { p.hearsEnd() },
-		"talks":            func(p *peer) { p.says("a line\nand another\n") },
-		"prompts":          func(p *peer) { p.says("login: ") },
-		"echoes":           func(p *peer) { p.says("GET / HTTP/1.1\r\n") },
-		"closes":           func(p *peer) { _ = p.Close() },
-		"resets":           (*peer).resets,
-		"ends its sending": (*peer).endsSending,
-		"HTTP/1.0":         func(p *peer) { p.says("HTTP/1.0 200 OK\r\n\r\nhello") },
-		"another status":   func(p *peer) { p.says("HTTP/1.1 404 Not Found\r\n\r\n") },
-		"no WebSocket":     func(p *peer) { p.says("HTTP/1.1 426 Upgrade Required\r\n\r\n") },
-		"a page":           func(p *peer) { p.says("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx") },
-		"half an answer":   func(p *peer) { p.says("HTTP/1.1 10"); _ = p.Close() },
-		"a bad WebSocket":  func(p *peer) { p.says("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n") },
+	for name, c := range map[string]struct {
+		answer func(*peer)
+		asked  int
+		why    string
+	}{
+		"silent":           {func(p *peer) { p.hearsEnd() }, 1, "no answer in 300ms"},
+		"talks":            {func(p *peer) { p.says("a line\nand another\n") }, 2, "malformed"},
+		"prompts":          {func(p *peer) { p.says("login: ") }, 1, "no answer in 300ms"}, // this WebSocket waits for the line
+		"echoes":           {func(p *peer) { p.says("GET / HTTP/1.1\r\n") }, 2, "malformed"},
+		"closes":           {func(p *peer) { _ = p.Close() }, 2, "the server closed the connection"},
+		"resets":           {(*peer).resets, 2, "reset by peer"},
+		"ends its sending": {(*peer).endsSending, 2, "the server closed the connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := listen(t, "127.0.0.1:0")
 			j := startV1(t, s, Options{AnswerIn: 300 * time.Millisecond})
+			for range c.asked {
+				p := s.accept()
+				p.hearsQuestion()
+				c.answer(p)
+			}
 			p := s.accept()
-			p.hearsQuestion()
-			answer(p)
-			p = s.accept()
 			p.says("raw\n")
 			j.stdout.await(t, "raw\n")
 			j.says("from STDIN\n")
 			p.hears("from STDIN\n")
-			if got := j.stdout.text(); got != "raw\n" {
-				t.Errorf("STDOUT got %q", got)
+			j.stdout.is(t, "raw\n")
+			j.log.await(t, s.Addr().String()+" speaks raw (")
+			if said := j.log.text(); !strings.Contains(said, c.why) || !strings.Contains(said, "with tcp://"+s.Addr().String()) {
+				t.Errorf("the log says %s", said)
 			}
 			p.resets() // and stays raw
 			p = s.accept()
@@ -64,15 +78,53 @@ func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
 	}
 }
 
-// What hubbub itself answers is meant.
+// A hubbub to which the question comes late has begun to speak raw, and takes
+// it for a web page's. That is no reason to lose its receipts.
+func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
+	for name, answer := range map[string]func(*peer){
+		"with something to say":    func(p *peer) { p.says("one\ntw"); _ = p.Close() },
+		"with nothing to say":      func(p *peer) { _ = p.Close() },
+		"which it does not expect": (*peer).resets,
+	} {
+		for _, o := range []Options{{}, {Name: "ann"}} {
+			t.Run(name+", "+o.Name, func(t *testing.T) {
+				s, j, p := asked(t, o)
+				answer(p)
+				v := s.greets("")
+				v.ask("name", o.Name)
+				v.tells(message(1, "one"), message(2, "two"))
+				j.says("from STDIN\n")
+				v.told(`{"type":"message","n":1,"text":"from STDIN"}`)
+				j.stdout.is(t, "one\ntwo\n")
+				if said := j.log.text(); strings.Contains(said, "speaks raw") {
+					t.Errorf("the log says %s", said)
+				}
+			})
+		}
+	}
+}
+
+// A page is no stream: what answers in HTTP is not spoken to raw, and none of
+// it is printed. What would be right is said.
+func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
+	for _, status := range []int{200, 302, 400, 404, 426, 502} {
+		s, j, p := asked(t, Options{})
+		p.says(fmt.Sprintf("HTTP/1.1 %d Oh\r\nContent-Length: 5\r\n\r\n<!p>\n", status))
+		j.failsWith(fmt.Sprintf("hubbub.v1 at %s: refused: %d; it speaks HTTP, but not as a hubbub does: with tcp://%[1]s it would be spoken to raw", s.Addr(), status))
+		j.stdout.is(t, "")
+		s.acceptsNoMore()
+	}
+}
+
+// What hubbub itself answers is meant, and needs no advice.
 func TestRefusalIsNoReasonToSpeakRaw(t *testing.T) {
-	for _, status := range []int{400, 403, 421, 429, 503} {
-		s := listen(t, "127.0.0.1:0")
-		j := startV1(t, s, Options{})
-		p := s.accept()
-		p.hearsQuestion()
+	for _, status := range []int{403, 421, 429, 503} {
+		s, j, p := asked(t, Options{})
 		p.says(fmt.Sprintf("HTTP/1.1 %d Oh\r\n\r\n", status))
-		j.failsWith(fmt.Sprintf("hubbub.v1 at %s: refused: %d", s.Addr(), status))
+		want := fmt.Sprintf("hubbub.v1 at %s: refused: %d", s.Addr(), status)
+		if err := j.ends(); err == nil || err.Error() != want {
+			t.Errorf("Run says %v, want %s", err, want)
+		}
 		s.acceptsNoMore()
 	}
 }
@@ -88,27 +140,17 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := listen(t, "127.0.0.1:0")
-			o.WebSocket = openSocket
-			protocol := o.Address.Protocol
-			o.Address = addressOf(s)
-			o.Address.Protocol = protocol
-			j := startAt(t, o)
-			p := s.accept()
-			p.hearsQuestion()
-			p.says("raw\n")
-			_ = p.Close()
+			j := startV1(t, s, o)
+			for range 2 {
+				p := s.accept()
+				p.hearsQuestion()
+				p.says("raw\n")
+				_ = p.Close()
+			}
 			j.failsWith("hubbub.v1 at " + s.Addr().String())
 			s.acceptsNoMore()
 		})
 	}
-}
-
-func addressOf(s *server) Address {
-	a, err := ParseAddress(s.Addr().String())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return a
 }
 
 func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
@@ -118,11 +160,7 @@ func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := listen(t, "127.0.0.1:0")
-			o.WebSocket = openSocket
-			protocol := o.Address.Protocol
-			o.Address = addressOf(s)
-			o.Address.Protocol = protocol
-			j := startAt(t, o)
+			j := startV1(t, s, o)
 			p := s.accept()
 			j.says("raw\n")
 			p.hears("raw\n")
@@ -133,9 +171,7 @@ func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 // A server that spoke hubbub.v1 is a hubbub, whatever else it says while it is
 // being restarted; what it refuses is said, once.
 func TestHubbubStaysOneAcrossBreaks(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets("")
+	s, j, p := meetV1(t, Options{}, "")
 	p.tells(message(1, "one"))
 	j.stdout.await(t, "one\n")
 	p.goodbye(1001, "")
@@ -155,21 +191,15 @@ func TestHubbubStaysOneAcrossBreaks(t *testing.T) {
 
 // A server that takes one client has taken it for the question.
 func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.accept()
-	p.hearsQuestion()
+	s, j, p := asked(t, Options{})
 	_ = s.Close()
 	_ = p.Close()
-	j.failsWith("may take one client only: with tcp://")
+	j.failsWith("may take one client only: with tcp://" + s.Addr().String() + " it is not asked")
 }
 
 // Whoever is told to stop does not wait for an answer.
 func TestStopWhileAsking(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{AnswerIn: longEnough, ConnectTimeout: longEnough})
-	p := s.accept()
-	p.hearsQuestion()
+	s, j, p := asked(t, Options{AnswerIn: longEnough, ConnectTimeout: longEnough})
 	j.stop()
 	j.failsWith("left before " + s.Addr().String() + " answered")
 	if _, err := p.r.ReadByte(); err != io.EOF {
@@ -186,7 +216,8 @@ func TestWhatMayBeRaw(t *testing.T) {
 	}{
 		{"not connected", errors.New("refused"), false},
 		{"bytes", &notV1{a, bufio.ErrBufferFull}, true},
-		{"not found", &notV1{a, statusError(404)}, true},
+		{"not found", &notV1{a, statusError(404)}, false},
+		{"no status", &notV1{a, statusError(0)}, false},
 		{"full", &notV1{a, statusError(503)}, false},
 		{"no hello", &notV1{a, &helloError{io.EOF}}, false},
 	} {

@@ -65,7 +65,8 @@ type Options struct {
 	Out   Out // "" means Plain
 
 	// WebSocket opens one on a connection, for a Host, a path with its query,
-	// and a subprotocol. An error with a method Status is an answer of HTTP.
+	// and a subprotocol. An error with a method Status is an answer of HTTP,
+	// whatever that returns: 0 for one that cannot be understood.
 	// nil means that only raw is spoken.
 	WebSocket func(conn net.Conn, host, target, protocol string) (WebSocket, error)
 
@@ -226,7 +227,7 @@ func Run(ctx context.Context, o Options) error {
 
 // run goes from connection to connection.
 func (c *client) run(ctx context.Context) error {
-	l, err := c.connect(ctx)
+	l, err := c.find(ctx)
 	if ctx.Err() != nil {
 		return c.neverThere(ctx, l)
 	}
@@ -265,14 +266,14 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 	if c.in.rewind() {
 		c.log.warn("a message of more than %d bytes is lost: its beginning went to the connection that broke", c.in.size())
 	}
-	if end.behind { // it is not the server's fault
+	if end.useful || end.behind { // which is not the server's fault
 		c.waits.Reset()
 	}
 	wait := c.waits.next(end.lasted)
 	why := append([]string{end.why()}, end.doubtful()...)
 	c.log.warn("lost %s: %s; trying again in %v", c.Address, strings.Join(why, "; "), wait.Round(time.Millisecond))
 	for began := time.Now(); ; {
-		if !pause(ctx, wait) {
+		if !c.rest(ctx, wait) {
 			return nil, c.calledOff(ctx)
 		}
 		if c.saidAll() {
@@ -292,10 +293,30 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 	}
 }
 
+// rest waits before another attempt, unless STDIN ends and leaves nothing to
+// come back for. It reports whether ctx allows to go on.
+func (c *client) rest(ctx context.Context, wait time.Duration) bool {
+	enough := time.NewTimer(wait)
+	defer enough.Stop()
+	for over := c.in.over; ; {
+		select {
+		case <-enough.C:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-over:
+			if c.saidAll() {
+				return true
+			}
+			over = nil
+		}
+	}
+}
+
 // retrying says what went wrong; aloud, if the server has something new to say.
 func (c *client) retrying(err error, wait time.Duration) {
 	tell := c.log.debug
-	if isRefusal(err) && err.Error() != c.refused {
+	if isHTTP(err) && err.Error() != c.refused {
 		c.refused = err.Error()
 		tell = c.log.warn
 	}

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,8 +150,17 @@ type joined struct {
 func start(t *testing.T, s *server, o Options) *joined {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(s.Addr().String())
-	o.Address = Address{Network: "tcp", Host: host, Port: port}
+	o.Address = Address{Network: "tcp", Host: host, Port: port, Protocol: o.Address.Protocol}
 	return startAt(t, o)
+}
+
+// meet starts a client, and a server of its own that it has come to.
+func meet(t *testing.T, o Options) (*server, *joined, *peer) {
+	t.Helper()
+	s := listen(t, "127.0.0.1:0")
+	j := start(t, s, o)
+	p := s.accept()
+	return s, j, p
 }
 
 func startAt(t *testing.T, o Options) *joined {
@@ -216,6 +227,25 @@ func (j *joined) failsWith(want string) {
 	}
 }
 
+// endsWith is failsWith, or endsWell if want is "".
+func (j *joined) endsWith(want string) {
+	j.t.Helper()
+	if want == "" {
+		j.endsWell()
+	} else {
+		j.failsWith(want)
+	}
+}
+
+// losesServer has s, and its connection p, be gone, and waits until that has
+// been found out.
+func (j *joined) losesServer(s *server, p *peer) {
+	j.t.Helper()
+	_ = s.Close()
+	p.resets()
+	j.log.await(j.t, "refused")
+}
+
 func (j *joined) runs() {
 	j.t.Helper()
 	select {
@@ -268,6 +298,15 @@ func (o *output) await(t *testing.T, text string) {
 	}
 }
 
+// is waits until want is there, and finds out whether anything else is.
+func (o *output) is(t *testing.T, want string) {
+	t.Helper()
+	o.await(t, want)
+	if got := o.text(); got != want {
+		t.Errorf("it got %s, want %s", clip(got), clip(want))
+	}
+}
+
 // blockedWriter is a STDOUT that nobody reads until it is released.
 type blockedWriter struct {
 	*output
@@ -286,9 +325,7 @@ func (b *blockedWriter) Write(p []byte) (int, error) {
 }
 
 func TestBothWaysAtOnce(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	_, j, p := meet(t, Options{})
 	p.says("from the server\n")
 	j.stdout.await(t, "from the server\n")
 	j.says("from STDIN\n")
@@ -301,10 +338,8 @@ func TestBothWaysAtOnce(t *testing.T) {
 
 // A STDOUT that nobody reads stops no sending.
 func TestNothingWaitsForStdout(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := start(t, s, Options{Stdout: out})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdout: out})
 	p.says("something to print\n")
 	await(t, out.blocked, "a blocked STDOUT")
 	text := strings.Repeat("a line of STDIN\n", 500_000) // 8 MB: more than anybody keeps
@@ -318,18 +353,14 @@ func TestNothingWaitsForStdout(t *testing.T) {
 	p.says("the last\n")
 	_ = p.Close()
 	j.endsWell()
-	if got := out.text(); got != "something to print\nthe last\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	out.is(t, "something to print\nthe last\n")
 }
 
 // A server that does not read stops no printing, and STDIN is not read for it
 // without bound.
 func TestNothingWaitsForServerThatDoesNotRead(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	in := newEndless()
-	j := start(t, s, Options{Stdin: in})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: in})
 	_ = p.SetReadBuffer(4096)
 	in.awaitPause(t)
 	for i := range 1000 {
@@ -386,9 +417,7 @@ func TestJoinComesBackAfterRestart(t *testing.T) {
 		"crash":   (*peer).resets,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{})
-			p := s.accept()
+			s, j, p := meet(t, Options{})
 			p.says("one\n")
 			j.stdout.await(t, "one\n")
 			_ = s.Close()
@@ -406,18 +435,141 @@ func TestJoinComesBackAfterRestart(t *testing.T) {
 	}
 }
 
+// waits are the times between so many attempts, of which the log tells.
+func (j *joined) waits(n int) (all []time.Duration) {
+	j.t.Helper()
+	eventually(j.t, fmt.Sprintf("%d waits", n), func() bool {
+		all = nil
+		for _, after := range strings.Split(j.log.text(), "trying again in ")[1:] {
+			text, _, _ := strings.Cut(after, "\"")
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				j.t.Fatal(err)
+			}
+			all = append(all, d)
+		}
+		return len(all) >= n
+	})
+	return all
+}
+
+// However short connections are: as long as something comes of each, the next
+// is made soon.
+func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
+	const first, breaks = 15 * time.Millisecond, 8
+	for name, use := range map[string]func(*server, *joined, int){
+		"raw": func(s *server, j *joined, n int) {
+			p := s.accept()
+			p.says(fmt.Sprintf("%d\n", n))
+			j.stdout.await(t, fmt.Sprintf("%d\n", n))
+			p.resets()
+		},
+		"a message": func(s *server, _ *joined, n int) {
+			p := s.greets(fmt.Sprintf(`"seq":%d`, n))
+			p.tells(message(n+1, "x"))
+			p.goodbye(1001, "")
+		},
+		"skipped": func(s *server, _ *joined, n int) {
+			p := s.greets(fmt.Sprintf(`"seq":%d`, n))
+			p.tells(fmt.Sprintf(`{"type":"skipped","count":1,"seq":%d}`, n+1))
+			p.goodbye(1001, "")
+		},
+		"a receipt": func(s *server, j *joined, n int) {
+			p := s.greets(fmt.Sprintf(`"ack":%d`, n))
+			j.says("x\n")
+			p.told(fmt.Sprintf(`{"type":"message","n":%d,"text":"x"}`, n+1))
+			p.tells(fmt.Sprintf(`{"type":"ack","n":%d}`, n+1))
+			p.goodbye(1001, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := listen(t, "127.0.0.1:0")
+			o := Options{FirstWait: first, LongestWait: time.Minute}
+			if name != "raw" {
+				o.WebSocket = openSocket
+			}
+			j := start(t, s, o)
+			for n := range breaks {
+				use(s, j, n)
+			}
+			s.accept()
+			waits := j.waits(breaks)
+			if len(waits) != breaks || slices.Max(waits) > first*4/3+time.Millisecond {
+				t.Errorf("it waited %v", waits)
+			}
+		})
+	}
+}
+
+// A server that accepts, and closes or just greets, is left alone for longer
+// and longer, but not for longer than it may be.
+func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
+	const first, longest, breaks = 3 * time.Millisecond, 48 * time.Millisecond, 30
+	for name, use := range map[string]func(*server, *joined){
+		"resets":       func(s *server, j *joined) { s.connected(j).resets() },
+		"greets":       func(s *server, _ *joined) { s.greets(`"seq":5`).goodbye(1001, "") },
+		"greets anew":  func(s *server, _ *joined) { s.greets(`"epoch":"`+rand.Text()+`"`).goodbye(1001, "") },
+		"only a pulse": func(s *server, _ *joined) { p := s.greets(""); p.tells(`{"type":"heartbeat"}`); p.goodbye(1001, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := listen(t, "127.0.0.1:0")
+			o := Options{FirstWait: first, LongestWait: longest}
+			if name != "resets" {
+				o.WebSocket = openSocket
+			}
+			j := start(t, s, o)
+			for range breaks {
+				use(s, j)
+			}
+			s.accept()
+			waits := j.waits(breaks)
+			if len(waits) != breaks || slices.Max(waits) > longest || slices.Min(waits[10:]) < longest/2 {
+				t.Errorf("it waited %v", waits)
+			}
+		})
+	}
+}
+
+// By default the first wait is short, and none is longer than half a minute.
+func TestWaitsByDefault(t *testing.T) {
+	o := Options{}.withDefaults()
+	for range 1000 {
+		w := newWaits(o.FirstWait, o.LongestWait)
+		if d := w.next(0); d < 100*time.Millisecond || d > 500*time.Millisecond {
+			t.Fatalf("the first wait is %v", d)
+		}
+		for range 20 {
+			if d := w.next(0); d > 30*time.Second {
+				t.Fatalf("it waits %v", d)
+			}
+		}
+	}
+}
+
+// Whoever ends STDIN with nothing more to say is not kept by a long wait.
+func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
+	s, j, p := meet(t, Options{FirstWait: time.Hour, LongestWait: time.Hour})
+	j.says("all\n")
+	p.hears("all\n")
+	p.says("x")
+	j.stdout.await(t, "x")
+	_ = p.Close()
+	j.log.await(t, "trying again")
+	_ = j.stdin.Close()
+	j.endsWell()
+	s.acceptsNoMore()
+}
+
 // What STDIN gives while there is no connection is kept, and sent in order.
 func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	j.says("before\n")
 	p.hears("before\n")
 	p.says("x")
 	j.stdout.await(t, "x")
-	_ = s.Close()
-	p.resets()
-	j.log.await(t, "refused")
+	j.losesServer(s, p)
 	want := ""
 	for i := range 1000 {
 		line := fmt.Sprintf("meanwhile %d\n", i)
@@ -433,12 +585,9 @@ func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
 
 // Past the bound STDIN is not read; nothing of it is lost.
 func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.connected(j)
-	_ = s.Close()
-	p.resets()
-	j.log.await(t, "refused")
+	s, j, p := meet(t, Options{})
+	j.log.await(t, "connected to")
+	j.losesServer(s, p)
 	const lines = 20_000
 	line := strings.Repeat("y", 99) + "\n"
 	var given int
@@ -471,9 +620,7 @@ func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 
 // A message that a break cut in two comes whole on the next connection.
 func TestMessageCutByTheBreakIsSentWhole(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	j.says("whole\nfirst half, ")
 	p.hears("whole\nfirst half, ")
 	p.resets()
@@ -485,9 +632,7 @@ func TestMessageCutByTheBreakIsSentWhole(t *testing.T) {
 // The test's connection never writes, which is what a watcher must not be
 // closed for; its STDIN was at its end before it began.
 func TestWatcherDoesNotHalfClose(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("")})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdin: strings.NewReader("")})
 	p.says("one\n")
 	j.stdout.await(t, "one\n")
 	p.hearsNothing()
@@ -501,9 +646,7 @@ func TestWatcherDoesNotHalfClose(t *testing.T) {
 }
 
 func TestHalfClosePrintsWhatStillComes(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("question")})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdin: strings.NewReader("question")})
 	p.hears("question") // as it is: no newline of ours
 	p.hearsEnd()
 	p.says("ans")
@@ -512,16 +655,12 @@ func TestHalfClosePrintsWhatStillComes(t *testing.T) {
 	p.says("wer")
 	_ = p.Close()
 	j.endsWell()
-	if got := j.stdout.text(); got != "answer" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "answer")
 	s.acceptsNoMore()
 }
 
 func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("one\ntwo"), EOF: Stay})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader("one\ntwo"), EOF: Stay})
 	p.hears("one\ntwo\n") // completed: the server sees no end that would do it
 	p.hearsNothing()
 	p.says("still here\n")
@@ -533,9 +672,7 @@ func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
 
 func TestExitLeavesOnceAllIsSent(t *testing.T) {
 	text := strings.Repeat("a line to deliver\n", 100_000)
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader(text), EOF: Exit})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), EOF: Exit})
 	p.says("noise\n")
 	p.hears(text)
 	p.hearsEnd()
@@ -552,9 +689,7 @@ func TestExitWithoutAnythingToSay(t *testing.T) {
 
 // Once the end of STDIN has been sent, a break is for good.
 func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader("all\n")})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdin: strings.NewReader("all\n")})
 	p.hears("all\n")
 	p.hearsEnd()
 	p.resets()
@@ -564,12 +699,9 @@ func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
 
 // What STDIN gave is sent even if STDIN ends before the server is back.
 func TestStdinThatEndsInTheMeantimeIsSent(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.connected(j)
-	_ = s.Close()
-	p.resets()
-	j.log.await(t, "refused")
+	s, j, p := meet(t, Options{})
+	j.log.await(t, "connected to")
+	j.losesServer(s, p)
 	j.says("late\n")
 	_ = j.stdin.Close()
 	s = listen(t, s.Addr().String())
@@ -591,9 +723,7 @@ func TestStdinThatEndsInTheMeantimeWithNothingMoreIsTheEnd(t *testing.T) {
 		"crash":   {(*peer).resets, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{})
-			p := s.accept()
+			s, j, p := meet(t, Options{})
 			j.says("all\n")
 			p.hears("all\n")
 			p.says("x")
@@ -603,11 +733,7 @@ func TestStdinThatEndsInTheMeantimeWithNothingMoreIsTheEnd(t *testing.T) {
 			j.log.await(t, "refused")
 			j.runs()
 			_ = j.stdin.Close()
-			if c.fail == "" {
-				j.endsWell()
-			} else {
-				j.failsWith(c.fail)
-			}
+			j.endsWith(c.fail)
 		})
 	}
 }
@@ -621,17 +747,11 @@ func TestOnceDoesNotComeBack(t *testing.T) {
 		"crash":   {(*peer).resets, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{Once: true, Input: Terminal})
-			p := s.accept()
+			s, j, p := meet(t, Options{Once: true, Input: Terminal})
 			p.says("x")
 			j.stdout.await(t, "x")
 			c.end(p)
-			if c.fail == "" {
-				j.endsWell()
-			} else {
-				j.failsWith(c.fail)
-			}
+			j.endsWith(c.fail)
 			s.acceptsNoMore()
 		})
 	}
@@ -640,10 +760,8 @@ func TestOnceDoesNotComeBack(t *testing.T) {
 // Everything the server sent is on STDOUT before Run ends, however slow
 // STDOUT is.
 func TestEverythingIsPrintedBeforeTheEnd(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := start(t, s, Options{Stdin: strings.NewReader("?"), Stdout: out})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader("?"), Stdout: out})
 	p.hearsEndAfter("?")
 	text := strings.Repeat("an answer's line\n", 100_000)
 	sent := make(chan struct{})
@@ -670,9 +788,7 @@ func (p *peer) hearsEndAfter(text string) {
 
 // A server that ends its side at once only listens: it is told all the same.
 func TestServerThatOnlyListensIsSentAll(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	p.endsSending()
 	for i := range 100 {
 		j.says(fmt.Sprintf("%d\n", i))
@@ -688,18 +804,14 @@ func TestServerThatOnlyListensIsSentAll(t *testing.T) {
 // Two files are exchanged, and the server's is shorter.
 func TestFileIsSentPastTheServersEnd(t *testing.T) {
 	text := strings.Repeat("a file's line\n", 500_000)
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Stdin: strings.NewReader(text), Input: File})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), Input: File})
 	p.says("theirs\n")
 	p.endsSending()
 	p.hears(text)
 	p.hearsEnd()
 	_ = p.Close()
 	j.endsWell()
-	if got := j.stdout.text(); got != "theirs\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "theirs\n")
 }
 
 func TestStdoutLostEndsTheClient(t *testing.T) {
@@ -713,11 +825,9 @@ func TestStdoutLostEndsTheClient(t *testing.T) {
 func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
 	for name, before := range map[string]func(*testing.T, *server, *joined){
 		"connected": func(_ *testing.T, s *server, _ *joined) { s.accept() },
-		"trying again": func(t *testing.T, s *server, j *joined) {
+		"trying again": func(_ *testing.T, s *server, j *joined) {
 			p := s.connected(j)
-			_ = s.Close()
-			p.resets()
-			j.log.await(t, "refused")
+			j.losesServer(s, p)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -733,9 +843,8 @@ func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
 
 func TestStopDeliversWhatThereIs(t *testing.T) {
 	text := strings.Repeat("a line to deliver\n", 10_000)
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.connected(j)
+	_, j, p := meet(t, Options{})
+	j.log.await(t, "connected to")
 	j.says(text)
 	j.stop()
 	p.hears(text)
@@ -743,19 +852,15 @@ func TestStopDeliversWhatThereIs(t *testing.T) {
 	p.says("goodbye\n")
 	_ = p.Close()
 	j.endsWell()
-	if got := j.stdout.text(); got != "goodbye\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "goodbye\n")
 }
 
 // Neither a server that takes nothing nor a STDOUT that takes nothing keeps a
 // client that was told to stop; it says if not all was sent.
 func TestStopDoesNotWaitForTheStuck(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	in, out := newEndless(), newBlockedWriter()
 	defer close(out.release)
-	j := start(t, s, Options{Stdin: in, Stdout: out})
-	p := s.accept()
+	_, j, p := meet(t, Options{Stdin: in, Stdout: out})
 	p.says("x")
 	await(t, out.blocked, "a blocked STDOUT")
 	if _, err := p.r.Peek(1); err != nil {
@@ -777,21 +882,14 @@ func TestStopWhileTryingAgain(t *testing.T) {
 		"something kept": {"late\n", "5 bytes of STDIN not sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := start(t, s, Options{})
-			p := s.connected(j)
-			_ = s.Close()
-			p.resets()
-			j.log.await(t, "refused")
+			s, j, p := meet(t, Options{})
+			j.log.await(t, "connected to")
+			j.losesServer(s, p)
 			if c.kept != "" {
 				j.says(c.kept)
 			}
 			j.stop()
-			if c.fail == "" {
-				j.endsWell()
-			} else {
-				j.failsWith(c.fail)
-			}
+			j.endsWith(c.fail)
 		})
 	}
 }
@@ -801,9 +899,7 @@ func TestStopWhileTryingAgain(t *testing.T) {
 func TestStopEndsAWatcherAtOnce(t *testing.T) {
 	quickest := time.Hour
 	for range 20 {
-		s := listen(t, "127.0.0.1:0")
-		j := start(t, s, Options{Stdin: strings.NewReader("")})
-		p := s.accept()
+		_, j, p := meet(t, Options{Stdin: strings.NewReader("")})
 		p.says("x")
 		j.stdout.await(t, "x")
 		began := time.Now()
@@ -819,9 +915,7 @@ func TestStopEndsAWatcherAtOnce(t *testing.T) {
 
 // A line that a break cut short does not run into the next.
 func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{})
-	p := s.accept()
+	s, j, p := meet(t, Options{})
 	p.says("whole\ncut sho")
 	j.stdout.await(t, "cut sho")
 	p.resets()
@@ -833,10 +927,8 @@ func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
 // With STDOUT blocked a break is still mended, for the sake of what is to be
 // sent; what came before it is printed first.
 func TestBlockedStdoutDoesNotKeepFromComingBack(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := start(t, s, Options{Stdout: out})
-	p := s.accept()
+	s, j, p := meet(t, Options{Stdout: out})
 	p.says("before\n")
 	await(t, out.blocked, "a blocked STDOUT")
 	p.says("also before\n")
@@ -847,9 +939,7 @@ func TestBlockedStdoutDoesNotKeepFromComingBack(t *testing.T) {
 	p.awaits("the last\n")
 	close(out.release)
 	out.await(t, "after\n")
-	if got := out.text(); got != "before\nalso before\nafter\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	out.is(t, "before\nalso before\nafter\n")
 }
 
 // endsUnheard ends the connection, and has the client find out by sending:
@@ -931,9 +1021,7 @@ func TestFirstConnectionMustSucceed(t *testing.T) {
 }
 
 func TestRecordsStayWholeAcrossABreak(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := start(t, s, Options{Frame: 4})
-	p := s.accept()
+	s, j, p := meet(t, Options{Frame: 4})
 	p.says("abcdef")
 	j.stdout.await(t, "abcd")
 	j.says("12345678abc")

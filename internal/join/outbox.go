@@ -43,7 +43,8 @@ type outbox struct {
 	torn             bool  // the beginning of the message at tail is gone
 	skip             bool  // and so shall be its rest
 
-	ended bool // nothing more comes from STDIN
+	ended bool          // nothing more comes from STDIN
+	over  chan struct{} // closed then
 	err   error
 	down  bool // there is no connection
 
@@ -53,7 +54,7 @@ type outbox struct {
 const ringSize = 1 << 20
 
 func newOutbox(frame Frame, full func()) *outbox {
-	b := &outbox{ring: make([]byte, max(ringSize, int(frame))), frame: frame, full: full}
+	b := &outbox{ring: make([]byte, max(ringSize, int(frame))), frame: frame, full: full, over: make(chan struct{})}
 	b.changed.L = &b.mu
 	return b
 }
@@ -111,6 +112,9 @@ func (b *outbox) room() []byte {
 func (b *outbox) filled(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.ended { // meanwhile: what is acknowledged as the last message shall not grow
+		return false
+	}
 	at := b.head % b.size()
 	if i := b.frame.lastEnd(b.ring[at:at+int64(n)], b.head); i >= 0 {
 		b.ends = b.head + int64(i)
@@ -140,10 +144,14 @@ func (b *outbox) unfinished() bool {
 func (b *outbox) end(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.ended && err != nil && !errors.Is(err, io.EOF) {
+	if b.ended {
+		return
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = fmt.Errorf("read STDIN: %w", nameless(err))
 	}
 	b.ended = true
+	close(b.over)
 	b.changed.Broadcast()
 }
 

@@ -232,7 +232,7 @@ func (l *rawLink) end() ending {
 	if l.sending {
 		<-l.sent //nolint:errcheck // nothing new: it was stopped
 	}
-	e := ending{err: firstOf(l.broken, l.receiveErr, l.sendErr), left: l.departure(), lasted: time.Since(l.began)}
+	e := ending{err: firstOf(l.broken, l.receiveErr, l.sendErr), left: l.departure(), lasted: time.Since(l.began), useful: l.heard.Load() > 0}
 	e.unacked = min(int64(l.health().Unacked), l.gave.Load())
 	if l.receiving && e.left == stays && !isStdout(l.broken) { // stuck
 		go func() {

@@ -30,6 +30,7 @@ type v1Link struct {
 	saidEnd  atomic.Bool   // the server was told of STDIN's end
 	beatOwed atomic.Bool   // a heartbeat is to be sent
 	beating  atomic.Bool   // and somebody does
+	useful   bool          // the receiver's; see ending
 
 	receiving, sending  bool
 	receiveErr, sendErr error
@@ -179,6 +180,7 @@ func (l *v1Link) hear(p []byte) error {
 		l.skipped(&s)
 	case "ack":
 		all, err := l.in.acknowledged(s.N)
+		l.useful = l.useful || s.N > l.hello.Ack
 		if all {
 			l.poke()
 		}
@@ -195,6 +197,7 @@ func (l *v1Link) message(s *said) {
 	if l.behind.Load() || s.Seq <= l.place.Seq {
 		return
 	}
+	l.useful = true
 	if gap := s.Seq - l.place.Seq - 1; gap > 0 {
 		l.log.warn("%s missing, the server does not say why", messagesAre(gap))
 		l.notice("missed", gap, Point{l.place.Epoch, s.Seq - 1})
@@ -206,6 +209,7 @@ func (l *v1Link) skipped(s *said) {
 	if l.behind.Load() || s.Seq <= l.place.Seq {
 		return
 	}
+	l.useful = true
 	count := s.Seq - l.place.Seq
 	l.log.warn("%s left out: they came faster than they were taken", messagesAre(count))
 	l.notice("skipped", count, Point{l.place.Epoch, s.Seq})
@@ -443,6 +447,7 @@ func (l *v1Link) end() ending {
 		left:     l.departure(),
 		stdin:    l.in.stdin(),
 		lasted:   time.Since(l.began),
+		useful:   l.useful,
 		receipts: true,
 		saidEnd:  l.saidEnd.Load(),
 		behind:   l.behind.Load(),

@@ -9,15 +9,13 @@ import (
 )
 
 func TestV1BothWaysAtOnce(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets(`"seq":7`)
+	s, j, p := meetV1(t, Options{}, `"seq":7`)
 	p.tells(message(8, "from the server"))
 	j.stdout.await(t, "from the server\n")
 	j.says("from STDIN\nhalf a li")
-	p.told(`{"type":"message","n":1,"text":"from STDIN"}`)
+	p.told(sent(1, "from STDIN"))
 	j.says("ne\r\n")
-	p.told(`{"type":"message","n":2,"text":"half a line"}`)
+	p.told(sent(2, "half a line"))
 	if p.host != s.Addr().String() {
 		t.Errorf("the Host is %q", p.host)
 	}
@@ -25,11 +23,9 @@ func TestV1BothWaysAtOnce(t *testing.T) {
 
 // What is no UTF-8 goes as base64, and comes so.
 func TestV1BytesThatAreNoText(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets("")
+	_, j, p := meetV1(t, Options{}, "")
 	j.says("\xff<&>\n\"\\\n\n")
-	p.told(`{"type":"message","n":1,"base64":"/zwmPg=="}`, `{"type":"message","n":2,"text":"\"\\"}`, `{"type":"message","n":3,"text":""}`)
+	p.told(`{"type":"message","n":1,"base64":"/zwmPg=="}`, `{"type":"message","n":2,"text":"\"\\"}`, sent(3, ""))
 	p.tells(`{"type":"message","seq":1,"base64":"/zwmPg=="}`, `{"type":"message","seq":2,"text":""}`, message(3, "\x00é"))
 	j.stdout.await(t, "\xff<&>\n\n\x00é\n")
 }
@@ -50,8 +46,8 @@ func TestV1GoesOnWhereItStood(t *testing.T) {
 	}
 	p.tells(message(5, "five"), message(6, "six"))
 	j.says("one\ntwo\nthree\nfour\n")
-	p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
-	p.tells(`{"type":"ack","n":1}`)
+	p.told(sent(1, "one"), sent(2, "two"))
+	p.tells(ack(1))
 	j.stdout.await(t, "six\n")
 	p.resets()
 
@@ -60,30 +56,26 @@ func TestV1GoesOnWhereItStood(t *testing.T) {
 	p.ask("since", "e1-6")
 	p.ask("last", "")
 	p.ask("name", "ann & bob")
-	p.told(`{"type":"message","n":3,"text":"three"}`, `{"type":"message","n":4,"text":"four"}`)
+	p.told(sent(3, "three"), sent(4, "four"))
 	p.tells(message(6, "six"), message(7, "seven"))
 	j.stdout.await(t, "seven\n")
-	if got := j.stdout.text(); got != "five\nsix\nseven\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "five\nsix\nseven\n")
 	j.says("five\n")
-	p.told(`{"type":"message","n":5,"text":"five"}`)
+	p.told(sent(5, "five"))
 	j.log.await(t, "back at "+s.Addr().String())
 }
 
 // A server that was started anew knows no session: what it never acknowledged
 // it gets, with the numbers going on.
 func TestV1NumbersGoOnWithANewServer(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets("")
+	s, j, p := meetV1(t, Options{}, "")
 	j.says("one\ntwo\n")
-	p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
-	p.tells(`{"type":"ack","n":1}`, message(1, "acknowledged"))
+	p.told(sent(1, "one"), sent(2, "two"))
+	p.tells(ack(1), message(1, "acknowledged"))
 	j.stdout.await(t, "acknowledged\n")
 	p.resets()
 	p = s.greets(`"epoch":"e2","unknown":true`)
-	p.told(`{"type":"message","n":2,"text":"two"}`)
+	p.told(sent(2, "two"))
 	p.tells(message(1, "anew"))
 	j.stdout.await(t, "acknowledged\nanew\n")
 	j.log.await(t, "the server was started anew")
@@ -103,9 +95,7 @@ func TestV1WhatIsMissingIsSaid(t *testing.T) {
 		{"a gap", `"seq":9`, message(12, "x"), "2 messages are missing", `{"type":"missed","count":2,"epoch":"e1","seq":11}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := startV1(t, s, Options{Since: Point{"e1", 9}, Out: JSON})
-			p := s.greets(c.hello)
+			_, j, p := meetV1(t, Options{Since: Point{"e1", 9}, Out: JSON}, c.hello)
 			p.ask("since", "e1-9")
 			p.tells(c.says)
 			j.stdout.await(t, c.out+"\n")
@@ -135,9 +125,7 @@ func TestV1GoodbyesAndWhatFollows(t *testing.T) {
 		{1009, "too long", "too long (1009)"},
 	} {
 		t.Run(fmt.Sprint(c.code, c.reason), func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := startV1(t, s, Options{})
-			p := s.greets("")
+			s, j, p := meetV1(t, Options{}, "")
 			p.tells(message(1, "one"))
 			p.goodbye(c.code, c.reason)
 			if c.fail != "" {
@@ -158,11 +146,9 @@ func TestV1GoodbyesAndWhatFollows(t *testing.T) {
 func TestV1BreachIsTheEnd(t *testing.T) {
 	for _, says := range []string{
 		`not JSON`, `[]`, `null`, `{"type":"message","seq":1}`, `{"type":"message","text":"x"}`, `{"type":"message","seq":-1,"text":"x"}`,
-		`{"type":"message","seq":1,"base64":"?"}`, `{"type":"ack","n":1}`, `{"type":"hello"}`,
+		`{"type":"message","seq":1,"base64":"?"}`, ack(1), `{"type":"hello"}`,
 	} {
-		s := listen(t, "127.0.0.1:0")
-		j := startV1(t, s, Options{})
-		p := s.greets("")
+		_, j, p := meetV1(t, Options{}, "")
 		p.tells(says)
 		p.toldGoodbye(1002)
 		j.failsWith("broke the protocol")
@@ -180,41 +166,33 @@ func TestV1BreachIsTheEnd(t *testing.T) {
 
 // What is not known yet is for others.
 func TestV1IgnoresWhatItDoesNotKnow(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets(`"color":"green"`)
+	_, j, p := meetV1(t, Options{}, `"color":"green"`)
 	p.tells(`{"type":"weather","text":5,"seq":"x"}`, `{}`, `{"type":"message","seq":1,"text":"x","mood":[1]}`)
 	j.stdout.await(t, "x\n")
 	j.runs()
 }
 
 func TestV1HalfCloseTellsTheEndAndPrintsWhatStillComes(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader("question\nand more")})
-	p := s.greets("")
-	p.told(`{"type":"message","n":1,"text":"question"}`, `{"type":"message","n":2,"text":"and more"}`, `{"type":"end"}`)
-	p.tells(`{"type":"ack","n":2}`, message(1, "ans"))
+	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("question\nand more")}, "")
+	p.told(sent(1, "question"), sent(2, "and more"), `{"type":"end"}`)
+	p.tells(ack(2), message(1, "ans"))
 	j.stdout.await(t, "ans\n")
 	j.runs()
 	p.tells(message(2, "wer"))
 	p.goodbye(1000, "")
 	j.endsWell()
-	if got := j.stdout.text(); got != "ans\nwer\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "ans\nwer\n")
 	s.acceptsNoMore()
 }
 
 // Not even a break after the end of STDIN loses anything, either way.
 func TestV1ComesBackAfterTheEndOfStdin(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader("all\n")})
-	p := s.greets("")
-	p.told(`{"type":"message","n":1,"text":"all"}`, `{"type":"end"}`)
+	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("all\n")}, "")
+	p.told(sent(1, "all"), `{"type":"end"}`)
 	p.resets()
 	p = s.greets("")
-	p.told(`{"type":"message","n":1,"text":"all"}`, `{"type":"end"}`)
-	p.tells(`{"type":"ack","n":1}`, message(1, "so"))
+	p.told(sent(1, "all"), `{"type":"end"}`)
+	p.tells(ack(1), message(1, "so"))
 	j.stdout.await(t, "so\n")
 	p.resets()
 	p = s.greets(`"seq":1,"ack":1`)
@@ -222,33 +200,25 @@ func TestV1ComesBackAfterTheEndOfStdin(t *testing.T) {
 	p.tells(message(2, "what"))
 	p.goodbye(1001, "")
 	j.endsWell()
-	if got := j.stdout.text(); got != "so\nwhat\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "so\nwhat\n")
 }
 
 // Whoever ends STDIN by hand wants to be gone, also while there is no server.
 func TestV1PersonIsNotKeptByAServerThatIsGone(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Input: Terminal})
-	p := s.greets("")
+	s, j, p := meetV1(t, Options{Input: Terminal}, "")
 	j.says("all\n")
-	p.told(`{"type":"message","n":1,"text":"all"}`)
-	p.tells(`{"type":"ack","n":1}`, message(1, "x"))
+	p.told(sent(1, "all"))
+	p.tells(ack(1), message(1, "x"))
 	j.stdout.await(t, "x\n")
-	_ = s.Close()
-	p.resets()
-	j.log.await(t, "refused")
+	j.losesServer(s, p.peer)
 	_ = j.stdin.Close()
 	j.failsWith("lost ")
 }
 
 func TestV1StayTellsNobodyOfStdinsEnd(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader("one"), EOF: Stay})
-	p := s.greets("")
-	p.told(`{"type":"message","n":1,"text":"one"}`)
-	p.tells(`{"type":"ack","n":1}`)
+	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("one"), EOF: Stay}, "")
+	p.told(sent(1, "one"))
+	p.tells(ack(1))
 	p.hearsNothing()
 	p.tells(message(1, "still here"))
 	j.stdout.await(t, "still here\n")
@@ -261,35 +231,29 @@ func TestV1StayTellsNobodyOfStdinsEnd(t *testing.T) {
 // With --eof=exit it stays until all is acknowledged, across a break, and no
 // longer.
 func TestV1ExitLeavesOnceAllIsAcknowledged(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader("one\ntwo\n"), EOF: Exit})
-	p := s.greets("")
-	p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
-	p.tells(`{"type":"ack","n":1}`)
+	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("one\ntwo\n"), EOF: Exit}, "")
+	p.told(sent(1, "one"), sent(2, "two"))
+	p.tells(ack(1))
 	p.hearsNothing()
 	p.resets()
 	p = s.greets(`"ack":1`)
-	p.told(`{"type":"message","n":2,"text":"two"}`)
+	p.told(sent(2, "two"))
 	j.runs()
-	p.tells(`{"type":"ack","n":2}`)
+	p.tells(ack(2))
 	p.toldGoodbye(1000)
 	j.endsWell() // the server says nothing more
 	s.acceptsNoMore()
 }
 
 func TestV1ExitWithoutAnythingToSay(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader(""), EOF: Exit})
-	p := s.greets("")
+	_, j, p := meetV1(t, Options{Stdin: strings.NewReader(""), EOF: Exit}, "")
 	p.toldGoodbye(1000)
 	j.endsWell()
 }
 
 // A watcher has nothing to say and stays; when it leaves it says goodbye.
 func TestV1WatcherStaysAndLeaves(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader("")})
-	p := s.greets("")
+	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("")}, "")
 	p.hearsNothing()
 	p.tells(message(1, "one"))
 	j.stdout.await(t, "one\n")
@@ -301,38 +265,67 @@ func TestV1WatcherStaysAndLeaves(t *testing.T) {
 }
 
 func TestV1StopWaitsForWhatIsAcknowledged(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets("")
+	_, j, p := meetV1(t, Options{}, "")
 	j.log.await(t, "connected to")
 	j.says("one\nhalf")
-	p.told(`{"type":"message","n":1,"text":"one"}`)
+	p.told(sent(1, "one"))
 	j.stop()
-	p.told(`{"type":"message","n":2,"text":"half"}`)
-	p.tells(`{"type":"ack","n":1}`)
+	p.told(sent(2, "half"))
+	p.tells(ack(1))
 	j.runs()
-	p.tells(`{"type":"ack","n":2}`)
+	p.tells(ack(2))
 	p.toldGoodbye(1000)
 	p.tells(message(1, "goodbye"))
 	p.goodbye(1000, "")
 	j.endsWell()
-	if got := j.stdout.text(); got != "goodbye\n" {
-		t.Errorf("STDOUT got %q", got)
+	j.stdout.is(t, "goodbye\n")
+}
+
+// What STDIN gives after that is not its business: not the rest of the message
+// with which it was told to stop either.
+func TestV1StopWaitsForNothingThatComesLater(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	in := pieceReader{make(chan string), make(chan struct{})}
+	defer close(in.pieces)
+	j := startV1(t, s, Options{Stdin: in})
+	p := s.greets("")
+	await(t, in.reading, "STDIN to be read")
+	in.pieces <- "one\nhalf"
+	await(t, in.reading, "STDIN to be read")
+	j.stop()
+	p.told(sent(1, "one"), sent(2, "half"))
+	in.pieces <- " and half\nmore\n"
+	p.tells(ack(2))
+	p.toldGoodbye(1000)
+	p.goodbye(1000, "")
+	j.endsWell()
+}
+
+// pieceReader is a STDIN that says when it is read.
+type pieceReader struct {
+	pieces  chan string
+	reading chan struct{}
+}
+
+func (r pieceReader) Read(p []byte) (int, error) {
+	r.reading <- struct{}{}
+	piece, more := <-r.pieces
+	if !more {
+		return 0, io.EOF
 	}
+	return copy(p, piece), nil
 }
 
 func TestV1StopSaysWhatIsNotAcknowledged(t *testing.T) {
 	for name, then := range map[string]func(*server, *v1peer, *joined){
 		"connected":    func(_ *server, p *v1peer, j *joined) { j.stop(); p.resets() },
-		"trying again": func(s *server, p *v1peer, j *joined) { _ = s.Close(); p.resets(); j.log.await(t, "refused"); j.stop() },
+		"trying again": func(s *server, p *v1peer, j *joined) { j.losesServer(s, p.peer); j.stop() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := startV1(t, s, Options{})
-			p := s.greets("")
+			s, j, p := meetV1(t, Options{}, "")
 			j.says("one\ntwo\n")
-			p.told(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
-			p.tells(`{"type":"ack","n":1}`, message(1, "x"))
+			p.told(sent(1, "one"), sent(2, "two"))
+			p.tells(ack(1), message(1, "x"))
 			j.stdout.await(t, "x\n")
 			then(s, p, j)
 			j.failsWith("4 bytes of STDIN not acknowledged")
@@ -349,17 +342,11 @@ func TestV1OnceDoesNotComeBack(t *testing.T) {
 		"crash":   {func(p *v1peer) { p.resets() }, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := listen(t, "127.0.0.1:0")
-			j := startV1(t, s, Options{Once: true})
-			p := s.greets("")
+			s, j, p := meetV1(t, Options{Once: true}, "")
 			p.tells(message(1, "x"))
 			j.stdout.await(t, "x\n")
 			c.end(p)
-			if c.fail == "" {
-				j.endsWell()
-			} else {
-				j.failsWith(c.fail)
-			}
+			j.endsWith(c.fail)
 			s.acceptsNoMore()
 		})
 	}
@@ -378,9 +365,7 @@ func TestV1HeartbeatsAreAnswered(t *testing.T) {
 // A server that says nothing for two heartbeats is gone, though the connection
 // may not know.
 func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{})
-	p := s.greets(`"heartbeat":0.3`)
+	s, j, p := meetV1(t, Options{}, `"heartbeat":0.3`)
 	p.tells(message(1, "one"))
 	j.log.await(t, "the server answers no more")
 	p = s.greets(`"seq":1`)
@@ -391,10 +376,8 @@ func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
 // A STDOUT that nobody reads stops no sending, though receipts come behind
 // messages; and all is printed in the end, once.
 func TestV1NothingWaitsForStdout(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := startV1(t, s, Options{Stdout: out})
-	p := s.greets("")
+	s, j, p := meetV1(t, Options{Stdout: out}, "")
 	p.tells(message(1, "1"))
 	await(t, out.blocked, "a blocked STDOUT")
 
@@ -430,10 +413,8 @@ func TestV1NothingWaitsForStdout(t *testing.T) {
 // While STDOUT is blocked and nobody waits for receipts, the server is held
 // back, not skipped; it is shown that we live.
 func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := startV1(t, s, Options{Stdout: out})
-	p := s.greets(`"heartbeat":0.5`)
+	_, j, p := meetV1(t, Options{Stdout: out}, `"heartbeat":0.5`)
 	const count = 2000
 	line := strings.Repeat("z", 10_000)
 	sent := make(chan struct{})
@@ -468,10 +449,8 @@ func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
 
 // A server that does not read stops no printing.
 func TestV1NothingWaitsForServerThatDoesNotRead(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	in := newEndless()
-	j := startV1(t, s, Options{Stdin: in})
-	p := s.greets("")
+	_, j, p := meetV1(t, Options{Stdin: in}, "")
 	_ = p.SetReadBuffer(4096)
 	in.awaitPause(t)
 	for i := 1; i <= 1000; i++ {
@@ -487,13 +466,11 @@ func TestV1NothingWaitsForServerThatDoesNotRead(t *testing.T) {
 // A message longer than the server takes is left out and said; those around it
 // arrive.
 func TestV1MessageThatIsTooLongIsSaid(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader("12345678\n123456789\r\n1234567890\r\n12345678\r\nend\n" + strings.Repeat("x", 5<<20))})
-	p := s.greets(`"longest":8`)
-	p.told(`{"type":"message","n":1,"text":"12345678"}`)
-	p.tells(`{"type":"ack","n":1}`)
-	p.told(`{"type":"message","n":2,"text":"12345678"}`, `{"type":"message","n":3,"text":"end"}`)
-	p.tells(`{"type":"ack","n":3}`)
+	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("12345678\n123456789\r\n1234567890\r\n12345678\r\nend\n" + strings.Repeat("x", 5<<20))}, `"longest":8`)
+	p.told(sent(1, "12345678"))
+	p.tells(ack(1))
+	p.told(sent(2, "12345678"), sent(3, "end"))
+	p.tells(ack(3))
 	p.told(`{"type":"end"}`)
 	p.goodbye(1000, "")
 	j.failsWith("3 messages of STDIN were not sent: the server takes 8 bytes at most")
@@ -507,15 +484,15 @@ func TestV1LongMessagesGoThrough(t *testing.T) {
 	long := strings.Repeat("x", longest)
 	j := startV1(t, s, Options{Stdin: strings.NewReader("short\n" + long + "\n" + long)})
 	p := s.greets(fmt.Sprintf(`"longest":%d`, longest))
-	p.told(`{"type":"message","n":1,"text":"short"}`)
-	p.tells(`{"type":"ack","n":1}`)
+	p.told(sent(1, "short"))
+	p.tells(ack(1))
 	p.told(`{"type":"message","n":2,"text":"` + long + `"}`)
 	p.resets() // it comes again
 	p = s.greets(fmt.Sprintf(`"longest":%d,"ack":1`, longest))
 	p.told(`{"type":"message","n":2,"text":"` + long + `"}`)
-	p.tells(`{"type":"ack","n":2}`)
+	p.tells(ack(2))
 	p.told(`{"type":"message","n":3,"text":"`+long+`"}`, `{"type":"end"}`)
-	p.tells(message(1, long), `{"type":"ack","n":3}`)
+	p.tells(message(1, long), ack(3))
 	p.goodbye(1000, "")
 	j.endsWell()
 	if got := j.stdout.text(); got != long+"\n" {
@@ -524,27 +501,21 @@ func TestV1LongMessagesGoThrough(t *testing.T) {
 }
 
 func TestV1Records(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
-	j := startV1(t, s, Options{Stdin: strings.NewReader("abcdefghij"), Frame: 4})
-	p := s.greets("")
-	p.told(`{"type":"message","n":1,"text":"abcd"}`, `{"type":"message","n":2,"text":"efgh"}`)
-	p.tells(`{"type":"ack","n":2}`)
+	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("abcdefghij"), Frame: 4}, "")
+	p.told(sent(1, "abcd"), sent(2, "efgh"))
+	p.tells(ack(2))
 	p.told(`{"type":"end"}`)
 	p.tells(message(1, "ijkl"), message(2, "mnop"))
 	p.goodbye(1000, "")
 	j.failsWith("the end of STDIN was not sent: it is less than a record of 4 bytes")
-	if got := j.stdout.text(); got != "ijklmnop" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	j.stdout.is(t, "ijklmnop")
 }
 
 func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
-	s := listen(t, "127.0.0.1:0")
 	out := newBlockedWriter()
-	j := startV1(t, s, Options{Stdin: strings.NewReader("?"), Stdout: out})
-	p := s.greets("")
-	p.told(`{"type":"message","n":1,"text":"?"}`, `{"type":"end"}`)
-	p.tells(`{"type":"ack","n":1}`, message(1, "an answer"))
+	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("?"), Stdout: out}, "")
+	p.told(sent(1, "?"), `{"type":"end"}`)
+	p.tells(ack(1), message(1, "an answer"))
 	await(t, out.blocked, "a blocked STDOUT")
 	p.tells(message(2, "and another"))
 	p.goodbye(1000, "")
@@ -556,9 +527,7 @@ func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
 	}
 	close(out.release)
 	j.endsWell()
-	if got := out.text(); got != "an answer\nand another\n" {
-		t.Errorf("STDOUT got %q", got)
-	}
+	out.is(t, "an answer\nand another\n")
 }
 
 func TestV1StdoutLostEndsTheClient(t *testing.T) {

@@ -97,6 +97,15 @@ func startV1(t *testing.T, s *server, o Options) *joined {
 	return start(t, s, o)
 }
 
+// meetV1 starts a client, and a server of its own that has greeted it.
+func meetV1(t *testing.T, o Options, hello string) (*server, *joined, *v1peer) {
+	t.Helper()
+	s := listen(t, "127.0.0.1:0")
+	j := startV1(t, s, o)
+	p := s.greets(hello)
+	return s, j, p
+}
+
 // v1peer is the server's end of a connection on which hubbub.v1 is spoken.
 type v1peer struct {
 	*peer
@@ -158,6 +167,14 @@ func message(seq int, text string) string {
 	p, _ := json.Marshal(map[string]any{"type": "message", "seq": seq, "time": "2026-11-24T12:00:00.123Z", "text": text})
 	return string(p)
 }
+
+// sent is a message of the client's, as JSON; ack is what the server says to
+// all up to it.
+func sent(n int, text string) string {
+	return fmt.Sprintf(`{"type":"message","n":%d,"text":%q}`, n, text)
+}
+
+func ack(n int) string { return fmt.Sprintf(`{"type":"ack","n":%d}`, n) }
 
 // next is the next that the client says.
 func (p *v1peer) next() ws.Frame {

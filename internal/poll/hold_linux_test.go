@@ -24,15 +24,22 @@ func holdEach(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { holdFor = before })
 }
 
-// The hub's hot path is free of the scheduler only as long as a loop that was
-// busy a moment ago holds its P.
-func TestBusyLoopHolds(t *testing.T) {
+// holding is a poller, and its loop that waits and holds its P.
+func holding(t *testing.T) (*Poller, *waiter) {
+	t.Helper()
 	leaveAP(t)
 	holdEach(t, 10*longEnough)
 	p := newPoller(t)
 	p.Hold = true
 	w := waiting(p, Forever)
 	<-w.began
+	return p, w
+}
+
+// The hub's hot path is free of the scheduler only as long as a loop that was
+// busy a moment ago holds its P.
+func TestBusyLoopHolds(t *testing.T) {
+	p, w := holding(t)
 	for range 100 {
 		if stateOf(t, "(*Poller).Wait") == "IO wait" {
 			t.Fatal("the loop is parked")
@@ -45,12 +52,7 @@ func TestBusyLoopHolds(t *testing.T) {
 // A collection stops every goroutine: it must not wait for a loop that sleeps
 // in epoll_wait and holds its P.
 func TestCollectionGetsInWhileALoopHolds(t *testing.T) {
-	leaveAP(t)
-	holdEach(t, 10*longEnough)
-	p := newPoller(t)
-	p.Hold = true
-	w := waiting(p, Forever)
-	<-w.began
+	p, w := holding(t)
 	collected := make(chan struct{})
 	go func() {
 		for range 20 {
@@ -101,6 +103,66 @@ func TestSilentLoopParks(t *testing.T) {
 			if events := w.await(t); len(events) != c.events {
 				t.Errorf("hold %v: %d events, want %d", hold, len(events), c.events)
 			}
+		}
+	}
+}
+
+// A loop that was woken when all had been silent, and holds its P from then on,
+// does not take the only thread that would notice what wakes others. The
+// kernel's timers wake them, since nothing of this process may run meanwhile:
+// it would notice by itself.
+func TestWhoHoldsAfterSilenceKeepsNobodyAsleep(t *testing.T) {
+	const silence = 100 * time.Millisecond // in which the runtime's monitor falls asleep too
+	leaveAP(t)
+	holdEach(t, 5*time.Second)
+	first, other := newPoller(t), newPoller(t)
+	first.Hold, other.Hold = true, true
+	wakeFirst, wakeOther := timer(t, first), timer(t, other)
+	held, woken := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(held)
+		_, err := first.park(Forever)
+		if err == nil {
+			_, err = first.Wait(holdFor)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	go func() {
+		defer close(woken)
+		if _, err := other.park(Forever); err != nil {
+			t.Error(err)
+		}
+	}()
+	awaitState(t, "(*Poller).park", "IO wait")
+	wakeFirst(silence)
+	wakeOther(2 * silence)
+	select {
+	case <-woken:
+	case <-held:
+		t.Error("nobody else was woken before the hold was over")
+	}
+	wake(t, first, 1)
+	<-held
+	<-woken
+}
+
+// timer is one of the kernel's that p watches, and how to set it.
+func timer(t *testing.T, p *Poller) (set func(d time.Duration)) {
+	t.Helper()
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAtEnd(t, fd)
+	if err := p.Add(fd); err != nil {
+		t.Fatal(err)
+	}
+	return func(d time.Duration) {
+		t.Helper()
+		if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}, nil); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

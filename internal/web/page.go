@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-//go:embed page/index.html page/page.css page/page.js page/icon.svg
+//go:embed page/index.html page/page.css page/page.js page/icon.svg page/favicon.ico
 var pageFiles embed.FS
 
 // policy lets the page load its own files and speak with this server, by
@@ -35,6 +35,9 @@ var page = map[string]*pageFile{
 	"/page.css": readPage("page.css", "text/css; charset=utf-8"),
 	"/page.js":  readPage("page.js", "text/javascript; charset=utf-8"),
 	"/icon.svg": readPage("icon.svg", "image/svg+xml"),
+	// The same icon, for browsers that take no SVG, and for what is no page
+	// of ours to name one in: they ask for it here.
+	"/favicon.ico": readPage("favicon.ico", "image/vnd.microsoft.icon"),
 }
 
 func readPage(name, contentType string) *pageFile {

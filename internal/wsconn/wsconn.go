@@ -13,7 +13,8 @@
 // How a server ends it is an error with its own type: Closed if it said
 // goodbye, Breach if it did not keep to the protocol, io.EOF if the connection
 // just ended. How it does not even begin: Refused if it answered with another
-// status of HTTP, anything else if this is no HTTP at all.
+// status of HTTP, Garbled if as HTTP in some other way, anything else if this
+// is no HTTP at all.
 package wsconn
 
 import (
@@ -51,7 +52,7 @@ type Conn struct {
 
 	mu   sync.Mutex // guards the rest
 	out  bytes.Buffer
-	said bool // the last word: a close frame
+	said bool // the last word: a close frame, or one that broke off
 }
 
 const (
@@ -73,17 +74,11 @@ func Open(conn net.Conn, host, target, protocol string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var refused *Refused
-	d := ws.Dialer{
-		Host: host, Protocols: []string{protocol},
-		OnStatusError: func(status int, _ []byte, answer io.Reader) { refused = refusal(status, answer) },
-	}
-	early, hs, err := d.Upgrade(&asking{Conn: conn}, u)
-	switch {
-	case refused != nil:
-		return nil, refused
-	case err != nil:
-		return nil, err
+	a := &asking{Conn: conn}
+	d := ws.Dialer{Host: host, Protocols: []string{protocol}}
+	early, hs, err := d.Upgrade(a, u)
+	if err != nil {
+		return nil, a.failure(err)
 	}
 	var r io.Reader = conn
 	if early != nil {
@@ -92,7 +87,7 @@ func Open(conn net.Conn, host, target, protocol string) (*Conn, error) {
 		ws.PutReader(early)
 	}
 	if hs.Protocol != protocol {
-		return nil, fmt.Errorf("the server speaks WebSocket, but not %s", protocol)
+		return nil, &Garbled{fmt.Errorf("the server speaks WebSocket, but not %s", protocol)}
 	}
 	return &Conn{conn: conn, r: bufio.NewReaderSize(r, blockSize), limit: limitAtFirst}, nil
 }
@@ -101,22 +96,42 @@ func Open(conn net.Conn, host, target, protocol string) (*Conn, error) {
 // ends the wait for it at once, be it only a prompt without a newline.
 type asking struct {
 	net.Conn
-	seen int
+	answer bytes.Buffer // as far as it has come
 }
 
-const answerStart = "HTTP/1."
+const (
+	answerStart   = "HTTP/1."
+	longestAnswer = 64 << 10
+)
 
 var errNotHTTP = errors.New("the server does not speak HTTP")
 
 func (a *asking) Read(p []byte) (int, error) {
 	n, err := a.Conn.Read(p)
-	for _, c := range p[:min(n, len(answerStart)-a.seen)] {
-		if c != answerStart[a.seen] {
-			return 0, errNotHTTP
-		}
-		a.seen++
+	a.answer.Write(p[:n])
+	begun := a.answer.Bytes()
+	switch {
+	case !bytes.HasPrefix(begun, []byte(answerStart)[:min(len(begun), len(answerStart))]):
+		return 0, errNotHTTP
+	case len(begun) > longestAnswer:
+		return 0, fmt.Errorf("an answer of more than %d bytes", longestAnswer)
 	}
 	return n, err
+}
+
+// failure is what came instead of a WebSocket. The answer is read once more:
+// package ws does not tell the status of HTTP/1.0.
+func (a *asking) failure(why error) error {
+	if a.answer.Len() < len(answerStart) || errors.Is(why, errNotHTTP) {
+		return why
+	}
+	all := io.LimitReader(io.MultiReader(&a.answer, a.Conn), 2*longestAnswer)
+	r, err := http.ReadResponse(bufio.NewReader(all), nil)
+	if err != nil || r.StatusCode == http.StatusSwitchingProtocols {
+		return &Garbled{unexpected(why)}
+	}
+	defer r.Body.Close()
+	return &Refused{r.StatusCode, words(r)}
 }
 
 // Refused is an answer of HTTP that opens no WebSocket.
@@ -126,31 +141,37 @@ type Refused struct {
 }
 
 func (r *Refused) Error() string {
+	if r.Code < http.StatusBadRequest {
+		return fmt.Sprintf("the server opens no WebSocket: %d %s", r.Code, r.Words)
+	}
 	return fmt.Sprintf("the server refuses: %d %s", r.Code, r.Words)
 }
 
 // Status is HTTP's.
 func (r *Refused) Status() int { return r.Code }
 
-// refusal takes the first line of a plain text for the server's words, else
-// what its status means.
-func refusal(status int, answer io.Reader) *Refused {
-	r := &Refused{status, http.StatusText(status)}
-	resp, err := http.ReadResponse(bufio.NewReader(answer), nil)
-	if err != nil {
-		return r
+// words are the first line of a refusal that is plain text, else what the
+// status means.
+func words(r *http.Response) string {
+	if r.StatusCode >= http.StatusBadRequest && strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 500)) // what there is
+		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		if line = strings.TrimSpace(line); line != "" {
+			return line
+		}
 	}
-	defer resp.Body.Close()
-	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
-		return r
-	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 500)) // what there is
-	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	if line = strings.TrimSpace(line); line != "" {
-		r.Words = line
-	}
-	return r
+	return http.StatusText(r.StatusCode)
 }
+
+// Garbled is an answer that begins as HTTP does, and opens no WebSocket for us,
+// but says no other status either.
+type Garbled struct{ Err error }
+
+func (g *Garbled) Error() string { return fmt.Sprintf("the server answers amiss: %v", g.Err) }
+func (g *Garbled) Unwrap() error { return g.Err }
+
+// Status says that HTTP has none for it.
+func (g *Garbled) Status() int { return 0 }
 
 // Closed is the server's goodbye.
 type Closed struct {
@@ -359,6 +380,9 @@ func (c *Conn) frame(op ws.OpCode, payload []byte, more bool) error {
 		return nil
 	}
 	_, err := c.conn.Write(c.out.Bytes())
+	if err != nil {
+		c.said = true // whatever followed would stand inside a frame
+	}
 	c.out.Reset()
 	if c.out.Cap() > keptSize {
 		c.out = bytes.Buffer{}

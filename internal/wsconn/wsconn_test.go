@@ -333,19 +333,27 @@ func TestEndsOfFile(t *testing.T) {
 func TestWhatIsNoWebSocket(t *testing.T) {
 	for _, tt := range []struct {
 		answer string
-		status int // 0: no HTTP
+		status int // 0: HTTP's, garbled; -1: no HTTP
 		says   string
 	}{
 		{"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\n\r\nfull house", 503, "the server refuses: 503 full house"},
 		{"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n a stranger\nand more\n", 403, "the server refuses: 403 a stranger"},
 		{"HTTP/1.1 421 Oh\r\nContent-Type: text/html\r\n\r\n<p>", 421, "the server refuses: 421 Misdirected Request"},
 		{"HTTP/1.1 400 Bad\r\n\r\n", 400, "the server refuses: 400 Bad Request"},
-		{"hello\n", 0, "the server does not speak HTTP"},
-		{"HTTX", 0, "the server does not speak HTTP"},
-		{"\x00", 0, "the server does not speak HTTP"},
+		{"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n\n", 404, "the server refuses: 404 Not Found"},
+		{"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello", 200, "the server opens no WebSocket: 200 OK"},
+		{"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>", 200, "the server opens no WebSocket: 200 OK"},
+		{"HTTP/1.0 501 Oh\r\nContent-Type: text/plain\r\n\r\nno such thing", 501, "the server refuses: 501 no such thing"},
+		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", 0, "the server answers amiss: "},
+		{"HTTP/1.0 101 Switching Protocols\r\n\r\n", 0, "the server answers amiss: "},
 		{"HTTP/1.1 2\r\n", 0, "malformed"},
-		{"", 0, "EOF"},
 		{"HTTP/1.", 0, "EOF"},
+		{"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", longestAnswer), 0, "the server answers amiss: "},
+		{"hello\n", -1, "the server does not speak HTTP"},
+		{"HTTX", -1, "the server does not speak HTTP"},
+		{"\x00", -1, "the server does not speak HTTP"},
+		{"HTTP", -1, "EOF"},
+		{"", -1, "EOF"},
 	} {
 		ours, theirs := pair(t)
 		open := tt.answer == "hello\n" || tt.answer == "\x00" || tt.answer == "HTTX" // nothing more need come
@@ -357,8 +365,11 @@ func TestWhatIsNoWebSocket(t *testing.T) {
 			}
 		}()
 		_, err := Open(ours, "h", "/", "v1")
-		var refused *Refused
-		if errors.As(err, &refused) != (tt.status != 0) || refused != nil && refused.Status() != tt.status || err == nil || !strings.Contains(err.Error(), tt.says) {
+		status := -1
+		if answer, is := err.(interface{ Status() int }); is {
+			status = answer.Status()
+		}
+		if status != tt.status || err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("after %q it says %v, want %s", tt.answer, err, tt.says)
 		}
 	}
@@ -367,9 +378,25 @@ func TestWhatIsNoWebSocket(t *testing.T) {
 func TestWebSocketWithoutTheSubprotocolIsNotTaken(t *testing.T) {
 	ours, theirs := pair(t)
 	go ws.Upgrader{}.Upgrade(theirs)
-	if _, err := Open(ours, "h", "/", "v1"); err == nil || !strings.Contains(err.Error(), "not v1") {
+	_, err := Open(ours, "h", "/", "v1")
+	if garbled := (*Garbled)(nil); !errors.As(err, &garbled) || !strings.Contains(err.Error(), "not v1") {
 		t.Error(err)
 	}
+}
+
+// A frame that could not be sent whole is the last thing said: what followed
+// would be taken for the rest of it.
+func TestNothingFollowsAFrameThatBrokeOff(t *testing.T) {
+	c, theirs := opened(t)
+	_ = c.conn.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	if err := c.Send(make([]byte, 64<<20), false); err == nil {
+		t.Fatal("all is taken by a server that does not read")
+	}
+	_ = c.conn.SetWriteDeadline(time.Now().Add(longEnough))
+	if err := c.Close(1000, ""); err != net.ErrClosed {
+		t.Errorf("Close says %v", err)
+	}
+	_ = theirs.Close()
 }
 
 // FuzzReceive: whatever a server sends, it is a message or an error, and

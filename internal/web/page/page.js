@@ -37,6 +37,12 @@ const HELLO_WITHIN = 10; // seconds
 
 const BREACHES = [1002, 1007, 1008, 1009]; // close codes with a reason worth reading
 
+const VOICE_RESTS = 2_000; // ms from one thing said to the next
+const VOICE_RESTS_MOST = 32_000; // while messages are many
+const VOICE_FEW = 3; // messages that are read out
+const VOICE_CHARS = 200; // of each
+const VOICE_CHAR_TAKES = 60; // ms to read it out
+
 const HISTORY = 100; // lines
 const NAME_BYTES = 64;
 const NO_NAME = /[\p{Cc}\u2028\u2029]|(?!\p{Join_Control})\p{Cf}/u; // not in a name
@@ -51,7 +57,7 @@ const fullTime = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "
 
 const number = (n) => figures.format(n);
 const hex = (n, digits) => n.toString(16).padStart(digits, "0");
-const count = (n, one) => `${number(n)} ${one}${n === 1 ? "" : "s"}`;
+const count = (n, one, more = `${one}s`) => `${number(n)} ${n === 1 ? one : more}`;
 
 // Controls, and what turns the direction of text around: the same that
 // internal/visible shows. Tab and newline are laid out, and harmless.
@@ -580,7 +586,7 @@ function makeBody(entry, filter) {
 function moreButton(entry) {
   const button = element("button", "more", `show all ${number(entry.text.length)} characters`);
   button.type = "button";
-  button.addEventListener("click", () => view.open(entry));
+  pressedAway(button, () => view.open(entry));
   return button;
 }
 
@@ -592,6 +598,13 @@ function backoff(tries) {
   return Math.min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** tries) * (0.5 + Math.random() / 2);
 }
 
+// moment is now by both clocks: one that may stand still while the machine
+// sleeps, and one that somebody may set.
+const moment = () => ({ steady: performance.now(), wall: Date.now() });
+
+// since is how many ms have passed, asleep or awake.
+const since = ({ steady, wall }) => Math.max(performance.now() - steady, Date.now() - wall);
+
 // newToken names this page's session: see "Arriving once" in the protocol.
 function newToken() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -601,6 +614,7 @@ function newToken() {
 // Link is the connection and all that follow it. Its states:
 //
 //	connecting ──hello──> live ──lost──> waiting ──back-off, now()──> connecting
+//	                        │──rename()──> connecting
 //	                        └──closed with 1000──> ended ──now()──> connecting
 class Link {
   state = "connecting";
@@ -610,12 +624,11 @@ class Link {
   name = ""; // the one that we dialled with
 
   #ids = new Set(); // ours, in this epoch
-  #session = newToken();
   #socket = null;
   #tries = 0;
   #liveSince = 0;
   #wakeAt = 0;
-  #lastHeard = 0;
+  #lastHeard = moment();
   #silence = HELLO_WITHIN * 1000; // ms without a sign of life that are too many
   #lastSkip = null; // the notice to which further skips are added
 
@@ -623,7 +636,7 @@ class Link {
     this.name = chosenName();
     this.#enter("connecting");
     this.#silence = HELLO_WITHIN * 1000;
-    this.#lastHeard = performance.now();
+    this.#lastHeard = moment();
     const socket = new WebSocket(this.#address(), "hubbub.v1");
     socket.onmessage = (event) => this.#hear(event.data);
     socket.onclose = (event) => this.#lost(event.code, event.reason);
@@ -635,6 +648,14 @@ class Link {
     if (this.state === "waiting" || this.state === "ended") this.dial();
   }
 
+  // rename goes on under the name that is chosen now.
+  rename() {
+    const socketUp = this.state === "connecting" || this.state === "live";
+    if (!socketUp || this.name === chosenName()) return; // or the next connection has it
+    this.#hangUp();
+    this.dial();
+  }
+
   send(message) {
     this.#socket.send(JSON.stringify(message));
   }
@@ -644,7 +665,7 @@ class Link {
   check() {
     if (this.state === "waiting" && performance.now() >= this.#wakeAt) this.dial();
     const socketUp = this.state === "connecting" || this.state === "live";
-    if (socketUp && performance.now() - this.#lastHeard > this.#silence) this.#giveUp();
+    if (socketUp && since(this.#lastHeard) > this.#silence) this.#giveUp();
   }
 
   words() {
@@ -657,7 +678,7 @@ class Link {
     const address = new URL(".", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const asks = address.searchParams;
-    asks.set("session", this.#session);
+    asks.set("session", outbox.session);
     if (this.name) asks.set("name", this.name);
     if (this.epoch) asks.set("since", `${this.epoch}-${this.seq}`);
     else if (asked.has("last")) asks.set("last", asked.get("last"));
@@ -670,7 +691,7 @@ class Link {
   }
 
   #hear(data) {
-    this.#lastHeard = performance.now();
+    this.#lastHeard = moment();
     const message = JSON.parse(data);
     switch (message.type) {
       case "hello": return this.#hello(message);
@@ -726,14 +747,18 @@ class Link {
     this.#lastSkip.skips = skips;
   }
 
-  // giveUp does not wait for the other side's part of closing: there may be
-  // no other side.
   #giveUp() {
+    this.#hangUp();
+    this.#lost(1006, "");
+  }
+
+  // hangUp does not wait for the other side's part of closing: there may be
+  // no other side.
+  #hangUp() {
     const socket = this.#socket;
     socket.onmessage = null;
     socket.onclose = null;
     socket.close();
-    this.#lost(1006, "");
   }
 
   #lost(code, reason) {
@@ -759,15 +784,37 @@ class Link {
 // Outbox keeps what was said here until the hub has acknowledged it. Numbers
 // are given on the way out, not before: a line that turns out to be too long
 // must not leave a gap.
+//
+// When the page goes it leaves what is not acknowledged to the next one in its
+// tab, with the session that the numbers are of. Only that long does it stand in
+// the storage: a copy of a tab must not have the session of a page that lives.
 class Outbox {
+  session = newToken();
   items = [];
   #last = 0;
+
+  leave() {
+    if (this.items.length === 0) return;
+    const lines = this.items.map(({ time, text, n }) => ({ time, text, n }));
+    leave(JSON.stringify({ session: this.session, last: this.#last, lines }));
+  }
+
+  // inherit takes what the page before left.
+  inherit() {
+    const left = inherited();
+    if (left === null) return;
+    const { session, last, lines } = JSON.parse(left);
+    this.session = session;
+    this.#last = last;
+    for (const line of lines) this.items.push(store.add({ kind: "mine", state: "pending", who: "you", ...line }));
+  }
 
   add(text) {
     const time = new Date().toISOString();
     const entry = store.add({ kind: "mine", state: "pending", who: "you", time, text });
     this.items.push(entry);
     if (link.state === "live") this.#send(entry);
+    else voice.say("it will be sent when the connection is back");
   }
 
   // settle is told up to which number the hub has all.
@@ -845,18 +892,22 @@ class Frame {
     put($("follow"), news > 0 ? `${number(news)} new below` : "to the newest");
     $("dropped").hidden = store.dropped === 0;
     put($("dropped"), `${count(store.dropped, "older message")} no longer kept here`);
-    const nothing = filter ? `None of ${number(store.kept)} matches.` : "Nothing has been said yet.";
-    put($("empty"), matches === 0 && !rows.firstChild && link.epoch ? nothing : "");
+    put($("empty"), matches === 0 && link.epoch ? this.#nothing(filter, paused) : "");
+  }
+
+  // nothing says why there is nothing to see.
+  #nothing(filter, paused) {
+    if (paused) return filter ? "Paused: nothing from before matches the filter." : "Paused before anything was said.";
+    if (filter) return `None of ${number(store.kept)} matches the filter.`;
+    return link.seq > 0 ? "Nothing has been said since this page was opened." : "Nothing has been said yet.";
   }
 
   #line() {
     const waiting = outbox.items.length;
     const away = link.state !== "live";
-    const hints = [];
-    if (waiting > 0 && away) hints.push(`${count(waiting, "line")} will be sent when the connection is back.`);
-    if (link.epoch && link.name !== chosenName()) hints.push("The name counts from the next connection on.");
-    put($("hint"), hints.join(" "));
-    $("hint").hidden = hints.length === 0;
+    const waits = waiting > 0 && away;
+    put($("hint"), waits ? `${count(waiting, "line")} will be sent when the connection is back.` : "");
+    $("hint").hidden = !waits;
   }
 }
 
@@ -868,32 +919,58 @@ function put(into, text) {
 // ---------------------------------------------------------------- Voice
 
 // Voice tells a screen reader what there is to hear: a few messages as they
-// are, many as their number, and never more often than every two seconds.
+// are, many as their number, and that the more rarely the longer they are many.
+// What the page itself has to say does not wait for that.
 class Voice {
   #words = [];
   #few = [];
   #heard = 0;
+  #found = false; // what a filter finds is yet to be said
   #timer = 0;
+  #rest = VOICE_RESTS;
+  #newsAt = 0; // not before
 
   say(words) {
     this.#words.push(words);
-    this.#timer ||= setTimeout(() => this.#speak(), 2000);
+    this.#wake();
   }
 
   hear(entry) {
     if (view.paused) return;
     this.#heard++;
-    if (this.#few.length < 3) this.#few.push(`${entry.who} ${entry.text.slice(0, 200)}`);
-    this.#timer ||= setTimeout(() => this.#speak(), 2000);
+    const text = entry.bytes === undefined ? entry.text.slice(0, VOICE_CHARS) : count(entry.bytes, "byte");
+    if (this.#few.length < VOICE_FEW) this.#few.push(`${entry.who} ${text}`);
+    this.#wake();
+  }
+
+  found() {
+    this.#found = true;
+    this.#wake();
+  }
+
+  #wake() {
+    this.#timer ||= setTimeout(() => this.#speak(), VOICE_RESTS);
   }
 
   #speak() {
-    const heard = this.#heard > this.#few.length ? [count(this.#heard, "new message")] : this.#few;
-    $("said").textContent = [...this.#words.slice(-3), ...heard].join(". ");
-    this.#words = [];
+    this.#timer = 0;
+    const said = this.#words.splice(0).slice(-3);
+    if (this.#found && view.filter) said.push(count(view.matches, "match", "matches"));
+    this.#found = false;
+    if (this.#heard > 0 && performance.now() >= this.#newsAt) said.push(...this.#news());
+    if (said.length > 0) $("said").textContent = said.join(". ");
+    if (this.#heard > 0) this.#wake();
+  }
+
+  #news() {
+    const many = this.#heard > this.#few.length;
+    const news = many ? [count(this.#heard, "new message")] : this.#few;
+    const speaks = VOICE_CHAR_TAKES * news.join("").length;
+    this.#rest = many ? Math.min(2 * this.#rest, VOICE_RESTS_MOST) : Math.max(VOICE_RESTS, speaks);
+    this.#newsAt = performance.now() + this.#rest;
     this.#few = [];
     this.#heard = 0;
-    this.#timer = 0;
+    return news;
   }
 }
 
@@ -916,6 +993,28 @@ function remember(key, value) {
   }
 }
 
+// What a page leaves to the next one in its tab. One address may have several
+// hubs, each below a path of its own.
+const LEFT = `hubbub-unsent ${new URL(".", location.href).pathname}`;
+
+function leave(text) {
+  try {
+    sessionStorage.setItem(LEFT, text);
+  } catch {
+    // Then it is lost. The person was warned: see warnOfUnsent.
+  }
+}
+
+function inherited() {
+  try {
+    const left = sessionStorage.getItem(LEFT);
+    sessionStorage.removeItem(LEFT);
+    return left;
+  } catch {
+    return null;
+  }
+}
+
 function chosenName() {
   return fitName($("name").value);
 }
@@ -928,6 +1027,20 @@ function setPause(paused) {
 function goToEnd() {
   setPause(false);
   view.follow();
+}
+
+function toStream() {
+  log.focus({ preventScroll: true });
+}
+
+// pressedAway is for a button that goes away when it is pressed: the focus, if
+// it has it, stays with the stream. From nowhere no key would scroll.
+function pressedAway(button, act) {
+  button.addEventListener("click", () => {
+    const focused = document.activeElement === button;
+    act();
+    if (focused) toStream();
+  });
 }
 
 // rate tells how many messages a second came over the last five seconds.
@@ -1007,10 +1120,11 @@ function filterChanged() {
   const { value } = $("filter");
   $("filter").classList.toggle("on", value !== "");
   view.setFilter(parseFilter(value));
+  voice.found();
 }
 
 function toOrFromLine() {
-  if (document.activeElement === $("line")) log.focus({ preventScroll: true });
+  if (document.activeElement === $("line")) toStream();
   else $("line").focus();
 }
 
@@ -1066,22 +1180,24 @@ function listen() {
   $("send").addEventListener("mousedown", (event) => event.preventDefault());
   $("filter").addEventListener("input", filterChanged);
   $("pause").addEventListener("click", () => setPause(!view.paused));
-  $("follow").addEventListener("click", goToEnd);
+  pressedAway($("follow"), goToEnd);
   $("theme").addEventListener("click", nextLook);
   $("keys").addEventListener("click", () => $("help").showModal());
-  $("now").addEventListener("click", () => link.now());
-  $("name").addEventListener("input", () => frame.ask());
+  pressedAway($("now"), () => link.now());
   $("name").addEventListener("change", nameChanged);
   document.addEventListener("keydown", keyPressed);
   document.addEventListener("visibilitychange", comeBack);
   window.addEventListener("online", comeBack);
   window.addEventListener("beforeunload", warnOfUnsent);
+  window.addEventListener("pagehide", () => outbox.leave());
+  window.addEventListener("pageshow", beginAnew);
   window.visualViewport?.addEventListener("resize", fitKeyboard);
 }
 
 function nameChanged() {
   $("name").value = chosenName();
   remember("name", chosenName());
+  link.rename();
 }
 
 function comeBack() {
@@ -1091,6 +1207,15 @@ function comeBack() {
   frame.ask();
 }
 
+// A page that the browser had put away has left its lines, and somebody may have
+// inherited them meanwhile: so it does not go on, but begins anew.
+function beginAnew(event) {
+  if (!event.persisted) return;
+  outbox.items = [];
+  location.reload();
+}
+
+// To close the tab loses lines; to reload does not, but cannot be told from it.
 function warnOfUnsent(event) {
   if (outbox.items.length > 0) event.preventDefault();
 }
@@ -1129,6 +1254,7 @@ document.title = `${location.host} · hubbub`;
 $("name").value = fitName(asked.get("name") ?? recall("name"));
 setLook(looks.includes(recall("look")) ? recall("look") : "auto");
 listen();
+outbox.inherit();
 setInterval(everySecond, 1000);
-if (matchMedia("(hover: hover) and (pointer: fine)").matches) $("line").focus();
+if (!matchMedia("(pointer: coarse)").matches) $("line").focus(); // a finger's keyboard would cover the half of it
 link.dial();
