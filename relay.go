@@ -14,6 +14,7 @@ import (
 	"context"
 	"sync"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/feed"
 )
 
@@ -126,7 +127,7 @@ func (h *Hub) bar(of []feed.Run) {
 }
 
 // passBy moves c on over messages that it is not to get, and says where the next
-// of them is, at most end.
+// of them is, at most end. A client that counts is told.
 func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 	last := c.not.Load()
 	if n := l.hub.feed.Count(); n < last {
@@ -146,6 +147,9 @@ func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 			return min(end, begin)
 		}
 		c.cursor = f.Begin(to + 1)
+		if c.protocol == speaksV1 {
+			l.tell(c, codec.AppendPassed(nil, to))
+		}
 	}
 	return end
 }

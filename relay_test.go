@@ -198,3 +198,30 @@ func TestBroadcastExcept(t *testing.T) {
 		p.hearsAll("all")
 	}
 }
+
+// A client that counts is told of what it does not get, so that it misses
+// nothing, and does not ask for it again.
+func TestRelayTellsWhoCounts(t *testing.T) {
+	s := openRelay(t, hubbub.Options{})
+	talker, hello := s.v1("/")
+	talker.says(text(said(0, "one")))
+	if o := talker.object("passed"); o.Seq != 1 {
+		t.Errorf("%+v", o)
+	}
+	talker.says(text(said(0, "two")) + text(said(0, "three")))
+	for last := uint64(1); last < 3; {
+		o := talker.object("passed")
+		if o.Seq <= last {
+			t.Fatalf("%+v after %d", o, last)
+		}
+		last = o.Seq
+	}
+	s.says("four")
+	if o := talker.object("message"); o.Seq != 4 || o.Text != "four" {
+		t.Errorf("%+v", o)
+	}
+	again, _ := s.v1("/?since=" + point(hello.Epoch, 3))
+	if o := again.object("message"); o.Seq != 4 {
+		t.Errorf("%+v", o)
+	}
+}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -79,5 +80,30 @@ func TestChatTellsWhoSpeaks(t *testing.T) {
 	curl.says("POST /?name=ann HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nme")
 	if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, "<ann-") {
 		t.Errorf("%q", line)
+	}
+}
+
+// Those who join miss nothing, and are told of nothing that they would.
+func TestJoinsTalkToEachOther(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--relay", "--json", "--replay", "none")
+	ann := start(t, "join", p.address(), "--name", "ann", "--out", "tagged")
+	bob := start(t, "join", p.address(), "--name", "bob", "--out", "json")
+	p.stdout.until(t, `"name":"ann"`)
+	p.stdout.until(t, `"name":"bob"`)
+	for i := range 3 {
+		ann.says(fmt.Sprintf("ann %d\n", i))
+		bob.stdout.until(t, fmt.Sprintf(`"name":"ann","text":"ann %d"}`, i))
+		bob.says(fmt.Sprintf("bob %d\n", i))
+		ann.stdout.until(t, fmt.Sprintf("bob\tbob %d\n", i))
+	}
+	id := p.idOf("bob 0")
+	p.says(`{"to":` + id + `,"text":"psst"}` + "\n" + `{"text":"all"}` + "\n")
+	bob.stdout.until(t, `"private":true,"text":"psst"}`)
+	ann.stdout.until(t, "-\tall\n")
+	bob.stdout.until(t, `"text":"all"}`)
+	for _, j := range []*program{ann, bob} {
+		if text := j.stderr.text(); strings.Contains(text, "missing") {
+			t.Errorf("it says %s", text)
+		}
 	}
 }

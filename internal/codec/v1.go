@@ -58,6 +58,14 @@ func AppendSkipped(dst []byte, count int64, seq uint64) []byte {
 	return AppendText(dst, append(p, '}'))
 }
 
+// AppendPassed appends that the client does not get the messages up to seq that
+// it has not been sent.
+func AppendPassed(dst []byte, seq uint64) []byte {
+	var buffer [64]byte
+	p := strconv.AppendUint(append(buffer[:0], `{"type":"passed","seq":`...), seq, 10)
+	return AppendText(dst, append(p, '}'))
+}
+
 // AppendAck appends that the hub has the client's messages up to number n.
 func AppendAck(dst []byte, n uint64) []byte {
 	var buffer [64]byte

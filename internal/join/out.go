@@ -67,6 +67,9 @@ func (s *said) renderJSON(b *bytes.Buffer) {
 		b.WriteString(`,"time":`)
 		appendJSON(b, s.Time)
 	}
+	if s.Type == "private" {
+		b.WriteString(`,"private":true`)
+	}
 	if s.ID != nil {
 		b.WriteString(`,"id":` + strconv.FormatUint(*s.ID, 10))
 	}

@@ -30,8 +30,8 @@ type said struct {
 	Longest   int64   `json:"longest"`
 	Ack       int64   `json:"ack"`
 
-	// hello: the message before the first to come; message: its own; skipped:
-	// the last of them
+	// hello: the message before the first to come; message: its own; skipped,
+	// passed: the last of them
 	Seq uint64 `json:"seq"`
 
 	// message
@@ -48,7 +48,7 @@ type said struct {
 }
 
 // saidTypes are those that are not ignored.
-var saidTypes = map[string]bool{"hello": true, "message": true, "skipped": true, "ack": true, "heartbeat": true}
+var saidTypes = map[string]bool{"hello": true, "message": true, "skipped": true, "passed": true, "private": true, "ack": true, "heartbeat": true}
 
 // parseSaid reads one message. What is not known yet has no Type.
 func parseSaid(p []byte) (said, error) {
@@ -60,7 +60,7 @@ func parseSaid(p []byte) (said, error) {
 		return said{}, breach("%s is not hubbub.v1", quote(p))
 	case !saidTypes[s.Type]:
 		return said{}, nil
-	case s.Type == "message" && (s.Text == nil && s.Base64 == nil || s.Seq == 0):
+	case s.Type == "message" && s.Seq == 0, (s.Type == "message" || s.Type == "private") && s.Text == nil && s.Base64 == nil:
 		return said{}, breach("a message without text or number")
 	}
 	return s, nil

@@ -176,8 +176,15 @@ func (l *v1Link) hear(p []byte) error {
 		return breach("a second hello")
 	case "message":
 		l.message(&s)
+	case "private":
+		l.useful = true
+		l.deliver(l.place, func(b *bytes.Buffer) { l.Out.render(b, l.Frame, &s) })
 	case "skipped":
 		l.skipped(&s)
+	case "passed":
+		if s.Seq > l.place.Seq {
+			l.deliver(Point{l.place.Epoch, s.Seq}, func(*bytes.Buffer) {})
+		}
 	case "ack":
 		all, err := l.in.acknowledged(s.N)
 		l.useful = l.useful || s.N > l.hello.Ack

@@ -696,7 +696,9 @@ class Link {
     switch (message.type) {
       case "hello": return this.#hello(message);
       case "message": return this.#message(message);
+      case "private": return this.#private(message);
       case "skipped": return this.#skipped(message);
+      case "passed": this.seq = Math.max(this.seq, message.seq); return undefined;
       case "ack": return outbox.settle(message.n);
       case "heartbeat": return this.send({ type: "heartbeat" });
       default: return undefined; // of a newer hub
@@ -724,7 +726,16 @@ class Link {
     if (seq <= this.seq) return;
     if (seq > this.seq + 1) notice(`${count(seq - this.seq - 1, "message")} missing here`);
     this.seq = seq;
-    const entry = { kind: "message", seq, time, who: this.#who(id, name) };
+    this.#show({ seq, time, who: this.#who(id, name) }, text, base64);
+  }
+
+  // private is for this page alone, and has no number.
+  #private({ text, base64 }) {
+    this.#show({ time: new Date().toISOString(), who: "to you" }, text, base64);
+  }
+
+  #show(entry, text, base64) {
+    entry.kind = "message";
     if (base64 === undefined) entry.text = text ?? "";
     else Object.assign(entry, { text: hexOf(base64), bytes: bytesIn(base64) });
     store.add(entry);
