@@ -367,3 +367,38 @@ func TestWhatWasPostedIsReceivedAfterTheEnd(t *testing.T) {
 		t.Errorf("it happened %q, want %q", got, want)
 	}
 }
+
+// Posts that hold the beginnings of messages are refused when they have half of
+// what all may hold: so nobody else, who would be cut for it, goes in their place.
+func TestPostsHoldHalfAtMost(t *testing.T) {
+	t.Parallel()
+	const backlog, held, posts = 1 << 20, 190_000, 5
+	s := openAny(t, hubbub.Options{Backlog: backlog, MaxMessage: 200_000})
+	var all []*peer
+	for range posts {
+		p := dial(t, s.at)
+		p.says(request(http.MethodPost, "/", chunked) + chunk(strings.Repeat("x", held)))
+		all = append(all, p)
+	}
+	refused := make(chan struct{}, posts)
+	for _, p := range all {
+		go func() {
+			if answer, err := http.ReadResponse(p.r, nil); err == nil && answer.StatusCode == http.StatusServiceUnavailable {
+				refused <- struct{}{}
+			}
+		}()
+	}
+	for range posts - backlog/2/held {
+		select {
+		case <-refused:
+		case <-patient(t).Done():
+			t.Fatal("posts hold more than half")
+		}
+	}
+	c := s.raw()
+	half := strings.Repeat("y", held)
+	c.says(half)
+	id := uint64(s.Stats().Joins)
+	c.says("\n")
+	s.hears(fmt.Sprintf("%d %s", id, half))
+}

@@ -126,7 +126,8 @@ func (s *Saying) Held() int { return len(s.data) + len(s.open) }
 // Take goes on with p. A message longer than longest is a breach, and so is
 // what can be no JSON object any more.
 func (s *Saying) Take(p []byte, longest int) *Breach {
-	for ok := true; len(p) > 0; {
+	for len(p) > 0 {
+		var ok bool
 		switch s.expect {
 		case inString:
 			p, ok = s.takeString(p)
@@ -256,11 +257,11 @@ func (s *Saying) begin(b byte) (ok bool) {
 	case '[':
 		return s.opens(b, valueOrEnd)
 	case 't':
-		s.expect, s.word = inWord, "rue"
+		s.expect, s.word = inWord, "true"[1:]
 	case 'f':
-		s.expect, s.word = inWord, "alse"
+		s.expect, s.word = inWord, "false"[1:]
 	case 'n':
-		s.expect, s.word = inWord, "ull"
+		s.expect, s.word = inWord, "null"[1:]
 	default:
 		s.expect, s.number = inNumber, beforeNumber
 		ok := s.number.goOn(b)
@@ -545,45 +546,52 @@ func (n number) mayEnd() bool {
 
 // goOn reports whether b belongs to the number.
 func (n *number) goOn(b byte) (ok bool) {
-	next := beforeNumber // which none can become again
-	digit := '0' <= b && b <= '9'
-	switch *n {
-	case beforeNumber, afterMinus:
-		switch {
-		case b == '0':
-			next = afterZero
-		case digit:
-			next = inWhole
-		case b == '-' && *n == beforeNumber:
-			next = afterMinus
-		}
-	case inWhole, afterZero:
-		switch {
-		case digit && *n == inWhole:
-			next = inWhole
-		case b == '.':
-			next = afterPoint
-		case b|0x20 == 'e':
-			next = afterE
-		}
-	case afterPoint, inFraction:
-		switch {
-		case digit:
-			next = inFraction
-		case b|0x20 == 'e' && *n == inFraction:
-			next = afterE
-		}
-	case afterE, afterSign, inExponent:
-		switch {
-		case digit:
-			next = inExponent
-		case (b == '+' || b == '-') && *n == afterE:
-			next = afterSign
-		}
-	}
-	if next == beforeNumber {
+	next := steps[*n][partOf(b)]
+	if next == beforeNumber { // which none can become again
 		return false
 	}
 	*n = next
 	return true
+}
+
+// steps is what a number is behind such a part of it.
+var steps = [...][parts]number{
+	beforeNumber: {aZero: afterZero, aDigit: inWhole, aMinus: afterMinus},
+	afterMinus:   {aZero: afterZero, aDigit: inWhole},
+	afterZero:    {aPoint: afterPoint, anE: afterE},
+	inWhole:      {aZero: inWhole, aDigit: inWhole, aPoint: afterPoint, anE: afterE},
+	afterPoint:   {aZero: inFraction, aDigit: inFraction},
+	inFraction:   {aZero: inFraction, aDigit: inFraction, anE: afterE},
+	afterE:       {aZero: inExponent, aDigit: inExponent, aMinus: afterSign, aPlus: afterSign},
+	afterSign:    {aZero: inExponent, aDigit: inExponent},
+	inExponent:   {aZero: inExponent, aDigit: inExponent},
+}
+
+const (
+	noPart = iota
+	aZero
+	aDigit
+	aMinus
+	aPlus
+	aPoint
+	anE
+	parts
+)
+
+func partOf(b byte) int {
+	switch {
+	case b == '0':
+		return aZero
+	case '1' <= b && b <= '9':
+		return aDigit
+	case b == '-':
+		return aMinus
+	case b == '+':
+		return aPlus
+	case b == '.':
+		return aPoint
+	case b|0x20 == 'e':
+		return anE
+	}
+	return noPart
 }
