@@ -49,7 +49,6 @@ type pace struct {
 	longest time.Duration // that any may be
 	calm    time.Duration // who has lived so long starts from the first again
 	deaf    time.Duration // how long a process may take to die after it closed its STDIN
-	moment  time.Duration // for who reads STDOUT to notice that there is something
 }
 
 func (p pace) withDefaults() pace {
@@ -58,7 +57,6 @@ func (p pace) withDefaults() pace {
 		longest: cmp.Or(p.longest, 30*time.Second),
 		calm:    cmp.Or(p.calm, 10*time.Second),
 		deaf:    cmp.Or(p.deaf, 3*time.Second),
-		moment:  cmp.Or(p.moment, 250*time.Millisecond),
 	}
 }
 

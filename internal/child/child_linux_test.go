@@ -46,26 +46,34 @@ func TestHubIsKilled(t *testing.T) {
 // end of the thread that started it.
 func TestThreadsComeAndGo(t *testing.T) {
 	t.Parallel()
-	c := run(t, child.Options{Args: []string{"cat"}, Restart: child.Never})
-	c.pid()
-	for range 3 {
-		ended := make(chan struct{})
-		for range 50 {
-			go func() {
-				runtime.LockOSThread() // and its end is the thread's
-				ended <- struct{}{}
-			}()
-		}
-		for range 50 {
-			<-ended
-		}
+	enough := make(chan struct{})
+	for range 2 {
+		go func() {
+			for {
+				ended := make(chan struct{})
+				go func() {
+					runtime.LockOSThread() // and its end is the thread's
+					close(ended)
+				}()
+				<-ended
+				select {
+				case <-enough:
+					return
+				default:
+				}
+			}
+		}()
 	}
-	c.says("still here\n")
-	c.said.until(t, "still here\n")
-	select {
-	case <-c.done:
-		t.Errorf("%+v", c.last)
-	default:
+	defer close(enough)
+	for range 10 {
+		o := sh(`read line; exit 6`)
+		o.Restart = child.Never
+		c := run(t, o)
+		c.pid()
+		c.says("go\n")
+		if end, _ := c.returns(); end.Code != 6 {
+			t.Fatalf("%+v", end)
+		}
 	}
 }
 

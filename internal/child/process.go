@@ -218,7 +218,7 @@ func (p *Process) settle(limit time.Duration, endOutput func()) {
 		select {
 		case <-p.heard:
 			return
-		case <-time.After(p.o.pace.moment):
+		case <-time.After(aMoment):
 		}
 		if !readable(p.stdout) || time.Now().After(give) {
 			break
@@ -228,6 +228,9 @@ func (p *Process) settle(limit time.Duration, endOutput func()) {
 	endOutput()
 	<-p.heard
 }
+
+// aMoment is for the killed to be gone, and for who reads to notice what there is.
+const aMoment = time.Second
 
 // readable says that there is something to read from f.
 func readable(f *os.File) (is bool) {

@@ -30,8 +30,9 @@ const roleVariable = "CHILD_TEST_ROLE"
 // roles are the commands that the test binary is.
 var roles = map[string]func() error{
 	"echo":   func() error { return echoRecords(os.Stdin, os.Stdout) },
+	"clock":  func() error { fmt.Print(time.Now().UnixNano()); return errors.New("done") },
 	"leaver": leaveStranger,
-	"holder": func() error { <-make(chan os.Signal); return nil },
+	"holder": func() error { <-time.After(time.Hour); return nil },
 	"hub":    beHub,
 }
 
