@@ -102,7 +102,7 @@ func TestWhatItIsGiven(t *testing.T) {
 	}
 	said := c.said.all()
 	fds, said, _ := strings.Cut(said, "and")
-	for _, fd := range strings.Fields(fds) {
+	for fd := range strings.FieldsSeq(fds) {
 		if n, err := strconv.Atoi(fd); err != nil || n > 2 && !inherited[n] {
 			t.Errorf("it has descriptor %s", fd)
 		}

@@ -105,7 +105,7 @@ func TestExitsAtOnceOverAndOver(t *testing.T) {
 		waits[i] = end.Again
 	}
 	var starts []int
-	for _, start := range strings.Split(c.said.all(), "|") {
+	for start := range strings.SplitSeq(c.said.all(), "|") {
 		if n, err := strconv.Atoi(start); err == nil {
 			starts = append(starts, n)
 		}

@@ -100,13 +100,15 @@ func (p *Process) feed(ctx context.Context) {
 // lost is how many messages, and how many bytes of them, p did not read. What
 // is in the pipe is taken out for that.
 func (p *Process) lost(framing Framing) (messages, bytes int64) {
+	if p.kept {
+		defer unix.Close(p.unread)
+	}
 	switch {
-	case p.stdin == nil:
+	case p.written == 0:
 		return 0, 0
 	case !p.kept:
 		return -1, -1
 	}
-	defer unix.Close(p.unread)
 	left := drain(p.unread)
 	return p.torn + framing.ends(left, p.written-int64(len(left))), int64(len(left))
 }

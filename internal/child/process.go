@@ -52,7 +52,7 @@ func start(o *Options, n int) (*Process, error) {
 		dead:  make(chan struct{}),
 		heard: make(chan struct{}),
 	}
-	p.input.fed = make(chan struct{})
+	p.fed = make(chan struct{})
 	if o.Stderr != nil {
 		p.cmd.Stderr = o.Stderr
 	}
