@@ -1,0 +1,84 @@
+//go:build unix
+
+package child
+
+import (
+	"testing"
+	"time"
+)
+
+// Waits grow to half a minute and no more, are never twice the same, and are
+// short again for a process that lived for long.
+func TestWaits(t *testing.T) {
+	w := waits{pace: pace{}.withDefaults()}
+	seen := map[time.Duration]bool{}
+	for _, step := range []struct{ lived, longest time.Duration }{
+		{0, 500 * time.Millisecond},
+		{time.Second, time.Second},
+		{9999 * time.Millisecond, 2 * time.Second},
+		{0, 4 * time.Second},
+		{0, 8 * time.Second},
+		{0, 16 * time.Second},
+		{0, 30 * time.Second},
+		{0, 30 * time.Second},
+		{10 * time.Second, 500 * time.Millisecond},
+		{0, time.Second},
+	} {
+		wait := w.next(step.lived)
+		if wait < step.longest/2 || wait > step.longest || seen[wait] {
+			t.Errorf("after %s: %s, at most %s", step.lived, wait, step.longest)
+		}
+		seen[wait] = true
+	}
+}
+
+func TestParseRestart(t *testing.T) {
+	for _, r := range []Restart{Always, OnFailure, Never} {
+		if got, err := ParseRestart(r.String()); got != r || err != nil {
+			t.Errorf("%s: %v, %v", r, got, err)
+		}
+	}
+	if _, err := ParseRestart("sometimes"); err == nil {
+		t.Error("sometimes")
+	}
+}
+
+func TestBoundary(t *testing.T) {
+	for _, tt := range []struct {
+		framing Framing
+		p       string
+		next    []int // for each n
+	}{
+		{Lines, "a\n\nbc\n", []int{0, 2, 2, 3, 6, 6, 6}},
+		{NUL, "a\x00\n\x00", []int{0, 2, 2, 4, 4}},
+		{Raw, "abc", []int{0, 1, 2, 3}},
+		{3, "abcdef", []int{0, 3, 3, 3, 6, 6, 6}},
+	} {
+		for n, want := range tt.next {
+			if got := tt.framing.boundary([]byte(tt.p), n); got != want {
+				t.Errorf("%d: %q from %d: %d, not %d", tt.framing, tt.p, n, got, want)
+			}
+		}
+	}
+}
+
+func TestEnds(t *testing.T) {
+	for _, tt := range []struct {
+		framing Framing
+		p       string
+		offset  int64
+		want    int64
+	}{
+		{Lines, "c\nabc\nab", 3, 2},
+		{NUL, "c\x00", 3, 1},
+		{Raw, "abc", 3, 0},
+		{3, "cabca", 2, 2},
+		{3, "cab", 3, 1},
+		{3, "ab", 3, 0},
+		{3, "", 3, 0},
+	} {
+		if got := tt.framing.ends([]byte(tt.p), tt.offset); got != tt.want {
+			t.Errorf("%d: %q at %d: %d, not %d", tt.framing, tt.p, tt.offset, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package child_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/child"
+)
+
+// A process that dies while it is written to is followed by one that is given
+// whole messages from the next on.
+func TestNextBeginsAtAMessage(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 50_000-1)
+	for name, tt := range map[string]struct {
+		framing child.Framing
+		message func(i int) string
+		lost    int64 // of those of which a byte is in a full pipe
+	}{
+		"lines":   {child.Lines, func(i int) string { return fmt.Sprint(i) + long + "\n" }, 2},
+		"NUL":     {child.NUL, func(i int) string { return fmt.Sprint(i) + "\n" + long + "\x00" }, 2},
+		"records": {50_000, func(i int) string { return fmt.Sprint(i) + long }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := sh(`test $HUBBUB_START = 2 && exec cat; exec sleep 1000`).Hurried()
+			o.Framing = tt.framing
+			c := run(t, o)
+			all := ""
+			for i := range 5 {
+				all += tt.message(i)
+			}
+			c.says(all)
+			pid := c.pid()
+			pipeIsFull(t, pid)
+			kill(t, pid, syscall.SIGKILL)
+			end := c.ended()
+			want := tt.message(2) + tt.message(3) + tt.message(4)
+			if said := c.said.until(t, tt.message(4)); said != "|"+want {
+				t.Errorf("the second heard %d bytes that begin with %.10q, not %d", len(said), said, len(want))
+			}
+			if end.Lost != tt.lost || end.LostBytes != 65536 {
+				t.Errorf("lost are %d messages, %d bytes", end.Lost, end.LostBytes)
+			}
+		})
+	}
+}
+
+// What was read is not lost, and what was read in part is.
+func TestLostIsWhatWasNotRead(t *testing.T) {
+	t.Parallel()
+	for script, lost := range map[string][2]int64{
+		`dd bs=1 count=4; kill -9 $$`:  {2, 8},
+		`dd bs=1 count=5; kill -9 $$`:  {2, 7}, // one begun
+		`dd bs=1 count=8; kill -9 $$`:  {1, 4},
+		`dd bs=1 count=12; kill -9 $$`: {0, 0},
+		`exec sleep 1000`:              {3, 12},
+	} {
+		o := sh(script)
+		o.Restart = child.Never
+		written := make(chan int, 1)
+		o.Input = func(ctx context.Context, p *child.Process) {
+			n, _ := p.Write([]byte("abc\nabc\nabc\n"))
+			if strings.HasPrefix(script, "exec") {
+				_ = syscall.Kill(p.PID, syscall.SIGKILL)
+			}
+			written <- n
+			<-ctx.Done()
+		}
+		end, err := run(t, o).returns()
+		if n := receive(t, written); n != 12 || err != nil || end.Lost != lost[0] || end.LostBytes != lost[1] {
+			t.Errorf("%s: of %d bytes lost are %d messages, %d bytes; %v", script, n, end.Lost, end.LostBytes, err)
+		}
+	}
+}
+
+// pipeIsFull waits until no more goes into the STDIN of a process.
+func pipeIsFull(t *testing.T, pid int) {
+	t.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/fd/0", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	until(t, "the pipe is full", func() bool {
+		n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+		return err == nil && n == 65536
+	})
+}

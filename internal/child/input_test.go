@@ -1,0 +1,183 @@
+//go:build unix
+
+package child_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hubbub.example/internal/child"
+)
+
+// Killed again and again under load: no message comes twice, none out of
+// order, each is whole, and all that are missing were counted.
+func TestKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	const kills = 8
+	o := as("echo").Hurried()
+	c := run(t, o)
+	sent := 0
+	stop := make(chan struct{})
+	full := make(chan struct{})
+	go func() {
+		defer close(full)
+		for {
+			var batch bytes.Buffer
+			for range 300 {
+				fmt.Fprintf(&batch, "%*d\n", recordSize-1, sent)
+				sent++
+			}
+			select {
+			case c.tell <- batch.Bytes():
+			case <-stop:
+				sent -= 300
+				return
+			}
+		}
+	}()
+	var lost int64
+	for range kills {
+		pid := c.pid()
+		heard, _ := c.said.now()
+		until(t, "it is in the midst of it", func() bool { return len(c.said.all()) > len(heard)+10_000 })
+		kill(t, pid, syscall.SIGKILL)
+		end := c.ended()
+		if end.Signal != syscall.SIGKILL {
+			t.Fatalf("%+v", end)
+		}
+		lost += end.Lost
+		if end.Discarded > 0 {
+			t.Errorf("%+v", end)
+		}
+	}
+	close(stop)
+	<-full
+	// What was taken over and not yet written is written to the last one.
+	c.says(fmt.Sprintf("%*s\n", recordSize-1, "the end"))
+	said := c.said.until(t, "the end\n")
+	end := c.isStopped()
+	lost += end.Lost
+
+	next, heard := 0, 0
+	for line := range strings.Lines(strings.ReplaceAll(said, "|", "")) {
+		if strings.Contains(line, "the end") {
+			break
+		}
+		var n int
+		if len(line) != recordSize {
+			t.Fatalf("torn: %q", line)
+		}
+		if _, err := fmt.Sscan(line, &n); err != nil || n < next {
+			t.Fatalf("%q after %d: %v", line, next-1, err)
+		}
+		next = n + 1
+		heard++
+	}
+	// A process may be killed between reading one and saying it.
+	if missing := sent - heard; runtime.GOOS == "linux" && (int64(missing) < lost || int64(missing) > lost+kills) {
+		t.Errorf("%d of %d were not heard, %d are said to be lost", missing, sent, lost)
+	}
+	if lost == 0 && runtime.GOOS == "linux" {
+		t.Error("nothing was lost: this was no load")
+	}
+}
+
+// A process that never reads makes its writer wait, and nobody else.
+func TestNeverReads(t *testing.T) {
+	t.Parallel()
+	o := sh(`echo one; sleep 0.3; echo two; exec sleep 1000`)
+	o.Grace = time.Hour
+	waits := make(chan error, 1)
+	o.Input = func(_ context.Context, p *child.Process) {
+		n, err := p.Write(bytes.Repeat([]byte("0123456789abcde\n"), 100_000))
+		if n%16 != 0 {
+			t.Errorf("%d bytes are no whole messages", n)
+		}
+		waits <- err
+	}
+	c := run(t, o)
+	c.said.until(t, "one\ntwo\n")
+	select {
+	case err := <-waits:
+		t.Fatalf("the writer does not wait: %v", err)
+	default:
+	}
+	c.isStopped()
+	if err := receive(t, waits); !errors.Is(err, child.ErrGone) {
+		t.Error(err)
+	}
+}
+
+// One that has closed its STDIN wants nothing, and keeps nobody.
+func TestClosedStdin(t *testing.T) {
+	t.Parallel()
+	c := run(t, sh(`exec <&-; echo closed; trap 'exit 1' TERM; while :; do sleep 0.05; done`).Hurried())
+	c.said.until(t, "closed\n")
+	said := int64(0)
+	until(t, "that is noticed", func() bool {
+		c.says("one\ntwo\n")
+		said += 2
+		return strings.Contains(c.warned.all(), "has closed its STDIN")
+	})
+	until(t, "it is taken", func() bool { return len(c.tell) == 0 })
+	kill(t, c.pid(), syscall.SIGKILL)
+	if end := c.ended(); end.Discarded < 2 || end.Discarded > said || end.Signal != syscall.SIGKILL {
+		t.Errorf("said %d, %+v", said, end)
+	}
+	c.isStopped()
+	if n := strings.Count(c.warned.all(), "closed its STDIN"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}
+
+// One that dies has closed its STDIN as well, and that is something else: what
+// comes then is the next one's.
+func TestDeathIsNoClosedStdin(t *testing.T) {
+	t.Parallel()
+	o := sh(`test $HUBBUB_START = 2 && exec cat; exec <&-; echo closed; sleep 0.2; exit 1`)
+	c := run(t, o)
+	c.said.until(t, "closed\n")
+	c.says("for the next\n")
+	c.said.until(t, "for the next\n")
+	if end := c.ended(); end.Discarded != 0 || end.Lost > 0 {
+		t.Errorf("%+v", end)
+	}
+	if c.warned.all() != "" {
+		t.Error(c.warned.all())
+	}
+}
+
+// One that has closed its STDOUT may still want to listen.
+func TestClosedStdout(t *testing.T) {
+	t.Parallel()
+	o := sh(`exec >&-; read line; test "$line" = hello && exit 9`)
+	o.Restart = child.Never
+	c := run(t, o)
+	c.said.until(t, "|")
+	c.says("hello\n")
+	if end, err := c.returns(); end.Code != 9 || err != nil {
+		t.Errorf("%+v, %v", end, err)
+	}
+}
+
+// When there is nothing more to say, Input returns, and the process hears so.
+func TestInputReturns(t *testing.T) {
+	t.Parallel()
+	o := sh(`cat; echo that was all; exit 6`)
+	o.Restart = child.Never
+	o.Input = func(_ context.Context, p *child.Process) { _, _ = p.Write([]byte("hello\n")) }
+	c := run(t, o)
+	if end, err := c.returns(); end.Code != 6 || end.Lost > 0 || err != nil {
+		t.Errorf("%+v, %v", end, err)
+	}
+	if c.said.all() != "hello\nthat was all\n|" {
+		t.Errorf("it says %q", c.said.all())
+	}
+}
