@@ -76,10 +76,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.asked = true
 		cmd = m.askStatus(refresh)
 	case clientsMsg:
-		switch {
-		case msg.table == nil:
+		switch msg.table {
+		case nil:
 			m.offerClients(msg)
-		case msg.table == m.table: // and not one that is closed
+		case m.table: // and not one that is closed
 			m.table.fill(msg.clients)
 			cmd = m.askClients(m.table, refresh)
 		}
