@@ -69,8 +69,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// Options says what the console is for. In and Out are needed; functions may
-// be called on any goroutine, one call at a time for each.
+// Options says what the console is for. In and Out are needed. Functions are
+// called on goroutines of the console's; Send is called once at a time, Clients
+// and a command's Run may be called while they are still at it.
 type Options struct {
 	In, Out *os.File // the terminal: see Fit
 	Prompt  string   // "" means "> "
