@@ -29,8 +29,8 @@ type Command struct {
 	// wants to kick that one must be able to.
 	InOrder bool
 
-	// Run does it, on a goroutine of its own: it may take its time, until
-	// ctx ends with the console. What it returns is shown.
+	// Run does it, and may take its time, until ctx ends with the console;
+	// the next command waits for it. What it returns is shown.
 	Run func(ctx context.Context, args string) (string, error)
 }
 
@@ -136,7 +136,8 @@ func (m *model) command(text string) tea.Cmd {
 	}
 	for _, c := range m.Commands {
 		if c.Name == name {
-			return m.perform(c, args)
+			m.perform(c, args)
+			return nil
 		}
 	}
 	m.refuse(fmt.Sprintf("there is no command /%s: /help says what there is; to send it as it is: //%[1]s", name))
@@ -145,7 +146,7 @@ func (m *model) command(text string) tea.Cmd {
 
 // perform runs a command of the options', in its place among the lines or at
 // once.
-func (m *model) perform(c Command, args string) tea.Cmd {
+func (m *model) perform(c Command, args string) {
 	run := func(ctx context.Context) {
 		said, err := c.Run(ctx, args)
 		switch {
@@ -155,13 +156,13 @@ func (m *model) perform(c Command, args string) tea.Cmd {
 			m.tell(answer, said)
 		}
 	}
-	if !c.InOrder {
-		return func() tea.Msg { run(m.ctx); return nil }
+	q := m.errands
+	if c.InOrder {
+		q = m.queue
 	}
-	if !m.queue.push(job{len(args), run}) {
-		m.refuse("too much waits to be sent: not done")
+	if !q.push(job{len(args), run}) {
+		m.refuse("/" + c.Name + ": not done: too much waits")
 	}
-	return nil
 }
 
 func (m *model) who(args string) tea.Cmd  { return m.open(&table{text: args}) }

@@ -70,8 +70,8 @@ import (
 )
 
 // Options says what the console is for. In and Out are needed. Functions are
-// called on goroutines of the console's; Send is called once at a time, Clients
-// and a command's Run may be called while they are still at it.
+// called on goroutines of the console's, so several at once; Clients even while
+// it is still at it.
 type Options struct {
 	In, Out *os.File // the terminal: see Fit
 	Prompt  string   // "" means "> "
@@ -123,7 +123,6 @@ type Console struct {
 	o     Options
 	model *model
 	paint *painter
-	queue *queue
 
 	program  atomic.Pointer[tea.Program]
 	suspends chan struct{} // somebody wants to
@@ -164,10 +163,10 @@ func New(o Options) *Console {
 	}
 	q := newQueue()
 	m := &model{
-		Options: o, look: &p.look, paint: p, queue: q, now: time.Now, ctx: context.Background(),
+		Options: o, look: &p.look, paint: p, queue: q, errands: newQueue(), now: time.Now,
 		builtins: builtins(o.Clients != nil), line: line{next: l.next},
 	}
-	c := &Console{o: o, model: m, paint: p, queue: q, suspends: make(chan struct{}, 1)}
+	c := &Console{o: o, model: m, paint: p, suspends: make(chan struct{}, 1)}
 	m.suspend = func() {
 		select {
 		case c.suspends <- struct{}{}:
@@ -288,7 +287,6 @@ func (l *lines) Write(p []byte) (int, error) {
 func (c *Console) Run(ctx context.Context) error {
 	sending, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.model.ctx = sending
 	p := tea.NewProgram(guarded{c.model, c},
 		tea.WithInput(input{c.o.In, c}), tea.WithOutput(undrawn{c.o.Out}),
 		// The caller knows what signals mean to it.
@@ -304,7 +302,9 @@ func (c *Console) Run(ctx context.Context) error {
 	last, stop := make(chan struct{}), make(chan struct{})
 	var painting, sent, jobs sync.WaitGroup
 	painting.Go(func() { c.attempt(func() error { return c.paint.run(stop) }) })
-	sent.Go(func() { c.attempt(func() error { c.queue.run(sending, last); return nil }) })
+	for _, q := range []*queue{c.model.queue, c.model.errands} {
+		sent.Go(func() { c.attempt(func() error { q.run(sending, last); return nil }) })
+	}
 	jobs.Go(func() { c.attempt(func() error { return c.control(sending, p) }) })
 	c.attempt(c.paint.enter)
 	_, err := p.Run()
@@ -335,7 +335,7 @@ func (c *Console) giveBack(painting *sync.WaitGroup) {
 }
 
 func (c *Console) sayUnsent() {
-	if n := c.queue.waiting(); n > 0 {
+	if n := c.model.queue.waiting(); n > 0 {
 		c.model.refuse("not sent: " + several(uint64(n), "line"))
 		within(lastMoment, c.paint.finish)
 	}

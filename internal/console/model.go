@@ -16,9 +16,10 @@ type model struct {
 	Options
 	*look
 	paint *painter
-	queue *queue
-	ctx   context.Context // ends with the console
+	queue *queue // what keeps its place among the lines
 	now   func() time.Time
+
+	errands *queue // commands that overtake them
 
 	suspend  func() // where a terminal has jobs
 	builtins []builtin

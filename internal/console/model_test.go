@@ -75,8 +75,10 @@ func (d *desk) enter(text string) tea.Cmd {
 
 // sends does what waits to be sent.
 func (d *desk) sends() {
-	for j, ok := d.queue.next(); ok; j, ok = d.queue.next() {
-		j.do(context.Background())
+	for _, q := range []*queue{d.queue, d.errands} {
+		for j, ok := q.next(); ok; j, ok = q.next() {
+			j.do(context.Background())
+		}
 	}
 }
 

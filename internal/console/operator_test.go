@@ -389,6 +389,7 @@ func TestTheTerminalIsGivenBackWhateverHappens(t *testing.T) {
 			term.shows("id name")
 			term.types("half a li")
 			term.press("C-u")
+			term.line("")
 			end.by(term)
 			term.givenBack(end.code)
 			if all := term.all(); !strings.Contains(all, "\n"+end.shows) {

@@ -64,7 +64,7 @@ func TestAPanicEndsTheConsoleAndNotTheProgram(t *testing.T) {
 			o.In, o.Out = theirs, theirs
 			c := New(o)
 			c.Show(Message{Text: []byte("hello")})
-			c.queue.push(job{1, func(ctx context.Context) {
+			c.model.queue.push(job{1, func(ctx context.Context) {
 				if o.Send != nil {
 					_ = o.Send(ctx, "")
 				}

@@ -4,6 +4,7 @@ package console_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,19 +151,20 @@ func TestPicturesLeaveNothingBehind(t *testing.T) {
 func TestWhateverAMessagesWidthTheLineBeingTypedStays(t *testing.T) {
 	term := open(t, 40, 12, "")
 	term.types("typed")
-	for _, text := range []string{
-		strings.Repeat("x", 40-len("1 ann: ")), strings.Repeat("x", 80-len("1 ann: ")), strings.Repeat("x", 81),
+	for i, text := range []string{
+		strings.Repeat("x", 40-len("1 ann: |0")), strings.Repeat("x", 80-len("1 ann: |1")), strings.Repeat("x", 81),
 		strings.Repeat("漢", 100), strings.Repeat("🏴‍☠️", 50), strings.Repeat("👨‍👩‍👧", 60), strings.Repeat("क्ष", 70),
 		strings.Repeat("é", 200), strings.Repeat("①", 90), strings.Repeat("\t|", 60), strings.Repeat("xy", 100),
 	} {
 		term.press("C-u")
-		term.enter("/say 1 " + text + "|")
+		end := "|" + strconv.Itoa(i)
+		term.enter("/say 1 " + text + end)
 		term.types("typed")
 		term.until("one frame, below the message", func(s string) bool {
 			rows := strings.Split(strings.TrimRight(s, "\n"), "\n")
 			n := len(rows)
 			return n > 2 && rows[n-2] == "> typed" && strings.HasPrefix(rows[n-1], "3 clients") &&
-				strings.HasSuffix(rows[n-3], "|") && strings.Count(s, "typed") == 1
+				strings.HasSuffix(rows[n-3], end) && strings.Count(s, "typed") == 1
 		})
 	}
 	for _, text := range []string{strings.Repeat("🏴‍☠️", 60), strings.Repeat("क्ष", 60), strings.Repeat("🇩🇪", 60), strings.Repeat("✈️", 60)} {

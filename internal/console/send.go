@@ -8,7 +8,7 @@ import (
 // This file is the way of what is typed. It may have to wait, since a source
 // is paced to the clients, and meanwhile the console goes on: one goroutine
 // sends, in the order in which things were typed, and what waits for it is
-// bounded.
+// bounded. Another does the commands that need not wait for lines: errands.
 
 // unsent is how many bytes may wait. A paste that would not fit is refused
 // whole, and said.
