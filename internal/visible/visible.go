@@ -9,6 +9,8 @@
 // Shown are C0 but tab and newline, DEL, C1 (as a code point, and as a raw
 // byte, which is no UTF-8), the bidirectional controls and every byte that is
 // no UTF-8. A backslash is left alone: what comes out is for eyes.
+//
+// line.go is stricter: for a screen that a program lays out.
 package visible
 
 import (

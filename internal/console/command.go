@@ -1,0 +1,260 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// This file is what begins with a slash: Command, those that each console has,
+// and, for whoever has clients to deal with, To, Kick and Mute.
+
+// Command is something to type: a slash, Name, a blank, and what Run gets.
+type Command struct {
+	Name  string // without the slash
+	Usage string // what stands behind it: "ID [reason]"
+	Help  string // what it does, in a few words
+
+	// Client says that its first argument is a client's id, which completion
+	// then offers.
+	Client bool
+
+	// InOrder says that it waits until what was typed before it is sent.
+	// Otherwise it overtakes lines that wait for a slow client: whoever
+	// wants to kick that one must be able to.
+	InOrder bool
+
+	// Run does it, and may take its time, until ctx ends with the console;
+	// the next command waits for it. What it returns is shown.
+	Run func(ctx context.Context, args string) (string, error)
+}
+
+// To is /to: a message to one client, in order with the messages to all.
+func To(send func(ctx context.Context, id uint64, text string) error) Command {
+	return Command{
+		Name: "to", Usage: "ID text", Help: "say it to one client", Client: true, InOrder: true,
+		Run: func(ctx context.Context, args string) (string, error) {
+			id, text, err := clientID(args)
+			if err == nil && text == "" {
+				err = errors.New("what shall it be told? /to ID text")
+			}
+			if err != nil {
+				return "", err
+			}
+			return "", send(ctx, id, text)
+		},
+	}
+}
+
+// Kick is /kick: a client's connection is closed, with or without a reason.
+func Kick(kick func(ctx context.Context, id uint64, reason string) error) Command {
+	return Command{
+		Name: "kick", Usage: "ID [reason]", Help: "close a client's connection", Client: true,
+		Run: func(ctx context.Context, args string) (string, error) {
+			id, reason, err := clientID(args)
+			if err != nil {
+				return "", err
+			}
+			return fmt.Sprintf("kicked %d", id), kick(ctx, id, reason)
+		},
+	}
+}
+
+// Mute is /mute: a client is heard no more, and with the next /mute again. It
+// tells which of both.
+func Mute(mute func(ctx context.Context, id uint64) (muted bool, err error)) Command {
+	return Command{
+		Name: "mute", Usage: "ID", Help: "hear a client no more, or again", Client: true,
+		Run: func(ctx context.Context, args string) (string, error) {
+			id, rest, err := clientID(args)
+			if err == nil && rest != "" {
+				err = errors.New("it takes an ID and nothing else: /mute ID")
+			}
+			if err != nil {
+				return "", err
+			}
+			muted, err := mute(ctx, id)
+			if muted {
+				return fmt.Sprintf("%d is muted", id), err
+			}
+			return fmt.Sprintf("%d is heard again", id), err
+		},
+	}
+}
+
+// clientID reads a client's id, and what stands behind it.
+func clientID(args string) (id uint64, rest string, err error) {
+	word, rest, _ := strings.Cut(args, " ")
+	id, err = strconv.ParseUint(strings.TrimPrefix(word, "#"), 10, 64)
+	switch {
+	case word == "":
+		return 0, "", errors.New("which client? Its ID comes first: Tab and /who know it")
+	case err != nil:
+		return 0, "", fmt.Errorf("%q is no client's ID: Tab and /who know them", word)
+	}
+	return id, strings.TrimSpace(rest), nil
+}
+
+// builtin is a command of the console's own. It runs as part of Update.
+type builtin struct {
+	Command
+	do func(m *model, args string) tea.Cmd
+}
+
+// builtins are the commands that each console has; with clients, also who and
+// slow.
+func builtins(clients bool) []builtin {
+	list := []builtin{
+		{Command{Name: "filter", Usage: "[text|-text|#ID]", Help: "show only messages with the text, without it, or of one client; nothing for all"}, (*model).setFilter},
+		{Command{Name: "times", Help: "say the time before each message, or no longer"}, (*model).toggleTimes},
+		{Command{Name: "last", Usage: "[N]", Help: "show what was last once more, with times"}, (*model).showLast},
+		{Command{Name: "clear", Help: "clear the screen, as ^L"}, (*model).clear},
+		{Command{Name: "help", Help: "this"}, (*model).help},
+		{Command{Name: "quit", Help: "end, as ^C on an empty line"}, (*model).quit},
+	}
+	if clients {
+		list = slices.Insert(list, 0,
+			builtin{Command{Name: "who", Usage: "[text]", Help: "who is here, kept up to date; again, or Esc, to close"}, (*model).who},
+			builtin{Command{Name: "slow", Usage: "[text]", Help: "who is behind, furthest first"}, (*model).slow})
+	}
+	return list
+}
+
+// command runs what was typed behind a slash.
+func (m *model) command(text string) tea.Cmd {
+	name, args, _ := strings.Cut(text, " ")
+	args = strings.TrimSpace(args)
+	for _, b := range m.builtins {
+		if b.Name == name {
+			return b.do(m, args)
+		}
+	}
+	for _, c := range m.Commands {
+		if c.Name == name {
+			m.perform(c, args)
+			return nil
+		}
+	}
+	m.refuse(fmt.Sprintf("there is no command /%s: /help says what there is; to send it as it is: //%[1]s", name))
+	return nil
+}
+
+// perform runs a command of the options', in its place among the lines or at
+// once.
+func (m *model) perform(c Command, args string) {
+	run := func(ctx context.Context) {
+		said, err := c.Run(ctx, args)
+		switch {
+		case err != nil:
+			m.tell(failure, "/"+c.Name+": "+err.Error())
+		case said != "":
+			m.tell(answer, said)
+		}
+	}
+	q := m.errands
+	if c.InOrder {
+		q = m.queue
+	}
+	if !q.push(job{len(args), run}) {
+		m.refuse("/" + c.Name + ": not done: too much waits")
+	}
+}
+
+func (m *model) who(args string) tea.Cmd  { return m.open(&table{text: args}) }
+func (m *model) slow(args string) tea.Cmd { return m.open(&table{text: args, slow: true}) }
+
+// open opens a table, or closes it if it is the one that is open.
+func (m *model) open(t *table) tea.Cmd {
+	if o := m.table; o != nil && o.slow == t.slow && o.text == t.text {
+		m.table = nil
+		return nil
+	}
+	m.table = t
+	return m.askClients(t, 0)
+}
+
+// again is how many messages are shown once more when not said otherwise, and
+// at most.
+const (
+	again     = 20
+	mostAgain = 500
+)
+
+func (m *model) setFilter(args string) tea.Cmd {
+	f := parseFilter(args)
+	m.paint.change(func() { m.paint.filter, m.paint.hidden = f, 0 })
+	m.filter = f
+	if f.any() {
+		m.recall(again)
+	} else {
+		m.tell(answer, "all messages are shown")
+	}
+	return nil
+}
+
+func (m *model) toggleTimes(string) tea.Cmd {
+	m.paint.change(func() { m.paint.times = !m.paint.times })
+	return nil
+}
+
+func (m *model) showLast(args string) tea.Cmd {
+	n := again
+	if args != "" {
+		var err error
+		if n, err = strconv.Atoi(args); err != nil || n < 1 {
+			m.refuse(fmt.Sprintf("/last %s: it takes how many, at most %d", args, mostAgain))
+			return nil
+		}
+	}
+	m.recall(min(n, mostAgain))
+	return nil
+}
+
+// recall shows messages once more, as the filter wants them.
+func (m *model) recall(n int) {
+	last := m.paint.said.last(n, m.filter)
+	if len(last) == 0 {
+		m.tell(answer, "no such message is remembered")
+	}
+	for _, e := range last {
+		e.kind = remembered
+		m.paint.told.add(e)
+	}
+	m.paint.nudge()
+}
+
+func (m *model) clear(string) tea.Cmd {
+	m.paint.change(func() { m.paint.clear = true })
+	return nil
+}
+
+func (m *model) help(string) tea.Cmd {
+	var b strings.Builder
+	say := func(c Command) {
+		fmt.Fprintf(&b, "%-24s %s\n", strings.TrimSpace("/"+c.Name+" "+c.Usage), c.Help)
+	}
+	for _, c := range m.Commands {
+		say(c)
+	}
+	for _, c := range m.builtins {
+		say(c.Command)
+	}
+	m.tell(answer, b.String()+keysHelp)
+	return nil
+}
+
+const keysHelp = `//text                   sends /text
+Tab                      completes commands and clients' IDs, also by name
+Up, Down                 what was entered before, that begins so
+^S, ^Q                   hold messages back, go on
+^C                       drops the line; on an empty one, quits
+^D                       on an empty line: the end of input
+^Z                       suspends; in the background messages wait
+^A ^E ^B ^F ^W ^U ^K ^Y ^L and their like edit as in a shell`
+
+func (m *model) quit(string) tea.Cmd { return tea.Quit }

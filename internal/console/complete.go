@@ -1,0 +1,129 @@
+package console
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// This file is Tab: it completes the word before the cursor as far as there is
+// no choice, and then shows the choice.
+
+// choice is something that the word before the cursor may become.
+type choice struct{ word, note string }
+
+// clientsMsg is what Options.Clients has answered.
+type clientsMsg struct {
+	clients []Client
+	table   *table // that they are for
+	forLine string // or what stood before the cursor when Tab was pressed
+}
+
+// complete answers Tab.
+func (m *model) complete() tea.Cmd {
+	before := m.line.before()
+	name, isCommand := strings.CutPrefix(before, "/")
+	name, rest, hasBlank := strings.Cut(name, " ")
+	switch {
+	case !isCommand:
+	case !hasBlank:
+		m.offer(name, m.names(name))
+	case m.takesClient(name) && !strings.Contains(strings.TrimLeft(rest, " "), " ") && m.Clients != nil:
+		return func() tea.Msg { return clientsMsg{clients: m.Clients(), forLine: before} }
+	}
+	return nil
+}
+
+// names are the commands that begin so.
+func (m *model) names(start string) []choice {
+	var found []choice
+	add := func(c Command) {
+		if strings.HasPrefix(c.Name, start) {
+			found = append(found, choice{c.Name, c.Usage})
+		}
+	}
+	for _, c := range m.Commands {
+		add(c)
+	}
+	for _, b := range m.builtins {
+		add(b.Command)
+	}
+	return found
+}
+
+func (m *model) takesClient(name string) bool {
+	return slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Name == name && c.Client })
+}
+
+// offerClients goes on when the clients are known, unless somebody has typed
+// on meanwhile.
+func (m *model) offerClients(msg clientsMsg) {
+	if m.line.before() != msg.forLine {
+		return
+	}
+	start := msg.forLine[strings.LastIndexByte(msg.forLine, ' ')+1:]
+	var found []choice
+	for _, c := range msg.clients {
+		id := strconv.FormatUint(c.ID, 10)
+		if strings.HasPrefix(id, start) || start != "" && strings.HasPrefix(strings.ToLower(c.Name), strings.ToLower(start)) {
+			found = append(found, choice{id, c.Name})
+		}
+	}
+	slices.SortFunc(found, func(a, b choice) int {
+		if by := len(a.word) - len(b.word); by != 0 {
+			return by
+		}
+		return strings.Compare(a.word, b.word)
+	})
+	m.offer(start, found)
+}
+
+// offer completes the word start, or shows what it may become.
+func (m *model) offer(start string, found []choice) {
+	switch common := commonStart(found); {
+	case len(found) == 0:
+	case len(found) == 1:
+		m.replace(start, found[0].word+" ")
+	case len(common) > len(start) && strings.HasPrefix(common, start):
+		m.replace(start, common)
+	default:
+		m.choices = found
+	}
+}
+
+// replace puts word in place of the word before the cursor.
+func (m *model) replace(start, word string) {
+	m.line.remove(m.line.at-len(start), m.line.at)
+	if strings.HasSuffix(word, " ") && strings.HasPrefix(m.line.after(), " ") {
+		word = strings.TrimSuffix(word, " ")
+	}
+	m.line.insert(word)
+}
+
+func commonStart(found []choice) string {
+	if len(found) == 0 {
+		return ""
+	}
+	common := found[0].word
+	for _, c := range found[1:] {
+		for !strings.HasPrefix(c.word, common) {
+			common = common[:len(common)-1]
+		}
+	}
+	return common
+}
+
+// choicesView is what there is to choose from, on so many rows.
+func (m *model) choicesView(rows int) []string {
+	var lines []string
+	for i, c := range m.choices {
+		if len(lines) == rows-1 && i < len(m.choices)-1 {
+			return append(lines, m.tint(dim, "… "+countOf(uint64(len(m.choices)-i))+" more"))
+		}
+		text := m.next.shorten(c.word+"  "+m.shown(c.note), m.width-1)
+		lines = append(lines, text)
+	}
+	return lines
+}

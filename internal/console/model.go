@@ -1,0 +1,398 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// This file is what the console does with a key: a tea.Model. Only bubbletea's
+// event loop touches a model, and nothing here waits for anything.
+
+type model struct {
+	Options
+	*look
+	paint *painter
+	queue *queue // what keeps its place among the lines
+	now   func() time.Time
+
+	errands *queue // commands that overtake them
+
+	suspend  func() // where a terminal has jobs
+	builtins []builtin
+
+	width, height int
+	line          line
+	history       history
+	rates         rates
+	asked         bool // Status has answered
+	filter        filter
+	ended         bool      // input has ended
+	dropped       time.Time // when ^C last dropped something
+
+	// Panels: the first that there is is shown.
+	paste   []string // lines pasted, until Enter or Esc
+	choices []choice
+	table   *table
+}
+
+// statusMsg is what Options.Status has answered.
+type statusMsg struct {
+	at     time.Time
+	status Status
+}
+
+// refresh is how often status and tables are asked for.
+const refresh = time.Second
+
+func (m *model) Init() tea.Cmd { return m.askStatus(0) }
+
+func (m *model) askStatus(in time.Duration) tea.Cmd {
+	if m.Status == nil {
+		return nil
+	}
+	return tea.Tick(in, func(at time.Time) tea.Msg { return statusMsg{at, m.Status()} })
+}
+
+func (m *model) askClients(t *table, in time.Duration) tea.Cmd {
+	return tea.Tick(in, func(time.Time) tea.Msg { return clientsMsg{clients: m.Clients(), table: t} })
+}
+
+// Update takes what has happened.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	var cmd tea.Cmd
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+		m.paint.change(func() { m.paint.columns = msg.Width })
+	case tea.KeyPressMsg:
+		cmd = m.key(msg)
+	case tea.PasteMsg:
+		m.pasteText(msg.Content)
+	case statusMsg:
+		m.rates.next(msg.at, msg.status)
+		m.asked = true
+		cmd = m.askStatus(refresh)
+	case clientsMsg:
+		switch msg.table {
+		case nil:
+			m.offerClients(msg)
+		case m.table: // and not one that is closed
+			m.table.fill(msg.clients)
+			cmd = m.askClients(m.table, refresh)
+		}
+	}
+	return m, cmd
+}
+
+// View hands the frame to the painter. bubbletea's own renderer is given
+// nothing to do: package comment.
+func (m *model) View() tea.View {
+	if m.width > 0 {
+		m.paint.show(m.frame())
+	}
+	return tea.NewView("")
+}
+
+// frame is what stands below the messages. It leaves a row for them where
+// there are three.
+func (m *model) frame() frame {
+	room := m.width - 1 - m.next.width(m.prompt)
+	before, after := m.line.view(m.shown, room)
+	f := frame{
+		before: m.tint(dim, m.prompt) + before,
+		after:  after,
+		column: m.next.width(m.prompt) + m.next.width(before),
+	}
+	var below []string
+	status := m.statusLine()
+	rows := m.height - 1
+	if m.height >= 3 {
+		rows--
+	}
+	if status != "" && rows > 0 {
+		rows--
+	} else {
+		status = ""
+	}
+	if rows > 0 {
+		below = m.panel(min(rows, max(4, m.height/2)))
+	}
+	if status != "" {
+		below = append(below, status)
+	}
+	f.below = strings.Join(below, "\n")
+	return f
+}
+
+func (m *model) panel(rows int) []string {
+	switch {
+	case m.paste != nil:
+		return m.pasteView(rows)
+	case m.choices != nil:
+		return m.choicesView(rows)
+	case m.table != nil:
+		return m.view(m.table, m.width-1, rows, m.now())
+	}
+	return nil
+}
+
+// edits are the keys that edit the line, and nothing else.
+var edits = map[string]func(*line){
+	"left": (*line).left, "ctrl+b": (*line).left,
+	"right": (*line).right, "ctrl+f": (*line).right,
+	"home": (*line).home, "ctrl+a": (*line).home,
+	"end": (*line).end, "ctrl+e": (*line).end,
+	"ctrl+left": (*line).wordLeft, "alt+left": (*line).wordLeft, "alt+b": (*line).wordLeft,
+	"ctrl+right": (*line).wordRight, "alt+right": (*line).wordRight, "alt+f": (*line).wordRight,
+	"backspace": (*line).backspace, "ctrl+h": (*line).backspace,
+	"delete":        (*line).delete,
+	"alt+d":         (*line).cutWordRight,
+	"ctrl+w":        (*line).cutArgumentLeft,
+	"ctrl+u":        (*line).cutToStart,
+	"ctrl+k":        (*line).cutToEnd,
+	"ctrl+y":        (*line).yank,
+	"alt+backspace": (*line).cutWordLeft,
+}
+
+// key does what a key is for.
+func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
+	name := k.String()
+	if name != "tab" {
+		m.choices = nil
+	}
+	if name != "ctrl+c" {
+		m.dropped = time.Time{}
+	}
+	if edit := edits[name]; edit != nil {
+		edit(&m.line)
+		m.history.leave()
+		return nil
+	}
+	switch name {
+	case "enter", "ctrl+j", "kpenter":
+		return m.enter()
+	case "tab", "ctrl+i":
+		return m.complete()
+	case "up", "ctrl+p":
+		m.recallLine(m.history.up)
+	case "down", "ctrl+n":
+		m.recallLine(m.history.down)
+	case "pgup":
+		m.page(-1)
+	case "pgdown":
+		m.page(1)
+	case "esc":
+		m.escape()
+	case "ctrl+c":
+		return m.interrupt()
+	case "ctrl+d":
+		return m.endOfInput()
+	case "ctrl+l":
+		return m.clear("")
+	case "ctrl+s":
+		m.paint.change(func() { m.paint.paused = true })
+	case "ctrl+q":
+		m.paint.change(func() { m.paint.paused = false })
+	case "ctrl+z":
+		m.suspend()
+	default:
+		if k.Text != "" {
+			m.line.insert(k.Text)
+			m.history.leave()
+		}
+	}
+	return nil
+}
+
+func (m *model) recallLine(step func(now string) (string, bool)) {
+	if text, ok := step(m.line.text); ok {
+		m.line.set(text)
+	}
+}
+
+func (m *model) page(by int) {
+	if m.table != nil {
+		m.table.scroll(by*max(1, min(m.height-3, max(4, m.height/2))-2), 1)
+	}
+}
+
+// escape closes the panel.
+func (m *model) escape() {
+	if m.paste != nil {
+		m.paste = nil
+	} else {
+		m.table = nil
+	}
+}
+
+// bounce is how soon after a ^C that dropped something another is no wish to
+// quit yet.
+const bounce = 500 * time.Millisecond
+
+// interrupt is ^C. As in a shell it drops what is being typed; when there is
+// nothing to drop it ends the program, as it does for every server that runs
+// in a terminal.
+func (m *model) interrupt() tea.Cmd {
+	switch {
+	case m.paste != nil, m.line.text != "":
+		m.paste = nil
+		m.line.set("")
+		m.history.leave()
+		m.dropped = m.now()
+	case m.table != nil:
+		m.table = nil
+		m.dropped = m.now()
+	case m.now().Sub(m.dropped) >= bounce:
+		return tea.Quit
+	}
+	return nil
+}
+
+// endOfInput is ^D: on an empty line the end of STDIN, as the terminal's own
+// line discipline has it; else it deletes.
+func (m *model) endOfInput() tea.Cmd {
+	switch {
+	case m.line.text != "":
+		m.line.delete()
+	case m.EOF == nil:
+		return tea.Quit
+	case !m.ended:
+		m.ended = true
+		m.queue.push(job{0, func(context.Context) { m.EOF() }})
+	}
+	return nil
+}
+
+// enter sends the line, or what was pasted, or does what the line commands.
+func (m *model) enter() tea.Cmd {
+	if m.paste != nil {
+		m.sendPaste()
+		return nil
+	}
+	text := m.line.text
+	if text == "" {
+		return nil
+	}
+	command, isCommand := strings.CutPrefix(text, "/")
+	isText := strings.HasPrefix(command, "/")
+	if isCommand && isText {
+		text = command
+	}
+	if (!isCommand || isText) && !m.send(text) {
+		return nil // it stays on the line
+	}
+	m.history.add(m.line.text)
+	m.line.set("")
+	if isCommand && !isText {
+		m.tell(typed, text)
+		return m.command(command)
+	}
+	return nil
+}
+
+// send queues lines to be sent, and shows them. It refuses all or none.
+func (m *model) send(lines ...string) bool {
+	switch {
+	case m.Send == nil:
+		m.refuse("nothing can be sent here; /help says what can be done")
+		return false
+	case m.ended:
+		m.refuse("input has ended: nothing more can be sent")
+		return false
+	}
+	jobs := make([]job, len(lines))
+	for i, l := range lines {
+		jobs[i] = job{len(l) + 1, func(ctx context.Context) {
+			if err := m.Send(ctx, l); err != nil && ctx.Err() == nil {
+				m.refuse(fmt.Sprintf("not sent: %v: %s", err, l))
+			}
+		}}
+	}
+	if !m.queue.push(jobs...) {
+		m.refuse(fmt.Sprintf("not sent: more than %s would wait to be sent", bytesOf(unsent)))
+		return false
+	}
+	const echoed = 10
+	for i, l := range lines {
+		if i == echoed-1 && len(lines) > echoed {
+			m.tell(typed, "… "+countOf(uint64(len(lines)-i))+" more lines")
+			break
+		}
+		m.tell(typed, l)
+	}
+	return true
+}
+
+// pasteText takes a paste. Lines wait for an Enter: a paste by mistake goes to
+// all clients, and cannot be taken back. They are messages, never commands:
+// what is pasted may be a stranger's. Into a command no lines are pasted.
+func (m *model) pasteText(content string) {
+	m.choices = nil
+	lines := pasted(content)
+	text := m.line.text
+	switch {
+	case m.paste != nil:
+		m.paste = append(m.paste, lines...)
+	case len(lines) == 1:
+		m.line.insert(lines[0])
+	case len(lines) == 2 && lines[1] == "" && m.line.after() == "":
+		m.line.insert(lines[0]) // a line copied with its end
+	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//"):
+		m.line.insert(strings.Join(lines, " "))
+	default:
+		lines[0] = m.line.before() + lines[0]
+		lines[len(lines)-1] += m.line.after()
+		if lines[len(lines)-1] == "" {
+			lines = lines[:len(lines)-1]
+		}
+		m.paste = lines
+		m.line.set("")
+	}
+	m.history.leave()
+}
+
+func (m *model) sendPaste() {
+	if m.send(m.paste...) {
+		m.paste = nil
+	}
+}
+
+// pasteView asks what to do with lines that were pasted.
+func (m *model) pasteView(rows int) []string {
+	size := 0
+	for _, l := range m.paste {
+		size += len(l) + 1
+	}
+	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc drops them", several(uint64(len(m.paste)), "line"), bytesOf(int64(size)))
+	if m.next.width(ask) >= m.width {
+		ask = fmt.Sprintf("%s: Enter sends, Esc drops", several(uint64(len(m.paste)), "line"))
+	}
+	lines := []string{m.tint(reverse, m.next.shorten(ask, m.width-1))}
+	for i, l := range m.paste {
+		if len(lines) == rows {
+			break
+		}
+		if len(lines) == rows-1 && i < len(m.paste)-1 {
+			l = "… " + countOf(uint64(len(m.paste)-i)) + " more"
+		} else {
+			l = m.shown(l)
+		}
+		lines = append(lines, m.tint(dim, m.next.shorten(l, m.width-1)))
+	}
+	return lines
+}
+
+// tell shows something of the console's own, before messages that wait.
+func (m *model) tell(k kind, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		head, more := clip([]byte(line), longest)
+		m.paint.told.add(entry{kind: k, at: m.now(), text: head, more: more})
+	}
+	m.paint.nudge()
+}
+
+func (m *model) refuse(text string) { m.tell(failure, text) }

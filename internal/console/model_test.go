@@ -1,0 +1,509 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// These tests press keys on a model and look at its frame; no terminal, no
+// goroutine but the test's. What is beyond that is in operator_test.go and
+// screen_test.go.
+
+// desk is a model and what it had done.
+type desk struct {
+	t *testing.T
+	*model
+	c    *Console
+	time time.Time
+}
+
+func newDesk(t *testing.T, o Options) *desk {
+	t.Helper()
+	t.Setenv("NO_COLOR", "1")
+	c := New(o)
+	d := &desk{t: t, model: c.model, c: c, time: time.Date(2024, 2, 3, 12, 0, 0, 0, time.UTC)}
+	d.now = func() time.Time { return d.time }
+	d.Update(tea.WindowSizeMsg{Width: 60, Height: 20})
+	return d
+}
+
+var named = map[string]tea.KeyPressMsg{
+	"enter": {Code: tea.KeyEnter}, "tab": {Code: tea.KeyTab}, "esc": {Code: tea.KeyEscape},
+	"up": {Code: tea.KeyUp}, "down": {Code: tea.KeyDown}, "left": {Code: tea.KeyLeft},
+	"backspace": {Code: tea.KeyBackspace}, "pgdown": {Code: tea.KeyPgDown},
+}
+
+// press presses keys, and returns what they asked for last.
+func (d *desk) press(keys ...string) tea.Cmd {
+	d.t.Helper()
+	var cmd tea.Cmd
+	for _, k := range keys {
+		key, ok := named[k]
+		if letter, isCtrl := strings.CutPrefix(k, "ctrl+"); isCtrl {
+			key, ok = tea.KeyPressMsg{Code: rune(letter[0]), Mod: tea.ModCtrl}, true
+		}
+		if !ok {
+			d.t.Fatalf("there is no key %s", k)
+		}
+		_, cmd = d.Update(key)
+	}
+	return cmd
+}
+
+func (d *desk) types(text string) {
+	for _, r := range text {
+		d.Update(tea.KeyPressMsg{Code: r, Text: string(r)})
+	}
+}
+
+// enter types a line, and returns what it asked for.
+func (d *desk) enter(text string) tea.Cmd {
+	d.types(text)
+	return d.press("enter")
+}
+
+// sends does what waits to be sent.
+func (d *desk) sends() {
+	for _, q := range []*queue{d.queue, d.errands} {
+		for j, ok := q.next(); ok; j, ok = q.next() {
+			j.do(context.Background())
+		}
+	}
+}
+
+// told is what the console has said of its own.
+func (d *desk) told() string {
+	var b []byte
+	for _, e := range d.paint.told.take(nil, 1000, 1<<20, filter{}).entries {
+		b = d.append(b, &e, false)
+	}
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
+}
+
+func (d *desk) frameIs(want string) {
+	d.t.Helper()
+	f := d.frame()
+	got := f.before + "_" + f.after
+	if f.below != "" {
+		got += "\n" + f.below
+	}
+	if got != want {
+		d.t.Errorf("the frame is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func quits(cmd tea.Cmd) bool {
+	if cmd == nil {
+		return false
+	}
+	_, is := cmd().(tea.QuitMsg)
+	return is
+}
+
+func TestWhatIsTypedIsSentInItsOrder(t *testing.T) {
+	var sent []string
+	d := newDesk(t, Options{
+		Send: func(_ context.Context, line string) error { sent = append(sent, line); return nil },
+		EOF:  func() { sent = append(sent, "the end") },
+		Commands: []Command{To(func(_ context.Context, id uint64, text string) error {
+			sent = append(sent, fmt.Sprintf("%d: %s", id, text))
+			return nil
+		})},
+	})
+	d.enter("one")
+	d.enter("/to 7 two")
+	d.enter("//three")
+	d.enter("") // is nothing
+	d.Update(tea.PasteMsg{Content: "four\r\nfive\rsix"})
+	d.press("enter", "ctrl+d")
+	if d.queue.waiting() != 7 || sent != nil {
+		t.Fatalf("%d wait, and %q are sent before anybody sends", d.queue.waiting(), sent)
+	}
+	d.sends()
+	if got := strings.Join(sent, "|"); got != "one|7: two|/three|four|five|six|the end" {
+		t.Errorf("sent is %q", got)
+	}
+	if got := d.told(); got != "> one\n> /to 7 two\n> /three\n> four\n> five\n> six\n" {
+		t.Errorf("told is %q", got)
+	}
+}
+
+func TestALineThatIsRefusedStays(t *testing.T) {
+	for name, o := range map[string]Options{
+		"! nothing can be sent here; /help says what can be done\n": {},
+		"! input has ended: nothing more can be sent\n":             {EOF: func() {}, Send: func(context.Context, string) error { return nil }},
+		"! not sent: more than 4.0 MiB would wait to be sent\n":     {Send: func(context.Context, string) error { return nil }},
+	} {
+		d := newDesk(t, o)
+		if o.EOF != nil {
+			d.press("ctrl+d")
+		} else if o.Send != nil {
+			d.queue.push(job{size: unsent})
+		}
+		d.enter("dear line")
+		if got := d.told(); got != name {
+			t.Errorf("told is %q, want %q", got, name)
+		}
+		d.frameIs("> dear line_")
+	}
+}
+
+func TestAnErrorOfSendIsShownWithItsLine(t *testing.T) {
+	d := newDesk(t, Options{Send: func(context.Context, string) error { return errors.New("the hub is closed") }})
+	d.enter("hello")
+	d.sends()
+	if got := d.told(); got != "> hello\n! not sent: the hub is closed: hello\n" {
+		t.Errorf("told is %q", got)
+	}
+}
+
+// A paste that is too large is refused whole, and is not lost.
+func TestAPasteIsSentWholeOrNotAtAll(t *testing.T) {
+	n := 0
+	d := newDesk(t, Options{Send: func(context.Context, string) error { n++; return nil }})
+	d.Update(tea.PasteMsg{Content: strings.Repeat("0123456789\n", unsent/11+1)})
+	d.press("enter")
+	if got := d.told(); got != "! not sent: more than 4.0 MiB would wait to be sent\n" {
+		t.Errorf("told is %q", got)
+	}
+	if d.paste == nil || d.queue.waiting() != 0 {
+		t.Errorf("the paste is gone, or %d of it waits", d.queue.waiting())
+	}
+	d.press("esc")
+	d.Update(tea.PasteMsg{Content: strings.Repeat("0123456789\n", unsent/11)})
+	d.press("enter")
+	d.sends()
+	if n != unsent/11 {
+		t.Errorf("%d lines are sent, want %d", n, unsent/11)
+	}
+	if got := strings.Count(d.told(), "\n"); got != 10 {
+		t.Errorf("a paste is echoed on %d lines, want 10", got)
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	d := newDesk(t, Options{Clients: func() []Client { return nil }})
+	d.types("x")
+	if quits(d.press("ctrl+c")) {
+		t.Error("^C quits, and something is typed")
+	}
+	d.time = d.time.Add(bounce - 1)
+	if quits(d.press("ctrl+c")) {
+		t.Error("a second ^C, too soon, quits")
+	}
+	d.time = d.time.Add(1)
+	if !quits(d.press("ctrl+c")) {
+		t.Error("^C on an empty line does not quit")
+	}
+	d.enter("/who")
+	if quits(d.press("ctrl+c")) || d.table != nil {
+		t.Error("^C quits, or leaves the table open")
+	}
+	d.types("x")
+	d.press("backspace")
+	if !quits(d.press("ctrl+c")) {
+		t.Error("^C on an empty line does not quit after other keys")
+	}
+}
+
+func TestEndOfInputQuitsWhereItIsOfNoInterest(t *testing.T) {
+	d := newDesk(t, Options{})
+	d.types("ab")
+	d.press("left")
+	if quits(d.press("ctrl+d")) || d.line.text != "a" {
+		t.Errorf("^D quits, or leaves %q", d.line.text)
+	}
+	d.press("backspace")
+	if !quits(d.press("ctrl+d")) {
+		t.Error("^D on an empty line does not quit")
+	}
+}
+
+func TestTabWaitsForNobodyAndDisturbsNobody(t *testing.T) {
+	d := newDesk(t, Options{
+		Clients:  func() []Client { return []Client{{ID: 170, Name: "ann"}, {ID: 171, Name: "Anton"}, {ID: 2}} },
+		Commands: []Command{Kick(nil)},
+	})
+	d.types("/kick 1")
+	answer := d.press("tab")()
+	d.frameIs("> /kick 1_")
+	d.Update(answer)
+	d.frameIs("> /kick 17_") // as far as there is no choice
+	d.Update(d.press("tab")())
+	d.frameIs("> /kick 17_\n170  ann\n171  Anton")
+	answer = d.press("tab")()
+	d.types("0") // somebody types on before the answer is there
+	d.Update(answer)
+	d.frameIs("> /kick 170_")
+	d.press("ctrl+u")
+	d.types("/kick ANT")
+	d.Update(d.press("tab")())
+	d.frameIs("> /kick 171 _")
+	d.types("why ")
+	if d.press("tab") != nil {
+		t.Error("Tab in the reason asks who is here")
+	}
+	d.press("ctrl+u", "tab")
+	d.frameIs("> _")
+}
+
+func TestALongLineIsShownWhereTheCursorIs(t *testing.T) {
+	d := newDesk(t, Options{})
+	d.Update(tea.WindowSizeMsg{Width: 22, Height: 5})
+	d.types("0123456789abcdefgh")
+	d.frameIs("> <9abcdefgh_")
+	d.types("ijklmnopqrstuvwxyz")
+	d.frameIs("> <rstuvwxyz_")
+	d.press("ctrl+a")
+	d.frameIs("> _0123456789abcdefg>")
+	for range 10 {
+		d.press("ctrl+f")
+	}
+	d.frameIs("> 0123456789_abcdefg>")
+	for width := 1; width < 60; width++ {
+		d.Update(tea.WindowSizeMsg{Width: width, Height: 5})
+		for at := range d.line.text {
+			d.line.at = at
+			f := d.frame()
+			if w := utf8.RuneCountInString(f.before + f.after); w > max(2, width-1) {
+				t.Fatalf("at %d of %d cells %q and %q take %d", at, width, f.before, f.after, w)
+			}
+		}
+	}
+}
+
+// Each table is asked for by itself: one that is closed asks no more.
+func TestOneTableAtATimeIsKeptUpToDate(t *testing.T) {
+	d := newDesk(t, Options{Clients: func() []Client { return []Client{{ID: 1}} }})
+	who := d.enter("/who")
+	slow := d.enter("/slow")
+	if _, again := d.Update(who()); again != nil || d.table.known {
+		t.Error("a table that is not open is filled, or asked for again")
+	}
+	if _, again := d.Update(slow()); again == nil || !d.table.known {
+		t.Error("the table that is open is not filled, or not asked for again")
+	}
+	late := d.askClients(d.table, 0)
+	d.enter("/slow")
+	if _, again := d.Update(late()); again != nil || d.table != nil {
+		t.Error("a table that is closed is asked for")
+	}
+}
+
+// Whatever others say passes Visible, and there is nothing that does not: a
+// Visible that turns all to capitals leaves no small letter of theirs.
+func TestAllThatOthersSayPassesVisible(t *testing.T) {
+	shout := func(dst, text []byte) []byte { return append(dst, bytes.ToUpper(text)...) }
+	d := newDesk(t, Options{
+		Visible: shout,
+		Status:  func() Status { return Status{Where: "stranger"} },
+		Clients: func() []Client {
+			return []Client{{ID: 1, Name: "stranger", Addr: "stranger", Protocol: "stranger"}, {ID: 11, Name: "stranger"}}
+		},
+		Commands: []Command{{Name: "k", Client: true, Run: func(context.Context, string) (string, error) { return "stranger", errors.New("stranger") }}},
+		Send:     func(context.Context, string) error { return errors.New("stranger") },
+	})
+	var seen strings.Builder
+	look := func() {
+		f := d.frame()
+		seen.WriteString(f.before + f.after + f.below + "\n" + d.told())
+		d.c.paint.change(func() {})
+		seen.Write(d.c.paint.picture())
+	}
+	d.c.Show(Message{ID: 1, Name: "stranger", Text: []byte("stranger\nstranger")})
+	_, _ = d.c.Log().Write([]byte("stranger\n"))
+	_, _ = d.c.Messages(Tagged).Write([]byte("stranger\tstranger\n"))
+	look()
+	d.Update(statusMsg{d.time, d.Status()})
+	d.enter("/who")
+	d.Update(clientsMsg{clients: d.Clients(), table: d.table})
+	look()
+	d.types("/k 1")
+	d.Update(d.press("tab")())
+	look()
+	d.enter("")
+	for _, b := range []string{"/k 1", "/last", "/filter stranger", "/who stranger no one", "/stranger", "/kick stranger", "stranger"} {
+		if cmd := d.enter(b); cmd != nil {
+			d.Update(cmd())
+		}
+		d.sends()
+		look()
+	}
+	d.types("stranger")
+	look()
+	d.Update(tea.PasteMsg{Content: "stranger\nstranger"})
+	look()
+	if n := strings.Count(seen.String(), "STRANGER"); n < 20 {
+		t.Errorf("strangers are seen %d times in\n%s", n, seen.String())
+	}
+	if i := strings.Index(seen.String(), "stranger"); i >= 0 {
+		t.Errorf("not through Visible: %q", seen.String()[max(0, i-200):min(seen.Len(), i+100)])
+	}
+}
+
+// Without a Visible only ASCII is shown, whatever comes; and no message has a
+// line that begins as it likes.
+func FuzzMessage(f *testing.F) {
+	for _, s := range []string{"", "plain", "\x1b[2J\x9b2J\u202e\xff", "a\nb\r\n> c", strings.Repeat("\n", 100), strings.Repeat("é", 3000), "“\t”"} {
+		f.Add([]byte(s), "ann", uint64(17))
+		f.Add([]byte("hello"), s, uint64(0))
+	}
+	f.Setenv("NO_COLOR", "1")
+	f.Fuzz(func(t *testing.T, text []byte, name string, id uint64) {
+		c := New(Options{})
+		c.Show(Message{ID: id, Name: name, Text: text})
+		c.paint.columns = 80
+		c.paint.show(frame{before: "> "})
+		picture := string(c.paint.picture())
+		rows, ok := strings.CutPrefix(picture, sync2026+eraseBelow)
+		rows, frame, found := strings.Cut(rows, wrapOff)
+		if !ok || !found || frame != "> "+saveCursor+restoreCursor+wrapOn+synced2026 {
+			t.Fatalf("the picture of %q from %q is %q", text, name, picture)
+		}
+		label := strconv.FormatUint(id, 10)
+		for row := range strings.SplitSeq(strings.TrimSuffix(rows, "\r\n"), "\r\n") {
+			if id != 0 && !strings.HasPrefix(row, label) {
+				t.Fatalf("a row of %q from %q is %q", text, name, row)
+			}
+			for _, r := range strings.ReplaceAll(row, "…", "") {
+				if r > '~' || !unicode.IsPrint(r) {
+					t.Fatalf("a row of %q from %q is %q, with %q", text, name, row, r)
+				}
+			}
+		}
+	})
+}
+
+func TestRatesAreOfTheTimeThatPassed(t *testing.T) {
+	var r rates
+	r.next(time.Unix(100, 0), Status{In: Flow{1000, 5000}})
+	if r.in.brief() != "0/s" {
+		t.Errorf("at first it is %s", r.in.brief())
+	}
+	r.next(time.Unix(102, 0), Status{In: Flow{3000, 5000 + 4096}})
+	if got := r.in.long(); got != "1,000/s 2.0 KiB/s" {
+		t.Errorf("then it is %s", got)
+	}
+	r.next(time.Unix(103, 0), Status{In: Flow{5, 5}}) // whatever that is
+	if got := r.in.long(); got != "0/s" {
+		t.Errorf("then it is %s", got)
+	}
+	for n, want := range map[float64]string{0.24: "0.2/s", 9.96: "10/s", 9999: "9,999/s", 10e3: "10k/s", 1.25e6: "1.2M/s"} {
+		if got := (rate{messages: n}).brief(); got != want {
+			t.Errorf("%v is %s, want %s", n, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10 << 10: "10 KiB", 1 << 20: "1.0 MiB", 1<<20 - 1: "1.0 MiB", 64 << 20: "64 MiB", 3 << 40: "3.0 TiB"} {
+		if got := bytesOf(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
+// The memory is bounded in entries and in bytes, and what it lets go of
+// before it was drawn is counted once.
+func TestTheRollIsBoundedAndCounts(t *testing.T) {
+	c := New(Options{})
+	r := newRoll(10, 100, c.paint.said.came)
+	add := func(size int) { r.add(entry{text: make([]byte, size)}) }
+	for range 12 {
+		add(1)
+	}
+	got := r.take(nil, 4, 1000, filter{})
+	if len(got.entries) != 4 || got.lapped != 2 || !got.more {
+		t.Errorf("took %d with %d lapped and more: %v", len(got.entries), got.lapped, got.more)
+	}
+	add(60)
+	add(60) // all others go
+	got = r.take(nil, 100, 1000, filter{})
+	if len(got.entries) != 1 || got.lapped != 7 || got.more || r.bytes != 60 {
+		t.Errorf("took %d with %d lapped and more: %v, %d bytes are kept", len(got.entries), got.lapped, got.more, r.bytes)
+	}
+	add(1000) // more than all: it is kept alone
+	if undrawn, lapped := r.waiting(); undrawn != 1 || lapped != 0 || r.head-r.first != 1 {
+		t.Errorf("%d wait, %d are lapped", undrawn, lapped)
+	}
+}
+
+// A terminal that takes nothing keeps nobody who shows something.
+func TestShowDoesNotWaitForTheTerminal(t *testing.T) {
+	stuck := make(chan struct{})
+	c := New(Options{Out: os.Stdout})
+	c.paint.out = writer(func(p []byte) (int, error) { <-stuck; return len(p), nil })
+	c.paint.columns = 80
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() { defer close(done); _ = c.paint.run(stop) }()
+	for i := range 3 * keepSaid {
+		c.Show(Message{Text: []byte("message " + strconv.Itoa(i))})
+		_, _ = c.Log().Write([]byte("log\n"))
+	}
+	if n := c.paint.counts().undrawn; n < 2*keepSaid-fullPicture {
+		t.Errorf("%d are counted, want two thirds of %d", n, 3*keepSaid)
+	}
+	close(stuck)
+	close(stop)
+	<-done
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+func TestLinesAreWrittenInAnyPieces(t *testing.T) {
+	var got []string
+	l := lines{each: func(text []byte, more int) { got = append(got, fmt.Sprintf("%.10s %d %d", text, len(text), more)) }}
+	long := strings.Repeat("x", longest-1) + "éyy"
+	for _, p := range []string{"a", "b\n\nc", "\n" + long[:100], long[100:longest], long[longest:], "zz\nend\n"} {
+		if n, err := l.Write([]byte(p)); n != len(p) || err != nil {
+			t.Fatalf("Write returns %d, %v", n, err)
+		}
+	}
+	want := []string{"ab 2 0", " 0 0", "c 1 0", "xxxxxxxxxx 4096 5", "end 3 0"}
+	if strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("lines are %q, want %q", got, want)
+	}
+}
+
+func TestTagged(t *testing.T) {
+	for line, want := range map[string]Message{
+		"ann\thi\tthere": {Name: "ann", Text: []byte("hi\tthere")},
+		"17\thi":         {ID: 17, Text: []byte("hi")},
+		"-\thi":          {Text: []byte("hi")},
+		"hi":             {Text: []byte("hi")},
+	} {
+		if got := Tagged([]byte(line)); got.ID != want.ID || got.Name != want.Name || !bytes.Equal(got.Text, want.Text) {
+			t.Errorf("Tagged(%q) is %v, want %v", line, got, want)
+		}
+	}
+}
+
+// What 1,000 messages a second cost: a message shown and drawn, 33 to a
+// picture.
+func BenchmarkMessage(b *testing.B) {
+	for name, batch := range map[string]int{"1,000 a second": 33, "100 a second": 3} {
+		b.Run(name, func(b *testing.B) {
+			c := New(Options{})
+			c.paint.out = writer(func(p []byte) (int, error) { return len(p), nil })
+			c.paint.columns = 80
+			c.paint.show(frame{before: "> half a line", below: strings.Repeat("x", 79)})
+			text := []byte("a message of some sixty bytes, such as people and programs send")
+			for i := 0; b.Loop(); i++ {
+				c.Show(Message{ID: 17, Name: "ann", Text: text})
+				if i%batch == 0 {
+					_ = c.paint.draw()
+				}
+			}
+		})
+	}
+}

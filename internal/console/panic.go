@@ -1,0 +1,95 @@
+package console
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// This file gives the terminal back when something panics. A panic of the
+// console's own ends the console, and Run returns it: a server that serves
+// thousands does not end with its window. One of anybody else's ends the
+// process, but not before Rescue.
+
+// open is the console that has the terminal; there is one terminal.
+var open atomic.Pointer[Console]
+
+// Rescue gives the terminal back when the goroutine panics in which it is
+// deferred, and lets the panic go on.
+//
+//	go func() {
+//		defer console.Rescue()
+//		…
+func Rescue() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	if c := open.Load(); c != nil {
+		within(lastMoment, c.surrender)
+	}
+	panic(r)
+}
+
+// surrender gives the terminal back at once, with what had come by then.
+func (c *Console) surrender() {
+	c.paint.leave()
+	c.paint.finish()
+	if p := c.program.Load(); p != nil {
+		_ = p.ReleaseTerminal()
+	}
+	c.over.Store(true)
+}
+
+// PanicError is a panic in the console, or in a function of its Options.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (p *PanicError) Error() string {
+	return fmt.Sprintf("the console panicked: %v\n\n%s", p.Value, p.Stack)
+}
+
+// attempt does what may fail or panic: either ends the console.
+func (c *Console) attempt(do func() error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.fail(&PanicError{r, debug.Stack()})
+		}
+	}()
+	if err := do(); err != nil {
+		c.fail(err)
+	}
+}
+
+// guarded is a model whose panics end the console in an orderly way.
+type guarded struct {
+	*model
+	c *Console
+}
+
+func (g guarded) Init() tea.Cmd { return g.guard(g.model.Init()) }
+
+func (g guarded) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	var cmd tea.Cmd
+	g.c.attempt(func() error { _, cmd = g.model.Update(msg); return nil })
+	return g, g.guard(cmd)
+}
+
+func (g guarded) View() tea.View {
+	g.c.attempt(func() error { g.model.View(); return nil })
+	return tea.NewView("")
+}
+
+func (g guarded) guard(cmd tea.Cmd) tea.Cmd {
+	if cmd == nil {
+		return nil
+	}
+	return func() (msg tea.Msg) {
+		g.c.attempt(func() error { msg = cmd(); return nil })
+		return msg
+	}
+}

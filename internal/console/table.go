@@ -1,0 +1,184 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Client is a row of /who and /slow, and what completion offers.
+type Client struct {
+	ID             uint64
+	Name           string
+	Addr, Protocol string
+	Since          time.Time
+	Lag            int64 // bytes
+}
+
+// table is /who or /slow while it is open. It is asked for anew every second.
+type table struct {
+	slow  bool   // only who is behind, furthest first
+	text  string // only who has it in name, address, protocol or id; "" for all
+	rows  []Client
+	total int
+	known bool // rows are there
+	top   int  // the first row shown
+}
+
+// fill takes what Options.Clients has answered.
+func (t *table) fill(clients []Client) {
+	t.total, t.known = len(clients), true
+	t.rows = slices.DeleteFunc(clients, func(c Client) bool { return !t.has(c) })
+	slices.SortFunc(t.rows, func(a, b Client) int {
+		if by := cmp.Compare(b.Lag, a.Lag); t.slow && by != 0 {
+			return by
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+}
+
+func (t *table) has(c Client) bool {
+	if t.slow && c.Lag <= 0 {
+		return false
+	}
+	text := strings.ToLower(c.Name + "\x00" + c.Addr + "\x00" + c.Protocol + "\x00" + strconv.FormatUint(c.ID, 10))
+	return strings.Contains(text, strings.ToLower(t.text))
+}
+
+// scroll moves by so many rows, as far as there are any.
+func (t *table) scroll(by, rows int) {
+	t.top = max(0, min(t.top+by, len(t.rows)-rows))
+}
+
+// column is one of the table's. Each says how many cells it takes at most.
+type column struct {
+	name  string
+	most  int
+	right bool // numbers
+	of    func(Client) string
+}
+
+// columns are in the order in which they stand; spare is the order in which
+// they go when there is no room.
+func (l *look) columns(now time.Time) []column {
+	return []column{
+		{"id", 20, true, func(c Client) string { return strconv.FormatUint(c.ID, 10) }},
+		{"name", longestName, false, func(c Client) string { return l.shown(c.Name) }},
+		{"address", 47, false, func(c Client) string { return l.shown(c.Addr) }},
+		{"protocol", 12, false, func(c Client) string { return l.shown(c.Protocol) }},
+		{"since", 12, false, func(c Client) string { return since(c.Since, now) }},
+		{"lag", 9, true, func(c Client) string { return bytesOf(c.Lag) }},
+	}
+}
+
+var spare = []string{"protocol", "since", "address", "name"}
+
+// since is a time of day, or a day as well.
+func since(at, now time.Time) string {
+	if now.Sub(at) < 24*time.Hour {
+		return at.Format(time.TimeOnly)
+	}
+	return at.Format("Jan _2 15:04")
+}
+
+// view is the table on so many rows.
+func (l *look) view(t *table, width, rows int, now time.Time) []string {
+	if !t.known {
+		return []string{l.tint(dim, "…")}
+	}
+	if len(t.rows) == 0 {
+		return []string{l.tint(dim, l.next.shorten(t.nobody(), width))}
+	}
+	foot := rows >= 4
+	room := rows - 1
+	if foot {
+		room--
+	}
+	t.scroll(0, room)
+	page := t.rows[t.top:min(len(t.rows), t.top+room)]
+	lines := l.rows(page, width, now)
+	if foot {
+		lines = append(lines, l.tint(dim, l.next.shorten(t.foot(len(page)), width)))
+	}
+	return lines
+}
+
+func (t *table) nobody() string {
+	switch {
+	case t.text != "":
+		return fmt.Sprintf("none of %s is such a client; Esc closes", countOf(uint64(t.total)))
+	case t.slow && t.total > 0:
+		return "nobody is behind; Esc closes"
+	}
+	return "nobody is here; Esc closes"
+}
+
+func (t *table) foot(shown int) string {
+	all := countOf(uint64(len(t.rows)))
+	if shown == len(t.rows) {
+		return all + ", Esc closes"
+	}
+	return fmt.Sprintf("%d-%d of %s, PgUp and PgDn for more, Esc closes", t.top+1, t.top+shown, all)
+}
+
+// rows are the heading and a line for each client.
+func (l *look) rows(page []Client, width int, now time.Time) []string {
+	columns := l.columns(now)
+	cells := make([][]string, len(columns))
+	wide := make([]int, len(columns))
+	for i, c := range columns {
+		wide[i] = len(c.name)
+		for _, client := range page {
+			text := c.of(client)
+			cells[i] = append(cells[i], text)
+			wide[i] = min(c.most, max(wide[i], l.next.width(text)))
+		}
+	}
+	for _, name := range spare {
+		if total(wide) <= width {
+			break
+		}
+		i := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
+		wide[i] = 0
+	}
+	lines := make([]string, 0, len(page)+1)
+	heading := l.row(columns, wide, func(i int) string { return columns[i].name })
+	lines = append(lines, l.tint(reverse, heading))
+	for n := range page {
+		lines = append(lines, l.row(columns, wide, func(i int) string { return cells[i][n] }))
+	}
+	return lines
+}
+
+// total is what a row takes, with a blank between columns.
+func total(wide []int) int {
+	n := 0
+	for _, w := range wide {
+		if w > 0 {
+			n += w + 1
+		}
+	}
+	return n - 1
+}
+
+func (l *look) row(columns []column, wide []int, text func(i int) string) string {
+	var b strings.Builder
+	for i, c := range columns {
+		if wide[i] == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		cell := l.next.fit(text(i), wide[i])
+		if c.right {
+			trimmed := strings.TrimRight(cell, " ")
+			cell = strings.Repeat(" ", len(cell)-len(trimmed)) + trimmed
+		}
+		b.WriteString(cell)
+	}
+	return b.String()
+}
