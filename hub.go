@@ -188,6 +188,9 @@ func (h *Hub) makeLoops() error {
 // Longest is how long a message may be, in bytes, its separator not counted.
 func (h *Hub) Longest() int { return h.longest }
 
+// Epoch is random, letters and digits: EPOCH-SEQ is a resume point.
+func (h *Hub) Epoch() string { return h.epoch }
+
 // Address is where a hub listens.
 type Address struct {
 	text string

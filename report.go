@@ -24,53 +24,80 @@ type traffic struct {
 	Messages int64 `json:"messages"`
 }
 
-// listClients is GET /clients.
-func (h *Hub) listClients() any {
-	list := struct {
-		Clients []clientReport `json:"clients"`
-	}{[]clientReport{}}
-	parts := make(chan []clientReport, len(h.loops))
+// ClientInfo is what is known of one client.
+type ClientInfo struct {
+	ID       uint64
+	Name     string    // "": it has none
+	Protocol string    // as Event has it
+	Addr     string    // likewise
+	Since    time.Time // when it came, to the second
+	Lag      int64     // bytes of its feed that it has yet to be sent
+
+	BytesIn, MessagesIn   int64 // from it
+	BytesOut, MessagesOut int64 // sent to it
+}
+
+// Clients is who is connected, in no order. It asks the loops, so it must not be
+// called where one may wait for the caller.
+func (h *Hub) Clients() []ClientInfo {
+	var all []ClientInfo
+	parts := make(chan []ClientInfo, len(h.loops))
 	for _, l := range h.loops {
 		l.do(func() { parts <- l.listClients() })
 	}
 	for range h.loops {
 		select {
 		case part := <-parts:
-			list.Clients = append(list.Clients, part...)
+			all = append(all, part...)
 		case <-h.closed:
-			return list
+			return all
 		}
 	}
-	return list
+	return all
 }
 
-func (l *loop) listClients() []clientReport {
-	var list []clientReport
+func (l *loop) listClients() []ClientInfo {
+	var list []ClientInfo
 	for _, clients := range []roster{l.clients, l.guests} {
 		for _, c := range clients {
 			if c.id != 0 && !c.left {
-				list = append(list, l.report(c))
+				list = append(list, l.info(c))
 			}
 		}
 	}
 	return list
 }
 
-func (l *loop) report(c *client) clientReport {
-	r := clientReport{
-		ID: c.id, Protocol: c.protocol.String(), Addr: c.addr.String(), Name: c.name(),
-		Since: l.hub.began.Add(time.Duration(c.since) * time.Second).UTC().Format(time.RFC3339),
-		In:    traffic{c.got, int64(c.messages)},
+func (l *loop) info(c *client) ClientInfo {
+	i := ClientInfo{
+		ID: c.id, Name: c.name(), Protocol: c.protocol.String(), Addr: c.addr.String(),
+		Since:   l.hub.began.Add(time.Duration(c.since) * time.Second),
+		BytesIn: c.got, MessagesIn: int64(c.messages),
 	}
 	if c.protocol == speaksPost {
-		return r
+		return i
 	}
-	r.Lag, r.Out.Bytes = l.lag(c), c.sent
-	r.Out.Messages = int64(l.wire(c).feed.Seq(c.cursor) - c.first)
+	i.Lag, i.BytesOut = l.lag(c), c.sent
+	i.MessagesOut = int64(l.wire(c).feed.Seq(c.cursor) - c.first)
 	if c.extra != nil {
-		r.Out.Messages -= c.extra.skipped
+		i.MessagesOut -= c.extra.skipped
 	}
-	return r
+	return i
+}
+
+// listClients is GET /clients.
+func (h *Hub) listClients() any {
+	list := struct {
+		Clients []clientReport `json:"clients"`
+	}{[]clientReport{}}
+	for _, i := range h.Clients() {
+		list.Clients = append(list.Clients, clientReport{
+			ID: i.ID, Protocol: i.Protocol, Addr: i.Addr, Name: i.Name,
+			Since: i.Since.UTC().Format(time.RFC3339), Lag: i.Lag,
+			In: traffic{i.BytesIn, i.MessagesIn}, Out: traffic{i.BytesOut, i.MessagesOut},
+		})
+	}
+	return list
 }
 
 // healthReport is GET /healthz.

@@ -95,7 +95,8 @@ func (h house) scenarios() ([]scenario, error) {
 	if h.cores.all.Count() > 1 {
 		all = append(all, h.loops())
 	}
-	return append(append(all, h.web()...), h.relay()), nil
+	answers, err := h.answers()
+	return append(append(all, h.web()...), h.relay(), answers), err
 }
 
 func (h house) fanout(name, does string, every time.Duration, lines int) scenario {
@@ -110,6 +111,29 @@ func (h house) fanout(name, does string, every time.Duration, lines int) scenari
 		base:   steady(h.floor("copy", "-wait-for", f.clients), f.begin),
 		test:   steady(h.hubbub("--loops", 1, "--wait-for", f.clients), f.begin),
 	}
+}
+
+// answers compares the hub, whose command runs on the other core, with a server
+// that is the command itself.
+func (h house) answers() (scenario, error) {
+	a := replies{clients: h.clients(5000), size: 64, at: h.clients(100), rounds: h.work(2)}
+	bare, err := h.program("bare.py")
+	if err != nil {
+		return scenario{}, err
+	}
+	bot, err := h.program("bot.py")
+	floor := command{args: []string{"python3", bare}, cores: h.cores.server}
+	hub := h.hubbub("--loops", 1, "--json", "--replay", "none", "--", "python3", "-u", bot)
+	return scenario{
+		name: "answers", does: "5,000 clients ask, 100 at a time; a program behind the hub answers each, as JSON",
+		floor: "asyncio: all of it",
+		figures: []figure{
+			{"CPU per answer, the hub's own", "µs", ratio, 1.0},
+			{"p99 of an answer", "ms", beside, 0},
+		},
+		rounds: h.rounds(8),
+		base:   steady(floor, a.begin), test: steady(hub, a.begin),
+	}, err
 }
 
 // relay compares the hub with itself: clients talk, and STDIN does.

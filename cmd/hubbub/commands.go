@@ -31,6 +31,7 @@ type commands struct {
 	longest int // line
 	line    int // the number of the present one
 	faults  sparing
+	renamed func(id uint64, name string) // is told; nil: nobody is
 }
 
 func newCommands(hub *hubbub.Hub, log *slog.Logger, longest int) *commands {
@@ -95,6 +96,9 @@ func (c *commands) do(ctx context.Context, line []byte) error {
 		err = c.hub.BroadcastExcept(ctx, want.Data, want.IDs...)
 	case jsonl.Rename:
 		err = c.hub.Rename(want.IDs[0], want.Name)
+		if err == nil && c.renamed != nil {
+			c.renamed(want.IDs[0], want.Name)
+		}
 	case jsonl.Kick:
 		for _, id := range want.IDs {
 			err = errors.Join(err, c.hub.Kick(id, want.Reason))

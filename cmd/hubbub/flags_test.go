@@ -21,7 +21,7 @@ func parseServe(f *serveFlags, args ...string) error {
 	cmd.SetOut(io.Discard)
 	cmd.SetFlagErrorFunc(flagError)
 	describe(cmd, serveHelp, f.groups()...)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.check(cmd.Flags().Changed) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.check(cmd.Flags().Changed, false) }
 	cmd.SetArgs(args)
 	return cmd.Execute()
 }

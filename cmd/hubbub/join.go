@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/console"
 	"hubbub.example/internal/join"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/wsconn"
@@ -28,6 +29,7 @@ type joinFlags struct {
 	frame          join.Frame
 	out            join.Out
 	eof            join.EOF
+	noConsole      bool
 	since          join.Point
 	last           *int
 	name           string
@@ -112,7 +114,7 @@ func newJoinCommand(e env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), e, address)
+			return f.run(cmd.Context(), e, address, args[0])
 		},
 	}
 	describe(cmd, joinHelp, f.groups()...)
@@ -135,6 +137,7 @@ func (f *joinFlags) groups() []*flagGroup {
 		return &n, err
 	})
 	parsedFlag(h, &f.name, "name", "", "NAME", "what to be called", codec.ParseName)
+	m.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
 	c := newFlagGroup("Connection")
 	c.BoolVar(&f.reconnect, "reconnect", true, "come back when the connection breaks")
 	parsedFlag(c, &f.connectTimeout, "connect-timeout", "10s", "TIME",
@@ -223,7 +226,7 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 	return settings, nil
 }
 
-func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error {
+func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given string) error {
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	// A second signal does what it always does, but for one that came with the
 	// first, and may come still when all is done.
@@ -238,7 +241,7 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error 
 			lost <- syscall.EPIPE
 		}
 	}()
-	return join.Run(ctx, join.Options{
+	o := join.Options{
 		Address:        address,
 		Stdin:          in,
 		Input:          kind,
@@ -258,7 +261,20 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address) error 
 		Health:         health(address, f.keepAlive),
 		HealthEvery:    f.keepAlive / 8,
 		Log:            f.log.logger(e.stderr),
-	})
+	}
+	c := f.openConsole(e, given)
+	if c == nil {
+		return join.Run(ctx, o)
+	}
+	ctx, quit := context.WithCancel(ctx)
+	o.Stdin, o.Input = c.typed, join.Terminal
+	o.Stdout, o.Out = c.Messages(console.Tagged), join.Tagged
+	o.Log = f.log.logger(c.Log())
+	go c.run(ctx, quit)
+	err := join.Run(ctx, o)
+	quit()
+	<-c.ended
+	return err
 }
 
 // control sets the socket options before the connection is made, when a window

@@ -4,7 +4,8 @@
 //
 //	main.go    from arguments to an exit code
 //	help.go    how the commands and their flags explain themselves
-//	serve.go   the server; stdin.go and stdout.go are its two ends
+//	serve.go   the server; stdin.go and stdout.go are its two ends, or
+//	           command.go and console.go; commands.go is what JSON lines want
 //	join.go    the client
 //	log.go     what goes to STDERR, and how a person reads it
 package main
@@ -51,6 +52,9 @@ func run(ctx context.Context, args []string, e env) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
+	}
+	if exit, is := errors.AsType[*exitError](err); is {
+		return exit.code
 	}
 	text := failure(cmd, err)
 	if _, misused := errors.AsType[*usageError](err); misused {

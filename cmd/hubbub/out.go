@@ -76,11 +76,16 @@ func jsonRenderer() func(*hubbub.Batch) []byte {
 	return func(b *hubbub.Batch) []byte {
 		buf = buf[:0]
 		for e := range b.Events() {
-			buf = jsonl.AppendEvent(buf, &jsonl.Event{
-				Type: e.Kind.String(), Time: e.Time, ID: e.Client, Name: e.Name, Addr: e.Addr,
-				Protocol: e.Protocol, Data: e.Data, Reason: e.Reason,
-			})
+			line := eventLine(e)
+			buf = jsonl.AppendEvent(buf, &line)
 		}
 		return buf
+	}
+}
+
+func eventLine(e hubbub.Event) jsonl.Event {
+	return jsonl.Event{
+		Type: e.Kind.String(), Time: e.Time, ID: e.Client, Name: e.Name, Addr: e.Addr,
+		Protocol: e.Protocol, Data: e.Data, Reason: e.Reason,
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hubbub.example"
+	"hubbub.example/internal/console"
 )
 
 // This file is the life of a server:
@@ -31,7 +32,10 @@ func newServeCommand(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve",
 		RunE: func(cmd *cobra.Command, addresses []string) error {
-			if err := f.check(cmd.Flags().Changed); err != nil {
+			if n := cmd.ArgsLenAtDash(); n >= 0 {
+				addresses, f.command = addresses[:n], addresses[n:]
+			}
+			if err := f.check(cmd.Flags().Changed, cmd.ArgsLenAtDash() >= 0); err != nil {
 				return err
 			}
 			for _, a := range addresses {
@@ -56,6 +60,10 @@ type server struct {
 	hub     *hubbub.Hub
 	log     *slog.Logger
 	signals chan os.Signal
+	at      []hubbub.Address
+	present *present         // as far as the command was told
+	says    io.Writer        // STDERR, or the console in front of it
+	console *console.Console // nil: there is none
 
 	render func(*hubbub.Batch) []byte // what STDOUT says of what clients did
 
@@ -63,6 +71,13 @@ type server struct {
 	exhausted chan error    // STDIN is at its end, and so shall we be
 	broken    chan error    // STDOUT takes no more
 	sunk      chan struct{} // closed when all from clients is on STDOUT, or discarded
+
+	quit         chan struct{} // closed when somebody at the console has enough
+	consoleEnded chan struct{} // closed when the terminal is given back
+
+	stopCommand  context.CancelFunc
+	killCommand  chan struct{} // closed when it has no time any more
+	commandEnded chan struct{} // closed when nothing is left of it
 }
 
 // serve runs a server until a signal, the end of STDIN (--eof=exit), the loss
@@ -75,27 +90,36 @@ func serve(ctx context.Context, e env, f *serveFlags, addresses []string) error 
 		exhausted: make(chan error, 1),
 		broken:    make(chan error, 1),
 		sunk:      make(chan struct{}),
+		present:   newPresent(),
+
+		quit: make(chan struct{}), consoleEnded: make(chan struct{}),
+		stopCommand: func() {}, killCommand: make(chan struct{}), commandEnded: make(chan struct{}),
 	}
 	signal.Notify(s.signals, stopSignals()...)
 	defer time.AfterFunc(oneInstant, func() { signal.Stop(s.signals) }) // one that came with another must not kill
 
 	announced := make(chan struct{})
-	s.log = f.log.logger(&gate{e.stderr, announced})
+	s.says = e.stderr
+	s.openConsole()
+	s.log = f.log.logger(&gate{s.says, announced})
 	if err := s.makeHub(); err != nil {
 		return err
 	}
 	defer func() { _ = s.hub.Close() }()
 	at, err := listen(s.hub, addresses)
-	go announce(e.stderr, at, announced)
+	s.at = at
+	go announce(s.says, at, announced)
 	if err != nil {
 		return err
 	}
 	defer waitFor(announced, time.Second) // a STDERR nobody reads keeps nobody
 
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	s.start(ctx)
-	return s.attend(ctx)
+	err = s.attend(ctx)
+	cancel()
+	<-s.consoleEnded
+	return err
 }
 
 // makeHub makes the hub that the flags ask for. What it refuses is the command
@@ -170,6 +194,24 @@ func (s *server) start(ctx context.Context) {
 			s.failed <- err
 		}
 	}()
+	s.render = s.renderer()
+	if s.console == nil {
+		close(s.consoleEnded)
+	} else {
+		go s.runConsole(ctx)
+	}
+	if len(s.command) > 0 {
+		// Not ctx: it ends with us, and the command is to end before.
+		command, stop := context.WithCancel(context.WithoutCancel(ctx))
+		s.stopCommand = stop
+		go s.runCommand(command)
+		return
+	}
+	close(s.commandEnded)
+	if s.console != nil {
+		go s.showInbox()
+		return
+	}
 	if !s.recvOnly {
 		go s.readStdin(ctx)
 	}
@@ -186,6 +228,8 @@ func (s *server) attend(ctx context.Context) error {
 	case <-ctx.Done():
 		return s.end(ctx.Err(), true)
 	case <-s.signals:
+		return s.end(nil, true)
+	case <-s.quit:
 		return s.end(nil, true)
 	case err := <-s.failed:
 		waitFor(s.sunk, lastMoment)
@@ -230,6 +274,7 @@ func (s *server) end(reason error, haste bool) error {
 
 // drainAll brings what is left to the clients and to STDOUT.
 func (s *server) drainAll(ctx context.Context) error {
+	s.endCommand(ctx)
 	err := s.hub.Drain(ctx, s.drain)
 	select {
 	case <-s.sunk:

@@ -9,23 +9,27 @@ import (
 	"time"
 
 	"hubbub.example"
+	"hubbub.example/internal/child"
 )
 
 // serveFlags is what the flags of hubbub serve say.
 type serveFlags struct {
 	options hubbub.Options
 
-	in       inFormat
-	out      outFormat
-	json     bool
-	relay    bool
-	chat     bool
-	sendOnly bool
-	recvOnly bool
-	waitFor  int
-	eof      eof
-	drain    time.Duration
-	log      logFlags
+	in        inFormat
+	out       outFormat
+	json      bool
+	relay     bool
+	chat      bool
+	noConsole bool
+	command   []string // in the place of STDIN and STDOUT
+	restart   child.Restart
+	sendOnly  bool
+	recvOnly  bool
+	waitFor   int
+	eof       eof
+	drain     time.Duration
+	log       logFlags
 }
 
 // eof is what a server does when STDIN is at its end.
@@ -51,6 +55,11 @@ and curl -d hello http://HOST:9000/ is one for a moment.
     hubbub serve :9000 --frame raw --wait-for 10 --eof exit < release.tar
                                                      a file to ten, byte for byte, then done
     hubbub serve                                     talk with whoever joins
+    hubbub serve :9000 --json -- ./bot.py            one program answers every client
+
+A command behind -- is started once, reads on its STDIN what clients send, and
+what it prints goes to clients: docs/command.md. --json tells it who says what, and
+lets it choose who hears what: docs/protocol.md.
 
 ADDRESS is HOST:PORT, :PORT or unix:PATH; there may be many. What a client
 speaks its first bytes tell: tcp://HOST:PORT is for raw clients only, who then
@@ -80,6 +89,7 @@ func (f *serveFlags) messages() *flagGroup {
 	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said")
 	parsedFlag(g, &f.options.Replay, "replay", "unheard", "unheard|none|N|all",
 		"what a new client gets first: what nobody has heard yet, nothing, the last N messages, or all that is kept", hubbub.ParseReplay)
+	g.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
 	g.BoolVar(&f.sendOnly, "send-only", false, "read what clients send, and discard it")
 	g.BoolVar(&f.recvOnly, "recv-only", false, "do not read STDIN")
 	return g
@@ -103,7 +113,9 @@ func (f *serveFlags) source() *flagGroup {
 	parsedFlag(g, &f.waitFor, "wait-for", "0", "N",
 		"do not read STDIN until N clients are there (default 0)", atLeast(0))
 	parsedFlag(g, &f.eof, "eof", "keep", "keep|exit",
-		"at the end of STDIN: keep serving; or exit when every client has all", choice(eofKeep, eofExit))
+		"at the end of STDIN: keep serving; or exit when every client has all, as with a command unless this says keep", choice(eofKeep, eofExit))
+	parsedFlag(g, &f.restart, "restart", "on-failure", "always|on-failure|never",
+		"when a command that has ended is started again", child.ParseRestart)
 	parsedFlag(g, &f.drain, "drain", "5s", "TIME",
 		"how long no client may make any progress at the end; after a signal, how long the end may take", parseTimeOr0)
 	return g
@@ -154,8 +166,11 @@ func (f *serveFlags) sockets() *flagGroup {
 }
 
 // check finds what does not go together. Given says whether a flag was given.
-func (f *serveFlags) check(given func(flag string) bool) error {
+func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 	framing := f.options.Framing
+	if err := f.checkCommand(given, command); err != nil {
+		return err
+	}
 	if f.json {
 		if given("in") && f.in != inJSON || given("out") && f.out != outJSON {
 			return usage("--json is --in json and --out json: give it alone")
@@ -188,6 +203,22 @@ func (f *serveFlags) check(given func(flag string) bool) error {
 		}
 	}
 	return f.log.check()
+}
+
+// checkCommand finds what does not go with a command, or without.
+func (f *serveFlags) checkCommand(given func(flag string) bool, command bool) error {
+	switch {
+	case command && len(f.command) == 0:
+		return usage("behind -- there is no command; one would be: -- ./bot.py")
+	case !command && given("restart"):
+		return usage("--restart is for a command, which stands behind --: hubbub serve :9000 -- ./bot.py")
+	case command && (f.recvOnly || f.sendOnly):
+		return usage("--send-only and --recv-only do not go with a command, which hears and speaks")
+	}
+	if command && !given("eof") {
+		f.eof = eofExit
+	}
+	return nil
 }
 
 // inbox is what of the clients' doings goes to STDOUT.

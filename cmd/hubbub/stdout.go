@@ -28,7 +28,6 @@ import (
 // is lost it discards the rest, so that nothing waits for it.
 func (s *server) writeStdout() {
 	defer close(s.sunk)
-	s.render = s.renderer()
 	if fd, ok := stdio.Descriptor(s.stdout); ok && stdio.IsPipe(fd) && s.out == outPlain && !s.relay && !s.chat {
 		s.deliverStdout()
 		return

@@ -1,0 +1,165 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+
+	"hubbub.example"
+	"hubbub.example/internal/console"
+	"hubbub.example/internal/visible"
+)
+
+// This file puts a console on the terminal when STDIN and STDOUT are one:
+//
+//	openConsole  a server's: what clients say above, what is typed to them below
+//	muted        who is, since the hub only knows of each by itself
+
+// openConsole opens a console if there is a terminal that is free for one, and
+// has the log go there too if it would go to that terminal anyway.
+func (s *server) openConsole() {
+	plain := len(s.command) > 0 || s.in == inPlain && s.out == outPlain // else they are a program's
+	if s.noConsole || !plain || s.options.Framing != hubbub.Lines || s.sendOnly || s.recvOnly || !console.Fit(s.stdin, s.stdout) {
+		return
+	}
+	muted := muted{ids: map[uint64]bool{}}
+	s.console = console.New(console.Options{
+		In: s.stdin, Out: s.stdout,
+		Visible: visible.AppendLine, Next: visible.Next,
+		Send: func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, []byte(line)) },
+		EOF:  s.endOfTyping,
+		Status: func() console.Status {
+			return s.status()
+		},
+		Clients: func() []console.Client { return s.clients() },
+		Commands: []console.Command{
+			console.To(func(_ context.Context, id uint64, text string) error { return s.hub.Send([]byte(text), id) }),
+			console.Kick(func(_ context.Context, id uint64, reason string) error { return s.hub.Kick(id, reason) }),
+			console.Mute(func(_ context.Context, id uint64) (bool, error) { return muted.toggle(s.hub, id) }),
+		},
+	})
+	if sameTerminal(s.stderr, s.stdout) {
+		s.says = s.console.Log()
+	}
+}
+
+// endOfTyping is ^D: the end of STDIN.
+func (s *server) endOfTyping() {
+	if s.eof == eofExit {
+		s.exhausted <- nil
+	}
+}
+
+// runConsole is the console from the first key to the last. When somebody quits
+// it the server ends too.
+func (s *server) runConsole(ctx context.Context) {
+	defer close(s.consoleEnded)
+	if err := s.console.Run(ctx); err != nil {
+		s.log.Warn(err.Error() + "; serving on without a console")
+		return
+	}
+	if ctx.Err() == nil {
+		close(s.quit)
+	}
+}
+
+func (s *server) status() console.Status {
+	n := s.hub.Stats()
+	status := console.Status{
+		Clients: n.Clients,
+		In:      console.Flow{Messages: uint64(n.MessagesIn), Bytes: uint64(n.BytesIn)},
+		Out:     console.Flow{Messages: uint64(n.Broadcasts), Bytes: uint64(n.BytesOut)},
+	}
+	if len(s.at) > 0 {
+		status.Where = s.at[0].String()
+	}
+	for _, c := range s.hub.Clients() {
+		if c.Lag > status.Lag {
+			status.Slowest, status.Lag = c.ID, c.Lag
+		}
+	}
+	return status
+}
+
+func (s *server) clients() []console.Client {
+	var all []console.Client
+	for _, c := range s.hub.Clients() {
+		all = append(all, console.Client{ID: c.ID, Name: c.Name, Addr: c.Addr, Protocol: c.Protocol, Since: c.Since, Lag: c.Lag})
+	}
+	return all
+}
+
+// showInbox shows what clients say, until the hub is closed.
+func (s *server) showInbox() {
+	defer close(s.sunk)
+	defer console.Rescue()
+	for {
+		b, err := s.hub.Receive(context.Background())
+		if err != nil {
+			return
+		}
+		s.show(b)
+		b.Release()
+	}
+}
+
+// show shows a batch; with --relay and --chat clients hear of it first.
+func (s *server) show(b *hubbub.Batch) {
+	said := s.render(b)
+	if s.chat {
+		_, _ = s.console.Messages(console.Plain).Write(said)
+		return
+	}
+	s.showBeside(b)
+}
+
+// showBeside shows what clients said, whoever else hears it.
+func (s *server) showBeside(b *hubbub.Batch) {
+	for e := range b.Events() {
+		if e.Kind == hubbub.Message {
+			s.console.Show(console.Message{Time: e.Time, ID: e.Client, Name: e.Name, Text: e.Data})
+		}
+	}
+}
+
+// muted is whom the console has muted.
+type muted struct {
+	mu  sync.Mutex
+	ids map[uint64]bool
+}
+
+func (m *muted) toggle(hub *hubbub.Hub, id uint64) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mute := !m.ids[id]
+	if err := hub.Mute(id, mute); err != nil {
+		return false, err
+	}
+	m.ids[id] = mute
+	return mute, nil
+}
+
+// sameTerminal says that a and b are the same file, as a terminal is that nobody
+// redirected.
+func sameTerminal(a, b *os.File) bool {
+	x, errA := a.Stat()
+	y, errB := b.Stat()
+	return errors.Join(errA, errB) == nil && os.SameFile(x, y)
+}
+
+// logTo is a pipe whose other end goes to w, for a command's STDERR.
+func logTo(w io.Writer) (*os.File, error) {
+	r, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer r.Close()
+		_, _ = io.Copy(w, r)
+	}()
+	return out, nil
+}

@@ -1,0 +1,142 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/creack/pty"
+	"golang.org/x/term"
+)
+
+// This file is the console where it is used; package console has what it can do.
+
+// desk is hubbub on a terminal of its own.
+type desk struct {
+	*program
+	terminal, theirs *os.File
+	screen           *output // what was ever written to it
+	before           *term.State
+}
+
+func sitDown(t *testing.T, args ...string) *desk {
+	t.Helper()
+	ours, theirs := openTerminal(t)
+	if err := pty.Setsize(ours, &pty.Winsize{Rows: 30, Cols: 100}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := term.GetState(int(theirs.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := launch{
+		shell: `TERM=xterm NO_COLOR=1 exec "$@"`, args: append([]string{"hubbub"}, args...),
+		stdin: theirs, stdout: theirs, stderr: theirs, session: true,
+	}
+	return &desk{program: l.start(t), terminal: ours, theirs: theirs, screen: collect(ours), before: before}
+}
+
+func (d *desk) types(text string) {
+	d.t.Helper()
+	typed(d.t, d.terminal, text)
+}
+
+// at is where it says that it listens.
+func (d *desk) at() string {
+	d.t.Helper()
+	at := regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
+	text := d.screen.when(d.t, "its address", func(text string, _ bool) bool { return at.MatchString(text) })
+	return at.FindStringSubmatch(text)[1]
+}
+
+// givesBack waits for its end, and for the terminal as it was.
+func (d *desk) givesBack(code int) {
+	d.t.Helper()
+	d.exits(code)
+	after, err := term.GetState(int(d.theirs.Fd()))
+	if err != nil || *after != *d.before {
+		d.t.Errorf("the terminal is %+v, was %+v (%v)", after, d.before, err)
+	}
+	if text := d.screen.text(); strings.Count(text, "\x1b[?2004h") != strings.Count(text, "\x1b[?2004l") {
+		d.t.Error("pastes are still bracketed")
+	}
+}
+
+func TestServersConsole(t *testing.T) {
+	d := sitDown(t, "serve", "127.0.0.1:0", "--replay", "none")
+	c := dial(t, d.at())
+	c.says("hello \x1b[2J\n")
+	d.screen.until(t, `hello \x1b[2J`)
+	d.types("to all\r")
+	c.hears("to all\n")
+	d.types("/to 1 psst\r")
+	c.hears("psst\n")
+	d.types("/who\r")
+	d.screen.until(t, "127.0.0.1:")
+	d.types("/mute 1\r")
+	d.screen.until(t, "1 is muted")
+	c.says("not heard\n")
+	d.types("/mute 1\r")
+	d.screen.until(t, "1 is heard again")
+	c.says("heard\n")
+	d.screen.until(t, "heard")
+	d.types("/kick 1 enough\r")
+	c.hearsEnd()
+	d.types("/to 1 psst\r")
+	d.screen.until(t, "there is no client 1")
+	if strings.Contains(d.screen.text(), "not heard") {
+		t.Error("who is muted is heard")
+	}
+	d.types("/quit\r")
+	d.givesBack(0)
+}
+
+func TestServersConsoleEndsWithASignal(t *testing.T) {
+	d := sitDown(t, "serve", "127.0.0.1:0")
+	d.at()
+	d.types("half a li")
+	d.screen.until(t, "half a li")
+	d.signal(syscall.SIGTERM)
+	d.givesBack(0)
+}
+
+func TestConsoleInFrontOfACommand(t *testing.T) {
+	d := sitDown(t, "serve", "127.0.0.1:0", "--json", "--", "sh", "-c", `echo "from the command" >&2; exec cat > /dev/null`)
+	c := dial(t, d.at())
+	d.screen.until(t, "from the command")
+	c.says("hello\n")
+	d.screen.until(t, "hello")
+	d.types("to all\r")
+	c.hears("to all\n")
+	d.types("/quit\r")
+	d.givesBack(0)
+}
+
+func TestNoConsole(t *testing.T) {
+	d := sitDown(t, "serve", "127.0.0.1:0", "--no-console")
+	c := dial(t, d.at())
+	d.types("to all\n")
+	c.says("hello\n")
+	c.hears("to all\n")
+	d.screen.until(t, "hello\r\n")
+	d.signal(syscall.SIGTERM)
+	d.givesBack(0)
+}
+
+func TestJoinsConsole(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--relay")
+	d := sitDown(t, "join", p.address(), "--name", "ann")
+	d.types("from the console\r")
+	p.stdout.until(t, "from the console\n")
+	p.says("to \x1b[2Jall\n")
+	d.screen.until(t, `to \x1b[2Jall`)
+	other := dial(t, p.address())
+	other.says("from another\n")
+	d.screen.until(t, "from another")
+	d.types("/quit\r")
+	d.givesBack(0)
+}
