@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -189,6 +190,54 @@ func trickles(r io.Reader, n int) {
 			return
 		}
 		passes(20 * time.Millisecond)
+	}
+}
+
+// Clients that come one after the other, want all there is and take nothing, each
+// of them younger than a patience, hold the source no longer than one does.
+func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"raw", "silent", "websocket"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			const patience, size = 400 * time.Millisecond, 1000
+			o := hubbub.Options{Backlog: 1 << 20, Patience: patience, Replay: hubbub.ReplayAll, SocketOptions: []string{"SO_SNDBUF=16384"}}
+			address := map[string]string{"raw": "tcp://127.0.0.1:0"}[protocol]
+			if address == "" {
+				address = "127.0.0.1:0"
+			}
+			s := openAt(t, address, o)
+			ctx, stop := context.WithCancel(patient(t))
+			var longest time.Duration
+			pouring := begins(func() error {
+				for i := 0; ctx.Err() == nil; i++ {
+					began := time.Now()
+					if err := s.Broadcast(ctx, numbered(i, size)); err != nil && ctx.Err() == nil {
+						return err
+					}
+					longest = max(longest, time.Since(began))
+				}
+				return nil
+			})
+			until(t, "the backlog is full", func() bool { return s.Stats().Broadcasts*size > 1<<20 })
+			for began := time.Now(); time.Since(began) < 6*patience; passes(patience / 8) {
+				c, err := connect(s.at, narrow(s.at))
+				if err == nil && protocol == "websocket" {
+					_, err = io.WriteString(c, request(http.MethodGet, "/?last=1000000", handshake...))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+			}
+			stop()
+			if err := pouring(); err != nil {
+				t.Fatal(err)
+			}
+			if longest > 3*patience {
+				t.Errorf("a broadcast was held for %v; the patience is %v", longest, patience)
+			}
+		})
 	}
 }
 
