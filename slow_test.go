@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -194,33 +195,27 @@ func trickles(r io.Reader, n int) {
 }
 
 // Clients that come one after the other, want all there is and take nothing, each
-// of them younger than a patience, hold the source no longer than one does.
+// of them younger than a patience, do not hold the source for longer than it.
 func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"raw", "silent", "websocket"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
-			const patience, size = 400 * time.Millisecond, 1000
-			o := hubbub.Options{Backlog: 1 << 20, Patience: patience, Replay: hubbub.ReplayAll, SocketOptions: []string{"SO_SNDBUF=16384"}}
+			const patience, size, backlog = 300 * time.Millisecond, 1000, 1 << 20
+			o := hubbub.Options{Backlog: backlog, Patience: patience, Replay: hubbub.ReplayAll, SocketOptions: []string{"SO_SNDBUF=16384"}}
 			address := map[string]string{"raw": "tcp://127.0.0.1:0"}[protocol]
 			if address == "" {
 				address = "127.0.0.1:0"
 			}
 			s := openAt(t, address, o)
 			ctx, stop := context.WithCancel(patient(t))
-			var longest time.Duration
 			pouring := begins(func() error {
-				for i := 0; ctx.Err() == nil; i++ {
-					began := time.Now()
-					if err := s.Broadcast(ctx, numbered(i, size)); err != nil && ctx.Err() == nil {
-						return err
-					}
-					longest = max(longest, time.Since(began))
-				}
-				return nil
+				_, _, err := pour(ctx, s, size)
+				return err
 			})
-			until(t, "the backlog is full", func() bool { return s.Stats().Broadcasts*size > 1<<20 })
-			for began := time.Now(); time.Since(began) < 6*patience; passes(patience / 8) {
+			until(t, "the backlog is full", func() bool { return s.Stats().Broadcasts*size > backlog })
+			var all []net.Conn
+			come := func() {
 				c, err := connect(s.at, narrow(s.at))
 				if err == nil && protocol == "websocket" {
 					_, err = io.WriteString(c, request(http.MethodGet, "/?last=1000000", handshake...))
@@ -228,14 +223,28 @@ func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer c.Close()
+				all = append(all, c)
 			}
+			come()
+			var held int64
+			until(t, "the source is held", func() bool {
+				before := held
+				held = s.Stats().Broadcasts
+				passes(patience / 6)
+				return held == before
+			})
+			const segments = 3 // each of which one patience frees
+			until(t, "the source goes on", func() bool {
+				come()
+				passes(patience / 6)
+				return (s.Stats().Broadcasts-held)*size > segments*backlog/16
+			})
 			stop()
 			if err := pouring(); err != nil {
 				t.Fatal(err)
 			}
-			if longest > 3*patience {
-				t.Errorf("a broadcast was held for %v; the patience is %v", longest, patience)
+			for _, c := range all {
+				_ = c.Close()
 			}
 		})
 	}
