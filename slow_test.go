@@ -225,9 +225,9 @@ func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 				}
 				all = append(all, c)
 			}
-			come()
 			var held int64
 			until(t, "the source is held", func() bool {
+				come()
 				before := held
 				held = s.Stats().Broadcasts
 				passes(patience / 6)
