@@ -196,7 +196,7 @@ func (l *loop) admit(fd int, addr sock.Addr, port sock.Protocol) {
 	h := l.hub
 	h.sockets.Add(1)
 	// Who waits for it to be there may broadcast at once: it begins before.
-	c := &client{fd: int32(fd), addr: addr, cursor: h.begin(), port: port}
+	c := &client{fd: int32(fd), addr: addr, cursor: h.place(asTheyCame, h.begin()), port: port}
 	if port != sock.RawProtocol {
 		c.state = strange
 	}

@@ -147,6 +147,7 @@ func (h *Hub) startAt(c *client, seq uint64) error {
 	if oldest := w.feed.Oldest(); seq+1 < oldest && h.feed.Oldest() < oldest {
 		c.past, c.cursor = true, h.feed.Begin(seq+1)
 	}
+	c.cursor = h.place(c.form(), c.cursor)
 	return nil
 }
 

@@ -203,6 +203,18 @@ func (l *loop) stands(c *client, to *[forms]int64) bool {
 	return c.streams() && c.cursor < to[c.form()]
 }
 
+// place is where a client begins in form f's feed that is to begin at offset.
+// One that comes while a source is held does not hold it as well: it begins
+// behind what is to go. Else a stream of them, none of which takes anything,
+// would hold the source for ever, each for its own Patience.
+func (h *Hub) place(f form, offset int64) int64 {
+	if h.o.Slow != Wait || h.room.waiting.Load() == 0 {
+		return offset
+	}
+	w := h.wires[f].Load()
+	return max(offset, w.feed.EndOf(w.target.Load()))
+}
+
 // comesLate places a client that was to begin in what is about to go, or has
 // gone meanwhile. With Wait it may hold what is still there. Else it begins
 // behind: it is not slow, and what it misses nobody hears.

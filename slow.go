@@ -16,7 +16,8 @@ import (
 //     would hold the source and took fewer than MinRate bytes a second over the
 //     last Patience is at lunch, and is cut. So whatever clients do, the
 //     source is never held below that rate for longer than one Patience; and
-//     not at all by a client that was watched for so long on its way there.
+//     not at all by a client that was watched for so long on its way there,
+//     nor by one that comes meanwhile: that begins behind what is to go.
 //   - Cut closes the client. Nobody is ever waited for.
 //   - Skip moves the client on to the oldest message that is kept whole, and
 //     logs how many it missed. It sees whole messages only: when it stands

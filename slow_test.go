@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -189,6 +191,62 @@ func trickles(r io.Reader, n int) {
 			return
 		}
 		passes(20 * time.Millisecond)
+	}
+}
+
+// Clients that come one after the other, want all there is and take nothing, each
+// of them younger than a patience, do not hold the source for longer than it.
+func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"raw", "silent", "websocket"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			const patience, size, backlog = 300 * time.Millisecond, 1000, 1 << 20
+			o := hubbub.Options{Backlog: backlog, Patience: patience, Replay: hubbub.ReplayAll, SocketOptions: []string{"SO_SNDBUF=16384"}}
+			address := map[string]string{"raw": "tcp://127.0.0.1:0"}[protocol]
+			if address == "" {
+				address = "127.0.0.1:0"
+			}
+			s := openAt(t, address, o)
+			ctx, stop := context.WithCancel(patient(t))
+			pouring := begins(func() error {
+				_, _, err := pour(ctx, s, size)
+				return err
+			})
+			until(t, "the backlog is full", func() bool { return s.Stats().Broadcasts*size > backlog })
+			var all []net.Conn
+			come := func() {
+				c, err := connect(s.at, narrow(s.at))
+				if err == nil && protocol == "websocket" {
+					_, err = io.WriteString(c, request(http.MethodGet, "/?last=1000000", handshake...))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, c)
+			}
+			var held int64
+			until(t, "the source is held", func() bool {
+				come()
+				before := held
+				held = s.Stats().Broadcasts
+				passes(patience / 6)
+				return held == before
+			})
+			const segments = 3 // each of which one patience frees
+			until(t, "the source goes on", func() bool {
+				come()
+				passes(patience / 6)
+				return (s.Stats().Broadcasts-held)*size > segments*backlog/16
+			})
+			stop()
+			if err := pouring(); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range all {
+				_ = c.Close()
+			}
+		})
 	}
 }
 

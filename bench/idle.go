@@ -15,10 +15,13 @@ type idle struct {
 	line    string        // what each client is sent once; empty: nothing
 	form    *form         // what the clients speak; nil: they are raw
 	later   time.Duration // how long the server is left alone before it is looked at
+	first   int           // of the clients come before, and are looked at by themselves
 }
 
 // measure gives the bytes resident for each client, before and after each was
-// sent a line, and the server's CPU time in microseconds a second.
+// sent a line, and the server's CPU time in microseconds a second. Of clients that
+// come after first ones, what those cost all together, in MiB, comes last: it is
+// also what the server needs once to have had such clients at all.
 func (i idle) measure(r *rig) (sample, error) {
 	if err := r.settle(i.quiet); err != nil {
 		return nil, err
@@ -27,10 +30,11 @@ func (i idle) measure(r *rig) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := i.come(r); err != nil {
+	before, err := i.resident(r, i.first, empty)
+	if err != nil {
 		return nil, err
 	}
-	full, err := residentOf(r.server.pid)
+	full, err := i.resident(r, i.clients-i.first, before)
 	if err != nil {
 		return nil, err
 	}
@@ -46,21 +50,34 @@ func (i idle) measure(r *rig) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sample{
-		float64(full-empty) / float64(i.clients),
-		float64(spoken-empty) / float64(i.clients),
-		micros(cost) / i.watched.Seconds(),
-	}, nil
+	each := float64(full-before) / float64(i.clients-i.first)
+	s := sample{each, each + float64(spoken-full)/float64(i.clients), micros(cost) / i.watched.Seconds()}
+	if i.first > 0 {
+		s = append(s, float64(before-empty)/(1<<20))
+	}
+	return s, nil
 }
 
-// come has the clients come, and the server rest from it.
-func (i idle) come(r *rig) error {
+// resident is the server's memory when so many clients more have come; of none,
+// what it is now.
+func (i idle) resident(r *rig, clients int, now int64) (int64, error) {
+	if clients == 0 {
+		return now, nil
+	}
+	if err := i.come(r, clients); err != nil {
+		return 0, err
+	}
+	return residentOf(r.server.pid)
+}
+
+// come has clients come, and the server rest from it.
+func (i idle) come(r *rig, clients int) error {
 	r.load.speak(i.form)
 	come := r.fill
 	if i.form != nil {
 		come = r.join
 	}
-	if err := come(i.clients); err != nil {
+	if err := come(clients); err != nil {
 		return err
 	}
 	defer func(nap time.Duration) { r.nap = nap }(r.nap)

@@ -381,17 +381,18 @@ const later = 30 * time.Second
 func (h house) idleAs(name string, as *form) scenario {
 	i := idle{
 		clients: h.clients(15000), watched: h.lasts(10 * time.Second), quiet: h.quiet,
-		line: "is anybody there?\n", later: h.lasts(later),
+		line: "is anybody there?\n", later: h.lasts(later), first: h.clients(3000),
 	}
 	formed := i
 	formed.form = as
 	return scenario{
-		name: name, does: "15,000 clients of " + as.name + " that do nothing, looked at after 30 s",
+		name: name, does: "15,000 clients of " + as.name + " that do nothing, the first 3,000 looked at by themselves",
 		floor: "hubbub, raw clients",
 		figures: []figure{
 			{"resident per client", "B", ratio, 1.05},
 			{"the same after a line to each", "B", ratio, 1.05},
 			{"CPU per second", "µs", limit, 100},
+			{"the first 3,000, all together", "MiB", shown, 0},
 		},
 		rounds: h.rounds(1),
 		base:   fresh(h.hubbub("--loops", 1), i.measure), test: fresh(h.open("--loops", 1), formed.measure),
