@@ -56,6 +56,7 @@ var scenes = []struct {
 		term.enter("/flood 3")
 		term.shows(": flood 3")
 		term.enter("/err client 7 closed: lapped (64 MiB behind)")
+		term.shows("\nhubbub: client 7")
 		term.enter("/kick 99 it is not there")
 		term.shows("no client 99")
 		term.types("what is being typed, which is longer than narrow screens")
@@ -262,7 +263,7 @@ func TestSuspendAndResume(t *testing.T) {
 			term.enter("/quit")
 			term.shows("desk: ended\n$")
 			term.enter("echo back in the shell of $((40+3))")
-			term.shows("\nback in the shell of 43")
+			term.shows("back in the shell of 43")
 		})
 	}
 }
@@ -289,9 +290,9 @@ func TestTheProgramGoesOnInTheBackground(t *testing.T) {
 	term.press("C-z")
 	term.shows("Stopped")
 	term.enter("bg")
-	for _, text := range []string{"one", "two"} { // the shell has its terminal
-		term.enter("echo the shell is at " + text + "; jobs")
-		term.shows("\nthe shell is at " + text)
+	for i := range 2 { // the shell has its terminal
+		term.enter(fmt.Sprintf("echo the shell is at $((%d+40)); jobs", i))
+		term.shows(fmt.Sprintf("the shell is at %d", i+40))
 	}
 	if s := term.screen(); strings.Contains(s, "Stopped (tty") {
 		t.Errorf("it is stopped for wanting the terminal:\n%s", s)
