@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,6 +35,8 @@ func TestHubIsKilled(t *testing.T) {
 	if _, err := fmt.Fscan(stdout, &pid); err != nil {
 		t.Fatal(err)
 	}
+	told := time.AfterFunc(longEnough, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	defer told.Stop()
 	kill(t, hub.Process.Pid, syscall.SIGKILL)
 	if line, _ := bufio.NewReader(stderr).ReadString('\n'); line != "told\n" {
 		t.Errorf("it says %q", line)
