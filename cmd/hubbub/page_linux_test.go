@@ -360,7 +360,11 @@ func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
 		say("on its way")
 		page.when(`document.querySelectorAll(".row.mine[data-state=pending]").length === 2`)
 		page.do(leave)
-		<-asked
+		select {
+		case <-asked:
+		case <-time.After(longEnough):
+			t.Fatal("it does not warn that there are lines to lose")
+		}
 		if eval[bool](page, `!window.hubbub`) {
 			page.do(chromedp.NavigateBack())
 		}
