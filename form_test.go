@@ -8,6 +8,7 @@ package hubbub_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -239,12 +240,14 @@ func TestAllFormsHearTheSame(t *testing.T) {
 						}
 					})
 				}
-				ctx := patient(t)
 				for i := range messages {
 					if i%(messages/clients) == 0 && i > 0 {
 						begun <- i
 					}
-					if err := s.Broadcast(ctx, varied(i)); err != nil {
+					ctx, cancel := context.WithTimeout(context.Background(), longEnough)
+					err := s.Broadcast(ctx, varied(i))
+					cancel()
+					if err != nil {
 						t.Error(err)
 						break
 					}
@@ -317,6 +320,9 @@ func hearAll(s *stage, epoch string, came, end int, slow hubbub.Slow, r *rand.Ra
 	for h.last < end {
 		if slow == hubbub.Skip && r.IntN(200) == 0 {
 			passes(time.Duration(r.IntN(50)) * time.Millisecond)
+		}
+		if err := c.SetDeadline(time.Now().Add(longEnough)); err != nil { // for each, not for all
+			return err
 		}
 		if err := next(); err != nil {
 			return fmt.Errorf("GET %s %v, after %d: %w", target, headers, h.last, err)

@@ -168,8 +168,6 @@ func TestADrainingHubSaysSo(t *testing.T) {
 func TestMessagesHoweverTheyAreCut(t *testing.T) {
 	t.Parallel()
 	everyAny(t, func(t *testing.T, address string) {
-		s := openAt(t, address, unhurried(hubbub.Options{Backlog: 16 << 20}))
-		c := s.socket("/?last=0")
 		r := rand.New(rand.NewPCG(1, 2))
 		var want []string
 		var all []byte
@@ -213,6 +211,8 @@ func TestMessagesHoweverTheyAreCut(t *testing.T) {
 			add(r.IntN(100_000), pieces(20_000))
 			add(r.IntN(500), whole)
 		}
+		s := openAt(t, address, unhurried(hubbub.Options{Backlog: 16 << 20}))
+		c := s.socket("/?last=0")
 		saying := begins(func() error {
 			for rest := all; len(rest) > 0; {
 				n := min(len(rest), 1+r.IntN(100_000))
@@ -447,10 +447,14 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 					c.object("hello")
 				}
 				other := s.socket("/?last=0")
-				for i := 0; len(s.events.all()) < 3; i++ { // both join, one leaves
-					m := string(numbered(i, size))
-					s.says(m)
-					other.hearsText(m)
+				for i := 0; len(s.events.all()) < 3; { // both join, one leaves
+					var batch []string
+					for range 1 + 16<<10/size { // which laps nobody who reads
+						batch = append(batch, string(numbered(i, size)))
+						i++
+					}
+					s.says(batch...)
+					other.hearsText(batch...)
 				}
 				next := 0
 				for {
