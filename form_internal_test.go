@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"hubbub.example/internal/feed"
-	"time"
 
 	"github.com/gobwas/ws"
 )

@@ -131,7 +131,9 @@ func (l *loop) openLetters() {
 			l.keepLetter(c, x)
 		}
 	}
-	l.spareLetters = came[:0]
+	if l.spareLetters = came[:0]; cap(came) > batchEvents { // a burst has gone by
+		l.spareLetters = nil
+	}
 }
 
 // keepLetter has c keep x until its place has come.

@@ -292,3 +292,28 @@ func TestRename(t *testing.T) {
 		}
 	}
 }
+
+// Letters for who has gone, or goes meanwhile, cost nothing and harm nobody.
+func TestPrivateMessagesToWhoGoes(t *testing.T) {
+	s := open(t, hubbub.Options{Backlog: 1 << 20})
+	stay := s.client()
+	for range 20 {
+		c := s.client()
+		id := s.newest()
+		sending := begins(func() error {
+			for range 2000 {
+				if s.Send([]byte("a letter of some length, for who may have gone"), id) != nil {
+					return nil
+				}
+			}
+			return nil
+		})
+		c.reset()
+		if err := sending(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.has(1)
+	s.sends("still here", 1)
+	stay.hears("still here\n")
+}

@@ -28,13 +28,10 @@ func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 	p := part{most: int(min(chunk, h.feed.Segment()))}
 	for i := range b.records {
 		r := &b.records[i]
-		if r.kind == Leave {
-			h.speakers.forget(r.client)
-		}
 		if r.kind != Message {
 			continue
 		}
-		of := h.speakers.origin(r)
+		of := h.speakers.origin(r, int(h.clients.Load()))
 		for begin := r.from; begin < r.to; {
 			end := r.to
 			if !r.single {
@@ -80,15 +77,19 @@ func (p *part) add(end int, of *feed.Origin) {
 	p.of = append(p.of, feed.Run{Messages: 1, Of: of})
 }
 
-// speakers are the origins of what clients said that are there.
+// speakers are the origins of what clients say, one for all that a client does.
 type speakers struct {
 	mu    sync.Mutex
 	known map[uint64]*feed.Origin
 }
 
-func (s *speakers) origin(r *record) *feed.Origin {
+// origin is r's, where so many clients are connected.
+func (s *speakers) origin(r *record, clients int) *feed.Origin {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.known) > 2*clients+1000 {
+		clear(s.known) // most have gone; who speaks again is entered again
+	}
 	of := s.known[r.client]
 	if of == nil || of.Name != r.name {
 		if s.known == nil {
@@ -98,12 +99,6 @@ func (s *speakers) origin(r *record) *feed.Origin {
 		s.known[r.client] = of
 	}
 	return of
-}
-
-func (s *speakers) forget(id uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.known, id)
 }
 
 // bar tells clients, before the next messages can be seen, that they are not to

@@ -171,21 +171,10 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 	if err := f.checkCommand(given, command); err != nil {
 		return err
 	}
-	if f.json {
-		if given("in") && f.in != inJSON || given("out") && f.out != outJSON {
-			return usage("--json is --in json and --out json: give it alone")
-		}
-		f.in, f.out = inJSON, outJSON
+	if err := f.checkTalk(given); err != nil {
+		return err
 	}
 	switch {
-	case f.in == inJSON && f.recvOnly:
-		return usage("--in json does not go with --recv-only, which does not read STDIN")
-	case f.relay && f.sendOnly, f.chat && f.sendOnly:
-		return usage("--send-only does not go with --relay and --chat: nobody would be heard")
-	case f.chat && framing != hubbub.Lines:
-		return usage("--chat does not go with --frame %v: people say lines", framing)
-	case f.chat && f.out == outTagged:
-		return usage("--chat does not go with --out tagged: its lines say who speaks; take --out plain or json")
 	case f.out == outTagged && framing == hubbub.Raw:
 		return usage("--out tagged does not go with --frame raw: raw bytes have no messages to tag; take --out json, or another framing")
 	case f.sendOnly && f.recvOnly:
@@ -203,6 +192,28 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 		}
 	}
 	return f.log.check()
+}
+
+// checkTalk finds what does not go with JSON lines, nor with clients that talk
+// among themselves.
+func (f *serveFlags) checkTalk(given func(flag string) bool) error {
+	if f.json {
+		if given("in") && f.in != inJSON || given("out") && f.out != outJSON {
+			return usage("--json is --in json and --out json: give it alone")
+		}
+		f.in, f.out = inJSON, outJSON
+	}
+	switch {
+	case f.in == inJSON && f.recvOnly:
+		return usage("--in json does not go with --recv-only, which does not read STDIN")
+	case f.relay && f.sendOnly, f.chat && f.sendOnly:
+		return usage("--send-only does not go with --relay and --chat: nobody would be heard")
+	case f.chat && f.options.Framing != hubbub.Lines:
+		return usage("--chat does not go with --frame %v: people say lines", f.options.Framing)
+	case f.chat && f.out == outTagged:
+		return usage("--chat does not go with --out tagged: its lines say who speaks; take --out plain or json")
+	}
+	return nil
 }
 
 // checkCommand finds what does not go with a command, or without.

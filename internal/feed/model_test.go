@@ -158,8 +158,9 @@ var speakers = []*Origin{nil, {ID: 1, Not: []uint64{1}}, {ID: 2, Name: "ann", No
 
 // runs says who says so many messages, from number seq on.
 func runs(seq, messages int) (all []Run) {
-	for n := 0; messages > 0; messages -= n {
-		n = min(messages, 3+seq%5)
+	for messages > 0 {
+		n := min(messages, 3+seq%5)
+		messages -= n
 		all = append(all, Run{n, speakers[seq/2%len(speakers)]})
 		seq += n
 	}
