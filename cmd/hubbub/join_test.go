@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -380,15 +382,19 @@ func stranger(t *testing.T, shell, command string) (p *program, address string) 
 }
 
 // freePort is one that was free a moment ago: ncat does not tell which it took.
+// freePort is a port that nobody has, nor gets who asks for any: when the program
+// that it is for has ended, no other test's server may be found there.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(20_000 + rand.IntN(10_000)) // systems give others than these
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("there is no free port")
+	return ""
 }
 
 func TestJoinTalksWithServersOfOthers(t *testing.T) {

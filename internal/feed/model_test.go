@@ -117,6 +117,8 @@ type pair struct {
 	limit int64
 	m     *model
 	clock int64 // when the next messages come
+
+	noOrigins bool
 }
 
 // newPair makes a feed whose first byte stands at origin, a multiple of its
@@ -130,7 +132,7 @@ func newPair(t testing.TB, limit, origin int64) *pair {
 func newPairBehind(t testing.TB, limit, origin int64, last int) *pair {
 	t.Helper()
 	f := newFeedBehind(t, limit, origin, uint64(last))
-	return &pair{t, f, limit, &model{origin: origin, base: origin, step: f.Segment(), before: last}, 1000}
+	return &pair{t: t, f: f, limit: limit, m: &model{origin: origin, base: origin, step: f.Segment(), before: last}, clock: 1000}
 }
 
 func newFeed(t testing.TB, limit int64) *Feed {
@@ -179,7 +181,7 @@ func excess(f *Feed, limit, n int64, messages int) int64 {
 func (p *pair) append(data []byte, ends []int) {
 	p.t.Helper()
 	var who []Run
-	if p.clock != 0 {
+	if p.clock != 0 && !p.noOrigins {
 		who = runs(p.m.count(), len(ends))
 	}
 	growth := Growth{p.f, int64(len(data)), len(ends), who}
