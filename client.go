@@ -59,6 +59,7 @@ type client struct {
 	left      bool // its leave was told
 	trusted   bool // the kernel may take more for it at a time
 	muted     bool // what it says is not heard
+	kicked    bool // and it is not waited for
 }
 
 // reads says that what the client sends is still taken.

@@ -16,6 +16,7 @@ package hubbub
 import (
 	"errors"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/sock"
 )
 
@@ -238,12 +239,19 @@ func (l *loop) afterSend(c *client, n, asked int, err error) bool {
 	}
 	c.full = n < asked
 	if n == 0 {
+		if c.kicked && c.streams() {
+			l.endFor(c, codec.CloseRefused, c.extra.linger.reason)
+		}
 		return false
 	}
 	c.sent += int64(n)
 	c.sentAt = l.millis
 	l.stats.bytesOut += int64(n)
 	l.stats.sends++
+	if c.full && c.kicked && c.streams() {
+		l.endFor(c, codec.CloseRefused, c.extra.linger.reason)
+		return false
+	}
 	if !c.unsettled {
 		c.unsettled = true
 		l.schedulePatrol()

@@ -86,7 +86,7 @@ func (h *Hub) share() int64 {
 type encoded struct {
 	bytes []byte
 	ends  []int
-	of    []feed.Run // asTheyCame only
+	of    []feed.Run
 }
 
 func (e *encoded) add(encode encoder, m feed.Kept) {
@@ -112,7 +112,7 @@ func (h *Hub) encode(p []byte, ends []int, at time.Time, of []feed.Run) *[forms]
 			first = h.feed.Count() + 1
 		}
 		e := &all[f]
-		e.bytes, e.ends = e.bytes[:0], e.ends[:0]
+		e.bytes, e.ends, e.of = e.bytes[:0], e.ends[:0], of
 		m := feed.Kept{Seq: first, At: at.UnixMilli()}
 		begin, run, left := 0, of, 0
 		for _, end := range ends {

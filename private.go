@@ -150,27 +150,37 @@ func (l *loop) keepLetter(c *client, x letter) {
 	w.letters.bytes += n
 	all := l.hub.letters.Add(n)
 	switch {
-	case w.letters.bytes > mostLetters:
-		l.tooManyLetters(c, "for it alone", mostLetters)
+	case w.letters.bytes-int64(len(w.letters.queue[0].data)) > mostLetters: // the first may be as long as any
+		l.tooManyLetters(c, "for it alone", mostLetters, 1)
 	case all > l.hub.o.Backlog:
-		l.fewerLetters()
+		for _, other := range l.hub.loops {
+			other.do(other.fewerLetters)
+		}
 	}
 }
 
-// fewerLetters deals with the client of this loop for which most waits: not with
-// the one that happened to be sent the byte that was too much.
+// fewerLetters deals with the client of this loop for which most waits, if that
+// is more than its share: not with the one that happened to be sent the byte that
+// was too much.
 func (l *loop) fewerLetters() {
+	h := l.hub
+	if h.letters.Load() <= h.o.Backlog {
+		return
+	}
 	var most *client
 	for _, c := range l.clients {
 		if x := c.extra; c.streams() && x != nil && x.letters != nil && (most == nil || x.letters.bytes > most.extra.letters.bytes) {
 			most = c
 		}
 	}
-	l.tooManyLetters(most, "for it, and all that does fills the backlog", most.extra.letters.bytes/2)
+	if most != nil && most.extra.letters.bytes*max(1, h.clients.Load()) >= h.o.Backlog {
+		l.tooManyLetters(most, "for it, and all that does fills the backlog", most.extra.letters.bytes/2, 0)
+	}
 }
 
-// tooManyLetters ends c, or has it lose its oldest until there are so many bytes.
-func (l *loop) tooManyLetters(c *client, why string, most int64) {
+// tooManyLetters ends c, or has it lose its oldest until there are so many bytes,
+// or so few letters.
+func (l *loop) tooManyLetters(c *client, why string, most int64, least int) {
 	x := c.extra.letters
 	if l.hub.o.Slow != Skip {
 		l.cut(c, fmt.Sprintf("takes no private messages (%s wait %s)", size(x.bytes), why))
@@ -179,7 +189,7 @@ func (l *loop) tooManyLetters(c *client, why string, most int64) {
 	if x.dropped == 0 {
 		l.hub.warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.id, size(x.bytes), why)
 	}
-	for x.bytes > most && len(x.queue) > 1 {
+	for x.bytes > most && len(x.queue) > least {
 		x.dropped++
 		l.dropLetter(x)
 	}
@@ -200,6 +210,9 @@ func (l *loop) upToLetter(c *client, f *feed.Feed, end int64) int64 {
 	x := c.extra.letters
 	for len(x.queue) > 0 {
 		if at := f.Begin(x.queue[0].after + 1); at > c.cursor {
+			if c.state == finishing && at > c.extra.goal { // its end comes before
+				break
+			}
 			return min(end, at)
 		}
 		a := l.asides(c)
@@ -212,7 +225,7 @@ func (l *loop) upToLetter(c *client, f *feed.Feed, end int64) int64 {
 	if x.dropped > 0 {
 		l.hub.warnf("client %d has lost %s", c.id, messages(x.dropped)+" that it alone was sent")
 	}
-	c.extra.letters = nil
+	l.forgetLetters(c)
 	return end
 }
 
@@ -231,10 +244,14 @@ func (l *loop) kick(c *client, x letter) {
 		reason += ": " + string(x.data)
 	}
 	l.hub.debugf("client %d (%s) is %s", c.id, c.addr, reason)
-	c.muted = true
+	c.muted, c.kicked = true, true
 	l.forget(c)
 	goal := l.wire(c).feed.Begin(x.after + 1)
-	if c.full || goal-c.cursor > unsentBound {
+	waits := goal - c.cursor
+	if c.hasLetters() {
+		waits += c.extra.letters.bytes
+	}
+	if c.full || waits > unsentBound {
 		l.endFor(c, codec.CloseRefused, reason)
 		return
 	}

@@ -317,3 +317,59 @@ func TestPrivateMessagesToWhoGoes(t *testing.T) {
 	s.sends("still here", 1)
 	stay.hears("still here\n")
 }
+
+// A letter that comes behind the end of its client is not waited for, nor does
+// a loop look for it again and again.
+func TestPrivateMessageBehindTheEnd(t *testing.T) {
+	s := open(t, hubbub.Options{Loops: 1})
+	all := s.clients(20)
+	ids := make([]uint64, len(all))
+	for i := range ids {
+		ids[i] = uint64(i + 1)
+	}
+	for i := range all {
+		if i%2 == 0 {
+			if err := s.Kick(ids[i], ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.says("one was kicked")
+		if err := s.Send([]byte("to all who are there"), ids...); err != nil && !errors.As(err, new(*hubbub.UnknownError)) {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range all {
+		if i%2 == 0 {
+			_, _ = io.Copy(io.Discard, c.r)
+			_ = c.Close()
+		}
+	}
+	s.has(len(all) / 2)
+}
+
+// The longest message there may be is no reason to cut anybody.
+func TestOneLongPrivateMessage(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind string) {
+		s := openAny(t, hubbub.Options{MaxMessage: 2 << 20, Backlog: 64 << 20})
+		p := s.party(kind)
+		long := strings.Repeat("x", 2<<20)
+		s.sends(long, p.id)
+		s.sends("short", p.id)
+		p.hearsAll(long, "short")
+	})
+}
+
+// Kick ends also who stops reading just then.
+func TestKickOfOneThatStops(t *testing.T) {
+	s := open(t, hubbub.Options{})
+	stuck := s.narrowClient()
+	s.sends(strings.Repeat("x", 900<<10), 1)
+	if err := s.Kick(1, ""); err != nil {
+		t.Fatal(err)
+	}
+	if reason := s.leaves(1); reason != "kicked" {
+		t.Errorf("it leaves because %s", reason)
+	}
+	s.has(0)
+	_ = stuck.Close()
+}

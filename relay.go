@@ -8,7 +8,7 @@ package hubbub
 //	bar     a publisher  tells those who are not to get a message that it comes
 //	passBy  a loop       moves them on over it: they read the same feed as all
 //
-// Who may not get what stands in the feed's index.
+// Who may not get what stands in the index of each form's feed.
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/feed"
+	"hubbub.example/internal/sock"
 )
 
 // Relay broadcasts the messages of b, in their order, each to all clients but
@@ -125,18 +126,19 @@ func (h *Hub) bar(of []feed.Run) {
 // of them is, at most end. A client that counts is told.
 func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 	last := c.not.Load()
-	if n := l.hub.feed.Count(); n < last {
-		end = min(end, f.Begin(n+1)) // the others stand in c's feed before they do in the index
-	}
 	for c.cursor < end {
 		next := f.Seq(c.cursor) + 1
 		if next > last {
 			c.not.CompareAndSwap(last, 0)
 			return end
 		}
-		first, to := l.hub.feed.Barred(next, last, c.id)
-		if to == 0 {
-			return end // it was for another client of the id's, or is gone
+		// As far as one send can come: the rest would be looked at again and again.
+		far := min(last, f.Seq(min(end, c.cursor+sock.MaxSend))+1)
+		first, to := f.Barred(next, far, c.id)
+		if to == 0 && far < last {
+			return min(end, f.Begin(far+1))
+		} else if to == 0 {
+			return end
 		}
 		if begin := f.Begin(first); begin > c.cursor {
 			return min(end, begin)

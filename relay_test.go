@@ -225,3 +225,29 @@ func TestRelayTellsWhoCounts(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// Also who lags behind what the canonical feed keeps does not get what is not
+// for it: each form's feed keeps its own part of the backlog.
+func TestBroadcastExceptWhoLags(t *testing.T) {
+	const n = 20_000
+	s := openAny(t, hubbub.Options{Backlog: 256 << 10})
+	slow := s.party("websocket")
+	saying := begins(func() error {
+		for i := range n {
+			err := s.BroadcastExcept(context.Background(), fmt.Appendf(nil, "secret %d", i), slow.id)
+			if err == nil {
+				err = s.Broadcast(context.Background(), fmt.Appendf(nil, "public %d", i))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for i := range n {
+		slow.hearsAll(fmt.Sprint("public ", i))
+	}
+	if err := saying(); err != nil {
+		t.Fatal(err)
+	}
+}

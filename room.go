@@ -82,7 +82,7 @@ func (h *Hub) append(all *[forms]encoded, at time.Time) error {
 	h.bar(all[asTheyCame].of)
 	for f := forms - 1; f > asTheyCame; f-- {
 		if w := h.wires[f].Load(); w != nil {
-			_ = w.feed.Append(all[f].bytes, all[f].ends, 0) // reserved
+			_ = w.feed.Append(all[f].bytes, all[f].ends, 0, all[f].of...) // reserved
 		}
 	}
 	if err := h.feed.Append(all[asTheyCame].bytes, all[asTheyCame].ends, at.UnixMilli(), all[asTheyCame].of...); err != nil {

@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"hubbub.example"
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/visible"
 )
 
@@ -19,16 +21,17 @@ import (
 // and goes is announced, and what begins with / is for the room itself.
 //
 //	take      what clients did, in order: one goroutine, so that all see one order
-//	announce  a line for everybody, and for STDOUT
+//	tell      a line for everybody, and for STDOUT
 //	obey      /nick, /who, /help
 //
 // Whatever was typed is shown to others, never obeyed by their terminals.
 
 // chat is the room.
 type chat struct {
-	hub  *hubbub.Hub
-	here map[uint64]*guest
-	said []byte // what STDOUT is to say
+	hub    *hubbub.Hub
+	here   map[uint64]*guest
+	said   []byte // what STDOUT is to say
+	closed error  // why nobody hears anything any more
 }
 
 // guest is one client in it.
@@ -43,83 +46,74 @@ type guest struct {
 func newChat(hub *hubbub.Hub) *chat { return &chat{hub: hub, here: map[uint64]*guest{}} }
 
 // take lets the room have what clients did, and returns what STDOUT is to say of
-// it, with newlines. The error says that the room is closed.
+// it, with newlines: all of it, also when the error says that clients hear no more.
 func (c *chat) take(ctx context.Context, b *hubbub.Batch) ([]byte, error) {
 	c.said = c.said[:0]
 	for e := range b.Events() {
-		var err error
 		switch e.Kind {
 		case hubbub.Join:
-			err = c.join(ctx, e)
+			c.join(ctx, e)
 		case hubbub.Leave:
-			err = c.leave(ctx, e)
+			c.leave(ctx, e)
 		case hubbub.Message:
-			err = c.hear(ctx, e)
-		}
-		if err != nil {
-			return c.said, err
+			c.hear(ctx, e)
 		}
 	}
-	return c.said, nil
+	return c.said, c.closed
 }
 
-func (c *chat) join(ctx context.Context, e hubbub.Event) error {
+func (c *chat) join(ctx context.Context, e hubbub.Event) {
 	g := &guest{id: e.Client, addr: e.Addr, protocol: e.Protocol, since: e.Time}
 	g.name = c.free(cmp.Or(e.Name, fmt.Sprintf("guest%d", e.Client)), g)
 	c.here[g.id] = g
 	if g.name != e.Name {
 		_ = c.hub.Rename(g.id, g.name) // it may have gone
 	}
-	if passes(g) {
-		return nil
+	if !passes(g) {
+		c.tell(ctx, g, fmt.Sprintf("* %s is here", g.name))
 	}
-	return c.announce(ctx, "* %s is here", g.name)
 }
 
-func (c *chat) leave(ctx context.Context, e hubbub.Event) error {
+func (c *chat) leave(ctx context.Context, e hubbub.Event) {
 	g := c.here[e.Client]
 	delete(c.here, e.Client)
-	if g == nil || passes(g) {
-		return nil
+	if g != nil && !passes(g) {
+		c.tell(ctx, g, fmt.Sprintf("* %s has left", g.name))
 	}
-	return c.announce(ctx, "* %s has left", g.name)
 }
 
 // passes says that g comes only to say something.
 func passes(g *guest) bool { return g.protocol == "post" }
 
 // hear takes what one says: each line of it, so that nobody can speak for others.
-func (c *chat) hear(ctx context.Context, e hubbub.Event) error {
+func (c *chat) hear(ctx context.Context, e hubbub.Event) {
 	g := c.here[e.Client]
 	if g == nil {
-		return nil
+		return
 	}
 	for line := range bytes.SplitSeq(bytes.TrimRight(e.Data, "\n"), []byte("\n")) {
 		text := string(visible.Append(nil, line))
-		var err error
 		switch {
 		case strings.TrimSpace(text) == "":
 		case strings.HasPrefix(text, "/"):
-			err = c.obey(ctx, g, text)
+			c.obey(ctx, g, text)
 		default:
-			err = c.tell(ctx, fmt.Sprintf("<%s> %s", g.name, text), g.id)
-		}
-		if err != nil {
-			return err
+			c.tell(ctx, g, fmt.Sprintf("<%s> %s", g.name, text), g.id)
 		}
 	}
-	return nil
 }
 
-// announce says something to everybody.
-func (c *chat) announce(ctx context.Context, format string, args ...any) error {
-	return c.tell(ctx, fmt.Sprintf(format, args...))
-}
-
-// tell says a line to everybody but some.
-func (c *chat) tell(ctx context.Context, line string, except ...uint64) error {
+// tell says a line to everybody but some, and to STDOUT. It is g's doing: who is
+// told if it is too long.
+func (c *chat) tell(ctx context.Context, g *guest, line string, except ...uint64) {
+	if len(line) > c.hub.Longest() {
+		c.answer(g, "* that is too long")
+		return
+	}
 	c.said = append(append(c.said, line...), '\n')
-	return c.hub.BroadcastExcept(ctx, []byte(line), except...)
+	if err := c.hub.BroadcastExcept(ctx, []byte(line), except...); err != nil && c.closed == nil {
+		c.closed = err
+	}
 }
 
 // answer says something to g alone.
@@ -134,11 +128,11 @@ const chatHelp = `* /nick NAME  be called so
 * /help       this`
 
 // obey does what g asks of the room.
-func (c *chat) obey(ctx context.Context, g *guest, line string) error {
+func (c *chat) obey(ctx context.Context, g *guest, line string) {
 	word, rest, _ := strings.Cut(line, " ")
 	switch rest = strings.TrimSpace(rest); word {
 	case "/nick":
-		return c.nick(ctx, g, rest)
+		c.nick(ctx, g, rest)
 	case "/who":
 		for _, other := range c.inOrder() {
 			c.answer(g, fmt.Sprintf("* %s, from %s (%s), since %s", other.name, other.addr, other.protocol, other.since.Format(time.TimeOnly)))
@@ -148,28 +142,31 @@ func (c *chat) obey(ctx context.Context, g *guest, line string) error {
 	default:
 		c.answer(g, fmt.Sprintf("* there is no %s; /help says what there is", word))
 	}
-	return nil
 }
 
-func (c *chat) nick(ctx context.Context, g *guest, name string) error {
+func (c *chat) nick(ctx context.Context, g *guest, name string) {
 	if why := c.refuses(name, g); why != "" {
 		c.answer(g, "* "+why)
-		return nil
+		return
 	}
 	old := g.name
 	g.name = name
 	_ = c.hub.Rename(g.id, name) // it may have gone
-	return c.announce(ctx, "* %s is now %s", old, name)
+	c.tell(ctx, g, fmt.Sprintf("* %s is now %s", old, name))
 }
 
 const longestNick = 32
 
+// unfit says that a name must not have r: it would look like what the room says.
+func unfit(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("<>*/", r) }
+
 // refuses says why g may not be called so; "": it may.
 func (c *chat) refuses(name string, g *guest) string {
+	clean, err := codec.ParseName(name)
 	switch {
 	case name == "":
 		return "/nick NAME: be called so"
-	case len(name) > longestNick || strings.ContainsAny(name, "<> \t*/"):
+	case err != nil, clean != name, len(name) > longestNick, strings.ContainsFunc(name, unfit):
 		return fmt.Sprintf("a name has at most %d bytes, and no space, <, >, * or /", longestNick)
 	case c.taken(name, g):
 		return name + " is somebody else"
@@ -189,15 +186,21 @@ func (c *chat) taken(name string, g *guest) bool {
 // free is name, or one like it that nobody has.
 func (c *chat) free(name string, g *guest) string {
 	name = strings.Map(func(r rune) rune {
-		if strings.ContainsRune("<> \t*/", r) {
+		if unfit(r) {
 			return '_'
 		}
 		return r
 	}, name)
-	if len(name) > longestNick || c.taken(name, g) {
-		name = fmt.Sprintf("%.*s-%d", longestNick-8, strings.ToValidUTF8(name, ""), g.id)
+	const number = 11 // bytes, behind the name
+	if len(name) > longestNick-number {
+		name = strings.ToValidUTF8(name[:longestNick-number], "")
 	}
-	return name
+	for n, free := g.id, name; ; n++ {
+		if !c.taken(free, g) {
+			return free
+		}
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
 }
 
 func (c *chat) inOrder() []*guest {

@@ -107,3 +107,13 @@ func TestJoinsTalkToEachOther(t *testing.T) {
 		}
 	}
 }
+
+// One line that is too long is its speaker's own affair.
+func TestChatGoesOnBehindALineThatIsTooLong(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none", "--max-line", "1KiB")
+	ann := p.enters("ann")
+	bob := p.enters("bob", ann)
+	bob.says(strings.Repeat("x", 1020) + "\nafter it\n/nick rob\n")
+	bob.hears("* that is too long\n")
+	ann.hears("<bob> after it\n* bob is now rob\n")
+}

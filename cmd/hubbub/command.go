@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ func (s *server) runCommand(ctx context.Context) {
 	if s.console != nil && s.says != io.Writer(s.stderr) {
 		out, err := logTo(s.says)
 		if err != nil {
+			go s.hearInVain(f)
 			s.commandFailed(err)
 			return
 		}
@@ -56,11 +58,7 @@ func (s *server) runCommand(ctx context.Context) {
 		Warnf:   func(format string, args ...any) { s.log.Warn(fmt.Sprintf(format, args...)) },
 		Kill:    s.killCommand,
 	})
-	f.release()
-	go func() { // whoever still speaks is not held up
-		_ = s.copyInbox(discard{})
-		close(s.sunk)
-	}()
+	go s.hearInVain(f)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -72,6 +70,38 @@ func (s *server) runCommand(ctx context.Context) {
 	default:
 		s.log.Warn(fmt.Sprintf("%s has ended for good; serving on without", end.Command))
 	}
+}
+
+// hearInVain takes what clients say when there is no command any more, so that
+// nobody who speaks is held up, and says how much that was.
+func (s *server) hearInVain(f *feeder) {
+	defer close(s.sunk)
+	vain := f.left()
+	f.release()
+	for {
+		b, err := s.hub.Receive(context.Background())
+		if err != nil {
+			break
+		}
+		if s.console != nil {
+			s.showBeside(b)
+		}
+		_ = s.render(b) // with --relay and --chat others hear of it
+		vain += messagesOf(b)
+		b.Release()
+	}
+	if vain > 0 {
+		s.log.Warn(fmt.Sprintf("%d messages from clients came too late for %s", vain, s.command[0]))
+	}
+}
+
+func messagesOf(b *hubbub.Batch) (n int) {
+	for e := range b.Events() {
+		if e.Kind == hubbub.Message {
+			n++
+		}
+	}
+	return n
 }
 
 // commandFailed ends the server: there is no command.
@@ -173,6 +203,18 @@ func (f *feeder) told() {
 	}
 }
 
+// left is how many messages of the batch no process has had anything of. Where
+// nothing separates them there is no more to be known than that there are some.
+func (f *feeder) left() int {
+	if f.batch == nil || len(f.rest) == 0 {
+		return 0
+	}
+	if sep := separator(f.s.commandFraming()); sep != "" && f.s.out == outPlain {
+		return bytes.Count(f.rest, []byte(sep))
+	}
+	return min(messagesOf(f.batch), max(1, bytes.Count(f.rest, []byte("\n"))))
+}
+
 func (f *feeder) release() {
 	if f.batch != nil {
 		f.batch.Release()
@@ -180,8 +222,3 @@ func (f *feeder) release() {
 		f.here.next()
 	}
 }
-
-// discard is io.Discard, of a type of its own: it is not copied to in vain.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }

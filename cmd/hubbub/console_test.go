@@ -61,9 +61,9 @@ func (d *desk) givesBack(code int) {
 	if err != nil || *after != *d.before {
 		d.t.Errorf("the terminal is %+v, was %+v (%v)", after, d.before, err)
 	}
-	if text := d.screen.text(); strings.Count(text, "\x1b[?2004h") != strings.Count(text, "\x1b[?2004l") {
-		d.t.Error("pastes are still bracketed")
-	}
+	d.screen.when(d.t, "pastes are bracketed no more", func(text string, _ bool) bool {
+		return strings.Count(text, "\x1b[?2004h") == strings.Count(text, "\x1b[?2004l")
+	})
 }
 
 func TestServersConsole(t *testing.T) {

@@ -44,6 +44,7 @@ const (
 	largestStep = 4 << 20
 	markSize    = 4  // bytes that the index spends on a message
 	stampSize   = 24 // and on each change of when and whence they come
+	originSize  = 56 // and on where one message alone comes from
 )
 
 // Feed is one append-only log.
@@ -97,10 +98,10 @@ type Origin struct {
 
 // cost is what o adds where it is made for a few messages.
 func (o *Origin) cost() int64 {
-	if o == nil || len(o.Not) < 2 {
+	if o == nil || o.ID != 0 {
 		return 0
 	}
-	return int64(8 * len(o.Not))
+	return int64(originSize + 8*len(o.Not))
 }
 
 // bars says that client id does not get what comes from o.
@@ -307,7 +308,11 @@ func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
 		}
 		last := head + int64(end) - 1
 		s := f.at(last)
-		if n := len(s.came); at != 0 && (n == 0 || s.came[n-1].at != at || s.came[n-1].of != of) {
+		n, before := len(s.came), stamp{}
+		if n > 0 {
+			before = s.came[n-1]
+		}
+		if at != 0 && before.at != at || before.of != of {
 			s.came = append(s.came, stamp{len(s.ends), at, of})
 			f.kept += s.came[n].cost()
 		}
@@ -350,6 +355,9 @@ func (f *Feed) Prepend(p []byte, ends []int) (bool, error) {
 			rest = rest[1:]
 		}
 		s.ends = append(marks, s.ends...)
+		for i := range s.came {
+			s.came[i].from += len(marks)
+		}
 	}
 	f.kept += markSize * int64(len(ends))
 	f.segments[0].prior = before - uint64(len(ends))
