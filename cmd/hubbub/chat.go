@@ -38,7 +38,6 @@ type chat struct {
 type guest struct {
 	id       uint64
 	name     string
-	addr     string
 	protocol string
 	since    time.Time
 }
@@ -63,7 +62,7 @@ func (c *chat) take(ctx context.Context, b *hubbub.Batch) ([]byte, error) {
 }
 
 func (c *chat) join(ctx context.Context, e hubbub.Event) {
-	g := &guest{id: e.Client, addr: e.Addr, protocol: e.Protocol, since: e.Time}
+	g := &guest{id: e.Client, protocol: e.Protocol, since: e.Time}
 	g.name = c.free(cmp.Or(e.Name, fmt.Sprintf("guest%d", e.Client)), g)
 	c.here[g.id] = g
 	if g.name != e.Name {
@@ -111,6 +110,9 @@ func (c *chat) tell(ctx context.Context, g *guest, line string, except ...uint64
 		return
 	}
 	c.said = append(append(c.said, line...), '\n')
+	if len(c.here) == 0 { // it would be kept for whoever comes next
+		return
+	}
 	if err := c.hub.BroadcastExcept(ctx, []byte(line), except...); err != nil && c.closed == nil {
 		c.closed = err
 	}
@@ -135,7 +137,7 @@ func (c *chat) obey(ctx context.Context, g *guest, line string) {
 		c.nick(ctx, g, rest)
 	case "/who":
 		for _, other := range c.inOrder() {
-			c.answer(g, fmt.Sprintf("* %s, from %s (%s), since %s", other.name, other.addr, other.protocol, other.since.Format(time.TimeOnly)))
+			c.answer(g, fmt.Sprintf("* %s (%s), since %s", other.name, other.protocol, other.since.Format(time.TimeOnly)))
 		}
 	case "/help":
 		c.answer(g, strings.Split(chatHelp, "\n")...)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -49,7 +50,7 @@ func TestChat(t *testing.T) {
 	ann.hears(`<bob> \x1b[2Jhi` + "\n")
 	ann.says("/who\n")
 	for _, name := range []string{"ann", "bob"} {
-		if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, "* "+name+", from 127.0.0.1:") {
+		if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, "* "+name+" (raw), since ") {
 			t.Errorf("%q", line)
 		}
 	}
@@ -106,6 +107,22 @@ func TestJoinsTalkToEachOther(t *testing.T) {
 			t.Errorf("it says %s", text)
 		}
 	}
+	p.says(`{"kick":` + id + `,"reason":"enough"}` + "\n")
+	bob.exits(exitFailed) // it does not come back
+	bob.stderr.until(t, "kicked: enough")
+}
+
+// What nobody is there to hear is not kept for whoever comes next.
+func TestChatDoesNotTalkToItself(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat")
+	ann := p.client()
+	ann.says("hello\n")
+	ann.until(" is here")
+	ann.done()
+	_, _ = io.Copy(io.Discard, ann.r)
+	_ = ann.Close()
+	p.stdout.until(t, " has left\n")
+	p.stop(0)
 }
 
 // One line that is too long is its speaker's own affair.

@@ -131,9 +131,6 @@ func (s *server) commandFraming() hubbub.Framing {
 
 // hearCommand brings what the command prints to the clients.
 func (s *server) hearCommand(ctx context.Context, f *os.File) error {
-	if err := s.hub.WaitForClients(ctx, s.waitFor); err != nil {
-		return nil
-	}
 	var err error
 	if s.in == inJSON {
 		c := newCommands(s.hub, s.log, s.hub.Longest())

@@ -208,6 +208,8 @@ func (f *serveFlags) checkTalk(given func(flag string) bool) error {
 		return usage("--in json does not go with --recv-only, which does not read STDIN")
 	case f.relay && f.sendOnly, f.chat && f.sendOnly:
 		return usage("--send-only does not go with --relay and --chat: nobody would be heard")
+	case f.relay && f.options.Framing == hubbub.Raw:
+		return usage("--relay does not go with --frame raw: raw bytes have no messages, and different clients' would mix")
 	case f.chat && f.options.Framing != hubbub.Lines:
 		return usage("--chat does not go with --frame %v: people say lines", f.options.Framing)
 	case f.chat && f.out == outTagged:
@@ -225,6 +227,8 @@ func (f *serveFlags) checkCommand(given func(flag string) bool, command bool) er
 		return usage("--restart is for a command, which stands behind --: hubbub serve :9000 -- ./bot.py")
 	case command && (f.recvOnly || f.sendOnly):
 		return usage("--send-only and --recv-only do not go with a command, which hears and speaks")
+	case command && f.waitFor > 0:
+		return usage("--wait-for does not go with a command: what it prints cannot wait; it is told of each client with --json")
 	}
 	if command && !given("eof") {
 		f.eof = eofExit

@@ -301,8 +301,8 @@ func (m *model) send(lines ...string) bool {
 		m.refuse("nothing can be sent here; /help says what can be done")
 		return false
 	case m.ended:
-		m.refuse("input has ended: nothing more can be sent")
-		return false
+		m.refuse("input has ended: nothing more can be sent; /quit ends all")
+		return true // or it would stand in the way of what is typed next
 	}
 	jobs := make([]job, len(lines))
 	for i, l := range lines {

@@ -95,7 +95,8 @@ func (e ending) hopeless() bool {
 	case closeBreach, closeNoText, closeTooLong:
 		return true
 	case closePolicy:
-		return reason == "replaced" // by another with our token: we would replace each other
+		// Replaced: by another with our token, and we would replace each other.
+		return reason == "replaced" || reason == "kicked" || strings.HasPrefix(reason, "kicked: ")
 	}
 	return false
 }

@@ -779,7 +779,7 @@ class Link {
       if (performance.now() - this.#liveSince > STEADY) this.#tries = 0;
     }
     if (BREACHES.includes(code)) notice(`the server closed the connection: ${reason || code}`);
-    if (code === 1000) {
+    if (code === 1000 || (code === 1008 && /^kicked(:|$)/.test(reason))) {
       this.#enter("ended");
       return;
     }
