@@ -285,12 +285,8 @@ func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			_, address := stranger(t, `exec "$@"`, command)
-			j := start(t, "join", address)
-			j.exits(exitFailed)
-			said := j.stderr.ends(t)
-			if !strings.Contains(said, "may take one client only: with tcp://"+address+" it is not asked") {
-				t.Errorf("STDERR says %q", said)
-			}
+			// It may still be there for a moment, and take another.
+			start(t, "join", address).stderr.until(t, "with tcp://"+address+" it is not asked first")
 		})
 	}
 }
