@@ -381,7 +381,6 @@ func stranger(t *testing.T, shell, command string) (p *program, address string) 
 	return p, "unix:" + path
 }
 
-// freePort is one that was free a moment ago: ncat does not tell which it took.
 // freePort is a port that nobody has, nor gets who asks for any: when the program
 // that it is for has ended, no other test's server may be found there.
 func freePort(t *testing.T) string {
