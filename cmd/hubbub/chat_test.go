@@ -116,7 +116,7 @@ func TestJoinsTalkToEachOther(t *testing.T) {
 func TestChatDoesNotTalkToItself(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	ann := p.client()
-	ann.says("hello\n")
+	ann.says("/help\n")
 	ann.until(" is here")
 	ann.done()
 	_, _ = io.Copy(io.Discard, ann.r)
