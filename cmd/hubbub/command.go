@@ -21,14 +21,6 @@ import (
 //	feeder      what clients do, to its STDIN
 //	hearCommand what it prints, to clients
 
-// exitError is the exit code of a command that is ours then.
-type exitError struct {
-	code int
-	why  string
-}
-
-func (e *exitError) Error() string { return e.why }
-
 // runCommand keeps the command running until it is not to be started any more,
 // or ctx is done.
 func (s *server) runCommand(ctx context.Context) {

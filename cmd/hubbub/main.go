@@ -90,6 +90,14 @@ func tell(f *os.File, text string) {
 	}
 }
 
+// exitError is the exit code of a command that is ours then.
+type exitError struct {
+	code int
+	why  string
+}
+
+func (e *exitError) Error() string { return e.why }
+
 // usageError is a command line that cannot be meant so. Its text says what
 // would be right.
 type usageError struct{ err error }
