@@ -114,15 +114,11 @@ func (h *Hub) encode(p []byte, ends []int, at time.Time, of []feed.Run) *[forms]
 		e := &all[f]
 		e.bytes, e.ends, e.of = e.bytes[:0], e.ends[:0], of
 		m := feed.Kept{Seq: first, At: at.UnixMilli()}
-		begin, run, left := 0, of, 0
+		begin, origins := 0, feed.Origins{Runs: of}
 		for _, end := range ends {
-			if left == 0 && len(run) > 0 {
-				m.Of, left, run = run[0].Of, run[0].Messages, run[1:]
-			}
-			m.Bytes = p[begin : end-separator]
+			m.Of, m.Bytes = origins.Next(), p[begin:end-separator]
 			e.add(h.encoders[f], m)
 			begin = end
-			left--
 			m.Seq++
 		}
 	}

@@ -113,6 +113,24 @@ type Run struct {
 	Of       *Origin
 }
 
+// Origins goes through runs message by message. Behind the last there is none.
+type Origins struct {
+	Runs []Run
+	done int // of the first
+}
+
+// Next is the next message's.
+func (o *Origins) Next() *Origin {
+	for len(o.Runs) > 0 && o.done == o.Runs[0].Messages {
+		o.Runs, o.done = o.Runs[1:], 0
+	}
+	if len(o.Runs) == 0 {
+		return nil
+	}
+	o.done++
+	return o.Runs[0].Of
+}
+
 // Far is room enough between two feeds' offsets for each to grow downwards and
 // upwards as far as it ever will.
 const Far = 1 << 40
@@ -297,15 +315,9 @@ func (f *Feed) at(offset int64) *segment {
 // mark enters messages in the index. One that ends with a segment belongs to
 // that segment.
 func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
-	left := 0 // of the run
-	var of *Origin
+	origins := Origins{Runs: runs}
 	for _, end := range ends {
-		for left == 0 && len(runs) > 0 {
-			left, of, runs = runs[0].Messages, runs[0].Of, runs[1:]
-		}
-		if left--; left < 0 {
-			left, of = 0, nil
-		}
+		of := origins.Next()
 		last := head + int64(end) - 1
 		s := f.at(last)
 		n, before := len(s.came), stamp{}
