@@ -160,19 +160,14 @@ func (h *Hub) await(ctx context.Context, stall time.Duration, done func(left Und
 // while the hub drained counts too.
 func (h *Hub) left() UndeliveredError {
 	var sum UndeliveredError
-	reports := make(chan UndeliveredError, len(h.loops))
-	for _, l := range h.loops {
-		l.do(func() { reports <- l.left() })
+	all := askAll(h, (*loop).left)
+	for _, r := range all {
+		sum.Clients += r.Clients
+		sum.Bytes += r.Bytes
+		sum.Unread += r.Unread
 	}
-	for range h.loops {
-		select {
-		case r := <-reports:
-			sum.Clients += r.Clients
-			sum.Bytes += r.Bytes
-			sum.Unread += r.Unread
-		case <-h.closed:
-			return sum
-		}
+	if len(all) < len(h.loops) { // closed
+		return sum
 	}
 	heard := max(h.heard.upTo(h), h.feed.Whole())
 	sum.Unheard = h.lost.Load() + int64(h.feed.Count()-h.feed.Seq(heard))

@@ -200,6 +200,24 @@ func (l *loop) do(f func()) {
 	l.wakeUp()
 }
 
+// askAll has every loop answer. Once the hub is closed those that have ended do not.
+func askAll[T any](h *Hub, each func(l *loop) T) []T {
+	answers := make(chan T, len(h.loops))
+	for _, l := range h.loops {
+		l.do(func() { answers <- each(l) })
+	}
+	var all []T
+	for range h.loops {
+		select {
+		case a := <-answers:
+			all = append(all, a)
+		case <-h.closed:
+			return all
+		}
+	}
+	return all
+}
+
 func (l *loop) openMail() {
 	l.mail.mu.Lock()
 	clients, tasks := l.mail.clients, l.mail.tasks

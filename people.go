@@ -68,24 +68,14 @@ func (h *Hub) listPeople() { h.people.start.Do(h.makeList) }
 func (h *Hub) makeList() {
 	h.people.known = map[uint64]whereabouts{}
 	h.people.wanted.Store(true)
-	listed := make(chan struct{}, len(h.loops))
-	for _, l := range h.loops {
-		l.do(func() {
-			for _, c := range slices.Concat(l.clients, l.guests) {
-				if c.id != 0 && !c.left {
-					h.people.enter(l, c)
-				}
+	askAll(h, func(l *loop) struct{} {
+		for _, c := range slices.Concat(l.clients, l.guests) {
+			if c.id != 0 && !c.left {
+				h.people.enter(l, c)
 			}
-			listed <- struct{}{}
-		})
-	}
-	for range h.loops {
-		select {
-		case <-listed:
-		case <-h.closed:
-			return
 		}
-	}
+		return struct{}{}
+	})
 }
 
 // enter notes that c is l's.

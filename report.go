@@ -5,7 +5,10 @@ package hubbub
 // This file is what a hub tells over HTTP of itself: docs/protocol.md has the
 // schema.
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // clientReport is one client in GET /clients.
 type clientReport struct {
@@ -39,21 +42,34 @@ type ClientInfo struct {
 
 // Clients is who is connected, in no order. It asks the loops, so it must not be
 // called where one may wait for the caller.
-func (h *Hub) Clients() []ClientInfo {
-	var all []ClientInfo
-	parts := make(chan []ClientInfo, len(h.loops))
-	for _, l := range h.loops {
-		l.do(func() { parts <- l.listClients() })
-	}
-	for range h.loops {
-		select {
-		case part := <-parts:
-			all = append(all, part...)
-		case <-h.closed:
-			return all
+func (h *Hub) Clients() []ClientInfo { return slices.Concat(askAll(h, (*loop).listClients)...) }
+
+// Slowest is the client that is furthest behind, and by how many bytes of its
+// feed; 0 and 0 where nobody is. It asks the loops, as Clients does.
+func (h *Hub) Slowest() (id uint64, lag int64) {
+	for _, c := range askAll(h, (*loop).slowest) {
+		if c.lag > lag {
+			id, lag = c.id, c.lag
 		}
 	}
-	return all
+	return id, lag
+}
+
+type lagging struct {
+	id  uint64
+	lag int64
+}
+
+func (l *loop) slowest() (most lagging) {
+	for _, c := range l.clients {
+		if c.id == 0 || c.left {
+			continue
+		}
+		if lag := l.lag(c); lag > most.lag {
+			most = lagging{c.id, lag}
+		}
+	}
+	return most
 }
 
 func (l *loop) listClients() []ClientInfo {

@@ -25,9 +25,9 @@ import (
 // or ctx is done.
 func (s *server) runCommand(ctx context.Context) {
 	defer close(s.commandEnded)
-	f := &feeder{s: s, here: s.present}
+	f := &feeder{s: s}
 	stderr := s.stderr
-	if s.console != nil && s.says != io.Writer(s.stderr) {
+	if s.says != io.Writer(s.stderr) {
 		out, err := logTo(s.says)
 		if err != nil {
 			go s.hearInVain(f)
@@ -46,7 +46,7 @@ func (s *server) runCommand(ctx context.Context) {
 		Grace:   s.drain / 2, // clients are to get what it says last
 		Input:   f.feed,
 		Output:  s.hearCommand,
-		Ended:   func(e child.End) { s.tellEnd(e) },
+		Ended:   s.tellEnd,
 		Warnf:   func(format string, args ...any) { s.log.Warn(fmt.Sprintf(format, args...)) },
 		Kill:    s.killCommand,
 	})
@@ -70,18 +70,14 @@ func (s *server) hearInVain(f *feeder) {
 	defer close(s.sunk)
 	vain := f.left()
 	f.release()
-	for {
-		b, err := s.hub.Receive(context.Background())
-		if err != nil {
-			break
-		}
+	_ = s.eachBatch(func(b *hubbub.Batch) error {
 		if s.console != nil {
 			s.showBeside(b)
 		}
 		_ = s.render(b) // with --relay and --chat others hear of it
 		vain += messagesOf(b)
-		b.Release()
-	}
+		return nil
+	})
 	if vain > 0 {
 		s.log.Warn(fmt.Sprintf("%d messages from clients came too late for %s", vain, s.command[0]))
 	}
@@ -125,7 +121,7 @@ func (s *server) commandFraming() hubbub.Framing {
 func (s *server) hearCommand(ctx context.Context, f *os.File) error {
 	var err error
 	if s.in == inJSON {
-		c := newCommands(s.hub, s.log, s.hub.Longest())
+		c := newCommands(s.hub, s.log)
 		c.renamed = s.present.rename
 		err = c.obey(ctx, f)
 	} else {
@@ -154,14 +150,13 @@ type feeder struct {
 	batch *hubbub.Batch
 	all   []byte // the batch as it is written
 	rest  []byte // what of that no process has had anything of
-	here  *present
 }
 
 // feed writes to p until it is dead, or to end. With JSON a process that comes
 // later is first told who is there, as the last one was.
 func (f *feeder) feed(ctx context.Context, p *child.Process) {
 	if p.Start > 1 && f.s.out == outJSON {
-		if _, err := p.Write(f.here.joins()); err != nil {
+		if _, err := p.Write(f.s.present.joins()); err != nil {
 			return
 		}
 	}
@@ -188,7 +183,7 @@ func (f *feeder) feed(ctx context.Context, p *child.Process) {
 // told notes who is there for what was written.
 func (f *feeder) told() {
 	if f.batch != nil && f.s.out == outJSON {
-		f.here.follow(f.batch, f.all[:len(f.all)-len(f.rest)])
+		f.s.present.follow(f.batch, f.all[:len(f.all)-len(f.rest)])
 	}
 }
 
@@ -208,6 +203,6 @@ func (f *feeder) release() {
 	if f.batch != nil {
 		f.batch.Release()
 		f.batch, f.all, f.rest = nil, nil, nil
-		f.here.next()
+		f.s.present.next()
 	}
 }

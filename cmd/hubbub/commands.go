@@ -34,8 +34,8 @@ type commands struct {
 	renamed func(id uint64, name string) // is told; nil: nobody is
 }
 
-func newCommands(hub *hubbub.Hub, log *slog.Logger, longest int) *commands {
-	return &commands{hub: hub, log: log, longest: jsonl.LongestCommand(longest)}
+func newCommands(hub *hubbub.Hub, log *slog.Logger) *commands {
+	return &commands{hub: hub, log: log, longest: jsonl.LongestCommand(hub.Longest())}
 }
 
 // obey returns nil at the end of r; its error is r's, ctx's or that the hub is

@@ -30,12 +30,10 @@ func (s *server) openConsole() {
 	s.console = console.New(console.Options{
 		In: s.stdin, Out: s.stdout,
 		Visible: visible.AppendLine, Next: visible.Next,
-		Send: func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, []byte(line)) },
-		EOF:  s.endOfTyping,
-		Status: func() console.Status {
-			return s.status()
-		},
-		Clients: func() []console.Client { return s.clients() },
+		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, []byte(line)) },
+		EOF:     s.endOfTyping,
+		Status:  s.status,
+		Clients: s.clients,
 		Commands: []console.Command{
 			console.To(func(_ context.Context, id uint64, text string) error { return s.hub.Send([]byte(text), id) }),
 			console.Kick(func(_ context.Context, id uint64, reason string) error { return s.hub.Kick(id, reason) }),
@@ -77,11 +75,7 @@ func (s *server) status() console.Status {
 	if len(s.at) > 0 {
 		status.Where = s.at[0].String()
 	}
-	for _, c := range s.hub.Clients() {
-		if c.Lag > status.Lag {
-			status.Slowest, status.Lag = c.ID, c.Lag
-		}
-	}
+	status.Slowest, status.Lag = s.hub.Slowest()
 	return status
 }
 
@@ -97,14 +91,7 @@ func (s *server) clients() []console.Client {
 func (s *server) showInbox() {
 	defer close(s.sunk)
 	defer console.Rescue()
-	for {
-		b, err := s.hub.Receive(context.Background())
-		if err != nil {
-			return
-		}
-		s.show(b)
-		b.Release()
-	}
+	_ = s.eachBatch(func(b *hubbub.Batch) error { s.show(b); return nil })
 }
 
 // show shows a batch; with --relay and --chat clients hear of it first.

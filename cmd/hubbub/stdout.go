@@ -65,12 +65,20 @@ func (s *server) deliverStdout() {
 
 // copyInbox writes to w what comes, until the hub is closed or w is lost.
 func (s *server) copyInbox(w io.Writer) error {
+	return s.eachBatch(func(b *hubbub.Batch) error {
+		_, err := w.Write(s.render(b))
+		return err
+	})
+}
+
+// eachBatch does something with what comes, until the hub is closed or that fails.
+func (s *server) eachBatch(do func(*hubbub.Batch) error) error {
 	for {
 		b, err := s.hub.Receive(context.Background())
 		if err != nil { // closed
 			return nil
 		}
-		_, err = w.Write(s.render(b))
+		err = do(b)
 		b.Release()
 		if err != nil {
 			return err
