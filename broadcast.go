@@ -42,17 +42,22 @@ func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64) er
 	if err := h.check(message); err != nil {
 		return fmt.Errorf("broadcast: %w", err)
 	}
-	separator := h.framing.Separator()
-	if len(message)+len(separator) == 0 {
+	p := h.separated(message)
+	if len(p) == 0 {
 		return nil // nothing, in a framing that has no word for it
 	}
-	p := make([]byte, 0, len(message)+len(separator))
-	p = append(append(p, message...), separator...)
 	var of []feed.Run
 	if except != nil {
 		of = []feed.Run{{Messages: 1, Of: &feed.Origin{Not: except}}}
 	}
 	return h.publishOrWait(ctx, p, []int{len(p)}, of...)
+}
+
+// separated is message with what separates it from the next.
+func (h *Hub) separated(message []byte) []byte {
+	separator := h.framing.Separator()
+	p := make([]byte, 0, len(message)+len(separator))
+	return append(append(p, message...), separator...)
 }
 
 // check says why a message cannot be sent.

@@ -164,7 +164,7 @@ func (l *loop) read(c *client) {
 		l.discard(c)
 	case c.state == strange:
 		l.sniff(c)
-	case l.overfull():
+	case l.overfull(&l.hub.partial):
 		l.later(c)
 	case c.unchecked && !l.checkFirstLine(c):
 	case c.protocol.inFrames():
@@ -341,7 +341,7 @@ func (l *loop) checkPartial(c *client) {
 	if n := len(c.extra.partial); n > l.hub.longest+1 {
 		l.cut(c, tooLong(l.hub.longest))
 	} else {
-		l.overfull()
+		l.overfull(&l.hub.partial)
 	}
 }
 

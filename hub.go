@@ -46,7 +46,6 @@ type Hub struct {
 	room     room
 	wires    [forms]atomic.Pointer[wire]
 	heard    heard
-	hoard    hoard
 	sums     sums
 	sessions sessions
 	browsers browsers
@@ -57,9 +56,9 @@ type Hub struct {
 	sockets  atomic.Int64 // connections that loops have, clients or not yet
 	seenOff  atomic.Int64 // of these, refused ones
 	places   atomic.Int64 // that came free for HTTP requests, ever
-	partial  atomic.Int64 // bytes of messages that are not whole yet
+	partial  hoard        // bytes of messages that are not whole yet
 	posted   atomic.Int64 // of these, what posts hold
-	letters  atomic.Int64 // bytes of messages that wait for single clients
+	letters  hoard        // bytes of messages that wait for single clients
 	rests    atomic.Int64 // bytes kept for single clients: the ends of messages that are gone, last words
 	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment
@@ -97,6 +96,7 @@ func New(o Options) (*Hub, error) {
 	h.encoders = encoders(h.epoch)
 	h.room.changed = make(chan struct{})
 	h.sessions.most = o.pace.sessions
+	h.makeHoards()
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}

@@ -87,8 +87,7 @@ func (h *Hub) private(p protocol, message []byte) []byte {
 	case speaksEvents:
 		return codec.AppendPrivateEvent(nil, message)
 	}
-	separator := h.framing.Separator()
-	return append(append(make([]byte, 0, len(message)+len(separator)), message...), separator...)
+	return h.separated(message)
 }
 
 // Kick ends a client in an orderly way, when it has had what was broadcast and
@@ -148,34 +147,11 @@ func (l *loop) keepLetter(c *client, x letter) {
 	n := int64(len(x.data))
 	w.letters.queue = append(w.letters.queue, x)
 	w.letters.bytes += n
-	all := l.hub.letters.Add(n)
-	switch {
-	case w.letters.bytes-int64(len(w.letters.queue[0].data)) > mostLetters: // the first may be as long as any
+	l.hub.letters.Add(n)
+	if w.letters.bytes-int64(len(w.letters.queue[0].data)) > mostLetters { // the first may be as long as any
 		l.tooManyLetters(c, "for it alone", mostLetters, 1)
-	case all > l.hub.o.Backlog:
-		for _, other := range l.hub.loops {
-			other.do(other.fewerLetters)
-		}
 	}
-}
-
-// fewerLetters deals with the client of this loop for which most waits, if that
-// is more than its share: not with the one that happened to be sent the byte that
-// was too much.
-func (l *loop) fewerLetters() {
-	h := l.hub
-	if h.letters.Load() <= h.o.Backlog {
-		return
-	}
-	var most *client
-	for _, c := range l.clients {
-		if x := c.extra; c.streams() && x != nil && x.letters != nil && (most == nil || x.letters.bytes > most.extra.letters.bytes) {
-			most = c
-		}
-	}
-	if most != nil && most.extra.letters.bytes*max(1, h.clients.Load()) >= h.o.Backlog {
-		l.tooManyLetters(most, "for it, and all that does fills the backlog", most.extra.letters.bytes/2, 0)
-	}
+	l.overfull(&l.hub.letters)
 }
 
 // tooManyLetters ends c, or has it lose its oldest until there are so many bytes,

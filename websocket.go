@@ -38,7 +38,7 @@ func (l *loop) readFrames(c *client) {
 	if n > 0 {
 		l.heardFrom(c, n)
 		l.takeFrames(c, b, p[:n])
-		l.overfull()
+		l.overfull(&l.hub.partial)
 	}
 	if c.reads() && !given {
 		l.afterRead(c, n, len(p), err)
