@@ -302,7 +302,6 @@ func (l *loop) remove(c *client) {
 	}
 	l.forget(c)
 	l.forgetLetters(c)
-	l.hub.people.leave(c)
 	l.resumed(c)
 	if x := c.extra; x != nil {
 		l.hub.rests.Add(-int64(len(x.rest) + len(x.words)))

@@ -238,23 +238,19 @@ func (l *loop) afterSend(c *client, n, asked int, err error) bool {
 		return false
 	}
 	c.full = n < asked
-	if n == 0 {
-		if c.kicked && c.streams() {
-			l.endFor(c, codec.CloseRefused, c.extra.linger.reason)
-		}
-		return false
+	if n > 0 {
+		c.sent += int64(n)
+		c.sentAt = l.millis
+		l.stats.bytesOut += int64(n)
+		l.stats.sends++
 	}
-	c.sent += int64(n)
-	c.sentAt = l.millis
-	l.stats.bytesOut += int64(n)
-	l.stats.sends++
 	if c.full && c.kicked && c.streams() {
 		l.endFor(c, codec.CloseRefused, c.extra.linger.reason)
 		return false
 	}
-	if !c.unsettled {
+	if n > 0 && !c.unsettled {
 		c.unsettled = true
 		l.schedulePatrol()
 	}
-	return true
+	return n > 0
 }
