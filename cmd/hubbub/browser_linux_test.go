@@ -332,7 +332,7 @@ func (p *tab) picture(name string) {
 
 // wire carries TCP connections to a server, until it is cut.
 type wire struct {
-	listener net.Listener
+	end
 
 	mu   sync.Mutex
 	to   string
@@ -343,27 +343,38 @@ type wire struct {
 // wireTo is a wire to the server at that address.
 func wireTo(t *testing.T, address string) *wire {
 	t.Helper()
+	w := &wire{to: address, ends: map[net.Conn]*atomic.Bool{}}
+	t.Cleanup(w.cut)
+	w.end = openEnd(t, w.carry)
+	return w
+}
+
+// end is where a wire begins: a port of its own.
+type end struct{ net.Listener }
+
+// openEnd has each connection carried that comes, until the test is over.
+func openEnd(t *testing.T, carry func(near net.Conn)) end {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{listener: l, to: address, ends: map[net.Conn]*atomic.Bool{}}
-	t.Cleanup(func() { _ = l.Close(); w.cut() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return // the test is over
 			}
-			go w.carry(c)
+			go carry(c)
 		}
 	}()
-	return w
+	return end{l}
 }
 
-func (w *wire) address() string { return w.listener.Addr().String() }
+func (e end) address() string { return e.Addr().String() }
 
-func (w *wire) url() string { return (&url.URL{Scheme: "http", Host: w.address(), Path: "/"}).String() }
+func (e end) url() string { return (&url.URL{Scheme: "http", Host: e.address(), Path: "/"}).String() }
 
 func (w *wire) carry(near net.Conn) {
 	defer near.Close()

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -15,33 +14,16 @@ import (
 
 // farWire carries TCP connections to a server, each byte for so long.
 type farWire struct {
-	listener net.Listener
-	to       string
-	long     time.Duration
+	end
+	to   string
+	long time.Duration
 }
 
 func farWireTo(t *testing.T, address string, long time.Duration) *farWire {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &farWire{listener: l, to: address, long: long}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return // the test is over
-			}
-			go w.carry(c)
-		}
-	}()
+	w := &farWire{to: address, long: long}
+	w.end = openEnd(t, w.carry)
 	return w
-}
-
-func (w *farWire) url() string {
-	return (&url.URL{Scheme: "http", Host: w.listener.Addr().String(), Path: "/"}).String()
 }
 
 // carry takes a connection to the server. As in TCP, what is said at once comes
