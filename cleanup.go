@@ -33,10 +33,47 @@ func (h *Hub) pass() {
 }
 
 // cleanUp collects twice: what a sync.Pool holds outlives one collection.
-func cleanUp() {
+func (h *Hub) cleanUp() {
+	askAll(h, func(l *loop) struct{} { l.shrink(); return struct{}{} })
+	h.inbox.shrink()
 	emptyStacks()
 	debug.FreeOSMemory()
 	debug.FreeOSMemory()
+}
+
+// shrink gives up room that nothing is in.
+func (l *loop) shrink() {
+	s := &l.strangers
+	for _, r := range [...]*roster{&l.clients, &l.guests, &s.silent, &s.expected, &s.asking} {
+		*r = tight(*r)
+	}
+	for _, list := range [...]*[]*client{&l.ready, &l.roomy, &l.lingering, &l.dead, &s.waiting} {
+		*list = tight(*list)
+	}
+	last := len(l.byFD)
+	for last > 0 && l.byFD[last-1] == nil {
+		last--
+	}
+	l.byFD = tight(l.byFD[:last])
+	l.spareLetters = tight(l.spareLetters)
+	l.waste = nil
+}
+
+// shrink lets go of batches that are not in use.
+func (in *inbox) shrink() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, b := range in.free {
+		b.data, b.records = nil, nil
+	}
+}
+
+// tight is a list without the room behind it, if that is more than it needs.
+func tight[T ~[]E, E any](list T) T {
+	if cap(list) <= 2*len(list) {
+		return list
+	}
+	return append(T(nil), list...)
 }
 
 // emptyStacks has the runtime's idle goroutines lose their stacks: each stack

@@ -344,7 +344,7 @@ func (l *loop) tick() {
 		l.hub.saySums()
 	}
 	if l.isDue(&l.nextCleanUp) {
-		go cleanUp()
+		go l.hub.cleanUp()
 	}
 	l.isDue(&l.nextAccept) // resumeAccept looks at its own time
 	l.enterLate()

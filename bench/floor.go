@@ -22,6 +22,7 @@ import (
 //	hold      accept and keep the descriptor, nothing else
 //	listener  accept with a plain net.Listener, keep the net.Conn
 //	upgrade   net/http and coder/websocket: accept WebSockets and hold them
+//	let-go    net/http: accept WebSockets and hold their descriptors
 //	post      net/http: write to STDOUT what is posted
 
 // runFloor is the process of one floor. It never returns but with an error: a
@@ -33,7 +34,7 @@ func runFloor(args []string) error {
 	waitFor := flags.Int("wait-for", 0, "clients to wait for before reading STDIN")
 	piece := flags.Int("piece", 64<<10, "bytes to read from STDIN at most at once")
 	if len(args) == 0 {
-		return fmt.Errorf("which floor: copy, gather, hold, listener, upgrade or post")
+		return fmt.Errorf("which floor: copy, gather, hold, listener, upgrade, let-go or post")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -49,6 +50,8 @@ func runFloor(args []string) error {
 		return floorListener()
 	case "upgrade":
 		return floorUpgrade()
+	case "let-go":
+		return floorLetGo()
 	case "post":
 		return floorPost()
 	}

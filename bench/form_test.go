@@ -147,10 +147,16 @@ func TestEveryFormIsTimed(t *testing.T) {
 	}
 }
 
-// The floor under handshakes answers each, keeps it, and ends it when asked to.
-func TestFloorHoldsWebSockets(t *testing.T) {
+// The floors under handshakes answer each, keep it, and end it when asked to.
+func TestFloorsHoldWebSockets(t *testing.T) {
+	for _, floor := range []string{"upgrade", "let-go"} {
+		t.Run(floor, func(t *testing.T) { holdsWebSockets(t, floor) })
+	}
+}
+
+func holdsWebSockets(t *testing.T, floor string) {
 	h := small(t)
-	r := newTestRig(t, h.library("upgrade"))
+	r := newTestRig(t, h.library(floor))
 	if err := r.settle(h.quiet); err != nil {
 		t.Fatal(err)
 	}

@@ -55,8 +55,10 @@ func (r *rig) rush(n int) error {
 }
 
 // after gives what is resident some time after the handshakes, as a multiple of
-// what was before and raw clients cost; and some time after the last of those
-// clients has gone, as a multiple of what was before.
+// what was before and raw clients cost; what is some time after the last of those
+// clients has gone, as a multiple of what was before; both again in MiB beyond
+// that; and what is when as many have come and gone once more, as a multiple of
+// what was after the first.
 func (h handshakes) after(raw command) func(*rig) (sample, error) {
 	return func(r *rig) (sample, error) {
 		cost, err := h.raw(raw)
@@ -70,18 +72,11 @@ func (h handshakes) after(raw command) func(*rig) (sample, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.load.speak(asFrames)
-		if err := r.rush(h.clients); err != nil {
-			return nil, err
-		}
-		full, err := h.leave(r)
+		full, left, err := h.comeAndGo(r)
 		if err != nil {
 			return nil, err
 		}
-		if err := r.part(); err != nil {
-			return nil, err
-		}
-		left, err := h.leave(r)
+		_, again, err := h.comeAndGo(r)
 		if err != nil {
 			return nil, err
 		}
@@ -90,8 +85,27 @@ func (h handshakes) after(raw command) func(*rig) (sample, error) {
 			float64(left) / float64(empty),
 			float64(full-empty-cost) / (1 << 20),
 			float64(left-empty) / (1 << 20),
+			float64(again) / float64(left),
 		}, nil
 	}
+}
+
+// comeAndGo gives what is resident some time after all have come, and after all
+// have gone.
+func (h handshakes) comeAndGo(r *rig) (full, left int64, err error) {
+	r.load.speak(asFrames)
+	if err := r.rush(h.clients); err != nil {
+		return 0, 0, err
+	}
+	if full, err = h.leave(r); err != nil {
+		return 0, 0, err
+	}
+	if err := r.part(); err != nil {
+		return 0, 0, err
+	}
+	r.load.dismiss()
+	left, err = h.leave(r)
+	return full, left, err
 }
 
 // raw is what as many raw clients cost.

@@ -173,6 +173,11 @@ func (l *load) close() {
 	bareClose(l.epoll)
 }
 
+// dismiss forgets the clients, all of which have gone.
+func (l *load) dismiss() {
+	l.clients, l.unread, l.lost, l.opened, l.parting = nil, nil, 0, 0, false
+}
+
 // poll waits for something to read, at most as long as said, and reads.
 func (l *load) poll(wait time.Duration) error {
 	unread := l.unread

@@ -1,0 +1,34 @@
+//go:build unix
+
+package hubbub
+
+import "testing"
+
+// What a crowd made grow is given up, and who is still there is still there.
+func TestRoomIsGivenUp(t *testing.T) {
+	l := &loop{hub: &Hub{}}
+	var crowd []*client
+	for fd := range int32(5000) {
+		c := &client{fd: fd}
+		crowd = append(crowd, c)
+		l.register(c)
+		l.clients.add(c)
+		l.strangers.waiting = append(l.strangers.waiting, c)
+	}
+	l.scratch()
+	stays := crowd[7]
+	for _, c := range crowd {
+		if c != stays {
+			l.byFD[c.fd] = nil
+			l.clients.remove(c)
+		}
+	}
+	l.strangers.waiting = l.strangers.waiting[:0]
+	l.shrink()
+	if room := cap(l.clients) + cap(l.byFD) + cap(l.strangers.waiting) + cap(l.waste); room > 100 {
+		t.Errorf("there is room for %d of nothing", room)
+	}
+	if l.byFD[stays.fd] != stays || l.clients[stays.place] != stays {
+		t.Error("who stayed is lost")
+	}
+}
