@@ -19,6 +19,7 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/sock"
+	"hubbub.example/internal/web"
 )
 
 // client is one connection. Only its loop touches it. There is one for each
@@ -89,6 +90,9 @@ type extra struct {
 	aside   *aside        // to be sent to it alone
 	words   []byte        // lingering: its last ones
 	session *session      // hubbub.v1: what it sends has numbers
+
+	// Posts.
+	kick func(why web.Refused) // ends it
 }
 
 // protocol is what a client speaks.
@@ -149,9 +153,9 @@ func (c *client) tidy() {
 	}
 }
 
-// speaks says that something of what only HTTP's streams have is there.
+// speaks says that something of what only HTTP's clients have is there.
 func (x *extra) speaks() bool {
-	return x.name != "" || x.input != nil || x.frames != nil || x.saying != nil || x.aside != nil || x.session != nil || x.arrival != nil
+	return x.name != "" || x.input != nil || x.frames != nil || x.saying != nil || x.aside != nil || x.session != nil || x.arrival != nil || x.kick != nil
 }
 
 // read takes what c sent, at most its budget of one turn. An edge is told

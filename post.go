@@ -9,6 +9,7 @@ package hubbub
 //	enterPosts  a loop       puts whole messages into the batch that the inbox
 //	                         gets, when there is one; until then nothing more is
 //	                         read, so that TCP pushes back
+//	kickGuest   a loop       ends one whose body may go on for ever
 //
 // A guest is known to one loop like any client, but has no descriptor there.
 
@@ -37,18 +38,24 @@ type posted struct {
 }
 
 // post takes the messages of a body.
-func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Reader) error {
+func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.ReadCloser) error {
 	if n := h.clients.Add(1); n > int64(h.o.MaxClients) {
 		h.clients.Add(-1)
 		return h.full()
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	c := &client{fd: -1, addr: peer.Tag.(origin).addr, protocol: speaksPost, id: h.ids.Add(1)}
-	if name != "" {
-		c.more().name = name
-	}
+	c.extra = &extra{name: name, kick: func(why web.Refused) {
+		end(why)
+		_ = body.Close()
+	}}
 	l := h.fewest()
 	l.do(func() { l.guestJoins(c) })
 	reason, err := h.readBody(ctx, l, c, body)
+	if why, kicked := errors.AsType[web.Refused](context.Cause(ctx)); kicked {
+		reason, err = string(why), why
+	}
 	l.do(func() { l.guestLeaves(c, reason) })
 	return err
 }
@@ -181,11 +188,13 @@ func (l *loop) enterPosts() {
 		p := l.posts[0]
 		l.posts[0] = nil
 		l.posts = l.posts[1:]
-		begin := len(b.data)
-		b.data = append(b.data, p.data...)
-		p.guest.got += int64(p.size)
-		l.stats.bytesIn += int64(p.size)
-		l.record(p.guest, b, begin, b.data[begin:])
+		if !p.guest.left {
+			begin := len(b.data)
+			b.data = append(b.data, p.data...)
+			p.guest.got += int64(p.size)
+			l.stats.bytesIn += int64(p.size)
+			l.record(p.guest, b, begin, b.data[begin:])
+		}
 		close(p.entered)
 	}
 	l.posts = nil
@@ -195,6 +204,16 @@ func (l *loop) guestJoins(c *client) {
 	c.since = uint32(l.now.Sub(l.hub.began) / time.Second)
 	l.guests.add(c)
 	l.joined(c)
+}
+
+// kickGuest ends c: what it says is not heard any more, and what waits, of its
+// body or for the inbox, does so no longer.
+func (l *loop) kickGuest(c *client, why string) {
+	if c.left {
+		return
+	}
+	l.tellLeave(c, why)
+	c.extra.kick(web.Refused(why))
 }
 
 func (l *loop) guestLeaves(c *client, reason string) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -401,4 +402,178 @@ func TestPostsHoldHalfAtMost(t *testing.T) {
 	id := uint64(s.Stats().Joins)
 	c.says("\n")
 	s.hears(fmt.Sprintf("%d %s", id, half))
+}
+
+// kicks ends client id.
+func (s *stage) kicks(id uint64, reason string) {
+	s.t.Helper()
+	if err := s.Kick(id, reason); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// isKicked waits until the body's answer says so, and the connection ends.
+func (p *peer) isKicked(want string) {
+	p.t.Helper()
+	answer := p.answered(http.MethodPost)
+	why, err := io.ReadAll(answer.Body)
+	if answer.StatusCode != http.StatusForbidden || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain") || string(why) != want+"\n" || err != nil {
+		p.t.Fatalf("it is told %s: %q %v", answer.Status, why, err)
+	}
+	p.done()
+	p.hearsEnd()
+}
+
+// Who is kicked while its body goes on is answered with the reason. What it has
+// said stays heard; what it has begun to say, or says then, is not.
+func TestKickOfAPost(t *testing.T) {
+	t.Parallel()
+	everyAny(t, func(t *testing.T, address string) {
+		s := openAt(t, address, unhurried(hubbub.Options{IdleTimeout: time.Minute}))
+		for i, how := range []string{chunked, "Content-Length: 1000"} {
+			id, line, begun := uint64(i+1), "one\n", "tw"
+			if how == chunked {
+				line, begun = chunk(line), chunk(begun)
+			}
+			p := dial(t, s.at)
+			p.says(request(http.MethodPost, "/", how) + line)
+			s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
+			p.says(begun)
+			s.kicks(id, []string{"enough", ""}[i])
+			if reason := s.leaves(id); reason != []string{"kicked: enough", "kicked"}[i] {
+				t.Errorf("%s: it left because it is %q", how, reason)
+			}
+			p.says(strings.TrimPrefix(line, begun))
+			p.isKicked([]string{"kicked: enough", "kicked"}[i])
+		}
+		s.has(0)
+		s.tells("1 post join", `1 post message "one"`, "1 post leave kicked: enough", "2 post join", `2 post message "one"`, "2 post leave kicked")
+		if err := s.Kick(1, ""); err == nil || err.Error() != "there is no client 1" {
+			t.Errorf("Kick of who has gone says %v", err)
+		}
+	})
+}
+
+// One that says more and more, with a client that reads while it writes, gets its
+// answer all the same, and is gone.
+func TestKickOfAPostThatNeverStops(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{})
+	var said atomic.Int64
+	body := forever{said: &said}
+	posting := begins(func() error {
+		answer, err := http.Post("http://"+s.at+"/?name=spam", "text/plain", body)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if why, err := io.ReadAll(answer.Body); answer.StatusCode != http.StatusForbidden || string(why) != "kicked: spam\n" || err != nil {
+			return fmt.Errorf("it is told %s: %q %w", answer.Status, why, err)
+		}
+		return nil
+	})
+	s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) > 1000 })
+	s.kicks(1, "spam")
+	if err := posting(); err != nil {
+		t.Error(err)
+	}
+	s.has(0)
+	heard := texts(s.events.all())
+	if all := s.events.all(); all[len(all)-1].Kind != hubbub.Leave || all[len(all)-1].Reason != "kicked: spam" {
+		t.Errorf("the last that happened is %v", all[len(all)-1])
+	}
+	if n := said.Load(); int64(len(heard)) > n {
+		t.Errorf("%d lines are heard of %d", len(heard), n)
+	}
+}
+
+// forever is a body without an end, a line at a time.
+type forever struct{ said *atomic.Int64 }
+
+func (f forever) Read(p []byte) (int, error) {
+	f.said.Add(1)
+	return copy(p, "buy now\n"), nil
+}
+
+// One that waits for an inbox that nobody empties waits no longer.
+func TestKickOfAPostThatWaitsForTheInbox(t *testing.T) {
+	t.Parallel()
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 1}))
+	p := dial(t, s.at)
+	p.says(request(http.MethodPost, "/", chunked))
+	s.has(1)
+	line := chunk(strings.Repeat("x", 9999) + "\n")
+	flooding := begins(func() error {
+		for {
+			if _, err := io.WriteString(p, line); err != nil {
+				return nil // it is over
+			}
+		}
+	})
+	s.readsNoMore()
+	n := s.Stats().MessagesIn
+	s.kicks(1, "spam")
+	answer := p.answered(http.MethodPost)
+	if why, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusForbidden || string(why) != "kicked: spam\n" {
+		t.Errorf("it is told %s: %q", answer.Status, why)
+	}
+	s.has(0)
+	_ = p.Close()
+	if err := flooding(); err != nil {
+		t.Error(err)
+	}
+	s.take()
+	s.leaves(1)
+	if got := int64(len(texts(s.events.all()))); got != n {
+		t.Errorf("%d messages are heard, and %d were when it was kicked", got, n)
+	}
+}
+
+// The next request of a connection is not ended for one before it.
+func TestKickOfAPostThatEnds(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{})
+	p := dial(t, s.at)
+	for id := uint64(1); id < 200; id++ {
+		p.says(request(http.MethodPost, "/", chunked) + chunk("hello\n"))
+		s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == int(id) })
+		kicking := begins(func() error { _ = s.Kick(id, ""); return nil })
+		p.says("0\r\n\r\n")
+		answer := p.answered(http.MethodPost)
+		_, _ = io.Copy(io.Discard, answer.Body)
+		if err := kicking(); err != nil {
+			t.Fatal(err)
+		}
+		if reason := s.leaves(id); reason != "done" && reason != "kicked" {
+			t.Fatalf("%d left because it is %q", id, reason)
+		}
+		if code := answer.StatusCode; code != http.StatusNoContent && code != http.StatusForbidden {
+			t.Fatalf("%d is told %s", id, answer.Status)
+		}
+		if answer.Close {
+			_ = p.Close()
+			p = dial(t, s.at)
+		}
+	}
+}
+
+// What a post says is not heard as long as it is muted.
+func TestMuteOfAPost(t *testing.T) {
+	t.Parallel()
+	s := openAny(t, hubbub.Options{})
+	p := dial(t, s.at)
+	p.says(request(http.MethodPost, "/", chunked))
+	s.has(1)
+	for i, mute := range []bool{false, true, false} {
+		if err := s.Mute(1, mute); err != nil {
+			t.Fatal(err)
+		}
+		p.says(chunk(fmt.Sprintf("word %d\n", i)))
+		until(t, "it is taken", func() bool { return s.listed().Clients[0].In.Bytes == int64(7*(i+1)) })
+	}
+	p.says("0\r\n\r\n")
+	if answer := p.answered(http.MethodPost); answer.StatusCode != http.StatusNoContent {
+		t.Errorf("it is told %s", answer.Status)
+	}
+	s.hears("1 word 0", "1 word 2")
 }

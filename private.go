@@ -36,7 +36,7 @@ type letter struct {
 	to    *client
 	after uint64 // the last broadcast before it
 	data  []byte // shared with others that get the same
-	kick  bool   // data is the reason
+	kick  bool   // data says why
 }
 
 // letters are those that wait for one client.
@@ -92,17 +92,23 @@ func (h *Hub) private(p protocol, message []byte) []byte {
 
 // Kick ends a client in an orderly way, when it has had what was broadcast and
 // sent to it before, if it takes that at once. A WebSocket is told the reason,
-// of at most 123 bytes; it is the leave event's too. What the client still says
-// is not heard. The error is an *UnknownError.
+// of at most 123 bytes, and who posts gets it as an answer; it is the leave
+// event's too. What the client still says is not heard. The error is an
+// *UnknownError.
 func (h *Hub) Kick(id uint64, reason string) error {
 	w, err := h.find(id)
 	if err != nil {
 		return err
 	}
-	if w.client.protocol == speaksPost {
-		return &UnknownError{[]uint64{id}}
+	why := "kicked"
+	if reason != "" {
+		why += ": " + reason
 	}
-	w.loop.postLetter(letter{to: w.client, after: h.feed.Count(), data: []byte(reason), kick: true})
+	if w.client.protocol == speaksPost {
+		w.loop.do(func() { w.loop.kickGuest(w.client, why) })
+		return nil
+	}
+	w.loop.postLetter(letter{to: w.client, after: h.feed.Count(), data: []byte(why), kick: true})
 	return nil
 }
 
@@ -215,10 +221,7 @@ func (l *loop) forgetLetters(c *client) {
 
 // kick ends c: at once if it would have to be waited for.
 func (l *loop) kick(c *client, x letter) {
-	reason := "kicked"
-	if len(x.data) > 0 {
-		reason += ": " + string(x.data)
-	}
+	reason := string(x.data)
 	l.hub.debugf("client %d (%s) is %s", c.id, c.addr, reason)
 	c.muted, c.kicked = true, true
 	l.forget(c)

@@ -7,6 +7,7 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -27,7 +28,8 @@ type request struct {
 	s *Server
 	c *conn
 
-	reading bool // its body was asked for
+	reading   bool // its body was asked for
+	brokenOff bool // and net/http reads no more of it, though more may come
 }
 
 // serve answers one request.
@@ -248,6 +250,10 @@ func (q *request) seeOff() {
 	if !q.reading && q.r.Header.Get("Expect") != "" {
 		return // who waits to be asked for the body has not sent it
 	}
+	rest := io.Reader(q.r.Body)
+	if q.brokenOff {
+		rest = q.c
+	}
 	waste := make([]byte, 16<<10)
 	for end := time.Now().Add(2 * q.s.o.LingerTimeout); ; {
 		next := time.Now().Add(q.s.o.LingerTimeout)
@@ -255,7 +261,7 @@ func (q *request) seeOff() {
 			next = end
 		}
 		_ = q.c.SetReadDeadline(next)
-		if _, err := q.r.Body.Read(waste); err != nil {
+		if _, err := rest.Read(waste); err != nil {
 			return
 		}
 	}

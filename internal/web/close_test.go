@@ -45,7 +45,7 @@ func TestCloseEndsPosts(t *testing.T) {
 func TestCloseEndsPostsThatWait(t *testing.T) {
 	waits := make(chan struct{})
 	c := open(t, func(o *web.Options) {
-		o.Post = func(ctx context.Context, _ web.Peer, _ string, _ io.Reader) error {
+		o.Post = func(ctx context.Context, _ web.Peer, _ string, _ io.ReadCloser) error {
 			close(waits)
 			<-ctx.Done()
 			return ctx.Err()

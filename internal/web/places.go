@@ -34,13 +34,13 @@ type places struct {
 	wanted  bool       // somebody was sent away
 	alarmed bool       // and will be told to come again
 	closed  bool
-	posts   map[*conn]bool // whose body is being read
-	all     int            // connections there are
-	none    chan struct{}  // closed when there are none any more, after close
+	posts   map[*conn]*body // that are being read
+	all     int             // connections there are
+	none    chan struct{}   // closed when there are none any more, after close
 }
 
 func (p *places) start(n int) {
-	p.free, p.idle, p.writing, p.posts, p.none = n, list.New(), list.New(), map[*conn]bool{}, make(chan struct{})
+	p.free, p.idle, p.writing, p.posts, p.none = n, list.New(), list.New(), map[*conn]*body{}, make(chan struct{})
 }
 
 // Take serves the connection fd, which is nonblocking. It is false if all

@@ -18,18 +18,30 @@ import (
 
 // body is a request's, and remembers how it ended.
 type body struct {
-	io.Reader
-	q   *request
-	err error
+	q      *request
+	err    error
+	closed bool // guarded by Server.mu
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	b.q.s.listens(b.q.c)
-	n, err := b.Reader.Read(p)
+	b.q.s.listens(b)
+	n, err := b.q.r.Body.Read(p)
 	if err != nil && err != io.EOF {
 		b.err = err
 	}
 	return n, err
+}
+
+// Close has Read fail from now on, also one that waits. Any goroutine.
+func (b *body) Close() error {
+	s, c := b.q.s, b.q.c
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.places.posts[c] != b {
+		return nil // it is over, and the connection may have another request
+	}
+	b.closed = true
+	return c.SetReadDeadline(past)
 }
 
 // post is POST /.
@@ -52,12 +64,12 @@ func (q *request) post() {
 		q.busy(err)
 		return
 	}
-	if !q.s.posting(q.c) {
+	b := &body{q: q}
+	if !q.s.posting(b) {
 		q.busy(ErrEnding)
 		return
 	}
 	q.reading = true
-	b := &body{Reader: q.r.Body, q: q}
 	// Not the request's context: it ends when a client that has sent its body
 	// closes its side, and what the body said counts all the same.
 	err = q.s.o.Post(q.s.ctx, q.c.peer, a.name, b)
@@ -73,6 +85,7 @@ func (q *request) afterPost(err, read error, ending bool) {
 	if (err == nil || q.r.ContentLength == 0) && !q.s.back(q.c) {
 		q.w.Header().Set("Connection", "close") // without a place it cannot come again
 	}
+	refused, isRefused := errors.AsType[Refused](err)
 	switch {
 	case err == nil:
 		q.w.Header().Set("Cache-Control", "no-store")
@@ -81,6 +94,9 @@ func (q *request) afterPost(err, read error, ending bool) {
 		q.refuse(http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, ErrIncomplete):
 		q.refuse(http.StatusBadRequest, err.Error())
+	case isRefused:
+		q.brokenOff = read != nil
+		q.refuse(http.StatusForbidden, refused.Error())
 	case ending:
 		q.busy(ErrEnding)
 	case errors.Is(read, os.ErrDeadlineExceeded):
@@ -92,13 +108,13 @@ func (q *request) afterPost(err, read error, ending bool) {
 	}
 }
 
-// posting lets c's body take as long as it takes, without a place; false if
-// all ends.
-func (s *Server) posting(c *conn) bool {
+// posting lets b take as long as it takes, without a place; false if all ends.
+func (s *Server) posting(b *body) bool {
+	c := b.q.c
 	s.mu.Lock()
 	closed := s.places.closed
 	if !closed {
-		s.places.posts[c] = true
+		s.places.posts[c] = b
 		_ = c.SetDeadline(time.Time{})
 	}
 	s.mu.Unlock()
@@ -106,16 +122,16 @@ func (s *Server) posting(c *conn) bool {
 	return !closed
 }
 
-// listens lets c's body be silent for BodyTimeout from now on. The time in
-// which nobody reads it is not its own.
-func (s *Server) listens(c *conn) {
+// listens lets b be silent for BodyTimeout from now on. The time in which nobody
+// reads it is not its own.
+func (s *Server) listens(b *body) {
 	if s.o.BodyTimeout <= 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.places.closed {
-		_ = c.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
+	if !s.places.closed && !b.closed {
+		_ = b.q.c.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
 	}
 }
 

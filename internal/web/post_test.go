@@ -18,8 +18,8 @@ import (
 
 // lines is a Post that hands each line on as it comes, and takes none longer
 // than 100 bytes.
-func lines(to chan<- string) func(context.Context, web.Peer, string, io.Reader) error {
-	return func(_ context.Context, _ web.Peer, _ string, body io.Reader) error {
+func lines(to chan<- string) func(context.Context, web.Peer, string, io.ReadCloser) error {
+	return func(_ context.Context, _ web.Peer, _ string, body io.ReadCloser) error {
 		r := bufio.NewReaderSize(body, 100)
 		for {
 			line, err := r.ReadSlice('\n')
@@ -187,7 +187,7 @@ func TestPostThatIsNotTakenIsToldWhy(t *testing.T) {
 		{errors.New("no room"), 503, "no room\n"},
 	} {
 		c := open(t, func(o *web.Options) {
-			o.Post = func(context.Context, web.Peer, string, io.Reader) error { return test.err }
+			o.Post = func(context.Context, web.Peer, string, io.ReadCloser) error { return test.err }
 		})
 		for _, length := range []int{0, 6, 300000} {
 			v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", fmt.Sprintf("Content-Length: %d", length))+string(bytes.Repeat([]byte("x"), length)))

@@ -62,7 +62,7 @@ func open(t *testing.T, change func(*web.Options)) *scene {
 	c := &scene{T: t, streams: make(chan web.Stream, 1000), posts: make(chan string, 1000), rooms: make(chan struct{}, 100), logs: &logbook{}}
 	c.o = web.Options{
 		Stream: func(s web.Stream) { c.streams <- s },
-		Post: func(_ context.Context, _ web.Peer, name string, body io.Reader) error {
+		Post: func(_ context.Context, _ web.Peer, name string, body io.ReadCloser) error {
 			said, err := io.ReadAll(body)
 			c.posts <- name + ":" + string(said)
 			return err

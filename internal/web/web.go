@@ -42,6 +42,12 @@ var (
 	ErrEnding     = errors.New("the server ends")
 )
 
+// Refused is what Post may answer too: who posts is not to go on, and is told
+// this (403).
+type Refused string
+
+func (r Refused) Error() string { return string(r) }
+
 // Options say who answers what. Stream, Post, Clients and Health must be set;
 // they are called by many goroutines.
 type Options struct {
@@ -62,8 +68,9 @@ type Options struct {
 	// Stream takes a stream's descriptor over, for good.
 	Stream func(s Stream)
 	// Post takes the messages of body until its end. It returns when ctx is
-	// done, at the latest.
-	Post    func(ctx context.Context, p Peer, name string, body io.Reader) error
+	// done, at the latest. Any goroutine may close body, so that to read it
+	// fails.
+	Post    func(ctx context.Context, p Peer, name string, body io.ReadCloser) error
 	Clients func() any                       // marshalled as JSON
 	Health  func() (report any, well bool)   // likewise
 	Browser func(p Peer)                     // p, a browser, asks for something
