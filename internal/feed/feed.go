@@ -17,8 +17,8 @@
 // Anybody may read below the head at any time without a lock, by Span or from
 // the file, as long as he stands above base; it is the caller who knows when
 // nobody stands on what is to be dropped. The index (which message ends
-// where, and came when) is kept behind a lock, for the few questions that need
-// it.
+// where, came when, and from whom: whence.go) is kept behind a lock, for the few
+// questions that need it.
 //
 // The same messages may stand in several feeds, each in a form of its own. One
 // that is made later begins with the message that its first reader wants, and
@@ -42,9 +42,8 @@ const (
 	// in steps of a sixteenth.
 	pieces      = 16
 	largestStep = 4 << 20
-	markSize    = 4  // bytes that the index spends on a message
-	stampSize   = 24 // and on each change of when and whence they come
-	originSize  = 56 // and on where one message alone comes from
+	markSize    = 4 // bytes that the index spends on a message
+	stampSize   = 8 // and on each change of when they come
 )
 
 // Feed is one append-only log.
@@ -61,6 +60,7 @@ type Feed struct {
 	whole    int64  // where the oldest message that is kept whole begins
 	count    uint64 // the number of the last message
 	dropped  bool   // something is gone
+	places   places // in the last table of origins
 }
 
 // view is what readers need of the segments, replaced whole.
@@ -75,61 +75,21 @@ type segment struct {
 	prior uint64   // the number of the last message that ended before this segment
 	ends  []uint32 // for each message that ends here, the offset just past it
 	came  []stamp  // when these came, oldest first
+	from  []whence // and from whom, likewise; before the first of these nobody said any
 }
 
-// stamp says when messages came, and from whom: those from one of a segment's up
-// to the next stamp's.
-type stamp struct {
-	from int   // index in ends
-	at   int64 // Unix milliseconds
-	of   *Origin
-}
+// stamp says when messages came, those from one of a segment's up to the next
+// stamp's: its index in ends, above the Unix milliseconds. There is room for that
+// of the longest segment's last, and for the time until 2109.
+type stamp uint64
 
-// cost is what a stamp adds to the index.
-func (s *stamp) cost() int64 { return stampSize + s.of.cost() }
+const timeBits = 42
 
-// Origin is who said messages, and who shall not get them. A feed keeps the
-// pointer, so it must not change; one for all that a client says is enough.
-type Origin struct {
-	ID   uint64   // a client's; 0: none said them
-	Name string   // what it was called then
-	Not  []uint64 // the clients that do not get them
-}
+func stampOf(n int, at int64) stamp { return stamp(n)<<timeBits | stamp(at)&(1<<timeBits-1) }
 
-// cost is what o adds where it is made for a few messages.
-func (o *Origin) cost() int64 {
-	if o == nil || o.ID != 0 {
-		return 0
-	}
-	return int64(originSize + 8*len(o.Not))
-}
+func (s stamp) first() int { return int(s >> timeBits) }
 
-// bars says that client id does not get what comes from o.
-func (o *Origin) bars(id uint64) bool { return o != nil && slices.Contains(o.Not, id) }
-
-// Run is so many messages of one origin; nil: of none.
-type Run struct {
-	Messages int
-	Of       *Origin
-}
-
-// Origins goes through runs message by message. Behind the last there is none.
-type Origins struct {
-	Runs []Run
-	done int // of the first
-}
-
-// Next is the next message's.
-func (o *Origins) Next() *Origin {
-	for len(o.Runs) > 0 && o.done == o.Runs[0].Messages {
-		o.Runs, o.done = o.Runs[1:], 0
-	}
-	if len(o.Runs) == 0 {
-		return nil
-	}
-	o.done++
-	return o.Runs[0].Of
-}
+func (s stamp) at() int64 { return int64(s & (1<<timeBits - 1)) }
 
 // Far is room enough between two feeds' offsets for each to grow downwards and
 // upwards as far as it ever will.
@@ -215,11 +175,7 @@ func (g *Growth) keeps() int64 {
 	if g.Messages == 0 {
 		return kept
 	}
-	kept += stampSize * (segments + 1) // at most
-	for i := range g.Runs {
-		kept += stampSize + g.Runs[i].Of.cost()
-	}
-	return kept
+	return kept + stampSize*(segments+1) + f.whenceCost(g.Messages, segments, g.Runs) // at most
 }
 
 // lastOf is the number of the last message that ends in segment i, if that may
@@ -236,9 +192,9 @@ func (f *Feed) lastOf(i int) (uint64, bool) {
 
 // cost leaves out what the index has to spare for its growth, a quarter at most.
 func (s *segment) cost() int64 {
-	n := int64(len(s.bytes) + markSize*len(s.ends))
-	for i := range s.came {
-		n += s.came[i].cost()
+	n := int64(len(s.bytes) + markSize*len(s.ends) + stampSize*len(s.came))
+	for i := range s.from {
+		n += s.from[i].cost()
 	}
 	return n
 }
@@ -320,14 +276,11 @@ func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
 		of := origins.Next()
 		last := head + int64(end) - 1
 		s := f.at(last)
-		n, before := len(s.came), stamp{}
-		if n > 0 {
-			before = s.came[n-1]
+		if n := len(s.came); at != 0 && (n == 0 || s.came[n-1].at() != at) {
+			s.came = append(s.came, stampOf(len(s.ends), at))
+			f.kept += stampSize
 		}
-		if at != 0 && before.at != at || before.of != of {
-			s.came = append(s.came, stamp{len(s.ends), at, of})
-			f.kept += s.came[n].cost()
-		}
+		f.markOrigin(s, of)
 		s.ends = append(s.ends, uint32(last&(f.Segment()-1))+1)
 	}
 	f.count += uint64(len(ends))
@@ -368,7 +321,10 @@ func (f *Feed) Prepend(p []byte, ends []int) (bool, error) {
 		}
 		s.ends = append(marks, s.ends...)
 		for i := range s.came {
-			s.came[i].from += len(marks)
+			s.came[i] += stampOf(len(marks), 0)
+		}
+		for i := range s.from {
+			s.from[i].first += len(marks)
 		}
 	}
 	f.kept += markSize * int64(len(ends))
@@ -544,44 +500,10 @@ func (f *Feed) endOf(seq uint64) (end, at int64, of *Origin) {
 	defer f.mu.Unlock()
 	i, n := f.find(seq)
 	s := f.segments[i]
-	if j := s.stampOf(n); j >= 0 {
-		at, of = s.came[j].at, s.came[j].of
+	if j := sort.Search(len(s.came), func(j int) bool { return s.came[j].first() > n }) - 1; j >= 0 {
+		at = s.came[j].at()
 	}
-	return (f.first+int64(i))<<f.shift + int64(s.ends[n]), at, of
-}
-
-// stampOf is the place of the stamp of the message whose mark is the n-th; less
-// than 0: it has none.
-func (s *segment) stampOf(n int) int {
-	return sort.Search(len(s.came), func(j int) bool { return s.came[j].from > n }) - 1
-}
-
-// Barred is the first messages in a row, from number from up to number to, that
-// client id does not get: from first up to last. There is none where last is 0.
-func (f *Feed) Barred(from, to, id uint64) (first, last uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	from = max(from, f.oldest())
-	for seq := from; seq <= min(to, f.count); {
-		i, n := f.find(seq)
-		s := f.segments[i]
-		j := s.stampOf(n)
-		end := s.prior + uint64(len(s.ends)) // of the run, in this segment
-		if j+1 < len(s.came) {
-			end = s.prior + uint64(s.came[j+1].from)
-		}
-		switch barred := j >= 0 && s.came[j].of.bars(id); {
-		case !barred && last > 0:
-			return first, last
-		case barred:
-			if last == 0 {
-				first = seq
-			}
-			last = min(end, to)
-		}
-		seq = end + 1
-	}
-	return first, last
+	return (f.first+int64(i))<<f.shift + int64(s.ends[n]), at, s.originOf(n)
 }
 
 // Oldest is the number of the oldest message that is kept whole, or of the

@@ -206,8 +206,7 @@ func TestLongestMessageFits(t *testing.T) {
 }
 
 // The index counts too: a feed of one-byte messages spends four bytes on the
-// place of each, and keeps so many fewer. (Where each has another origin as well
-// it may be more than the limit for a while: the segment at the head stays.)
+// place of each, and keeps so many fewer.
 func TestIndexIsBoundedByTheLimit(t *testing.T) {
 	p := newPair(t, small, 0)
 	p.noOrigins = true
@@ -223,6 +222,87 @@ func TestIndexIsBoundedByTheLimit(t *testing.T) {
 		}
 	}
 	p.agree()
+}
+
+// Nor is it more where clients take turns in saying nothing, though the segment at
+// the head always stays: for raw clients, and in the forms of WebSockets too.
+func TestIndexOfAFloodIsBoundedByTheLimit(t *testing.T) {
+	const limit = small
+	for _, forms := range [][]int{{1}, {1, 2}, {1, 2, 80}} {
+		for _, clients := range []int{2, 20} {
+			all := make([]Growth, len(forms))
+			for i := range forms {
+				all[i].Feed = newFeedBehind(t, limit, int64(i)*Far, 0)
+			}
+			var taken []Run
+			for id := range clients {
+				taken = append(taken, Run{1, &Origin{ID: uint64(id + 1), Not: []uint64{uint64(id + 1)}}})
+			}
+			for at := int64(1); all[0].Feed.Head() < limit; at++ {
+				n := 1 + rand.IntN(40) // Relay gives no more at a time to so small a feed
+				of := make([]Run, n)
+				for i := range of {
+					of[i] = taken[(int(all[0].Feed.Count())+i)%clients]
+				}
+				if kept := flood(t, limit, all, forms, at, of); kept > limit {
+					t.Fatalf("%d clients, forms of %v bytes: %d bytes are kept, the limit is %d", clients, forms, kept, limit)
+				}
+			}
+		}
+	}
+}
+
+// flood appends a message of each of these in each form, of so many bytes, as a
+// publisher does, and says what they keep then.
+func flood(t *testing.T, limit int64, all []Growth, sizes []int, at int64, of []Run) (kept int64) {
+	t.Helper()
+	for i, size := range sizes {
+		all[i].Bytes, all[i].Messages, all[i].Runs = int64(size*len(of)), len(of), of
+	}
+	for to := Excess(limit, all); to != nil; to = Excess(limit, all) {
+		for i, g := range all {
+			if err := g.Feed.Drop(to[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, size := range sizes {
+		f, ends := all[i].Feed, make([]int, len(of))
+		for k := range ends {
+			ends[k] = size * (k + 1)
+		}
+		most := all[i].keeps()
+		if err := f.Append(make([]byte, size*len(of)), ends, at*int64(1-min(i, 1)), of...); err != nil {
+			t.Fatal(err)
+		}
+		if f.kept != f.weigh() || f.kept > most {
+			t.Fatalf("%d bytes are kept, they weigh %d, and at most %d were foreseen", f.kept, f.weigh(), most)
+		}
+		kept += f.kept
+	}
+	return kept
+}
+
+// As many may speak as like, also more than one table of origins has.
+func TestMoreOriginsThanATableHas(t *testing.T) {
+	const each = mostOrigins / 4
+	p := newPair(t, 32*mostOrigins, 0)
+	for i := range 6 * each {
+		of := &Origin{ID: 7, Not: []uint64{uint64(i%3 + 1)}}
+		if i%each == each-1 {
+			of = nil
+		}
+		if err := p.f.Append([]byte{1}, []int{1}, 0, Run{1, of}); err != nil {
+			t.Fatal(err)
+		}
+		p.m.append([]byte{1}, []int{1}, 0, []Run{{1, of}})
+	}
+	if n := len(p.f.segments[0].from); n < 2 {
+		t.Fatalf("there are %d tables: make the scene bigger", n)
+	}
+	p.same("kept", 0, p.f.kept, p.f.weigh())
+	p.agreeOnEach()
+	p.agreeOnBarred()
 }
 
 // weigh is what the segments and their index take.

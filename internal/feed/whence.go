@@ -1,0 +1,218 @@
+//go:build unix
+
+package feed
+
+// This file is from whom messages come, and who does not get them:
+//
+//	Origin      says both
+//	markOrigin  enters a message's: its place in a table of a segment's origins
+//	Barred      finds the messages that a client does not get
+//
+// The shortest messages there are, each from another than the one before, must
+// fit into the backlog with their index, also while they all stand in the segment
+// at the head. So a place is two bytes.
+
+import (
+	"slices"
+	"sort"
+)
+
+const (
+	whenceSize = 56 // bytes that the index spends on a whence
+	placeSize  = 2  // and on each message in it
+	entrySize  = 8  // and on each origin in its table
+	originSize = 56 // and on one that is made for a few messages
+
+	// mostOrigins is how many are in one table.
+	mostOrigins = 1 << 14
+)
+
+// Origin is who said messages, and who shall not get them. A feed keeps the
+// pointer, so it must not change; one for all that a client says is enough.
+type Origin struct {
+	ID   uint64   // a client's; 0: none said them
+	Name string   // what it was called then
+	Not  []uint64 // the clients that do not get them
+}
+
+// cost is what o adds where it is made for a few messages.
+func (o *Origin) cost() int64 {
+	if o == nil || o.ID != 0 {
+		return 0
+	}
+	return int64(originSize + 8*len(o.Not))
+}
+
+// bars says that client id does not get what comes from o.
+func (o *Origin) bars(id uint64) bool { return o != nil && slices.Contains(o.Not, id) }
+
+// Run is so many messages of one origin; nil: of none.
+type Run struct {
+	Messages int
+	Of       *Origin
+}
+
+// Origins goes through runs message by message. Behind the last there is none.
+type Origins struct {
+	Runs []Run
+	done int // of the first
+}
+
+// Next is the next message's.
+func (o *Origins) Next() *Origin {
+	for len(o.Runs) > 0 && o.done == o.Runs[0].Messages {
+		o.Runs, o.done = o.Runs[1:], 0
+	}
+	if len(o.Runs) == 0 {
+		return nil
+	}
+	o.done++
+	return o.Runs[0].Of
+}
+
+// whence is from whom some messages of a segment come, up to the next whence's.
+type whence struct {
+	first int // index in ends
+	table []*Origin
+	whose []uint16 // for each message, its origin's place in table
+}
+
+// places is where origins stand in a table.
+type places map[*Origin]uint16
+
+func (w *whence) cost() int64 {
+	n := int64(whenceSize + placeSize*len(w.whose) + entrySize*len(w.table))
+	for _, o := range w.table {
+		n += o.cost()
+	}
+	return n
+}
+
+// of is the origin of the message whose mark is the n-th, which is in w.
+func (w *whence) of(n int) *Origin { return w.table[w.whose[n-w.first]] }
+
+// over is the mark behind w's last.
+func (w *whence) over() int { return w.first + len(w.whose) }
+
+// markOrigin enters the origin of the message that is about to be marked in s,
+// where the youngest are. As long as nobody said any there, there is nothing to
+// enter.
+func (f *Feed) markOrigin(s *segment, of *Origin) {
+	if len(s.from) == 0 {
+		if of == nil {
+			return
+		}
+		f.beginWhence(s)
+	}
+	w := &s.from[len(s.from)-1]
+	place, ok := w.samePlace(of)
+	if !ok {
+		place, ok = f.places[of]
+	}
+	if !ok {
+		if len(w.table) == mostOrigins {
+			w = f.beginWhence(s)
+		}
+		place = uint16(len(w.table))
+		w.table = append(w.table, of)
+		f.places[of] = place
+		f.kept += entrySize + of.cost()
+	}
+	w.whose = append(w.whose, place)
+	f.kept += placeSize
+}
+
+// samePlace is of's place if the last message was of's too.
+func (w *whence) samePlace(of *Origin) (place uint16, same bool) {
+	n := len(w.whose)
+	if n == 0 {
+		return 0, false
+	}
+	place = w.whose[n-1]
+	return place, w.table[place] == of
+}
+
+// beginWhence begins a table with the next message of s.
+func (f *Feed) beginWhence(s *segment) *whence {
+	f.places = places{}
+	s.from = append(s.from, whence{first: len(s.ends)})
+	f.kept += whenceSize
+	return &s.from[len(s.from)-1]
+}
+
+// whenceCost is what so many messages more, of these runs, add at most when they
+// need so many segments more.
+func (f *Feed) whenceCost(messages int, segments int64, runs []Run) int64 {
+	last := f.head.Load() - 1
+	said := last >= f.first<<f.shift && len(f.at(last).from) > 0
+	all, most := int64(0), int64(0)
+	for _, r := range runs {
+		said = said || r.Of != nil
+		cost := entrySize + r.Of.cost()
+		all, most = all+cost, max(most, cost)
+	}
+	if !said {
+		return 0
+	}
+	// What is behind the last run needs an entry too, and a run that goes on in
+	// another segment one more there.
+	tables := segments + 2 + int64(len(runs))/mostOrigins
+	return placeSize*int64(messages) + all + entrySize + max(most, entrySize)*segments + whenceSize*tables
+}
+
+// originOf is the origin of the message whose mark is the n-th.
+func (s *segment) originOf(n int) *Origin {
+	i := sort.Search(len(s.from), func(i int) bool { return s.from[i].first > n }) - 1
+	if i < 0 {
+		return nil
+	}
+	return s.from[i].of(n)
+}
+
+// Barred is the first messages in a row, from number from up to number to, that
+// client id does not get: from first up to last. There is none where last is 0.
+func (f *Feed) Barred(from, to, id uint64) (first, last uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	to = min(to, f.count)
+	first = f.seek(max(from, f.oldest()), to, id, true)
+	if first > to {
+		return 0, 0
+	}
+	return first, f.seek(first+1, to, id, false) - 1
+}
+
+// seek is the first message from number seq up to number to that client id does
+// not get, or that it gets; greater than to where there is none.
+func (f *Feed) seek(seq, to, id uint64, barred bool) uint64 {
+	for seq <= to {
+		i, n := f.find(seq)
+		s := f.segments[i]
+		end := int(min(to-s.prior, uint64(len(s.ends))))
+		if n = s.seek(n, end, id, barred); n < end {
+			return s.prior + uint64(n) + 1
+		}
+		seq = s.prior + uint64(end) + 1
+	}
+	return seq
+}
+
+// seek is the same among the marks from the n-th up to end.
+func (s *segment) seek(n, end int, id uint64, barred bool) int {
+	for i := range s.from {
+		w := &s.from[i]
+		if n < w.first && !barred {
+			return n
+		}
+		n = max(n, min(w.first, end))
+		for over := min(w.over(), end); n < over; n++ {
+			if w.of(n).bars(id) == barred {
+				return n
+			}
+		}
+	}
+	if barred {
+		return end
+	}
+	return n
+}
