@@ -5,9 +5,11 @@ package hubbub_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hubbub.example"
 )
@@ -250,4 +252,22 @@ func TestBroadcastExceptWhoLags(t *testing.T) {
 	if err := saying(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Lines as short as can be, which are long for hubbub.v1, do not come in larger
+// pieces than the backlog has room for.
+func TestRelayOfEmptyLinesIsBounded(t *testing.T) {
+	const backlog = 64 << 10
+	s := openRelay(t, hubbub.Options{Backlog: backlog, Loops: 1, Patience: time.Minute})
+	talker := s.raw()
+	s.v1("/") // which reads nothing
+	talks := begins(func() error {
+		_, err := io.WriteString(talker, strings.Repeat("\n", 4*backlog))
+		return err
+	})
+	s.isHeld(1)
+	if _, lag := s.Slowest(); lag > backlog {
+		t.Errorf("a client is %d bytes behind, the backlog has %d", lag, backlog)
+	}
+	_ = talks()
 }
