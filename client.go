@@ -40,6 +40,7 @@ type client struct {
 	messages uint32        // received
 	first    uint64        // the message behind which it began
 	not      atomic.Uint64 // the last message that it is not to get, if one is still to come: relay.go
+	theirs   int64         // the feed is for it, all of it, up to there: relay.go
 	addr     sock.Addr
 	state    state
 	protocol protocol

@@ -85,7 +85,7 @@ func (l *loop) leap(c *client) {
 
 // moveTo has c stand in its form's feed. The caller holds room.mu.
 func (l *loop) moveTo(c *client, w *wire, at int64) {
-	c.past, c.cursor = false, at
+	c.past, c.cursor, c.theirs = false, at, 0
 	if c.state == finishing {
 		c.extra.goal = w.feed.Begin(l.hub.feed.Seq(c.extra.goal) + 1)
 	}

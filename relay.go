@@ -16,7 +16,6 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/feed"
-	"hubbub.example/internal/sock"
 )
 
 // Relay broadcasts the messages of b, in their order, each to all clients but
@@ -128,26 +127,32 @@ func (h *Hub) bar(of []feed.Run) {
 	}
 }
 
+// lookAhead is how many messages are looked at in one go: publishers wait
+// meanwhile.
+const lookAhead = 1 << 16
+
 // passBy moves c on over messages that it is not to get, and says where the next
-// of them is, at most end. A client that counts is told.
+// of them may be, at most end. No message is looked at twice, however little c
+// takes at a time. A client that counts is told.
 func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 	last := c.not.Load()
 	for c.cursor < end {
+		if c.cursor < c.theirs {
+			return min(end, c.theirs)
+		}
 		next := f.Seq(c.cursor) + 1
 		if next > last {
 			c.not.CompareAndSwap(last, 0)
 			return end
 		}
-		// As far as one send can come: the rest would be looked at again and again.
-		far := min(last, f.Seq(min(end, c.cursor+sock.MaxSend))+1)
+		far := min(last, next+lookAhead, f.Seq(end)) // there may be more by now, which last does not tell of
 		first, to := f.Barred(next, far, c.id)
-		if to == 0 && far < last {
-			return min(end, f.Begin(far+1))
-		} else if to == 0 {
-			return end
+		if to == 0 {
+			first = far + 1
 		}
 		if begin := f.Begin(first); begin > c.cursor {
-			return min(end, begin)
+			c.theirs = begin
+			continue
 		}
 		c.cursor = f.Begin(to + 1)
 		if c.protocol == speaksV1 {
