@@ -192,20 +192,57 @@ func TestTooManyPrivateMessagesAreDropped(t *testing.T) {
 	s.logs(fmt.Sprintf("client 1 has lost %d messages that it alone was sent", n-got))
 }
 
-// All together wait for at most the backlog: the one for whom most waits is cut,
-// not the one who is sent the byte that is too much.
+// All together wait for at most the backlog: the one for whom most waits is cut, or
+// loses its oldest, not the one who is sent the byte that is too much. Each may be
+// another loop's.
 func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
-	s := open(t, hubbub.Options{Backlog: 512 << 10, Loops: 1})
-	hoarder, stuck := s.narrowClient(), s.narrowClient()
-	_, _ = hoarder, stuck
-	line := strings.Repeat("x", 16<<10)
-	for s.Send([]byte(line), 1) == nil {
-		s.sends("a line", 2)
+	const size = 16 << 10
+	for _, slow := range []hubbub.Slow{hubbub.Wait, hubbub.Skip} {
+		for _, loops := range []int{1, 3} {
+			t.Run(fmt.Sprint(slow, " ", loops), func(t *testing.T) {
+				t.Parallel()
+				s := open(t, hubbub.Options{Backlog: 1 << 20, Loops: loops, Slow: slow})
+				hoarder, stuck := s.narrowClient(), s.narrowClient()
+				for i := range 60 { // less than all may have
+					s.sends(string(numbered(i, size)), 1)
+				}
+				n := 0
+				until(t, "it is too much", func() bool {
+					s.sends(string(numbered(n, size)), 2)
+					n++
+					for range 2 { // the loops have seen to it, else more would be on its way
+						s.Clients()
+					}
+					return slices.ContainsFunc(s.log.all(), func(line string) bool { return strings.Contains(line, "all that does fills the backlog") })
+				})
+				if n >= 60 {
+					t.Fatalf("it was too much after %d", n)
+				}
+				s.logs("client 1 ")
+				s.sends("the last", 2)
+				for i := range n {
+					stuck.hears(string(numbered(i, size)) + "\n")
+				}
+				stuck.hears("the last\n")
+				if slow == hubbub.Skip {
+					s.sends("the last", 1)
+					for line := ""; line != "the last\n"; {
+						var err error
+						if line, err = hoarder.r.ReadString('\n'); err != nil {
+							t.Fatal(err)
+						}
+					}
+					s.logs("client 1 has lost")
+					s.has(2)
+					return
+				}
+				if reason := s.leaves(1); !strings.HasPrefix(reason, "takes no private messages (") {
+					t.Errorf("it leaves because it %s", reason)
+				}
+				s.has(1)
+			})
+		}
 	}
-	if reason := s.leaves(1); !strings.HasPrefix(reason, "takes no private messages (") {
-		t.Errorf("it leaves because it %s", reason)
-	}
-	s.has(1)
 }
 
 // Who is kicked gets what it was sent before, is told why, and is not heard any
@@ -289,6 +326,34 @@ func TestRename(t *testing.T) {
 		}
 		if got := s.listed().Clients[0].Name; got != name {
 			t.Errorf("/clients calls it %q, want %q", got, name)
+		}
+	}
+}
+
+// What was said before keeps the name that its speaker had then: in the inbox, and
+// for who asks for the past.
+func TestRenameLeavesThePast(t *testing.T) {
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{}))
+	c := s.raw()
+	names := []string{"ann", "bob", "", "ann"}
+	for i, name := range names {
+		if err := s.Rename(1, name); err != nil {
+			t.Fatal(err)
+		}
+		s.sends("go on", 1) // it is called so by then
+		c.hears("go on\n")
+		c.says(fmt.Sprint(i, "\n"))
+		until(t, "it is said", func() bool { return s.Stats().MessagesIn == int64(i+1) })
+	}
+	s.relay()
+	all := s.events.when(t, "all is heard", func(all []hubbub.Event) bool { return len(texts(all)) == len(names) })
+	late, _ := s.v1("/?last=100")
+	for i, e := range slices.DeleteFunc(slices.Clone(all), func(e hubbub.Event) bool { return e.Kind != hubbub.Message }) {
+		if e.Name != names[i] {
+			t.Errorf("message %d is %q's, want %q", i, e.Name, names[i])
+		}
+		if o := late.object("message"); o.Name != names[i] || o.Text != fmt.Sprint(i) {
+			t.Errorf("message %d is %+v later, want %q", i, o, names[i])
 		}
 	}
 }

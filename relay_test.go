@@ -18,6 +18,12 @@ import (
 func openRelay(t *testing.T, o hubbub.Options) *stage {
 	t.Helper()
 	s := openUntaken(t, "127.0.0.1:0", unhurried(o))
+	s.relay()
+	return s
+}
+
+// relay relays what clients say from now on.
+func (s *stage) relay() {
 	go func() {
 		for {
 			b, err := s.Receive(context.Background())
@@ -35,7 +41,6 @@ func openRelay(t *testing.T, o hubbub.Options) *stage {
 			b.Release()
 		}
 	}()
-	return s
 }
 
 // What one says all others get, whatever they speak, and it does not.
