@@ -100,9 +100,18 @@ func (l *loop) flushing() bool {
 	return len(l.roomy) > 0 || l.pass.next != 0 || l.pass.again || l.hub.feed.Head() != l.pass.head
 }
 
-// send gives c what it has not had: at most sock.MaxSend bytes, so that one
-// client far behind does not keep the others waiting.
+// send gives c what it has not had. One that is kicked and does not take that is
+// ended, behind what it did take.
 func (l *loop) send(c *client) {
+	l.sendSome(c)
+	if c.full && c.kicked && c.streams() {
+		l.endFor(c, codec.CloseRefused, c.extra.linger.reason)
+	}
+}
+
+// sendSome gives c at most sock.MaxSend bytes, so that one client far behind does
+// not keep the others waiting.
+func (l *loop) sendSome(c *client) {
 	if c.extra != nil && c.extra.rest != nil && !l.sendRest(c) {
 		return
 	}
@@ -243,10 +252,6 @@ func (l *loop) afterSend(c *client, n, asked int, err error) bool {
 		c.sentAt = l.millis
 		l.stats.bytesOut += int64(n)
 		l.stats.sends++
-	}
-	if c.full && c.kicked && c.streams() {
-		l.endFor(c, codec.CloseRefused, c.extra.linger.reason)
-		return false
 	}
 	if n > 0 && !c.unsettled {
 		c.unsettled = true
