@@ -47,12 +47,16 @@ func (h *Hub) makeHoards() {
 		l.cut(c, fmt.Sprintf("beginnings of messages fill the backlog, and its own is the longest (%s)", size(int64(c.extra.holds()))))
 	}
 	h.letters.of = func(c *client) int {
-		if !c.streams() || !c.hasLetters() {
+		if !c.hasLetters() {
 			return 0
 		}
 		return int(c.extra.letters.bytes)
 	}
 	h.letters.lessen = func(l *loop, c *client) {
+		if c.state == broken { // it gets none of them
+			l.forgetLetters(c)
+			return
+		}
 		l.tooManyLetters(c, "for it, and all that does fills the backlog", c.extra.letters.bytes/2, 0)
 	}
 }

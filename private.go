@@ -17,6 +17,7 @@ package hubbub
 // before it.
 
 import (
+	"errors"
 	"fmt"
 
 	"hubbub.example/internal/codec"
@@ -129,10 +130,10 @@ func (l *loop) openLetters() {
 	for i, x := range came {
 		came[i] = letter{}
 		switch c := x.to; {
-		case !c.streams() || c.left: // it has gone meanwhile
+		case c.left: // meanwhile
 		case x.kick:
 			l.kick(c, x)
-		default:
+		case c.streams():
 			l.keepLetter(c, x)
 		}
 	}
@@ -223,6 +224,10 @@ func (l *loop) forgetLetters(c *client) {
 func (l *loop) kick(c *client, x letter) {
 	reason := string(x.data)
 	l.hub.debugf("client %d (%s) is %s", c.id, c.addr, reason)
+	if c.state == broken {
+		l.lost(c, errors.New(reason))
+		return
+	}
 	c.muted, c.kicked = true, true
 	l.forget(c)
 	goal := l.wire(c).feed.Begin(x.after + 1)

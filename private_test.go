@@ -438,3 +438,71 @@ func TestKickOfOneThatStops(t *testing.T) {
 	s.has(0)
 	_ = stuck.Close()
 }
+
+// Kick ends also who takes no more, and whose last words the inbox has yet to
+// take: they are not heard.
+func TestKickOfOneWhoseConnectionIsBroken(t *testing.T) {
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1})
+	gone, flood := s.client(), s.client()
+	s.fillInbox(flood)
+	gone.says("unread\n")
+	s.breaks(gone)
+	s.kicks(1, "enough")
+	s.has(2)
+	s.take()
+	if reason := s.leaves(1); reason != "kicked: enough" {
+		t.Errorf("it leaves because it is %q", reason)
+	}
+	for _, line := range texts(s.events.all()) {
+		if strings.HasPrefix(line, "1 ") {
+			t.Errorf("it is heard: %q", line)
+		}
+	}
+}
+
+// What waits for one that takes no more is in nobody's way.
+func TestPrivateMessagesToWhomIsBroken(t *testing.T) {
+	const each, size = 60, 16 << 10 // less than all may have
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1, Backlog: 1 << 20})
+	gone, stuck, flood := s.narrowClient(), s.narrowClient(), s.client()
+	s.fillInbox(flood)
+	for i := range each {
+		s.sends(string(numbered(i, size)), 1)
+	}
+	gone.says("unread\n")
+	s.breaks(gone)
+	for i := range each {
+		s.sends(string(numbered(i, size)), 2)
+	}
+	stuck.hears("one\ntwo\n")
+	for i := range each {
+		stuck.hears(string(numbered(i, size)) + "\n")
+	}
+}
+
+// fillInbox has p talk until the hub reads no more.
+func (s *stage) fillInbox(p *peer) {
+	s.t.Helper()
+	flooding := begins(func() error {
+		for {
+			if _, err := io.WriteString(p, strings.Repeat("x", 9999)+"\n"); err != nil {
+				return nil // it is over
+			}
+		}
+	})
+	s.t.Cleanup(func() { _ = p.Close(); _ = flooding() })
+	s.readsNoMore()
+}
+
+// breaks resets p's connection while what it said waits to be read, and has the
+// hub find out.
+func (s *stage) breaks(p *peer) {
+	s.t.Helper()
+	until(s.t, "it has said that", func() bool { return p.unacked() == 0 })
+	p.reset()
+	other := s.client()
+	for _, line := range []string{"one", "two"} { // each is sent to all before the next
+		s.says(line)
+		other.hears(line + "\n")
+	}
+}
