@@ -113,7 +113,7 @@ func (h *Hub) Rename(id uint64, name string) error {
 // Mute has nothing be heard any more of what a client says, or has it be heard
 // again. The error is an *UnknownError.
 func (h *Hub) Mute(id uint64, mute bool) error {
-	return h.change(id, func(c *client) { c.muted = mute })
+	return h.change(id, func(c *client) { c.muted = mute || c.kicked })
 }
 
 // change has its loop change a client.

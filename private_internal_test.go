@@ -63,3 +63,33 @@ func TestKickEndsBehindAWholeMessage(t *testing.T) {
 		})
 	}
 }
+
+// Who is kicked is not heard any more, whatever is done with it then.
+func TestKickedStaysUnheard(t *testing.T) {
+	h, at := hall(t, Options{Loops: 1, Inbox: InboxMessages})
+	c, _ := upgrade(t, at, "/", "")
+	is(t, "it is there", func() bool { return h.Stats().Joins == 1 })
+	if err := h.Mute(1, false); err != nil {
+		t.Fatal(err)
+	}
+	l := h.loops[0]
+	h.inOneTurn(func() {
+		l.do(func() { // as when a walk through all takes more than one turn
+			l.kick(l.clients[0], letter{data: []byte("kicked")})
+		})
+		if err := h.Mute(1, false); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Write(maskedText("hello")); err != nil {
+			t.Error(err)
+		}
+	})
+	is(t, "it has gone", func() bool { return h.Stats().Clients == 0 })
+	if b := h.TryReceive(); b != nil {
+		t.Errorf("it is heard: %q", b.Plain())
+	}
+}
+
+func maskedText(s string) []byte {
+	return ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(s))))
+}
