@@ -42,6 +42,8 @@ type aside struct {
 
 func (c *client) hasAside() bool { return c.extra != nil && c.extra.aside != nil }
 
+func (c *client) hasRest() bool { return c.extra != nil && c.extra.rest != nil }
+
 func (c *client) hasLetters() bool { return c.extra != nil && c.extra.letters != nil }
 
 // asides is what waits for c, which is sent to it as soon as it takes more.

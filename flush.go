@@ -74,7 +74,7 @@ func (l *loop) walk(n int, until int64) {
 	}
 	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
 		c := l.clients[p.next]
-		if c.full || !c.streams() || c.cursor >= l.heads[c.form()] && c.state == live {
+		if c.full || !c.streams() || c.cursor >= l.heads[c.form()] && c.state == live && !c.hasRest() {
 			continue
 		}
 		l.send(c)
@@ -112,7 +112,7 @@ func (l *loop) send(c *client) {
 // sendSome gives c at most sock.MaxSend bytes, so that one client far behind does
 // not keep the others waiting.
 func (l *loop) sendSome(c *client) {
-	if c.extra != nil && c.extra.rest != nil && !l.sendRest(c) {
+	if c.hasRest() && !l.sendRest(c) {
 		return
 	}
 	w := l.wire(c)

@@ -58,3 +58,20 @@ func TestTheFirstWebSocketGetsAllThatIsKept(t *testing.T) {
 		c.hearsText(fmt.Sprintf("line %d of those that are kept, or not", i))
 	}
 }
+
+// A message that is longer than one send comes to its end also where nothing
+// comes behind it.
+func TestTheLastOfAFullBacklogIsLong(t *testing.T) {
+	t.Parallel()
+	const backlog, size = 16 << 20, 3 << 20
+	s := openAny(t, hubbub.Options{Backlog: backlog, MaxMessage: size, Replay: hubbub.ReplayNone})
+	for i := range 2 * backlog / size {
+		s.says(string(numbered(i, size)))
+	}
+	last := string(numbered(2*backlog/size-1, size))
+	for range 5 {
+		c := s.socket("/?last=1")
+		c.hearsText(last)
+		_ = c.Close()
+	}
+}
