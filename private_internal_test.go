@@ -3,10 +3,17 @@
 package hubbub
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -92,4 +99,109 @@ func TestKickedStaysUnheard(t *testing.T) {
 
 func maskedText(s string) []byte {
 	return ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(s))))
+}
+
+// Whoever is kicked, renamed, muted or written to while it comes, talks and goes
+// leaves once, and nothing of it stays.
+func TestNothingStaysOfWhoEnds(t *testing.T) {
+	const rounds, talkers = 9, 4
+	h, at := hall(t, Options{Loops: 2, Backlog: 1 << 20, SocketOptions: []string{"SO_SNDBUF=8192"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	var events sync.WaitGroup
+	joins, leaves := map[uint64]int{}, map[uint64]int{}
+	events.Go(func() {
+		for e := range h.Events() {
+			switch {
+			case e.Kind == Join:
+				joins[e.Client]++
+			case e.Kind == Leave:
+				leaves[e.Client]++
+			case joins[e.Client] != 1 || leaves[e.Client] > 0:
+				t.Errorf("client %d says %.20q, and has come %d times and gone %d", e.Client, e.Data, joins[e.Client], leaves[e.Client])
+			}
+		}
+	})
+	var bosses sync.WaitGroup
+	for boss := range 2 {
+		bosses.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(boss), 1))
+			for ctx.Err() == nil {
+				id := 1 + r.Uint64N(h.ids.Load()+1)
+				switch r.IntN(6) {
+				case 0:
+					_ = h.Kick(id, "enough")
+				case 1:
+					_ = h.Mute(id, r.IntN(2) == 0)
+				case 2:
+					_ = h.Rename(id, [...]string{"", "ann"}[r.IntN(2)])
+				case 3:
+					_ = h.Send(make([]byte, r.IntN(20_000)), id, id+1)
+				case 4:
+					_ = h.BroadcastExcept(ctx, make([]byte, r.IntN(2000)), id, id+1)
+				default:
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	var all sync.WaitGroup
+	for i := range talkers {
+		all.Go(func() {
+			for round := range rounds {
+				c, err := net.Dial("tcp", at)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				comeAndGo(c, i, round)
+			}
+		})
+	}
+	all.Wait()
+	cancel()
+	bosses.Wait()
+	is(t, "all have gone", func() bool { return h.Stats().Clients == 0 && h.sockets.Load() == 0 })
+	for what, n := range map[string]int64{"letters": h.letters.Load(), "beginnings": h.partial.Load(), "of posts": h.posted.Load(), "rests": h.rests.Load(), "known": int64(len(h.people.known))} {
+		if n != 0 {
+			t.Errorf("%s: %d", what, n)
+		}
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	events.Wait()
+	if !maps.Equal(joins, leaves) {
+		t.Errorf("these came: %v; these went: %v", joins, leaves)
+	}
+	for id, n := range joins {
+		if n != 1 {
+			t.Errorf("client %d came %d times", id, n)
+		}
+	}
+}
+
+// comeAndGo is one client's life: of each kind, and each way to go.
+func comeAndGo(c net.Conn, kind, way int) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(audienceWaits))
+	switch kind {
+	case 0:
+		_, _ = io.WriteString(c, "hello\nbegun")
+	case 1:
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello\nbegun\r\n")
+	default:
+		protocol := [...]string{"", "Sec-WebSocket-Protocol: hubbub.v1\r\n"}[kind%2]
+		_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n", protocol)
+		_, _ = c.Write(maskedText(`{"type":"message","n":1,"text":"hello"}`))
+	}
+	switch way % 3 {
+	case 0: // it waits to be kicked, or to have heard enough
+		_, _ = io.CopyN(io.Discard, c, 20_000)
+	case 1:
+		_, _ = io.CopyN(io.Discard, c, 1)
+		_ = c.(*net.TCPConn).SetLinger(0)
+	case 2:
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.CopyN(io.Discard, c, 5000)
+	}
 }
