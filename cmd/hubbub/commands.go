@@ -100,9 +100,7 @@ func (c *commands) do(ctx context.Context, line []byte) error {
 			c.renamed(want.IDs[0], want.Name)
 		}
 	case jsonl.Kick:
-		for _, id := range want.IDs {
-			err = errors.Join(err, c.hub.Kick(id, want.Reason))
-		}
+		err = c.kick(want.IDs, want.Reason)
 	}
 	if err == nil {
 		return nil
@@ -111,6 +109,21 @@ func (c *commands) do(ctx context.Context, line []byte) error {
 		return err
 	}
 	c.fault(err)
+	return nil
+}
+
+// kick ends those who are there; the error names all others at once: there may be
+// a hundred thousand.
+func (c *commands) kick(ids []uint64, reason string) error {
+	var unknown hubbub.UnknownError
+	for _, id := range ids {
+		if c.hub.Kick(id, reason) != nil {
+			unknown.IDs = append(unknown.IDs, id)
+		}
+	}
+	if unknown.IDs != nil {
+		return &unknown
+	}
 	return nil
 }
 
