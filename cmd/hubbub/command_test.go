@@ -89,6 +89,32 @@ func TestCommandIsStartedAgain(t *testing.T) {
 	p.stop(0)
 }
 
+// A command may give a name while it is still being told of others: the next one
+// is told the name.
+func TestCommandNamesAtOnce(t *testing.T) {
+	p := answers(t, `read -r line
+	id=${line#*'"id":'}; id=${id%%,*}
+	if test $HUBBUB_START = 1; then
+		echo "{\"name\":\"ann\",\"id\":$id}"
+		echo "{\"text\":\"pid $$\"}"
+		exec sleep 1000
+	fi
+	echo "{\"text\":\"$(echo "$line" | tr -d '"')\"}"
+	exec cat >/dev/null`, "--json", "--replay", "none")
+	c := p.client()
+	c.says(strings.Repeat("much\n", 10_000)) // more than a pipe holds, in the same batch as its join
+	pid := 0
+	if _, err := fmt.Sscanf(c.until("pid "), "pid %d", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if line := c.until("type:join"); !strings.Contains(line, "name:ann") {
+		t.Errorf("the next is told %q", line)
+	}
+}
+
 // until reads lines until one contains text.
 func (c *peer) until(text string) string {
 	c.t.Helper()

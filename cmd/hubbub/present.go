@@ -18,9 +18,15 @@ type present struct {
 	mu    sync.Mutex
 	known map[uint64]*jsonl.Event
 	seen  int // lines of the present batch
+
+	// Names of who is in that batch, maybe: a command may give one as soon as it
+	// has read a line, and follow comes when more than that is written.
+	early map[uint64]string
 }
 
-func newPresent() *present { return &present{known: map[uint64]*jsonl.Event{}} }
+func newPresent() *present {
+	return &present{known: map[uint64]*jsonl.Event{}, early: map[uint64]string{}}
+}
 
 // follow takes up the events of b, of which these lines were written.
 func (p *present) follow(b *hubbub.Batch, written []byte) {
@@ -38,6 +44,9 @@ func (p *present) follow(b *hubbub.Batch, written []byte) {
 		switch e.Kind {
 		case hubbub.Join:
 			j := eventLine(e)
+			if name, is := p.early[e.Client]; is {
+				j.Name = name
+			}
 			p.known[e.Client] = &j
 		case hubbub.Leave:
 			delete(p.known, e.Client)
@@ -46,7 +55,12 @@ func (p *present) follow(b *hubbub.Batch, written []byte) {
 }
 
 // next is for the next batch.
-func (p *present) next() { p.seen = 0 }
+func (p *present) next() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = 0
+	clear(p.early)
+}
 
 // rename is for a command that has called a client something else.
 func (p *present) rename(id uint64, name string) {
@@ -54,6 +68,8 @@ func (p *present) rename(id uint64, name string) {
 	defer p.mu.Unlock()
 	if e := p.known[id]; e != nil {
 		e.Name = name
+	} else {
+		p.early[id] = name
 	}
 }
 
