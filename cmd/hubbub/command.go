@@ -156,7 +156,7 @@ type feeder struct {
 // later is first told who is there, as the last one was.
 func (f *feeder) feed(ctx context.Context, p *child.Process) {
 	if p.Start > 1 && f.s.out == outJSON {
-		if _, err := p.Write(f.s.present.joins()); err != nil {
+		if err := p.Prepare(f.s.present.joins()); err != nil {
 			return
 		}
 	}

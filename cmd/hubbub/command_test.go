@@ -89,6 +89,24 @@ func TestCommandIsStartedAgain(t *testing.T) {
 	p.stop(0)
 }
 
+// Whom every process is told of is not lost when one does not read it.
+func TestWhoIsThereIsNotLost(t *testing.T) {
+	p := answers(t, `test $HUBBUB_START = 1 || { sleep 0.1; exit 3; }
+	while read -r line; do case $line in *die*) exit 3;; *hello*) echo '{"text":"read"}';; esac; done`, "--json", "--replay", "none")
+	c := p.client()
+	for range 50 {
+		p.client().says("hello\n")
+	}
+	for range 50 {
+		c.hears("read\n")
+	}
+	c.says("die\n")
+	log := p.stderr.when(t, "three deaths", func(log string, _ bool) bool { return strings.Count(log, "exited with code 3") == 3 })
+	if strings.Contains(log, "lost") {
+		t.Errorf("the log says %s", log)
+	}
+}
+
 // A command may give a name while it is still being told of others: the next one
 // is told the name.
 func TestCommandNamesAtOnce(t *testing.T) {
