@@ -89,6 +89,23 @@ func TestCommandIsStartedAgain(t *testing.T) {
 	p.stop(0)
 }
 
+// A log that takes nothing holds up neither what a command says, right or wrong, nor
+// its next start.
+func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
+	stderr, full := pipe(t)
+	launch{
+		args: []string{"serve", "127.0.0.1:0", "--json", "--", "sh", "-c",
+			`read -r line; echo rubbish; echo '{"text":"hello"}'; exit 3`},
+		stderr: full,
+	}.start(t)
+	address := firstAddress(t, stderr)
+	fill(t, full)
+	_ = full.Close()
+	c := dial(t, address)
+	c.says("hello\n")
+	c.hears("hello\nhello\nhello\n")
+}
+
 // Whom every process is told of is not lost when one does not read it.
 func TestWhoIsThereIsNotLost(t *testing.T) {
 	p := answers(t, `test $HUBBUB_START = 1 || { sleep 0.1; exit 3; }
