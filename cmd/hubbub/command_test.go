@@ -94,8 +94,10 @@ func TestCommandIsStartedAgain(t *testing.T) {
 func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
 	stderr, full := pipe(t)
 	launch{
-		args: []string{"serve", "127.0.0.1:0", "--json", "--", "sh", "-c",
-			`read -r line; echo rubbish; echo '{"text":"hello"}'; exit 3`},
+		args: []string{
+			"serve", "127.0.0.1:0", "--json", "--", "sh", "-c",
+			`read -r line; echo rubbish; echo '{"text":"hello"}'; exit 3`,
+		},
 		stderr: full,
 	}.start(t)
 	address := firstAddress(t, stderr)
