@@ -183,7 +183,7 @@ func (f *feeder) feed(ctx context.Context, p *child.Process) {
 // told notes who is there for what was written.
 func (f *feeder) told() {
 	if f.batch != nil && f.s.out == outJSON {
-		f.s.present.follow(f.batch, f.all[:len(f.all)-len(f.rest)])
+		f.s.present.follow(len(f.all) - len(f.rest))
 	}
 }
 
@@ -203,6 +203,5 @@ func (f *feeder) release() {
 	if f.batch != nil {
 		f.batch.Release()
 		f.batch, f.all, f.rest = nil, nil, nil
-		f.s.present.next()
 	}
 }

@@ -89,7 +89,7 @@ func (s *server) eachBatch(do func(*hubbub.Batch) error) error {
 // renderer is what is written of a batch; with --relay and --chat clients hear of
 // it first.
 func (s *server) renderer() func(*hubbub.Batch) []byte {
-	render, ctx := renderer(s.out, s.options.Framing), context.Background()
+	render, ctx := renderer(s.out, s.options.Framing, s.present), context.Background()
 	switch {
 	case s.chat:
 		room := newChat(s.hub)
