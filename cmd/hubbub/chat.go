@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,6 +46,7 @@ type chat struct {
 type guest struct {
 	id       uint64
 	name     string
+	look     string // of the name
 	protocol string
 	since    time.Time
 }
@@ -84,8 +86,7 @@ func (c *chat) take(ctx context.Context, b *hubbub.Batch) ([]byte, error) {
 
 func (c *chat) join(ctx context.Context, e hubbub.Event) {
 	g := &guest{id: e.Client, protocol: e.Protocol, since: e.Time}
-	g.name = c.called.free(cmp.Or(e.Name, fmt.Sprintf("guest%d", e.Client)), g.id)
-	c.called.enter(g)
+	c.called.enter(g, c.called.free(cmp.Or(e.Name, fmt.Sprintf("guest%d", e.Client)), g.id))
 	c.here[g.id] = g
 	c.order = append(c.order, g)
 	if g.name != e.Name {
@@ -175,11 +176,11 @@ func (c *chat) note(g *guest, e hubbub.Event) {
 	}
 }
 
-// answer says something to g alone.
-func (c *chat) answer(g *guest, lines ...string) {
-	for _, line := range lines {
-		_ = c.hub.Send([]byte(line), g.id) // it may have gone
-	}
+// answer says something to g alone, and whether it is still there to be told.
+func (c *chat) answer(g *guest, line string) bool {
+	err := c.hub.Send([]byte(line), g.id)
+	_, gone := errors.AsType[*hubbub.UnknownError](err)
+	return !gone
 }
 
 const chatHelp = `* /nick NAME  be called so
@@ -196,7 +197,9 @@ func (c *chat) obey(ctx context.Context, g *guest, line string) {
 	case "/who":
 		c.who(g, rest)
 	case "/help":
-		c.answer(g, strings.Split(chatHelp, "\n")...)
+		for line := range strings.SplitSeq(chatHelp, "\n") {
+			c.answer(g, line)
+		}
 	default:
 		c.answer(g, fmt.Sprintf("* there is no %s; /help says what there is", visible.AppendLine(nil, []byte(cut(word, longestNick)))))
 	}
@@ -217,9 +220,7 @@ func (c *chat) nick(ctx context.Context, g *guest, name string) {
 		return
 	}
 	old := g.name
-	c.called.leave(g)
-	g.name = name
-	c.called.enter(g)
+	c.called.enter(g, name)
 	_ = c.hub.Rename(g.id, name) // it may have gone
 	if c.present != nil {
 		c.present.rename(g.id, name)
@@ -231,15 +232,20 @@ func (c *chat) nick(ctx context.Context, g *guest, name string) {
 // to the 1 MiB that may wait for a client.
 const mostShown = 100
 
-// who shows g who is here and called like that.
+// who shows g who is here and called like that. Who asks a thousand times in one
+// breath, and does not listen, is cut, and then nobody is waited for.
 func (c *chat) who(g *guest, like string) {
 	n := 0
+	like = look(like)
 	for _, other := range c.order {
-		if !strings.Contains(look(other.name), look(like)) {
+		if !strings.Contains(other.look, like) {
 			continue
 		}
-		if n++; n <= mostShown {
-			c.answer(g, fmt.Sprintf("* %s (%s), since %s", other.name, other.protocol, other.since.Format(time.TimeOnly)))
+		if n++; n > mostShown {
+			continue
+		}
+		if !c.answer(g, fmt.Sprintf("* %s (%s), since %s", other.name, other.protocol, other.since.Format(time.TimeOnly))) {
+			return
 		}
 	}
 	switch {

@@ -24,8 +24,14 @@ import (
 // names are taken, by their looks.
 type names map[string]*guest
 
-func (n names) enter(g *guest) { n[look(g.name)] = g }
-func (n names) leave(g *guest) { delete(n, look(g.name)) }
+// enter has g be called so, and by no other name any more.
+func (n names) enter(g *guest, name string) {
+	n.leave(g)
+	g.name, g.look = name, look(name)
+	n[g.look] = g
+}
+
+func (n names) leave(g *guest) { delete(n, g.look) }
 
 // taken says that somebody else than g looks so.
 func (n names) taken(name string, g *guest) bool {
