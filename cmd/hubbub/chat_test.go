@@ -251,6 +251,21 @@ func TestChatSaysWhoWasSentAway(t *testing.T) {
 	ann.hears("* eve has left (sent a message longer than 1.0 KiB)\n")
 }
 
+// Who comes again before it is known that he has gone keeps his name.
+func TestChatKnowsWhoComesAgain(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--loops", "2")
+	want := "* ann is here\n"
+	for range 5 {
+		c, _, err := websocket.Dial(t.Context(), "ws://"+p.address()+"/?name=ann&session=0123456789abcdef", &websocket.DialOptions{Subprotocols: []string{"hubbub.v1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		p.stdout.is(t, want)
+		want += "* ann has left (replaced by a newer connection of its session)\n* ann is here\n"
+	}
+}
+
 // A name is one person's to whoever reads: not another's in other letters' case,
 // nor with what nobody sees; and no part of what stands around it.
 func TestChatNames(t *testing.T) {

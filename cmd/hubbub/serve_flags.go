@@ -56,6 +56,7 @@ and curl -d hello http://HOST:9000/ is one for a moment.
     hubbub serve :9000 --frame raw --wait-for 10 --eof exit < release.tar
                                                      a file to ten, byte for byte, then done
     hubbub serve                                     talk with whoever joins
+    hubbub serve :9000 --chat                        have them talk with each other: docs/chat.md
     hubbub serve :9000 --json -- ./bot.py            one program answers every client
 
 A command behind -- is started once, reads on its STDIN what clients send, and
@@ -87,7 +88,7 @@ func (f *serveFlags) messages() *flagGroup {
 		"what STDIN says: messages; or a JSON object a line, for one client, some, or all", choice(inPlain, inJSON))
 	g.BoolVar(&f.json, "json", false, "--in json and --out json")
 	g.BoolVar(&f.relay, "relay", false, "what one client says goes to all others, too")
-	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, who comes and goes is said, /help says more; docs/chat.md")
+	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said; /help says what else")
 	parsedFlag(g, &f.options.Replay, "replay", "unheard", "unheard|none|N|all",
 		"what a new client gets first: what nobody has heard yet, nothing, the last N messages, or all that is kept", hubbub.ParseReplay)
 	g.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
