@@ -16,20 +16,21 @@ import (
 type serveFlags struct {
 	options hubbub.Options
 
-	in        inFormat
-	out       outFormat
-	json      bool
-	relay     bool
-	chat      bool
-	noConsole bool
-	command   []string // in the place of STDIN and STDOUT
-	restart   child.Restart
-	sendOnly  bool
-	recvOnly  bool
-	waitFor   int
-	eof       eof
-	drain     time.Duration
-	log       logFlags
+	in          inFormat
+	out         outFormat
+	json        bool
+	relay       bool
+	chat        bool
+	keepUnheard bool // --replay unheard is given, and no default
+	noConsole   bool
+	command     []string // in the place of STDIN and STDOUT
+	restart     child.Restart
+	sendOnly    bool
+	recvOnly    bool
+	waitFor     int
+	eof         eof
+	drain       time.Duration
+	log         logFlags
 }
 
 // eof is what a server does when STDIN is at its end.
@@ -55,6 +56,7 @@ and curl -d hello http://HOST:9000/ is one for a moment.
     hubbub serve :9000 --frame raw --wait-for 10 --eof exit < release.tar
                                                      a file to ten, byte for byte, then done
     hubbub serve                                     talk with whoever joins
+    hubbub serve :9000 --chat                        have them talk with each other: docs/chat.md
     hubbub serve :9000 --json -- ./bot.py            one program answers every client
 
 A command behind -- is started once, reads on its STDIN what clients send, and
@@ -86,7 +88,7 @@ func (f *serveFlags) messages() *flagGroup {
 		"what STDIN says: messages; or a JSON object a line, for one client, some, or all", choice(inPlain, inJSON))
 	g.BoolVar(&f.json, "json", false, "--in json and --out json")
 	g.BoolVar(&f.relay, "relay", false, "what one client says goes to all others, too")
-	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said")
+	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said; /help says what else")
 	parsedFlag(g, &f.options.Replay, "replay", "unheard", "unheard|none|N|all",
 		"what a new client gets first: what nobody has heard yet, nothing, the last N messages, or all that is kept", hubbub.ParseReplay)
 	g.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
@@ -203,6 +205,7 @@ func (f *serveFlags) checkTalk(given func(flag string) bool) error {
 		}
 		f.in, f.out = inJSON, outJSON
 	}
+	f.keepUnheard = given("replay") && f.options.Replay == hubbub.Unheard
 	switch {
 	case f.in == inJSON && f.recvOnly:
 		return usage("--in json does not go with --recv-only, which does not read STDIN")
