@@ -726,7 +726,8 @@ class Link {
     if (seq <= this.seq) return;
     if (seq > this.seq + 1) notice(`${count(seq - this.seq - 1, "message")} missing here`);
     this.seq = seq;
-    this.#show({ seq, time, who: this.#who(id, name) }, text, base64);
+    if (this.#ids.has(id)) return; // it has stood here since it was said
+    this.#show({ seq, time, who: name || (id === undefined ? "" : `client ${id}`) }, text, base64);
   }
 
   // private is for this page alone, and has no number.
@@ -740,11 +741,6 @@ class Link {
     else Object.assign(entry, { text: hexOf(base64), bytes: bytesIn(base64) });
     store.add(entry);
     voice.hear(entry);
-  }
-
-  #who(id, name) {
-    if (this.#ids.has(id)) return "you";
-    return name || (id === undefined ? "" : `client ${id}`);
   }
 
   // skipped tells of a hole. Holes that nothing stands between are one.
@@ -894,6 +890,7 @@ class Frame {
     $("state").dataset.state = state;
     $("now").hidden = state !== "waiting" && state !== "ended";
     put($("count"), number(store.heard));
+    put($("unit"), store.heard === 1 ? "message" : "messages");
     put($("matches"), view.filter ? `${number(view.matches)} of ${number(store.kept)}` : "");
   }
 
