@@ -260,6 +260,44 @@ func TestThePageTakesABurst(t *testing.T) {
 	page.isQuiet()
 }
 
+// Who presses "to the newest" while the browser still scrolls smoothly, which
+// nothing stops, comes there all the same, and stays.
+func TestThePageGoesToTheNewestAtOnce(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	page := browse(t).open(pageOf(p, ""))
+	page.isLive()
+	p.says(string(numbered(500)))
+	page.when(`hubbub.count === 500`)
+	page.press(kb.Escape)
+	for range 3 {
+		page.when(`document.querySelector("#follow").hidden`)
+		eval[bool](page, pressesFollowOnTheWay)
+		page.press(kb.PageUp + kb.PageUp + kb.PageUp)
+		page.when(`stillFrames > 30`)
+		if !eval[bool](page, `document.querySelector("#follow").hidden && atEnd()`) {
+			t.Fatal("it is not at the newest")
+		}
+	}
+	page.isQuiet()
+}
+
+// pressesFollowOnTheWay presses the button as soon as it is there, and then counts
+// the frames without scrolling.
+const pressesFollowOnTheWay = `(() => {
+	const log = document.querySelector("#log"), follow = document.querySelector("#follow");
+	let pressed = false, last = -1;
+	window.atEnd = () => log.scrollHeight - log.clientHeight - log.scrollTop < 1.5;
+	window.stillFrames = 0;
+	const look = () => {
+		if (pressed) stillFrames = log.scrollTop === last ? stillFrames + 1 : 0;
+		else if (!follow.hidden) pressed = follow.click() ?? true;
+		last = log.scrollTop;
+		requestAnimationFrame(look);
+	};
+	return look() ?? true;
+})()`
+
 // Who opens the page can write at once, and has all keys with Escape. Where the
 // keyboard is one on the screen, it stays away until it is asked for.
 func TestThePageIsReadyToWriteIn(t *testing.T) {
