@@ -216,10 +216,10 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 	for _, s := range so {
 		setting, err := sock.Parse(s)
 		if err != nil {
-			return nil, usage("--so %s: %w", s, err)
+			return nil, usage("--so: %w", err)
 		}
 		if setting.Option.TCPOnly && address.Network == "unix" {
-			return nil, usage("--so %s: a Unix socket has no %s", s, setting.Option.Name)
+			return nil, usage("--so: %s: a Unix socket has no %s", s, setting.Option.Name)
 		}
 		settings = append(settings, setting)
 	}
