@@ -69,8 +69,9 @@ it is localhost:9000. For each a line on STDERR says "listening on" and where,
 before anything else does; port 0 is any that is free.
 
 SIGINT and SIGTERM end it: it takes no more clients, delivers what it has, and
-exits. A second one ends it at once. Exit codes: 0 all was delivered, 1 not all
-was or it did not work, 2 the command line cannot be meant so.
+exits. A second one, or SIGQUIT, ends it at once. Exit codes: 0 all was
+delivered, 1 not all was or it did not work, 2 the command line cannot be meant
+so.
 `
 
 func (f *serveFlags) groups() []*flagGroup {
