@@ -10,6 +10,7 @@ import (
 
 	"hubbub.example"
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/join"
 )
 
 // serveFlags is what the flags of hubbub serve say.
@@ -70,8 +71,9 @@ it is localhost:9000. For each a line on STDERR says "listening on" and where,
 before anything else does; port 0 is any that is free.
 
 SIGINT and SIGTERM end it: it takes no more clients, delivers what it has, and
-exits. A second one ends it at once. Exit codes: 0 all was delivered, 1 not all
-was or it did not work, 2 the command line cannot be meant so.
+exits. A second one, or SIGQUIT, ends it at once. Exit codes: 0 all was
+delivered, 1 not all was or it did not work, 2 the command line cannot be meant
+so.
 `
 
 func (f *serveFlags) groups() []*flagGroup {
@@ -140,11 +142,19 @@ func (f *serveFlags) web() *flagGroup {
 	g := newFlagGroup("HTTP, WebSocket and the page")
 	parsedFlag(g, &f.options.Sniff, "sniff", "100ms", "TIME",
 		"how long a client that says nothing may still turn out to speak HTTP, once there is something to send", parseTime)
-	g.StringArrayVar(&f.options.Hosts, "host", nil,
-		"a `NAME` that this server has for browsers, besides its addresses and localhost; * is any; again for more")
+	parsedFlag(g, &f.options.Hosts, "host", "", "NAME",
+		"a name that this server has for browsers, besides its addresses and localhost; * is any; again for more", f.addHost)
 	parsedFlag(g, &f.options.Origins, "origin", "", "ORIGIN",
 		"another site whose pages may connect, such as https://example.com; * is any; again for more", f.addOrigin)
 	return g
+}
+
+// addHost is the hosts with one more.
+func (f *serveFlags) addHost(s string) ([]string, error) {
+	if s == "" || strings.ContainsAny(s, "/@?# \t") {
+		return nil, fmt.Errorf("host %q: must be a name, such as example.com, or *", s)
+	}
+	return append(f.options.Hosts, s), nil
 }
 
 // addOrigin is the origins with one more.
@@ -192,6 +202,9 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 		if given(name) && f.options.Slow != hubbub.Wait {
 			return usage("--%s goes with --slow wait only: %v waits for nobody", name, f.options.Slow)
 		}
+	}
+	if _, err := parseSettings(f.options.SocketOptions, join.Address{}); err != nil {
+		return err
 	}
 	return f.log.check()
 }
