@@ -79,9 +79,10 @@ func TestServersConsole(t *testing.T) {
 	d.screen.until(t, "127.0.0.1:")
 	d.types("/mute 1\r")
 	d.screen.until(t, "1 is muted")
+	d.screen.until(t, "0 B muted") // in /who
 	c.says("not heard\n")
-	d.types("/mute 1\r")
-	d.screen.until(t, "1 is heard again")
+	d.types("/unmute 1\r")
+	d.screen.until(t, "1 is heard")
 	c.says("heard\n")
 	d.screen.until(t, "heard")
 	d.types("/kick 1 enough\r")

@@ -12,7 +12,7 @@ import (
 )
 
 // This file is what begins with a slash: Command, those that each console has,
-// and, for whoever has clients to deal with, To, Kick and Mute.
+// and, for whoever has clients to deal with, To, Kick, Mute and Unmute.
 
 // Command is something to type: a slash, Name, a blank, and what Run gets.
 type Command struct {
@@ -65,24 +65,29 @@ func Kick(kick func(ctx context.Context, id uint64, reason string) error) Comman
 	}
 }
 
-// Mute is /mute: a client is heard no more, and with the next /mute again. It
-// tells which of both.
-func Mute(mute func(ctx context.Context, id uint64) (muted bool, err error)) Command {
+// Mute is /mute: a client is heard no more. /who says of whom that is so.
+func Mute(mute func(ctx context.Context, id uint64) error) Command {
+	return ofOne("mute", "hear a client no more", "%d is muted; /unmute %[1]d hears it again", mute)
+}
+
+// Unmute is /unmute.
+func Unmute(unmute func(ctx context.Context, id uint64) error) Command {
+	return ofOne("unmute", "hear it again", "%d is heard", unmute)
+}
+
+// ofOne is a command that takes a client, and nothing else.
+func ofOne(name, help, done string, do func(ctx context.Context, id uint64) error) Command {
 	return Command{
-		Name: "mute", Usage: "ID", Help: "hear a client no more, or again", Client: true,
+		Name: name, Usage: "ID", Help: help, Client: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, rest, err := clientID(args)
 			if err == nil && rest != "" {
-				err = errors.New("it takes an ID and nothing else: /mute ID")
+				err = fmt.Errorf("it takes an ID and nothing else: /%s ID", name)
 			}
 			if err != nil {
 				return "", err
 			}
-			muted, err := mute(ctx, id)
-			if muted {
-				return fmt.Sprintf("%d is muted", id), err
-			}
-			return fmt.Sprintf("%d is heard again", id), err
+			return fmt.Sprintf(done, id), do(ctx, id)
 		},
 	}
 }

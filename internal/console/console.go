@@ -102,7 +102,7 @@ type Options struct {
 	// that there are none of them.
 	Clients func() []Client
 
-	// Commands are those beside the console's own: To, Kick, Mute, others.
+	// Commands are those beside the console's own: To, Kick, Mute, Unmute, others.
 	Commands []Command
 
 	// NoColor leaves out all colour, bold and dim; so does an environment

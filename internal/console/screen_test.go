@@ -67,6 +67,10 @@ var scenes = []struct {
 		term.enter("/who")
 		term.shows("1 ann")
 	}},
+	{"muted", func(term *terminal) {
+		term.enter("/mute 1")
+		term.shows("0 B muted\n")
+	}},
 	{"choices", func(term *terminal) {
 		term.types("/kick 1")
 		term.press("Tab")
