@@ -239,27 +239,36 @@ func (m *model) clear(string) tea.Cmd {
 }
 
 func (m *model) help(string) tea.Cmd {
-	var b strings.Builder
-	say := func(c Command) {
-		fmt.Fprintf(&b, "%-24s %s\n", strings.TrimSpace("/"+c.Name+" "+c.Usage), c.Help)
+	wide, hang := 24, 26
+	if m.width < 2*hang {
+		wide, hang = 0, 2 // no room for two columns
+	}
+	say := func(what, does string) {
+		text := fmt.Appendf(nil, "%-*s  %s", wide, what, does)
+		m.paint.told.add(entry{kind: answer, at: m.now(), text: text, hang: hang})
 	}
 	for _, c := range m.Commands {
-		say(c)
+		say(strings.TrimSpace("/"+c.Name+" "+c.Usage), c.Help)
 	}
-	for _, c := range m.builtins {
-		say(c.Command)
+	for _, b := range m.builtins {
+		say(strings.TrimSpace("/"+b.Name+" "+b.Usage), b.Help)
 	}
-	m.tell(answer, b.String()+keysHelp)
+	for _, k := range keysHelp {
+		say(k[0], k[1])
+	}
+	m.paint.nudge()
 	return nil
 }
 
-const keysHelp = `//text                   sends /text
-Tab                      completes commands and clients' IDs, also by name
-Up, Down                 what was entered before, that begins so
-^S, ^Q                   hold messages back, go on
-^C                       drops the line; on an empty one, quits
-^D                       on an empty line: the end of input
-^Z                       suspends; in the background messages wait
-^A ^E ^B ^F ^W ^U ^K ^Y ^L and their like edit as in a shell`
+var keysHelp = [][2]string{
+	{"//text", "sends /text"},
+	{"Tab", "completes commands and clients' IDs, also by name"},
+	{"Up, Down", "what was entered before, that begins so"},
+	{"^S, ^Q", "hold messages back, go on"},
+	{"^C", "drops the line; on an empty one, quits"},
+	{"^D", "on an empty line: the end of input"},
+	{"^Z", "suspends; in the background messages wait"},
+	{"^A ^E ^B ^F ^W ^U ^K ^Y", "and their like edit as in a shell; ^L clears the screen"},
+}
 
 func (m *model) quit(string) tea.Cmd { return tea.Quit }

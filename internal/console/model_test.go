@@ -86,7 +86,7 @@ func (d *desk) sends() {
 func (d *desk) told() string {
 	var b []byte
 	for _, e := range d.paint.told.take(nil, 1000, 1<<20, filter{}).entries {
-		b = d.append(b, &e, false)
+		b = d.append(b, &e, false, 0)
 	}
 	return strings.ReplaceAll(string(b), "\r\n", "\n")
 }
@@ -509,5 +509,36 @@ func BenchmarkMessage(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What the console says itself breaks between words, and no row of it begins
+// as a stranger likes.
+func TestWhatTheConsoleSaysBreaksBetweenWords(t *testing.T) {
+	l := look{visible: quoted, next: codePoint}
+	for _, tt := range []struct {
+		kind    kind
+		text    string
+		times   bool
+		columns int
+		hang    int
+		want    string
+	}{
+		{fromLog, "client 7 closed: lapped", false, 17, 0, "client 7 closed:|  lapped"}, // 16 of 16 cells
+		{fromLog, "client 7 closed: lapped", false, 16, 0, "client 7|  closed:|  lapped"},
+		{failure, "there is no client 18", false, 20, 0, "! there is no|  client 18"},
+		{answer, "/to ID text  say it to one", false, 20, 2, "* /to ID text  say|    it to one"},
+		{answer, "/to ID text  say it", true, 25, 0, "00:00:00 * /to ID text|           say it"},
+		{fromLog, "averylongwordindeed and more", false, 10, 0, "averylongwordindeed|  and|  more"},
+		{fromLog, "a averylongwordindeed", false, 10, 0, "a|  averylongwordindeed"},
+		{fromLog, "  a    b  ", false, 4, 0, "  a|  b"},
+		{fromLog, "   ", false, 3, 0, ""},
+		{fromLog, "no room", false, 2, 0, "no room"},
+		{fromClient, "a message is the terminal's", false, 10, 0, "a message is the terminal's"},
+	} {
+		got := string(l.append(nil, &entry{kind: tt.kind, text: []byte(tt.text), hang: tt.hang}, tt.times, tt.columns))
+		if want := strings.ReplaceAll(tt.want, "|", "\r\n") + "\r\n"; got != want {
+			t.Errorf("%q in %d columns is %q, want %q", tt.text, tt.columns, got, want)
+		}
 	}
 }

@@ -82,7 +82,7 @@ func TestWhatIsNotDrawnIsCounted(t *testing.T) {
 }
 
 func TestEveryCommandDoesWhatItSays(t *testing.T) {
-	term := open(t, 80, 30, "")
+	term := open(t, 80, 40, "")
 	for _, c := range []struct{ enter, shows, does string }{
 		{"hello all", "> hello all", `send "hello all"`},
 		{"//to is a command", "> /to is a command", `send "/to is a command"`},
@@ -99,10 +99,10 @@ func TestEveryCommandDoesWhatItSays(t *testing.T) {
 		{"/kick 2 too loud", "* kicked 2", `kick 2 "too loud"`},
 		{"/kick 2", "! /kick: there is no client 2", ""},
 		{"/err disk full", "hubbub: disk full", ""},
-		{"/nonsense", "! there is no command /nonsense: /help says what there is; to send it as it i", ""},
+		{"/nonsense", "! there is no command /nonsense: /help says what there is; to send it as it is:\n  //nonsense", ""},
 		{"/last 0", "! /last 0: it takes how many, at most 500", ""},
 		{"/last", "* no such message is remembered", ""},
-		{"/help", "* /kick ID [reason]        close a client's connection", ""},
+		{"/help", "* /kick ID [reason]         close a client's connection", ""},
 	} {
 		term.press("C-l")
 		term.hides("* ")

@@ -62,8 +62,13 @@ var scenes = []struct {
 		term.types("what is being typed, which is longer than narrow screens")
 		term.shows("narrow screens\n")
 	}},
+	{"help", func(term *terminal) {
+		term.press("C-u", "C-l")
+		term.hides("flood")
+		term.enter("/help")
+		term.shows("screen\n>")
+	}},
 	{"who", func(term *terminal) {
-		term.press("C-u")
 		term.enter("/who")
 		term.shows("1 ann")
 	}},
