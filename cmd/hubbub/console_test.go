@@ -141,3 +141,22 @@ func TestJoinsConsole(t *testing.T) {
 	d.types("/quit\r")
 	d.givesBack(0)
 }
+
+// A room's commands go to the room, and so does one that the console has as
+// well, behind two slashes.
+func TestJoinsConsoleInARoom(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat")
+	d := sitDown(t, "join", p.address(), "--name", "ann")
+	p.stdout.until(t, "* ann is here\n")
+	d.types("/nick bob\r")
+	d.screen.until(t, "* ann is now bob\r\n")
+	d.types("/who\r")
+	d.screen.until(t, "* bob (hubbub.v1), since ")
+	d.types("//help\r")
+	d.screen.until(t, "* /nick NAME")
+	d.types("/help\r")
+	d.screen.until(t, "/others")
+	d.types("/quit\r")
+	d.givesBack(0)
+	p.stdout.until(t, "* bob has left\n")
+}

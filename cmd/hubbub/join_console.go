@@ -35,8 +35,9 @@ func (f *joinFlags) openConsole(e env, given string) *joinConsole {
 				_, err := io.WriteString(keys, line+"\n")
 				return err
 			},
-			EOF:    func() { _ = keys.Close() },
-			Status: func() console.Status { return console.Status{Where: given, Clients: -1} },
+			EOF:     func() { _ = keys.Close() },
+			Status:  func() console.Status { return console.Status{Where: given, Clients: -1} },
+			Foreign: true, // a room's /nick and /who, a program's own
 		}),
 		typed: typed,
 		ended: make(chan struct{}),

@@ -130,6 +130,28 @@ func builtins(clients bool) []builtin {
 	return list
 }
 
+// meant is a line as it is meant: a command, without its slash, or text to send.
+//
+//	//text   is /text, to send
+//	/who     is a command
+//	/nick    is one too, which there is not; or text, where others have commands
+func (m *model) meant(line string) (text string, isCommand bool) {
+	text, isCommand = strings.CutPrefix(line, "/")
+	switch name, _, _ := strings.Cut(text, " "); {
+	case strings.HasPrefix(text, "/"):
+		return text, false
+	case m.Foreign && !m.has(name):
+		return line, false
+	}
+	return text, isCommand
+}
+
+// has reports whether there is a command of that name.
+func (m *model) has(name string) bool {
+	return slices.ContainsFunc(m.builtins, func(b builtin) bool { return b.Name == name }) ||
+		slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Name == name })
+}
+
 // command runs what was typed behind a slash.
 func (m *model) command(text string) tea.Cmd {
 	name, args, _ := strings.Cut(text, " ")
@@ -253,6 +275,10 @@ func (m *model) help(string) tea.Cmd {
 	for _, b := range m.builtins {
 		say(strings.TrimSpace("/"+b.Name+" "+b.Usage), b.Help)
 	}
+	if m.Foreign {
+		say("/others", "are the server's: they are sent as they are; //help asks it for its own")
+	}
+	say("//text", "sends /text")
 	for _, k := range keysHelp {
 		say(k[0], k[1])
 	}
@@ -261,7 +287,6 @@ func (m *model) help(string) tea.Cmd {
 }
 
 var keysHelp = [][2]string{
-	{"//text", "sends /text"},
 	{"Tab", "completes commands and clients' IDs, also by name"},
 	{"Up, Down", "what was entered before, that begins so"},
 	{"^S, ^Q", "hold messages back, go on"},

@@ -105,6 +105,11 @@ type Options struct {
 	// Commands are those beside the console's own: To, Kick, Mute, Unmute, others.
 	Commands []Command
 
+	// Foreign says that whoever is sent what is typed has commands of their
+	// own, which begin with a slash as ours do: what is none of ours is sent
+	// as it is. Otherwise it is refused, as a slip of the finger.
+	Foreign bool
+
 	// NoColor leaves out all colour, bold and dim; so does an environment
 	// with a NO_COLOR that is not empty (no-color.org).
 	NoColor bool

@@ -273,23 +273,19 @@ func (m *model) enter() tea.Cmd {
 		m.sendPaste()
 		return nil
 	}
-	text := m.line.text
-	if text == "" {
+	line := m.line.text
+	if line == "" {
 		return nil
 	}
-	command, isCommand := strings.CutPrefix(text, "/")
-	isText := strings.HasPrefix(command, "/")
-	if isCommand && isText {
-		text = command
-	}
-	if (!isCommand || isText) && !m.send(text) {
+	text, isCommand := m.meant(line)
+	if !isCommand && !m.send(text) {
 		return nil // it stays on the line
 	}
-	m.history.add(m.line.text)
+	m.history.add(line)
 	m.line.set("")
-	if isCommand && !isText {
-		m.tell(typed, text)
-		return m.command(command)
+	if isCommand {
+		m.tell(typed, line)
+		return m.command(text)
 	}
 	return nil
 }

@@ -139,6 +139,26 @@ func TestWhatIsTypedIsSentInItsOrder(t *testing.T) {
 	}
 }
 
+// Where others have commands, too, only the console's own are taken.
+func TestCommandsOfOthersAreSent(t *testing.T) {
+	var sent []string
+	d := newDesk(t, Options{
+		Foreign:  true,
+		Send:     func(_ context.Context, line string) error { sent = append(sent, line); return nil },
+		Commands: []Command{Kick(func(context.Context, uint64, string) error { return nil })},
+	})
+	for _, line := range []string{"/nick bob", "/kick 1", "/times", "//times", "///x", "/", "/timesy", "/who", "times"} {
+		d.enter(line)
+	}
+	d.types("/nick ")
+	d.Update(tea.PasteMsg{Content: "a\nb"})
+	d.frameIs("> /nick a b_")
+	d.sends()
+	if got := strings.Join(sent, "|"); got != "/nick bob|/times|//x|/|/timesy|/who|times" {
+		t.Errorf("sent is %q", got)
+	}
+}
+
 func TestALineThatIsRefusedStays(t *testing.T) {
 	for name, o := range map[string]Options{
 		"! nothing can be sent here; /help says what can be done\n":     {},
