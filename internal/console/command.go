@@ -20,8 +20,8 @@ type Command struct {
 	Usage string // what stands behind it: "ID [reason]"
 	Help  string // what it does, in a few words
 
-	// Client says that its first argument is a client's id, which completion
-	// then offers.
+	// Client says that its first argument is a client: an id, which Run gets,
+	// or a name that nobody else has. Completion offers both.
 	Client bool
 
 	// InOrder says that it waits until what was typed before it is sent.
@@ -37,11 +37,11 @@ type Command struct {
 // To is /to: a message to one client, in order with the messages to all.
 func To(send func(ctx context.Context, id uint64, text string) error) Command {
 	return Command{
-		Name: "to", Usage: "ID text", Help: "say it to one client", Client: true, InOrder: true,
+		Name: "to", Usage: "WHO text", Help: "say it to one client", Client: true, InOrder: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, text, err := clientID(args)
 			if err == nil && text == "" {
-				err = errors.New("what shall it be told? /to ID text")
+				err = errors.New("what shall it be told? /to WHO text")
 			}
 			if err != nil {
 				return "", err
@@ -54,7 +54,7 @@ func To(send func(ctx context.Context, id uint64, text string) error) Command {
 // Kick is /kick: a client's connection is closed, with or without a reason.
 func Kick(kick func(ctx context.Context, id uint64, reason string) error) Command {
 	return Command{
-		Name: "kick", Usage: "ID [reason]", Help: "close a client's connection", Client: true,
+		Name: "kick", Usage: "WHO [reason]", Help: "close a client's connection", Client: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, reason, err := clientID(args)
 			if err != nil {
@@ -78,11 +78,11 @@ func Unmute(unmute func(ctx context.Context, id uint64) error) Command {
 // ofOne is a command that takes a client, and nothing else.
 func ofOne(name, help, done string, do func(ctx context.Context, id uint64) error) Command {
 	return Command{
-		Name: name, Usage: "ID", Help: help, Client: true,
+		Name: name, Usage: "WHO", Help: help, Client: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, rest, err := clientID(args)
 			if err == nil && rest != "" {
-				err = fmt.Errorf("it takes an ID and nothing else: /%s ID", name)
+				err = fmt.Errorf("it takes a client and nothing else: /%s WHO", name)
 			}
 			if err != nil {
 				return "", err
@@ -95,14 +95,55 @@ func ofOne(name, help, done string, do func(ctx context.Context, id uint64) erro
 // clientID reads a client's id, and what stands behind it.
 func clientID(args string) (id uint64, rest string, err error) {
 	word, rest, _ := strings.Cut(args, " ")
-	id, err = strconv.ParseUint(strings.TrimPrefix(word, "#"), 10, 64)
+	id, isID := parseID(word)
 	switch {
 	case word == "":
-		return 0, "", errors.New("which client? Its ID comes first: Tab and /who know it")
-	case err != nil:
-		return 0, "", fmt.Errorf("%q is no client's ID: Tab and /who know them", word)
+		return 0, "", errors.New("which client? Its ID or name comes first: Tab and /who know it")
+	case !isID:
+		return 0, "", fmt.Errorf("there is no client called %s: Tab and /who know who is here", word)
 	}
 	return id, strings.TrimSpace(rest), nil
+}
+
+func parseID(word string) (id uint64, is bool) {
+	id, err := strconv.ParseUint(strings.TrimPrefix(word, "#"), 10, 64)
+	return id, err == nil
+}
+
+const mostNamesakes = 20 // that are listed
+
+// isWord reports whether a command can tell a name from an id, and from what
+// stands behind it.
+func isWord(name string) bool {
+	_, isID := parseID(name)
+	return !isID && name != "" && !strings.Contains(name, " ")
+}
+
+// identify has an id in the place of a name that args begin with. A number is
+// an id, whatever clients call themselves.
+func identify(args string, clients []Client) (string, error) {
+	word, rest, _ := strings.Cut(args, " ")
+	if !isWord(word) {
+		return args, nil
+	}
+	var ids []string
+	for _, c := range clients {
+		if c.Name == word {
+			ids = append(ids, strconv.FormatUint(c.ID, 10))
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return args, nil
+	case 1:
+		return ids[0] + " " + rest, nil
+	}
+	slices.SortFunc(ids, byLength)
+	some, more := ids, ""
+	if len(ids) > mostNamesakes {
+		some, more = ids[:mostNamesakes], ", …"
+	}
+	return "", fmt.Errorf("%s clients are called %s: say which by its ID, %s%s", countOf(uint64(len(ids))), word, strings.Join(some, ", "), more)
 }
 
 // builtin is a command of the console's own. It runs as part of Update.
@@ -175,7 +216,7 @@ func (m *model) command(text string) tea.Cmd {
 // once.
 func (m *model) perform(c Command, args string) {
 	run := func(ctx context.Context) {
-		said, err := c.Run(ctx, args)
+		said, err := m.run(ctx, c, args)
 		switch {
 		case err != nil:
 			m.tell(failure, "/"+c.Name+": "+err.Error())
@@ -190,6 +231,16 @@ func (m *model) perform(c Command, args string) {
 	if !q.push(job{len(args), run}) {
 		m.refuse("/" + c.Name + ": not done: too much waits")
 	}
+}
+
+// run runs c, for whom its arguments name.
+func (m *model) run(ctx context.Context, c Command, args string) (said string, err error) {
+	if c.Client && m.Clients != nil {
+		if args, err = identify(args, m.Clients()); err != nil {
+			return "", err
+		}
+	}
+	return c.Run(ctx, args)
 }
 
 func (m *model) who(args string) tea.Cmd  { return m.open(&table{text: args}) }
@@ -265,6 +316,7 @@ func (m *model) help(string) tea.Cmd {
 	if m.width < 2*hang {
 		wide, hang = 0, 2 // no room for two columns
 	}
+	withClients := slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Client })
 	say := func(what, does string) {
 		text := fmt.Appendf(nil, "%-*s  %s", wide, what, does)
 		m.paint.told.add(entry{kind: answer, at: m.now(), text: text, hang: hang})
@@ -274,6 +326,9 @@ func (m *model) help(string) tea.Cmd {
 	}
 	for _, b := range m.builtins {
 		say(strings.TrimSpace("/"+b.Name+" "+b.Usage), b.Help)
+	}
+	if withClients {
+		say("WHO", "is a client: its ID, or its name if that is one word and nobody else has it")
 	}
 	if m.Foreign {
 		say("/others", "are the server's: they are sent as they are; //help asks it for its own")
@@ -287,7 +342,7 @@ func (m *model) help(string) tea.Cmd {
 }
 
 var keysHelp = [][2]string{
-	{"Tab", "completes commands and clients' IDs, also by name"},
+	{"Tab", "completes commands, and clients' names and IDs"},
 	{"Up, Down", "what was entered before, that begins so"},
 	{"^S, ^Q", "hold messages back, go on"},
 	{"^C", "drops the line; on an empty one, quits"},

@@ -139,6 +139,53 @@ func TestWhatIsTypedIsSentInItsOrder(t *testing.T) {
 	}
 }
 
+// A client is named by its id, which wins, or by a name of one word that nobody
+// else has; Tab offers what is taken.
+func TestClientsAreNamed(t *testing.T) {
+	var kicked []string
+	d := newDesk(t, Options{
+		Clients: func() []Client {
+			return []Client{{ID: 7, Name: "ann"}, {ID: 8, Name: "bob"}, {ID: 10, Name: "bob"}, {ID: 11, Name: "7"}, {ID: 12, Name: "Zoë B"}, {ID: 13, Name: "an"}, {ID: 14}}
+		},
+		Commands: []Command{Kick(func(_ context.Context, id uint64, reason string) error {
+			kicked = append(kicked, fmt.Sprintf("%d %s", id, reason))
+			return nil
+		})},
+	})
+	for _, tt := range []struct{ typed, kicked, told string }{
+		{"/kick ann too loud", "7 too loud", "* kicked 7\n"},
+		{"/kick   an", "13 ", "* kicked 13\n"},
+		{"/kick 7", "7 ", "* kicked 7\n"},
+		{"/kick #11", "11 ", "* kicked 11\n"},
+		{"/kick bob", "", "! /kick: 2 clients are called bob: say which by its ID, 8, 10\n"},
+		{"/kick ANN", "", "! /kick: there is no client called ANN: Tab and /who know who is here\n"},
+		{"/kick", "", "! /kick: which client? Its ID or name comes first: Tab and /who know it\n"},
+	} {
+		kicked = nil
+		d.enter(tt.typed)
+		d.sends()
+		if got := strings.Join(kicked, "|"); got != tt.kicked {
+			t.Errorf("%s kicks %q, want %q", tt.typed, got, tt.kicked)
+		}
+		if got := d.told(); got != "> "+tt.typed+"\n"+tt.told {
+			t.Errorf("%s says %q", tt.typed, got)
+		}
+	}
+	for _, tt := range []struct{ typed, shows string }{
+		{"/kick a", "> /kick an_"},
+		{"/kick an", "> /kick an_\nan  13\nann  7"},
+		{"/kick ann", "> /kick ann _"},
+		{"/kick b", "> /kick b_\n8  bob\n10  bob"},
+		{"/kick z", "> /kick 12 _"},
+		{"/kick 7", "> /kick 7_\n7  ann\n11  7"},
+	} {
+		d.press("ctrl+u")
+		d.types(tt.typed)
+		d.Update(d.press("tab")())
+		d.frameIs(tt.shows)
+	}
+}
+
 // Where others have commands, too, only the console's own are taken.
 func TestCommandsOfOthersAreSent(t *testing.T) {
 	var sent []string
@@ -273,7 +320,7 @@ func TestTabWaitsForNobodyAndDisturbsNobody(t *testing.T) {
 	d.press("ctrl+u")
 	d.types("/kick ANT")
 	d.Update(d.press("tab")())
-	d.frameIs("> /kick 171 _")
+	d.frameIs("> /kick Anton _")
 	d.types("why ")
 	if d.press("tab") != nil {
 		t.Error("Tab in the reason asks who is here")
