@@ -26,15 +26,20 @@ func (s *server) openConsole() {
 	if s.noConsole || !plain || s.options.Framing != hubbub.Lines || s.sendOnly || s.recvOnly || !console.Fit(s.stdin, s.stdout) {
 		return
 	}
+	as, toYou := "", ""
+	if s.chat {
+		as, toYou = operator, operatorToYou
+	}
 	s.console = console.New(console.Options{
 		In: s.stdin, Out: s.stdout,
 		Visible: visible.AppendLine, Next: visible.Next,
-		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, []byte(line)) },
+		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, saidBy(as, line)) },
+		As:      as,
 		EOF:     s.endOfTyping,
 		Status:  s.status,
 		Clients: s.clients,
 		Commands: []console.Command{
-			console.To(func(_ context.Context, id uint64, text string) error { return s.hub.Send([]byte(text), id) }),
+			console.To(func(_ context.Context, id uint64, text string) error { return s.hub.Send(saidBy(toYou, text), id) }),
 			console.Kick(func(_ context.Context, id uint64, reason string) error { return s.hub.Kick(id, reason) }),
 			console.Mute(func(_ context.Context, id uint64) error { return s.hub.Mute(id, true) }),
 			console.Unmute(func(_ context.Context, id uint64) error { return s.hub.Mute(id, false) }),
@@ -43,6 +48,21 @@ func (s *server) openConsole() {
 	if sameTerminal(s.stderr, s.stdout) {
 		s.says = s.console.Log()
 	}
+}
+
+// Who speaks from the console in a room. Nobody in it can be called so: a
+// guest's name has no * and no space (unfit, in chat.go).
+const (
+	operator      = "<*operator*>"
+	operatorToYou = "<*operator* to you>"
+)
+
+// saidBy is a line as clients see it.
+func saidBy(as, line string) []byte {
+	if as == "" {
+		return []byte(line)
+	}
+	return []byte(as + " " + line)
 }
 
 // endOfTyping is ^D: the end of STDIN.

@@ -164,3 +164,26 @@ func TestJoinsConsoleInARoom(t *testing.T) {
 	d.givesBack(0)
 	p.stdout.until(t, "* bob has left\n")
 }
+
+// Who speaks from the console of a room is the operator, to everybody's eyes
+// and to their own, and nobody else can be.
+func TestOperatorInARoom(t *testing.T) {
+	d := sitDown(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
+	ann := dial(t, d.at())
+	ann.says("/nick ann\n")
+	d.screen.until(t, "is now ann")
+	ann.until("is now ann\n")
+	d.types("hello all\r")
+	ann.hears("<*operator*> hello all\n")
+	d.screen.until(t, "<*operator*> hello all\r\n")
+	d.types("/to ann psst\r")
+	ann.hears("<*operator* to you> psst\n")
+	ann.says("/nick *operator*\n")
+	ann.hears("* a name has at most 32 bytes, and no space, <, >, * or /\n")
+	bob := start(t, "join", d.at(), "--name", "*operator*")
+	d.screen.until(t, "* _operator_ is here")
+	bob.says("hi\n")
+	d.screen.until(t, "<_operator_> hi")
+	d.types("/quit\r")
+	d.givesBack(0)
+}

@@ -90,6 +90,10 @@ type Options struct {
 	// that nothing can be sent here.
 	Send func(ctx context.Context, line string) error
 
+	// As is what Send has stand before a line, and a blank, so that those who
+	// hear it know who said it: shown in the prompt's place when it is sent.
+	As string
+
 	// EOF is called when input has ended: ^D on an empty line, after all
 	// before it was sent. The console stays. nil means that ^D quits.
 	EOF func()

@@ -21,6 +21,7 @@ import (
 //	12:30:05 17 ann: hello     with --times
 //	hubbub: client 17 closed   the log
 //	> /kick 17                 what the operator typed
+//	<*operator*> hello         the same, as others see it
 //	* kicked 17                what came of it
 //	! there is no client 18    or did not
 
@@ -155,6 +156,9 @@ func (l *look) head(e *entry, times bool) (head, colour string) {
 		colour = yellow
 	case typed:
 		head, colour = l.tint(dim, l.prompt), bold
+		if e.name != "" {
+			head = l.tint(dim, l.shown(e.name)) + " "
+		}
 	case answer:
 		head = l.tint(cyan, "* ")
 	case failure:

@@ -315,12 +315,19 @@ func (m *model) send(lines ...string) bool {
 	const echoed = 10
 	for i, l := range lines {
 		if i == echoed-1 && len(lines) > echoed {
-			m.tell(typed, "… "+countOf(uint64(len(lines)-i))+" more lines")
+			m.echo("… " + countOf(uint64(len(lines)-i)) + " more lines")
 			break
 		}
-		m.tell(typed, l)
+		m.echo(l)
 	}
+	m.paint.nudge()
 	return true
+}
+
+// echo shows a line that is sent, as others see it.
+func (m *model) echo(line string) {
+	head, more := clip([]byte(line), longest)
+	m.paint.told.add(entry{kind: typed, at: m.now(), name: m.As, text: head, more: more})
 }
 
 // pasteText takes a paste. Lines wait for an Enter: a paste by mistake goes to
