@@ -35,6 +35,7 @@ type model struct {
 
 	// Panels: the first that there is is shown.
 	paste   []string // lines pasted, until Enter or Esc
+	into    line     // what stood there, for Esc
 	choices []choice
 	table   *table
 }
@@ -222,10 +223,13 @@ func (m *model) page(by int) {
 
 // escape closes the panel.
 func (m *model) escape() {
-	if m.paste != nil {
-		m.paste = nil
-	} else {
+	if m.paste == nil {
 		m.table = nil
+		return
+	}
+	m.paste = nil
+	if m.line.text == "" {
+		m.line = m.into
 	}
 }
 
@@ -352,7 +356,7 @@ func (m *model) pasteText(content string) {
 		if lines[len(lines)-1] == "" {
 			lines = lines[:len(lines)-1]
 		}
-		m.paste = lines
+		m.paste, m.into = lines, m.line
 		m.line.set("")
 	}
 	m.history.leave()

@@ -263,6 +263,24 @@ func TestAPasteIsSentWholeOrNotAtAll(t *testing.T) {
 	}
 }
 
+// A paste by mistake does not cost what was being typed.
+func TestAPasteThatIsDroppedLeavesTheLine(t *testing.T) {
+	d := newDesk(t, Options{Send: func(context.Context, string) error { return nil }})
+	d.types("half a lne")
+	d.press("left", "left")
+	d.Update(tea.PasteMsg{Content: "one\ntwo\n"})
+	if len(d.paste) != 3 {
+		t.Errorf("pasted is %q", d.paste)
+	}
+	d.press("esc")
+	d.types("i")
+	d.frameIs("> half a li_ne")
+	d.Update(tea.PasteMsg{Content: "one\ntwo\n"})
+	d.types("another")
+	d.press("esc")
+	d.frameIs("> another_")
+}
+
 func TestInterrupt(t *testing.T) {
 	d := newDesk(t, Options{Clients: func() []Client { return nil }})
 	d.types("x")
