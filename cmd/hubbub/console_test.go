@@ -142,6 +142,10 @@ func TestJoinsConsole(t *testing.T) {
 	other := dial(t, p.address())
 	other.says("from another\n")
 	d.screen.until(t, "from another")
+	for _, rate := range []string{`in (0\.[1-9]|[1-9])`, `out (0\.[1-9]|[1-9])`} { // once
+		said := regexp.MustCompile(rate)
+		d.screen.when(t, rate, func(text string, _ bool) bool { return said.MatchString(text) })
+	}
 	d.types("/quit\r")
 	d.givesBack(0)
 }

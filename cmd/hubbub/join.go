@@ -272,7 +272,7 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given 
 	}
 	ctx, quit := context.WithCancel(ctx)
 	o.Stdin, o.Input = c.typed, join.Terminal
-	o.Stdout, o.Out = c.Messages(console.Tagged), join.Tagged
+	o.Stdout, o.Out = counted{c.Messages(console.Tagged), c}, join.Tagged
 	o.Log = f.log.logger(c.Log())
 	go c.run(ctx, quit)
 	err := join.Run(ctx, o)
