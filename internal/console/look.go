@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/fnv"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,8 @@ import (
 // log, is broken between words, and goes on behind two blanks.
 //
 //	17 ann: hello              a message, in colour as far as the colon
-//	12:30:05 17 ann: hello     with --times
+//	12:30:05 17 ann: hello     with /times
+//	<ann> hello                what a room says, in colour as far as the >
 //	hubbub: client 17 closed   the log
 //	> /kick 17                 what the operator typed
 //	<*operator*> hello         the same, as others see it
@@ -111,8 +113,10 @@ func (l *look) append(dst []byte, e *entry, times bool, columns int) []byte {
 			dst = append(dst, "\x1b["+colour+"m"...)
 			dst = l.visible(dst, text)
 			dst = append(dst, "\x1b[m"...)
-		default:
+		case e.kind == typed || e.id != 0 || e.name != "":
 			dst = l.visible(dst, text)
+		default:
+			dst = l.appendOfRoom(dst, text)
 		}
 		if !more {
 			break
@@ -124,6 +128,22 @@ func (l *look) append(dst []byte, e *entry, times bool, columns int) []byte {
 	}
 	return append(dst, "\r\n"...)
 }
+
+// appendOfRoom appends what nobody is known to have said: in a room the text
+// itself says who has, as "<ann> hello".
+func (l *look) appendOfRoom(dst, text []byte) []byte {
+	begin := len(dst)
+	dst = l.visible(dst, text)
+	who := speaker.Find(dst[begin:])
+	if !l.colour || who == nil {
+		return dst
+	}
+	name := string(who)
+	rest := string(dst[begin+len(who):])
+	return append(append(dst[:begin], l.tint(colourOf(&entry{name: name}), name)...), rest...)
+}
+
+var speaker = regexp.MustCompile(`^<[^<> ]+>`)
 
 // appendWords appends text, broken between words, behind an entry's head.
 func (l *look) appendWords(dst []byte, e *entry, text []byte, colour string, times bool, columns int) []byte {

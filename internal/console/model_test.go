@@ -597,6 +597,31 @@ func BenchmarkMessage(b *testing.B) {
 	}
 }
 
+// A room's messages say themselves who has said them: each guest has a colour.
+func TestSpeakersInARoomHaveTheirColours(t *testing.T) {
+	l := look{visible: quoted, next: codePoint, colour: true}
+	shown := func(text string) string {
+		return strings.TrimSuffix(string(l.append(nil, &entry{text: []byte(text)}, false, 80)), "\r\n")
+	}
+	colours := map[string]bool{}
+	for _, name := range []string{"<ann>", "<bob>", "<carl>", "<dora>", "<emil>"} {
+		got := shown(name + " hello")
+		colour, rest, _ := strings.Cut(got, name)
+		if rest != "\x1b[m hello" || !strings.HasPrefix(colour, "\x1b[") || shown(name+" bye") != colour+name+"\x1b[m bye" {
+			t.Errorf("%s is shown as %q", name, got)
+		}
+		colours[colour] = true
+	}
+	if len(colours) < 2 {
+		t.Errorf("all speakers are of one colour: %v", colours)
+	}
+	for _, text := range []string{"", "* ann is here", "<", "<> hello", "<a b> hello", " <ann> hello"} {
+		if got := shown(text); got != text {
+			t.Errorf("%q is shown as %q", text, got)
+		}
+	}
+}
+
 // What the console says itself breaks between words, and no row of it begins
 // as a stranger likes.
 func TestWhatTheConsoleSaysBreaksBetweenWords(t *testing.T) {
