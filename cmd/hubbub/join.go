@@ -95,8 +95,8 @@ says that it will send no more, that may mean that it still listens. Sending
 goes on if it said so at once, if STDIN is a file, or with --reconnect=false.
 
 Where STDIN and STDOUT are a terminal there is a console: /help says what it
-knows. Another word behind a slash, such as a room's /nick, goes to the server as
-it is; //word sends /word always.
+knows, docs/console.md all of it. Another word behind a slash, such as a room's
+/nick, goes to the server as it is; //word sends /word always.
 
 --out tagged says before each message, and a tab, the name or else the id of
 the client that said it, and - where none is known. --out json has an object a
