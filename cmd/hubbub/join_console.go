@@ -50,11 +50,11 @@ func (f *joinFlags) openConsole(e env, given string) *joinConsole {
 	return c
 }
 
-func (c *joinConsole) count(flow *console.Flow, messages, bytes int) {
+func (c *joinConsole) count(flow *console.Flow, messages, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	flow.Messages += uint64(messages)
-	flow.Bytes += uint64(bytes)
+	flow.Bytes += uint64(size)
 }
 
 func (c *joinConsole) status(given string) console.Status {
