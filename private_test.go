@@ -229,7 +229,7 @@ func TestKick(t *testing.T) {
 		default:
 			p.hearsEnd()
 		}
-		if reason := s.leaves(p.id); reason != "kicked: enough" {
+		if reason := s.leaves(p.id); reason != "kicked: enough" || !s.isCut(p.id) {
 			t.Errorf("it leaves because %s", reason)
 		}
 	})

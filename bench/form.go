@@ -101,9 +101,11 @@ func numberedFrame(p []byte) (text []byte, n int, err error) {
 		Seq        uint64
 		Time       time.Time
 	}
-	err = json.Unmarshal(object, &message)
-	if err != nil || message.Type != "message" || message.Seq == 0 || message.Time.IsZero() {
-		return nil, 0, fmt.Errorf("no message: %q, %w", object, err)
+	if err := json.Unmarshal(object, &message); err != nil {
+		return nil, 0, fmt.Errorf("no message: %q: %w", object, err)
+	}
+	if message.Type != "message" || message.Seq == 0 || message.Time.IsZero() {
+		return nil, 0, fmt.Errorf("no message: %q", object)
 	}
 	return []byte(message.Text), n, nil
 }

@@ -50,11 +50,11 @@ func (s *server) openConsole() {
 	}
 }
 
-// Who speaks from the console in a room. Nobody in it can be called so: a
-// guest's name has no * and no space (unfit, in chat.go).
+// Who speaks from the console in a room. Nobody in it can speak so, however
+// they are called: what a guest says begins with <, and what the room says with *.
 const (
-	operator      = "<*operator*>"
-	operatorToYou = "<*operator* to you>"
+	operator      = "operator:"
+	operatorToYou = "operator, to you:"
 )
 
 // saidBy is a line as clients see it.

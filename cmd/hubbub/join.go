@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
@@ -104,9 +105,9 @@ line: type (message; missed, skipped or unknown where something is missing),
 seq, time, text or base64, id and name of the client; raw, time is when it came.
 
 SIGINT and SIGTERM end it once all is sent and acknowledged, for which there
-are 5 s; a second one ends it at once. Exit codes: 0 done, 1 it could not
-connect, lost the connection for good or left something unsent, 2 the command
-line cannot be meant so.
+are 5 s; a second one, or SIGQUIT, ends it at once. Exit codes: 0 done, 1 it
+could not connect, lost the connection for good or left something unsent, 2 the
+command line cannot be meant so.
 `
 
 func newJoinCommand(e env) *cobra.Command {
@@ -156,7 +157,7 @@ func (f *joinFlags) groups() []*flagGroup {
 // check returns whom to join, and finds what is wrong with the command line.
 func (f *joinFlags) check(args []string) (join.Address, error) {
 	if len(args) != 1 {
-		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but there are %d", len(args))
+		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but there are %d%s", len(args), asForNC(args))
 	}
 	address, err := join.ParseAddress(args[0])
 	if err != nil {
@@ -175,6 +176,21 @@ func (f *joinFlags) check(args []string) (join.Address, error) {
 		return address, err
 	}
 	return address, f.log.check()
+}
+
+// asForNC guesses what was meant by HOST PORT.
+func asForNC(args []string) string {
+	if len(args) == 2 {
+		if a := net.JoinHostPort(args[0], args[1]); parses(a) {
+			return fmt.Sprintf("; did you mean %s?", a)
+		}
+	}
+	return ""
+}
+
+func parses(address string) bool {
+	_, err := join.ParseAddress(address)
+	return err == nil
 }
 
 // checkV1 finds what does not go together with what is spoken.
@@ -220,10 +236,10 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 	for _, s := range so {
 		setting, err := sock.Parse(s)
 		if err != nil {
-			return nil, usage("--so %s: %w", s, err)
+			return nil, usage("--so: %w", err)
 		}
 		if setting.Option.TCPOnly && address.Network == "unix" {
-			return nil, usage("--so %s: a Unix socket has no %s", s, setting.Option.Name)
+			return nil, usage("--so: %s: a Unix socket has no %s", s, setting.Option.Name)
 		}
 		settings = append(settings, setting)
 	}

@@ -62,6 +62,7 @@ type server struct {
 	signals chan os.Signal
 	at      []hubbub.Address
 	present *present         // as far as the command was told
+	room    *chat            // nil: there is none
 	says    io.Writer        // STDERR, or the console in front of it
 	console *console.Console // nil: there is none
 

@@ -23,7 +23,7 @@ import (
 //	<ann> hello                what a room says, in colour as far as the >
 //	hubbub: client 17 closed   the log
 //	> /kick 17                 what the operator typed
-//	<*operator*> hello         the same, as others see it
+//	operator: hello            the same, as others see it
 //	* kicked 17                what came of it
 //	! there is no client 18    or did not
 
