@@ -265,6 +265,9 @@ func TestMute(t *testing.T) {
 				}
 				s.sends("go on", p.id) // it is muted by then
 				p.hearsAll("go on")
+				if got := s.listed().Clients[0].Muted; got != mute {
+					t.Errorf("/clients says that it is muted: %v, want %v", got, mute)
+				}
 				p.say(fmt.Sprint("word ", i))
 				until(t, "it is heard", func() bool { return s.listed().Clients[0].In.Bytes > int64(i*8) })
 			}

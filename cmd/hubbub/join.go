@@ -95,6 +95,10 @@ message that breaks off while it is being printed ends early. If the server
 says that it will send no more, that may mean that it still listens. Sending
 goes on if it said so at once, if STDIN is a file, or with --reconnect=false.
 
+Where STDIN and STDOUT are a terminal there is a console: /help says what it
+knows, docs/console.md all of it. Another word behind a slash, such as a room's
+/nick, goes to the server as it is; //word sends /word always.
+
 --out tagged says before each message, and a tab, the name or else the id of
 the client that said it, and - where none is known. --out json has an object a
 line: type (message; missed, skipped or unknown where something is missing),
@@ -284,7 +288,7 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given 
 	}
 	ctx, quit := context.WithCancel(ctx)
 	o.Stdin, o.Input = c.typed, join.Terminal
-	o.Stdout, o.Out = c.Messages(console.Tagged), join.Tagged
+	o.Stdout, o.Out = counted{c.Messages(console.Tagged), c}, join.Tagged
 	o.Log = f.log.logger(c.Log())
 	go c.run(ctx, quit)
 	err := join.Run(ctx, o)

@@ -64,6 +64,9 @@ A command behind -- is started once, reads on its STDIN what clients send, and
 what it prints goes to clients: docs/command.md. --json tells it who says what, and
 lets it choose who hears what: docs/protocol.md.
 
+Where STDIN and STDOUT are a terminal there is a console: /help says what it
+knows, docs/console.md all of it.
+
 ADDRESS is HOST:PORT, :PORT or unix:PATH; there may be many. What a client
 speaks its first bytes tell: tcp://HOST:PORT is for raw clients only, who then
 count from the first instant, http://HOST:PORT for HTTP only. Without an ADDRESS
