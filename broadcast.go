@@ -28,17 +28,29 @@ var ErrClosed = errors.New("the hub is closed")
 // A message that holds its framing's separator reaches clients of that
 // framing as several.
 func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
-	return h.broadcast(ctx, message, nil)
+	return h.broadcast(ctx, message, nil, h.publish)
 }
 
 // BroadcastExcept is Broadcast to all but some clients. Ids of clients that are
 // not there do no harm.
 func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uint64) error {
 	h.listPeople()
-	return h.broadcast(ctx, message, slices.Clone(except))
+	return h.broadcast(ctx, message, slices.Clone(except), h.publish)
 }
 
-func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64) error {
+// BroadcastHere is BroadcastExcept for those who are there now, as what is said
+// in a room is: when none of them hears the message, it is not kept for whoever
+// comes next (Unheard), and is not missed at the end. Behind one that is, it is
+// too: they keep their order.
+func (h *Hub) BroadcastHere(ctx context.Context, message []byte, except ...uint64) error {
+	h.listPeople()
+	return h.broadcast(ctx, message, slices.Clone(except), h.publishHere)
+}
+
+// publishing is publish, or publishHere.
+type publishing func(p []byte, ends []int, of ...feed.Run) (<-chan struct{}, error)
+
+func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, publish publishing) error {
 	if err := h.check(message); err != nil {
 		return fmt.Errorf("broadcast: %w", err)
 	}
@@ -50,7 +62,7 @@ func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64) er
 	if except != nil {
 		of = []feed.Run{{Messages: 1, Of: &feed.Origin{Not: except}}}
 	}
-	return h.publishOrWait(ctx, p, []int{len(p)}, of...)
+	return h.orWait(ctx, publish, p, []int{len(p)}, of...)
 }
 
 // separated is message with what separates it from the next.
@@ -73,10 +85,14 @@ func (h *Hub) check(message []byte) error {
 
 // publishOrWait is publish that waits for room.
 func (h *Hub) publishOrWait(ctx context.Context, p []byte, ends []int, of ...feed.Run) error {
+	return h.orWait(ctx, h.publish, p, ends, of...)
+}
+
+func (h *Hub) orWait(ctx context.Context, publish publishing, p []byte, ends []int, of ...feed.Run) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	room, err := h.publish(p, ends, of...)
+	room, err := publish(p, ends, of...)
 	if room == nil {
 		return err
 	}
@@ -90,7 +106,7 @@ func (h *Hub) publishOrWait(ctx context.Context, p []byte, ends []int, of ...fee
 		case <-h.stopped:
 			return ErrClosed
 		}
-		if room, err = h.publish(p, ends, of...); room == nil {
+		if room, err = publish(p, ends, of...); room == nil {
 			return err
 		}
 	}

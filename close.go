@@ -193,6 +193,13 @@ func (l *loop) tellLeave(c *client, reason string) {
 	l.hub.debugf("client %d (%s) left: %s", c.id, c.addr, reason)
 }
 
+// cutFor says that the hub ends c for this reason, and neither c nor the end of
+// the hub itself.
+func (c *client) cutFor(reason string) bool {
+	x := c.extra
+	return x != nil && x.linger.reason == reason && (x.linger.cut || c.kicked)
+}
+
 // discard reads what a client still sends after our farewell.
 func (l *loop) discard(c *client) {
 	x := &c.extra.linger

@@ -92,6 +92,9 @@ func TestALeaveIsToldAtOnce(t *testing.T) {
 			if got := s.leaves(1); got != c.reason {
 				t.Errorf("it left because %q, want %q", got, c.reason)
 			}
+			if s.isCut(1) != (c.how == "cut") {
+				t.Error("whether it was cut is told wrongly")
+			}
 			s.has(0)
 		})
 	}

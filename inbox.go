@@ -64,6 +64,7 @@ type Event struct {
 	Time     time.Time // when the hub saw it
 	Data     []byte    // the message without its separator, which a WebSocket's may contain all the same; good until the next event
 	Reason   string    // why it left
+	Cut      bool      // it left because the hub ended it, for Reason: kicked, too slow, idle, …
 }
 
 // Batch is a number of events, in order.
@@ -77,6 +78,7 @@ type Batch struct {
 type record struct {
 	kind     EventKind
 	protocol protocol
+	cut      bool
 	single   bool // one message, which may contain separators; else they tell many apart
 	from, to int  // messages: where in data
 	client   uint64
@@ -104,7 +106,7 @@ func (b *Batch) Events() iter.Seq[Event] {
 func (r *record) each(data []byte, framing codec.Framing, yield func(Event) bool) bool {
 	e := Event{
 		Kind: r.kind, Client: r.client, Name: r.name, Protocol: r.protocol.String(),
-		Addr: r.addr.String(), Time: time.Unix(0, r.time), Reason: r.reason,
+		Addr: r.addr.String(), Time: time.Unix(0, r.time), Reason: r.reason, Cut: r.cut,
 	}
 	if r.kind != Message {
 		return yield(e)
@@ -291,7 +293,7 @@ func (l *loop) note(kind EventKind, c *client, reason string) {
 	if l.hub.inbox.want&InboxPresence == 0 {
 		return
 	}
-	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.now.UnixNano(), reason: reason}
+	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.now.UnixNano(), reason: reason, cut: c.cutFor(reason)}
 	if len(l.late) == 0 {
 		if b := l.open(); b != nil {
 			b.records = append(b.records, r)

@@ -118,7 +118,7 @@ func (in *intake) finish() {
 	}
 	separator := in.framing.Separator()
 	if separator == nil {
-		in.warn("the last %d bytes of the source are no whole record and are dropped", n)
+		in.warn("what is left at the end of the source, %s, is no whole record and is dropped", size(int64(n)))
 		in.buf = in.buf[:0]
 		return
 	}

@@ -161,7 +161,7 @@ func TestRecordsAreNeverTorn(t *testing.T) {
 	r.gave("1234", "abcd", "ABCD")
 	r.endsInput()
 	r.gave("1234", "abcd", "ABCD")
-	if len(r.said) != 1 || !strings.Contains(r.said[0], "the last 2 bytes of the source are no whole record") {
+	if len(r.said) != 1 || !strings.Contains(r.said[0], "what is left at the end of the source, 2 B, is no whole record") {
 		t.Errorf("it said %q", r.said)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // block: records wait in a bounded queue, and what finds no room is counted.
 type logQueue struct {
 	handler slog.Handler
-	records chan slog.Record
+	records chan logRecord
 	dropped atomic.Int64 // and not yet said
 
 	droppedEver atomic.Int64
@@ -29,31 +29,47 @@ type logQueue struct {
 	once        sync.Once
 }
 
+// logRecord is a record, and the handler that it is for.
+type logRecord struct {
+	slog.Record
+	handler slog.Handler
+}
+
 const logRecords = 1024
 
 func newLogQueue(l *slog.Logger) *logQueue {
-	q := &logQueue{handler: l.Handler(), records: make(chan slog.Record, logRecords), stop: make(chan struct{}), done: make(chan struct{})}
+	q := &logQueue{handler: l.Handler(), records: make(chan logRecord, logRecords), stop: make(chan struct{}), done: make(chan struct{})}
 	go q.run()
 	return q
 }
 
 func (q *logQueue) run() {
-	defer close(q.done)
 	for {
 		select {
 		case r := <-q.records:
 			q.handle(r)
 		case <-q.stop:
-			for len(q.records) > 0 {
-				q.handle(<-q.records)
-			}
+			q.empty()
+			close(q.done)
+			q.empty() // of what came meanwhile
 			return
 		}
 	}
 }
 
-func (q *logQueue) handle(r slog.Record) {
-	_ = q.handler.Handle(context.Background(), r)
+func (q *logQueue) empty() {
+	for {
+		select {
+		case r := <-q.records:
+			q.handle(r)
+		default:
+			return
+		}
+	}
+}
+
+func (q *logQueue) handle(r logRecord) {
+	_ = r.handler.Handle(context.Background(), r.Record)
 	if n := q.dropped.Swap(0); n > 0 {
 		r := slog.NewRecord(time.Now(), slog.LevelWarn, fmt.Sprintf("%d log lines were dropped: the log is slower than what happens", n), 0)
 		_ = q.handler.Handle(context.Background(), r)
@@ -61,14 +77,22 @@ func (q *logQueue) handle(r slog.Record) {
 }
 
 func (q *logQueue) log(level slog.Level, format string, args []any) {
-	if !q.handler.Enabled(context.Background(), level) {
-		return
+	if q.handler.Enabled(context.Background(), level) {
+		q.put(logRecord{slog.NewRecord(time.Now(), level, fmt.Sprintf(format, args...), 0), q.handler})
 	}
+}
+
+func (q *logQueue) put(r logRecord) {
 	select {
-	case q.records <- slog.NewRecord(time.Now(), level, fmt.Sprintf(format, args...), 0):
+	case q.records <- r:
 	default:
 		q.dropped.Add(1)
 		q.droppedEver.Add(1)
+	}
+	select {
+	case <-q.done:
+		q.empty() // nobody else does
+	default:
 	}
 }
 
@@ -82,6 +106,30 @@ func (q *logQueue) close() {
 		case <-time.After(time.Second):
 		}
 	})
+}
+
+// Logger is for what is to be said beside the hub: it writes to the same log, and
+// never waits for it either. What finds no room is dropped, and counted
+// (Stats.LogsDropped).
+func (h *Hub) Logger() *slog.Logger { return slog.New(logFront{h.log.handler, h.log}) }
+
+// logFront is a slog.Handler that puts what is for another into the queue.
+type logFront struct {
+	slog.Handler
+	queue *logQueue
+}
+
+func (f logFront) Handle(_ context.Context, r slog.Record) error {
+	f.queue.put(logRecord{r.Clone(), f.Handler})
+	return nil
+}
+
+func (f logFront) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logFront{f.Handler.WithAttrs(attrs), f.queue}
+}
+
+func (f logFront) WithGroup(name string) slog.Handler {
+	return logFront{f.Handler.WithGroup(name), f.queue}
 }
 
 func (h *Hub) warnf(format string, args ...any)  { h.log.log(slog.LevelWarn, format, args) }

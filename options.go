@@ -233,7 +233,7 @@ func (o Options) check() error {
 		return fmt.Errorf("Loops %d: must be at most %d; more than there are cores is of no use", o.Loops, MaxLoops)
 	}
 	if o.KeepAlive > maxKeepAlive {
-		return fmt.Errorf("KeepAlive %s: must be at most %s", o.KeepAlive, maxKeepAlive)
+		return fmt.Errorf("a keepalive of %s is too long: the most is %s", o.KeepAlive, maxKeepAlive)
 	}
 	return nil
 }

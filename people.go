@@ -37,8 +37,12 @@ type whereabouts struct {
 type UnknownError struct{ IDs []uint64 }
 
 func (e *UnknownError) Error() string {
-	if len(e.IDs) == 1 {
+	const few = 10 // as many as anybody reads
+	switch n := len(e.IDs); {
+	case n == 1:
 		return fmt.Sprintf("there is no client %d", e.IDs[0])
+	case n > few:
+		return fmt.Sprintf("there are no clients %v and %d more", e.IDs[:few], n-few)
 	}
 	return fmt.Sprintf("there are no clients %v", e.IDs)
 }

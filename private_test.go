@@ -266,7 +266,7 @@ func TestKick(t *testing.T) {
 		default:
 			p.hearsEnd()
 		}
-		if reason := s.leaves(p.id); reason != "kicked: enough" {
+		if reason := s.leaves(p.id); reason != "kicked: enough" || !s.isCut(p.id) {
 			t.Errorf("it leaves because %s", reason)
 		}
 	})
@@ -302,6 +302,9 @@ func TestMute(t *testing.T) {
 				}
 				s.sends("go on", p.id) // it is muted by then
 				p.hearsAll("go on")
+				if got := s.listed().Clients[0].Muted; got != mute {
+					t.Errorf("/clients says that it is muted: %v, want %v", got, mute)
+				}
 				p.say(fmt.Sprint("word ", i))
 				until(t, "it is heard", func() bool { return s.listed().Clients[0].In.Bytes > int64(i*8) })
 			}

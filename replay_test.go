@@ -47,6 +47,37 @@ func TestTheFirstClientHearsWhatNobodyHas(t *testing.T) {
 	})
 }
 
+// What is for those who are there is kept for nobody else when they do not hear
+// it, and is not missed at the end; unless something before it is.
+func TestBroadcastHereIsForThoseWhoAreThere(t *testing.T) {
+	t.Parallel()
+	everyNetwork(t, func(t *testing.T, address string) {
+		s := openAt(t, address, hubbub.Options{})
+		here := func(message string, except ...uint64) {
+			t.Helper()
+			if err := s.BroadcastHere(patient(t), []byte(message), except...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		here("to nobody")
+		p := s.client()
+		here("to all but one", 1)
+		here("to all")
+		p.hears("to all\n")
+		here("to all but one", 1)
+		if err := s.Settle(patient(t), longEnough); err != nil {
+			t.Error(err)
+		}
+		p.says("that is all\n")
+		p.done()
+		p.hearsEnd()
+		s.has(0)
+		s.says("to whoever comes")
+		here("with him")
+		s.client().hears("to whoever comes\nwith him\n")
+	})
+}
+
 // A stream begins where it is when it is answered: who has the answer misses
 // nothing that comes then, and what asks for the last messages counts from there.
 func TestAStreamBeginsWithItsAnswer(t *testing.T) {

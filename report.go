@@ -18,6 +18,7 @@ type clientReport struct {
 	Name     string  `json:"name,omitempty"`
 	Since    string  `json:"since"`
 	Lag      int64   `json:"lag"`
+	Muted    bool    `json:"muted,omitempty"`
 	In       traffic `json:"in"`
 	Out      traffic `json:"out"`
 }
@@ -35,6 +36,7 @@ type ClientInfo struct {
 	Addr     string    // likewise
 	Since    time.Time // when it came, to the second
 	Lag      int64     // bytes of its feed that it has yet to be sent
+	Muted    bool      // what it says is not heard
 
 	BytesIn, MessagesIn   int64 // from it
 	BytesOut, MessagesOut int64 // sent to it
@@ -88,6 +90,7 @@ func (l *loop) info(c *client) ClientInfo {
 	i := ClientInfo{
 		ID: c.id, Name: c.name(), Protocol: c.protocol.String(), Addr: c.addr.String(),
 		Since:   l.hub.began.Add(time.Duration(c.since) * time.Second),
+		Muted:   c.muted,
 		BytesIn: c.got, MessagesIn: int64(c.messages),
 	}
 	if c.protocol == speaksPost {
@@ -109,7 +112,7 @@ func (h *Hub) listClients() any {
 	for _, i := range h.Clients() {
 		list.Clients = append(list.Clients, clientReport{
 			ID: i.ID, Protocol: i.Protocol, Addr: i.Addr, Name: i.Name,
-			Since: i.Since.UTC().Format(time.RFC3339), Lag: i.Lag,
+			Since: i.Since.UTC().Format(time.RFC3339), Lag: i.Lag, Muted: i.Muted,
 			In: traffic{i.BytesIn, i.MessagesIn}, Out: traffic{i.BytesOut, i.MessagesOut},
 		})
 	}

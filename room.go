@@ -39,9 +39,26 @@ type room struct {
 // them now, and wakes the loops. If there is none it returns the channel that
 // closes when to try again.
 func (h *Hub) publish(p []byte, ends []int, of ...feed.Run) (<-chan struct{}, error) {
-	r := &h.room
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	h.room.mu.Lock()
+	defer h.room.mu.Unlock()
+	return h.publishNow(p, ends, of)
+}
+
+// publishHere is publish of what counts as heard, unless something before it
+// does not.
+func (h *Hub) publishHere(p []byte, ends []int, of ...feed.Run) (<-chan struct{}, error) {
+	h.room.mu.Lock()
+	defer h.room.mu.Unlock()
+	heard := h.heard.upTo(h) == h.feed.Head()
+	room, err := h.publishNow(p, ends, of)
+	if heard {
+		h.heard.reach(h.feed.Head())
+	}
+	return room, err
+}
+
+// publishNow is publish. The caller holds room.mu.
+func (h *Hub) publishNow(p []byte, ends []int, of []feed.Run) (<-chan struct{}, error) {
 	select {
 	case <-h.stopped:
 		return nil, ErrClosed
@@ -50,7 +67,7 @@ func (h *Hub) publish(p []byte, ends []int, of ...feed.Run) (<-chan struct{}, er
 	at := time.Now()
 	all := h.encode(p, ends, at, of)
 	if h.excess(func(f form) feed.Growth { return all[f].growth() }) {
-		return r.changed, nil
+		return h.room.changed, nil
 	}
 	return nil, h.append(all, at)
 }

@@ -249,6 +249,11 @@ func (s *stage) leaves(id uint64) string {
 	return reason
 }
 
+// isCut says that client id has left because the hub ended it.
+func (s *stage) isCut(id uint64) bool {
+	return slices.ContainsFunc(s.events.all(), func(e hubbub.Event) bool { return e.Kind == hubbub.Leave && e.Client == id && e.Cut })
+}
+
 // readsNoMore waits until the hub has stopped reading from its clients.
 func (s *stage) readsNoMore() {
 	s.t.Helper()

@@ -350,6 +350,7 @@ type listed struct {
 		ID                          uint64
 		Protocol, Addr, Name, Since string
 		Lag                         int64
+		Muted                       bool
 		In, Out                     struct{ Bytes, Messages int64 }
 	}
 }

@@ -89,6 +89,7 @@ func (s *sessions) claim(h *Hub, token string, c *client, to *loop) {
 		ended := make(chan struct{})
 		loop.do(func() {
 			loop.cutWith(owner, codec.CloseRefused, "replaced by a newer connection of its session")
+			loop.deliver() // its leave, before another loop has c's join
 			close(ended)
 		})
 		select {

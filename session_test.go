@@ -310,6 +310,18 @@ func TestANewerConnectionOfASessionEndsTheOlder(t *testing.T) {
 			t.Fatalf("it said %q", texts(all))
 		}
 	}
+	there := 0
+	for _, e := range all {
+		switch e.Kind {
+		case hubbub.Join:
+			there++
+		case hubbub.Leave:
+			there--
+		}
+		if there > 1 {
+			t.Fatal("a newer has joined before the older has left")
+		}
+	}
 }
 
 // Connections break at random points of a stream of numbered messages, and new

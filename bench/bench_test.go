@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // BenchmarkHubbub is the table of `go run ./bench` for go test -bench. One
 // iteration is one round, floor and hub; -benchtime 10x makes it ten.
 func BenchmarkHubbub(b *testing.B) {
-	h := house{crowd: 1, effort: 1, patience: 1, quiet: 1500 * time.Millisecond}
+	h := house{websocketd: "websocketd", crowd: 1, effort: 1, patience: 1, quiet: 1500 * time.Millisecond}
 	done, err := h.furnish()
 	if err != nil {
 		b.Fatal(err)
@@ -38,6 +38,9 @@ func BenchmarkHubbub(b *testing.B) {
 		b.Run(s.name, func(b *testing.B) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
+			if s.lacks != nil {
+				b.Skip(s.lacks)
+			}
 			s.benchmark(b)
 		})
 	}

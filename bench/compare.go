@@ -63,6 +63,7 @@ type scenario struct {
 	rounds  int
 	base    opener // the floor; nil where there is none
 	test    opener // the hub
+	lacks   error  // what it needs and is not here; nil: nothing
 }
 
 // figure is one number of a scenario, and what is wanted of it. Less is better.

@@ -90,6 +90,11 @@ func frame(p []byte) (text []byte, n int, err error) {
 	return p[head : head+size], head + size, nil
 }
 
+// masked is the frame of a client's message of less than 126 bytes; the mask is zero.
+func masked(text []byte) []byte {
+	return append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
+}
+
 // numberedFrame is a message of hubbub.v1 in a frame.
 func numberedFrame(p []byte) (text []byte, n int, err error) {
 	object, n, err := frame(p)
@@ -101,9 +106,11 @@ func numberedFrame(p []byte) (text []byte, n int, err error) {
 		Seq        uint64
 		Time       time.Time
 	}
-	err = json.Unmarshal(object, &message)
-	if err != nil || message.Type != "message" || message.Seq == 0 || message.Time.IsZero() {
-		return nil, 0, fmt.Errorf("no message: %q, %w", object, err)
+	if err := json.Unmarshal(object, &message); err != nil {
+		return nil, 0, fmt.Errorf("no message: %q: %w", object, err)
+	}
+	if message.Type != "message" || message.Seq == 0 || message.Time.IsZero() {
+		return nil, 0, fmt.Errorf("no message: %q", object)
 	}
 	return []byte(message.Text), n, nil
 }

@@ -17,9 +17,10 @@
 //	compare.go    floor and hub by turns, and what comes of it
 //	rig.go        one server (server.go, cores.go) with its clients (load.go)
 //	fanout.go stream.go fanin.go idle.go lunch.go paced.go
-//	handshakes.go heads.go posts.go    what is done to it
+//	handshakes.go heads.go posts.go replies.go    what is done to it
 //	form.go       clients that are not raw: WebSockets, events, posts
-//	measure.go    CPU, memory, lateness; diag.go: the memory of sockets
+//	measure.go    CPU, memory, lateness; diag.go: the memory of sockets;
+//	family.go     CPU and memory of a server that is several processes
 //	floor*.go     the floors; bare.go: their system calls, and the clients'
 package main
 
@@ -42,13 +43,18 @@ func main() {
 	short := flag.Bool("short", false, "a third of the rounds")
 	list := flag.Bool("list", false, "say what there is, and measure nothing")
 	hub := flag.String("hubbub", "", "the `program` to measure (default: this module's, built for it)")
+	websocketd := flag.String("websocketd", "websocketd", "the `program` of that name, looked up in PATH")
 	beside := flag.String("beside", "", "instead of the floors, this `program`: another build of hubbub")
 	flag.Parse()
 	only, err := regexp.Compile(*run)
 	if err != nil {
 		fail(err)
 	}
-	if err := bench(*hub, *beside, only, *short, *list); err != nil {
+	h := house{hub: *hub, websocketd: *websocketd, crowd: 1, effort: 1, patience: 1, quiet: 1500 * time.Millisecond}
+	if *short {
+		h.patience = 0.34
+	}
+	if err := h.bench(*beside, only, *list); err != nil {
 		fail(err)
 	}
 }
@@ -59,11 +65,7 @@ func fail(err error) {
 }
 
 // bench prints the table, or the list.
-func bench(hub, beside string, only *regexp.Regexp, short, list bool) error {
-	h := house{hub: hub, crowd: 1, effort: 1, patience: 1, quiet: 1500 * time.Millisecond}
-	if short {
-		h.patience = 0.34
-	}
+func (h house) bench(beside string, only *regexp.Regexp, list bool) error {
 	done, err := h.furnish()
 	if err != nil {
 		return err
@@ -125,7 +127,7 @@ func (h house) instead(all []scenario, hub string) error {
 	h.hub = hub
 	theirs, err := h.scenarios()
 	for i := range theirs {
-		all[i].base, all[i].floor = theirs[i].test, hub
+		all[i].base, all[i].floor, all[i].lacks = theirs[i].test, hub, nil
 	}
 	return err
 }
@@ -137,6 +139,10 @@ func table(all []scenario, only *regexp.Regexp) error {
 	var failed []string
 	for _, s := range all {
 		if !only.MatchString(s.name) {
+			continue
+		}
+		if s.lacks != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s is left out: %v\n", s.name, s.lacks)
 			continue
 		}
 		began := time.Now()

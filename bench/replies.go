@@ -14,9 +14,10 @@ import (
 // replies has clients ask, each for an answer of its own, some of them at a time.
 type replies struct {
 	clients int
-	size    int // bytes in a line, and in its answer
-	at      int // how many ask at a time
-	rounds  int // how often each asks in a step
+	size    int   // bytes in a line, and in its answer
+	at      int   // how many ask at a time
+	rounds  int   // how often each asks in a step
+	form    *form // what the clients speak, raw or WebSockets; nil: they are raw
 }
 
 //go:embed testdata
@@ -33,40 +34,107 @@ func (h house) program(name string) (string, error) {
 }
 
 func (a replies) begin(r *rig) (stepper, error) {
-	run := &repliesRun{replies: a, rig: r, line: numbered(0, 1, a.size), asked: make([]time.Time, a.clients)}
-	return run.step, r.fill(a.clients)
+	return a.of(r).step, r.fill(a.clients)
+}
+
+// beginTogether is for a server that is several processes, with one for each
+// client maybe. Clients come some at a time, and the next when these have an
+// answer: programs that all start at once are all not ready for long.
+func (a replies) beginTogether(r *rig) (stepper, error) {
+	run := a.of(r)
+	r.load.speak(a.form)
+	r.load.want = run.text
+	for first := 0; first < a.clients; first += a.at {
+		end := min(first+a.at, a.clients)
+		if err := r.join(end - first); err != nil {
+			return nil, err
+		}
+		if err := run.ask(first, end); err != nil {
+			return nil, err
+		}
+	}
+	all, err := familyOf(r.server.pid)
+	run.all = all
+	return run.stepTogether, err
+}
+
+func (a replies) of(r *rig) *repliesRun {
+	run := &repliesRun{replies: a, rig: r, asked: make([]time.Time, a.clients)}
+	text := numbered(0, 1, a.size)
+	run.line, run.answer = text, a.size
+	if a.form != nil {
+		run.text = text
+		run.line, run.answer = masked(text[:a.size-1]), a.size+1
+	}
+	return run
 }
 
 type repliesRun struct {
 	replies
-	rig   *rig
-	line  []byte
-	asked []time.Time // by client, of those who wait
-	late  []int64     // nanoseconds
+	rig    *rig
+	line   []byte      // what a client sends
+	answer int         // bytes of what it gets
+	text   []byte      // which is this, where there is a form
+	asked  []time.Time // by client, of those who wait
+	late   []int64     // nanoseconds
+	all    []int       // the processes of the server
 }
 
 // step gives the server's microseconds for each answer, and the milliseconds that
 // one in a hundred takes longer than.
 func (a *repliesRun) step() (sample, error) {
-	a.late = a.late[:0]
-	cost, err := a.rig.cost(func() error {
-		for range a.rounds {
-			for first := 0; first < a.clients; first += a.at {
-				if err := a.ask(first, min(first+a.at, a.clients)); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
+	cost, err := a.rig.cost(a.everybody)
 	if err != nil {
 		return nil, err
 	}
+	return sample{a.each(cost), a.p99()}, nil
+}
+
+// stepTogether gives the milliseconds that one answer in a hundred takes longer than;
+// the microseconds for each, of all processes and of the server alone; and the
+// memory of all, in MiB.
+func (a *repliesRun) stepTogether() (sample, error) {
+	before, err := cpuOfAll(a.all)
+	if err != nil {
+		return nil, err
+	}
+	own, err := a.rig.cost(a.everybody)
+	if err != nil {
+		return nil, err
+	}
+	after, err := cpuOfAll(a.all)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := sharesOf(a.all)
+	if err != nil {
+		return nil, err
+	}
+	return sample{a.p99(), a.each(after - before), a.each(own), float64(memory) / (1 << 20)}, nil
+}
+
+// each is the microseconds for each answer of a step.
+func (a *repliesRun) each(cost time.Duration) float64 {
+	return micros(cost) / float64(a.rounds*a.clients)
+}
+
+func (a *repliesRun) p99() float64 {
 	slices.Sort(a.late)
-	return sample{
-		micros(cost) / float64(a.rounds*a.clients),
-		millis(time.Duration(quantile(a.late, 0.99))),
-	}, nil
+	return millis(time.Duration(quantile(a.late, 0.99)))
+}
+
+// everybody asks, as often as a step has it.
+func (a *repliesRun) everybody() error {
+	a.late = a.late[:0]
+	for range a.rounds {
+		a.rig.load.want = append(a.rig.load.want, a.text...)
+		for first := 0; first < a.clients; first += a.at {
+			if err := a.ask(first, min(first+a.at, a.clients)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // ask has these clients ask, and waits until all have their answers.
@@ -84,7 +152,7 @@ func (a *repliesRun) ask(first, end int) error {
 	return a.rig.until(func() bool {
 		now := time.Now()
 		for i := first; i < end; i++ {
-			if !a.asked[i].IsZero() && l.clients[i].got >= before[i-first]+int64(a.size) {
+			if !a.asked[i].IsZero() && l.clients[i].got >= before[i-first]+int64(a.answer) {
 				a.late = append(a.late, int64(now.Sub(a.asked[i])))
 				a.asked[i] = time.Time{}
 				left--

@@ -15,12 +15,14 @@ import (
 type house struct {
 	self, hub string // the programs: this one, which is the floors too, and the hub
 	cores     cores
-	dir       string        // for files
-	crowd     float64       // times the clients
-	effort    float64       // times what they do
-	patience  float64       // times the rounds
-	quiet     time.Duration // see calm
-	check     bool          // look at every byte, at some cost to the load
+	dir       string // for files
+	// The program of that name: a path, or looked up in PATH.
+	websocketd string
+	crowd      float64       // times the clients
+	effort     float64       // times what they do
+	patience   float64       // times the rounds
+	quiet      time.Duration // see calm
+	check      bool          // look at every byte, at some cost to the load
 }
 
 func (h house) clients(n int) int { return max(int(float64(n)*h.crowd), 2) }
@@ -96,7 +98,11 @@ func (h house) scenarios() ([]scenario, error) {
 		all = append(all, h.loops())
 	}
 	answers, err := h.answers()
-	return append(append(all, h.web()...), h.relay(), answers), err
+	if err != nil {
+		return nil, err
+	}
+	beside, err := h.answersWebsocketd()
+	return append(append(all, h.web()...), h.relay(), answers, beside), err
 }
 
 func (h house) fanout(name, does string, every time.Duration, lines int) scenario {
@@ -133,6 +139,55 @@ func (h house) answers() (scenario, error) {
 		},
 		rounds: h.rounds(8),
 		base:   steady(floor, a.begin), test: steady(hub, a.begin),
+	}, err
+}
+
+// answersWebsocketd compares the hub and its one command with websocketd, which starts a
+// program for each client. All of either is on one core.
+func (h house) answersWebsocketd() (scenario, error) {
+	a := replies{clients: h.clients(1000), size: 64, at: h.clients(100), rounds: h.work(10), form: asFrames}
+	echo, err := h.program("echo.py")
+	if err != nil {
+		return scenario{}, err
+	}
+	bot, err := h.program("bot.py")
+	hub := h.open("--loops", 1, "--json", "--replay", "none", "--", "python3", "-u", bot)
+	s := scenario{
+		name: "answers-websocketd", does: "1,000 WebSockets ask, 100 at a time; a program behind the hub answers each, as JSON",
+		floor: "websocketd: a program for each client",
+		figures: []figure{
+			{"p99 of an answer", "ms", ratio, 1.0},
+			{"CPU per answer, of all processes", "µs", beside, 0},
+			{"CPU per answer, the server's own", "µs", beside, 0},
+			{"memory of all processes", "MiB", shown, 0},
+		},
+		rounds: h.rounds(8),
+		base: func() (side, error) {
+			floor, err := h.apart(echo)
+			if err != nil {
+				return side{}, err
+			}
+			return steady(floor, a.beginTogether)()
+		},
+		test: steady(hub, a.beginTogether),
+	}
+	if _, missing := exec.LookPath(h.websocketd); missing != nil {
+		s.lacks = fmt.Errorf("no %s, of which README.md says where it comes from", h.websocketd)
+	}
+	return s, err
+}
+
+// apart is websocketd with a program in Python. It asks Python for its path: where
+// python3 is a script that looks for the right one, each client would wait for it.
+func (h house) apart(program string) (command, error) {
+	python, err := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
+	if err != nil {
+		return command{}, fmt.Errorf("python3: %w", err)
+	}
+	port, err := freePort()
+	flags := []any{port, "--maxforks", 0, "--loglevel", "error", string(python), "-u", program}
+	return command{
+		args: words(h.websocketd, "--address=127.0.0.1", "--port", flags), cores: h.cores.server, port: port,
 	}, err
 }
 
@@ -364,12 +419,14 @@ func (h house) fanoutAs(name string, as *form, every time.Duration, lines int) s
 		{"CPU per delivery", "µs", ratio, 1.15},
 		{"p99 of delivery", "ms", beside, 0},
 	}
+	rounds := 12
 	if as == asNumbered {
 		figures[0].want = beside
+		rounds = 8 // in which no heartbeat is due, that each would get elsewhere in its stream
 	}
 	return scenario{
 		name: name, does: "the same lines to 1,000 clients of " + as.name, floor: "hubbub, raw clients",
-		figures: figures, rounds: h.rounds(12),
+		figures: figures, rounds: h.rounds(rounds),
 		base: steady(h.hubbub(flags...), f.begin), test: steady(h.open(flags...), formed.begin),
 	}
 }

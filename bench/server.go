@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -27,6 +28,7 @@ type command struct {
 	args  []string
 	stdin string // a file for STDIN; empty: a pipe
 	floor bool   // it is one of ours
+	port  int    // where it listens, which it does not say; 0: it says so
 	cores unix.CPUSet
 }
 
@@ -95,7 +97,7 @@ func start(c command) (*server, error) {
 		return nil, err
 	}
 	s.pid = s.cmd.Process.Pid
-	if err := s.awaitAddress(stderr); err != nil {
+	if err := s.awaitAddress(stderr, c.port); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("%s: %w", strings.Join(c.args, " "), err)
 	}
@@ -152,10 +154,15 @@ func closeChildEnds(cmd *exec.Cmd) {
 	}
 }
 
-// awaitAddress reads the first line on STDERR, and leaves a goroutine with the rest.
-func (s *server) awaitAddress(stderr *os.File) error {
+// awaitAddress reads the first line on STDERR, unless the port is known, and
+// leaves a goroutine with the rest.
+func (s *server) awaitAddress(stderr *os.File, port int) error {
 	first := make(chan string, 1)
 	go s.listen(stderr, first)
+	if port != 0 {
+		s.port = port
+		return s.awaitListener()
+	}
 	select {
 	case line := <-first:
 		_, err := fmt.Sscanf(line, "listening on 127.0.0.1:%d", &s.port)
@@ -168,6 +175,32 @@ func (s *server) awaitAddress(stderr *os.File) error {
 	case <-time.After(startWithin):
 		return errors.New("said no address")
 	}
+}
+
+// awaitListener tries until somebody can be connected to.
+func (s *server) awaitListener() error {
+	address := fmt.Sprintf("127.0.0.1:%d", s.port)
+	for limit := time.After(startWithin); ; {
+		if c, err := net.Dial("tcp", address); err == nil {
+			return c.Close()
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-s.ended:
+			return fmt.Errorf("ended: %s", &s.says)
+		case <-limit:
+			return fmt.Errorf("does not listen on %s", address)
+		}
+	}
+}
+
+// freePort is one that nobody has.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 func (s *server) listen(stderr *os.File, first chan<- string) {

@@ -3,10 +3,17 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/coder/websocket"
 )
 
 func TestRelay(t *testing.T) {
@@ -55,7 +62,7 @@ func TestChat(t *testing.T) {
 		}
 	}
 	ann.says("/nick BOB\n/nick a b\n/nick\n/what\n/help\n")
-	for _, want := range []string{"* BOB is somebody else", "* a name has at most", "* /nick NAME", "* there is no /what", "* /nick NAME", "* /who", "* /help"} {
+	for _, want := range []string{"* BOB is somebody else", "* a name has at most", "* /nick NAME", "* there is no /what", "* /nick NAME", "* /who", "* //TEXT", "* /help"} {
 		if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, want) {
 			t.Errorf("%q, want %q", line, want)
 		}
@@ -123,6 +130,224 @@ func TestChatDoesNotTalkToItself(t *testing.T) {
 	_ = ann.Close()
 	p.stdout.until(t, " has left\n")
 	p.stop(0)
+}
+
+// What one says alone in a room is on STDOUT, and is lost for nobody: whoever
+// comes next is not told, and the end is a good one.
+func TestChatWithOneself(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat")
+	ann := p.enters("ann")
+	ann.says("is anybody here?\n//me waits\n")
+	p.stdout.until(t, "<ann> is anybody here?\n<ann> /me waits\n")
+	shy := p.client() // has said nothing, and is none so far
+	ann.says("hello?\n")
+	shy.hears("<ann> hello?\n")
+	if line := ann.until(" is here"); strings.Contains(line, "ann") {
+		t.Errorf("%q", line)
+	}
+	shy.until(" is here")
+	shy.says("yes\n")
+	ann.until("> yes")
+	p.stop(0)
+}
+
+// A client that leaves without having read a byte leaves nothing behind.
+func TestChatForgetsWhoOnlyLookedIn(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat")
+	c := p.client()
+	c.says("hello\n")
+	p.stdout.until(t, "<guest1> hello\n")
+	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	p.stdout.until(t, "* guest1 has left\n")
+	post(t, p, "bob", "nobody hears this\n")
+	p.stdout.until(t, "<bob> nobody hears this\n")
+	p.enters("ann")
+	p.stop(0)
+}
+
+// post posts lines as one that is called so.
+func post(t *testing.T, p *program, name, lines string) {
+	t.Helper()
+	answer, err := http.Post("http://"+p.address()+"/?"+url.Values{"name": {name}}.Encode(), "", strings.NewReader(lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusNoContent {
+		t.Fatalf("a post is answered with %s", answer.Status)
+	}
+}
+
+// Who asks for the past gets the room's too.
+func TestChatIsKept(t *testing.T) {
+	for replay, before := range map[string]string{"unheard": "", "all": "* guest1 is here\n* guest1 is now ann\n", "2": "* guest1 is now ann\n"} {
+		t.Run(replay, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", replay)
+			p.enters("ann").says("hello\n")
+			p.stdout.until(t, "<ann> hello\n")
+			bob := p.client()
+			bob.says("/who\n")
+			bob.hears(before + "<ann> hello\n* guest2 is here\n")
+			p.stop(0)
+		})
+	}
+}
+
+// A program behind a room hears what people say to each other, by the names that
+// they have there, and nothing of what they ask of the room.
+func TestChatWithAProgram(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--in", "json", "--out", "json", "--replay", "none")
+	ann := p.enters("ann")
+	ann.says("/who\nhello\n//x\n \n/help\nall\n")
+	p.stdout.until(t, `"text":"all"`)
+	p.says(`{"id":1,"name":"rob"}` + "\n" + `{"kick":1,"reason":"spam\nspam"}` + "\n")
+	p.stderr.until(t, "line 1: with --chat guests choose their own names")
+	p.stdout.until(t, `"leave"`)
+	var got []string
+	for line := range strings.Lines(p.stdout.text()) {
+		var e struct{ Type, Name, Text, Reason string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, strings.Join([]string{e.Type, e.Name, e.Text + e.Reason}, " "))
+	}
+	want := []string{"join guest1 ", "message ann hello", "message ann /x", "message ann all", "leave ann kicked: spam\nspam"}
+	if !slices.Equal(got, want) {
+		t.Errorf("it is told %q, want %q", got, want)
+	}
+}
+
+// The next process of a command is told of each by the name that he has by then.
+func TestChatWithACommand(t *testing.T) {
+	p := answers(t, `while read -r line; do case $line in *die*) kill -9 $$;; esac; echo "{\"text\":\"$HUBBUB_START $(echo "$line" | tr -d '"')\"}"; done`, "--json", "--chat", "--replay", "none")
+	ann := p.client()
+	ann.says("/nick ann\nhello\n")
+	ann.until("1 {type:join")
+	if line := ann.until("1 {type:message"); !strings.Contains(line, "name:ann,") || !strings.Contains(line, "text:hello}") {
+		t.Error(line)
+	}
+	ann.says("die\n")
+	if line := ann.until("2 {type:join"); !strings.Contains(line, "name:ann,") {
+		t.Error(line)
+	}
+	p.stop(0)
+}
+
+// Why somebody was sent away is said, on one line; why he went by himself is his
+// own affair.
+func TestChatSaysWhoWasSentAway(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--in", "json", "--max-line", "1KiB", "--replay", "none")
+	ann := p.enters("ann")
+	bob := p.enters("bob", ann)
+	p.says(`{"kick":2,"reason":"spam\n<ann> me too"}` + "\n")
+	bob.hearsEnd()
+	ann.hears(`* bob has left (kicked: spam\x0a<ann> me too)` + "\n")
+	eve := p.enters("eve", ann)
+	eve.says(strings.Repeat("x", 3000))
+	ann.hears("* eve has left (sent a message longer than 1.0 KiB)\n")
+}
+
+// Who comes again before it is known that he has gone keeps his name.
+func TestChatKnowsWhoComesAgain(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--loops", "2")
+	want := "* ann is here\n"
+	for range 5 {
+		c, _, err := websocket.Dial(t.Context(), "ws://"+p.address()+"/?name=ann&session=0123456789abcdef", &websocket.DialOptions{Subprotocols: []string{"hubbub.v1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		p.stdout.is(t, want)
+		want += "* ann has left (replaced by a newer connection of its session)\n* ann is here\n"
+	}
+}
+
+// A name is one person's to whoever reads: not another's in other letters' case,
+// nor with what nobody sees; and no part of what stands around it.
+func TestChatNames(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
+	kim := p.enters("kim")
+	for _, name := range []string{
+		"a<b", "*", "a/b", "a b", "a\u00a0b", "a\u2800b", "a\u3164", "\u0301a", "a\u200bb", "a\u202eb", "a\u2028b",
+		strings.Repeat("é", 17), "a" + strings.Repeat("\u0301", 9), "\xff", "a\x07",
+	} {
+		kim.says("/nick " + name + "\n")
+		if line, _ := kim.r.ReadString('\n'); !strings.HasPrefix(line, "* a name has at most 32 bytes, all to be seen") {
+			t.Errorf("to %q: %q", name, line)
+		}
+	}
+	kim.says("/nick \n/nick kim\n/nick Kim\n")
+	kim.hears("* /nick NAME: be called so\n* so you are\n* kim is now Kim\n")
+	bob := p.enters("bob", kim)
+	for _, name := range []string{"kim", "KIM", "\u212aim", "kim\ufe0f"} { // the first of the third is the Kelvin sign
+		bob.says("/nick " + name + "\n")
+		bob.hears("* " + name + " is somebody else\n")
+	}
+	for name, want := range map[string]string{
+		"c d": "<c_d> hi\n", "<c>": "<_c_> hi\n", "c\u3164": `<c\u3164> hi` + "\n", "\u0301c": "<_\u0301c> hi\n",
+		strings.Repeat("x", 60): "<" + strings.Repeat("x", 32) + "> hi\n",
+		strings.Repeat("é", 30): "<" + strings.Repeat("é", 16) + "> hi\n",
+	} {
+		post(t, p, name, "hi\n")
+		kim.hears(want)
+	}
+	post(t, p, "kiM", "hi\n")
+	if line, _ := kim.r.ReadString('\n'); !strings.HasPrefix(line, "<kiM-") {
+		t.Errorf("%q", line)
+	}
+}
+
+// A frame of many lines is many lines, of any ending; what would end a line
+// elsewhere does not here, and one that says much more than anybody can read
+// harms nobody.
+func TestChatTakesAFloodOfLines(t *testing.T) {
+	const lines = 10_000
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
+	ann := p.enters("ann")
+	c, _, err := websocket.Dial(t.Context(), "ws://"+p.address()+"/?name=bob", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	ann.hears("* bob is here\n")
+	var frame, want strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&frame, "%d\r\n\r\n \n", i)
+		fmt.Fprintf(&want, "<bob> %d\n", i)
+	}
+	for _, text := range []string{frame.String(), "a\u2028<ann> b", strings.Repeat("/nick rob\n/nick bob\n", lines/10), strings.Repeat("/who\n/what\n", lines/10), "the end"} {
+		if err := c.Write(t.Context(), websocket.MessageText, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ann.hears(want.String() + `<bob> a\u2028<ann> b` + "\n" + strings.Repeat("* bob is now rob\n* rob is now bob\n", lines/10) + "<bob> the end\n")
+	p.stdout.until(t, "<bob> the end\n")
+}
+
+// /who in a crowd is short, and finds who is sought.
+func TestWhoInACrowd(t *testing.T) {
+	const crowd = 150
+	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
+	ann := p.enters("ann")
+	for i := range crowd {
+		c := p.client()
+		c.says(fmt.Sprintf("GET /?name=Nr%d HTTP/1.1\r\nHost: localhost\r\n\r\n", i))
+		ann.hears(fmt.Sprintf("* Nr%d is here\n", i))
+	}
+	ann.says("/who\n")
+	ann.hears("* ann (raw)")
+	for i := range 99 {
+		ann.until(fmt.Sprintf("* Nr%d (text), since ", i))
+	}
+	ann.hears(fmt.Sprintf("* and %d more; /who NAME shows who is called like that\n", crowd-99))
+	ann.says("/who nR149\n")
+	ann.until("* Nr149 (text), since ")
+	ann.says("/who nobody\n")
+	ann.hears("* nobody is called like that\n")
 }
 
 // One line that is too long is its speaker's own affair.

@@ -75,7 +75,7 @@ func (s *server) hearInVain(f *feeder) {
 			s.showBeside(b)
 		}
 		_ = s.render(b) // with --relay and --chat others hear of it
-		vain += messagesOf(b)
+		vain += s.messagesOf(b)
 		return nil
 	})
 	if vain > 0 {
@@ -83,7 +83,12 @@ func (s *server) hearInVain(f *feeder) {
 	}
 }
 
-func messagesOf(b *hubbub.Batch) (n int) {
+// messagesOf is how many messages of b are for whoever has the sink, once it is
+// rendered.
+func (s *server) messagesOf(b *hubbub.Batch) (n int) {
+	if s.room != nil {
+		return s.room.heard
+	}
 	for e := range b.Events() {
 		if e.Kind == hubbub.Message {
 			n++
@@ -121,9 +126,7 @@ func (s *server) commandFraming() hubbub.Framing {
 func (s *server) hearCommand(ctx context.Context, f *os.File) error {
 	var err error
 	if s.in == inJSON {
-		c := newCommands(s.hub, s.log)
-		c.renamed = s.present.rename
-		err = c.obey(ctx, f)
+		err = s.newCommands().obey(ctx, f)
 	} else {
 		err = s.hub.BroadcastFrom(ctx, f)
 	}
@@ -156,7 +159,7 @@ type feeder struct {
 // later is first told who is there, as the last one was.
 func (f *feeder) feed(ctx context.Context, p *child.Process) {
 	if p.Start > 1 && f.s.out == outJSON {
-		if _, err := p.Write(f.s.present.joins()); err != nil {
+		if err := p.Prepare(f.s.present.joins()); err != nil {
 			return
 		}
 	}
@@ -183,7 +186,7 @@ func (f *feeder) feed(ctx context.Context, p *child.Process) {
 // told notes who is there for what was written.
 func (f *feeder) told() {
 	if f.batch != nil && f.s.out == outJSON {
-		f.s.present.follow(f.batch, f.all[:len(f.all)-len(f.rest)])
+		f.s.present.follow(len(f.all) - len(f.rest))
 	}
 }
 
@@ -193,16 +196,15 @@ func (f *feeder) left() int {
 	if f.batch == nil || len(f.rest) == 0 {
 		return 0
 	}
-	if sep := separator(f.s.commandFraming()); sep != "" && f.s.out == outPlain {
+	if sep := separator(f.s.commandFraming()); sep != "" && f.s.out == outPlain && f.s.room == nil {
 		return bytes.Count(f.rest, []byte(sep))
 	}
-	return min(messagesOf(f.batch), max(1, bytes.Count(f.rest, []byte("\n"))))
+	return min(f.s.messagesOf(f.batch), max(1, bytes.Count(f.rest, []byte("\n"))))
 }
 
 func (f *feeder) release() {
 	if f.batch != nil {
 		f.batch.Release()
 		f.batch, f.all, f.rest = nil, nil, nil
-		f.s.present.next()
 	}
 }

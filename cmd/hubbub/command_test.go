@@ -89,6 +89,69 @@ func TestCommandIsStartedAgain(t *testing.T) {
 	p.stop(0)
 }
 
+// A log that takes nothing holds up neither what a command says, right or wrong, nor
+// its next start.
+func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
+	stderr, full := pipe(t)
+	launch{
+		args: []string{
+			"serve", "127.0.0.1:0", "--json", "--", "sh", "-c",
+			`read -r line; echo rubbish; echo '{"text":"hello"}'; exit 3`,
+		},
+		stderr: full,
+	}.start(t)
+	address := firstAddress(t, stderr)
+	fill(t, full)
+	_ = full.Close()
+	c := dial(t, address)
+	c.says("hello\n")
+	c.hears("hello\nhello\nhello\n")
+}
+
+// Whom every process is told of is not lost when one does not read it.
+func TestWhoIsThereIsNotLost(t *testing.T) {
+	p := answers(t, `test $HUBBUB_START = 1 || { sleep 0.1; exit 3; }
+	while read -r line; do case $line in *die*) exit 3;; *hello*) echo '{"text":"read"}';; esac; done`, "--json", "--replay", "none")
+	c := p.client()
+	for range 50 {
+		p.client().says("hello\n")
+	}
+	for range 50 {
+		c.hears("read\n")
+	}
+	c.says("die\n")
+	log := p.stderr.when(t, "three deaths", func(log string, _ bool) bool { return strings.Count(log, "exited with code 3") == 3 })
+	if strings.Contains(log, "lost") {
+		t.Errorf("the log says %s", log)
+	}
+}
+
+// A command may give a name while it is still being told of others: the next one
+// is told the name.
+func TestCommandNamesAtOnce(t *testing.T) {
+	p := answers(t, `read -r line
+	id=${line#*'"id":'}; id=${id%%,*}
+	if test $HUBBUB_START = 1; then
+		echo "{\"name\":\"ann\",\"id\":$id}"
+		echo "{\"text\":\"pid $$\"}"
+		exec sleep 1000
+	fi
+	echo "{\"text\":\"$(echo "$line" | tr -d '"')\"}"
+	exec cat >/dev/null`, "--json", "--replay", "none")
+	c := p.client()
+	c.says(strings.Repeat("much\n", 10_000)) // more than a pipe holds, in the same batch as its join
+	pid := 0
+	if _, err := fmt.Sscanf(c.until("pid "), "pid %d", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if line := c.until("type:join"); !strings.Contains(line, "name:ann") {
+		t.Errorf("the next is told %q", line)
+	}
+}
+
 // until reads lines until one contains text.
 func (c *peer) until(text string) string {
 	c.t.Helper()

@@ -31,11 +31,23 @@ type commands struct {
 	longest int // line
 	line    int // the number of the present one
 	faults  sparing
-	renamed func(id uint64, name string) // is told; nil: nobody is
+	rename  func(id uint64, name string) error
 }
 
-func newCommands(hub *hubbub.Hub, log *slog.Logger) *commands {
-	return &commands{hub: hub, log: log, longest: jsonl.LongestCommand(hub.Longest())}
+func (s *server) newCommands() *commands {
+	return &commands{hub: s.hub, log: s.log, longest: jsonl.LongestCommand(s.hub.Longest()), rename: s.rename}
+}
+
+// rename is a program that calls a client something.
+func (s *server) rename(id uint64, name string) error {
+	if s.chat {
+		return errors.New("with --chat guests choose their own names, and the room sees to it that no two are alike")
+	}
+	if err := s.hub.Rename(id, name); err != nil {
+		return err
+	}
+	s.present.rename(id, name)
+	return nil
 }
 
 // obey returns nil at the end of r; its error is r's, ctx's or that the hub is
@@ -95,14 +107,9 @@ func (c *commands) do(ctx context.Context, line []byte) error {
 	case jsonl.TellOthers:
 		err = c.hub.BroadcastExcept(ctx, want.Data, want.IDs...)
 	case jsonl.Rename:
-		err = c.hub.Rename(want.IDs[0], want.Name)
-		if err == nil && c.renamed != nil {
-			c.renamed(want.IDs[0], want.Name)
-		}
+		err = c.rename(want.IDs[0], want.Name)
 	case jsonl.Kick:
-		for _, id := range want.IDs {
-			err = errors.Join(err, c.hub.Kick(id, want.Reason))
-		}
+		err = c.kick(want.IDs, want.Reason)
 	}
 	if err == nil {
 		return nil
@@ -111,6 +118,21 @@ func (c *commands) do(ctx context.Context, line []byte) error {
 		return err
 	}
 	c.fault(err)
+	return nil
+}
+
+// kick ends those who are there; the error names all others at once: there may be
+// a hundred thousand.
+func (c *commands) kick(ids []uint64, reason string) error {
+	var unknown hubbub.UnknownError
+	for _, id := range ids {
+		if c.hub.Kick(id, reason) != nil {
+			unknown.IDs = append(unknown.IDs, id)
+		}
+	}
+	if unknown.IDs != nil {
+		return &unknown
+	}
 	return nil
 }
 

@@ -93,6 +93,24 @@ func TestNobodyWaitsForAPrivateLunch(t *testing.T) {
 	_, _ = io.Copy(io.Discard, stuck.r)
 }
 
+// Whoever speaks of a hundred thousand who are not there holds up nobody, and fills
+// no log.
+func TestCommandsForManyWhoAreNotThere(t *testing.T) {
+	const many = 100_000
+	var ids strings.Builder
+	for id := range many {
+		fmt.Fprintf(&ids, ",%d", id+1)
+	}
+	p := start(t, "serve", "127.0.0.1:0", "--json")
+	c := p.client()
+	c.says("hello\n")
+	p.idOf("hello")
+	p.says(`{"to":[` + ids.String()[1:] + `],"text":"to you"}` + "\n" + `{"kick":[2` + ids.String()[2:] + `]}` + "\n" + `{"text":"the end"}` + "\n")
+	c.hears("to you\nthe end\n")
+	p.stderr.until(t, "line 1: there are no clients [2 3 4 5 6 7 8 9 10 11] and 99989 more\n")
+	p.stderr.until(t, "line 2: there are no clients [2 3 4 5 6 7 8 9 10 11] and 99989 more\n")
+}
+
 func TestManyFaultsAreSummedUp(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--eof", "exit")
 	p.says(strings.Repeat("rubbish\n", 100_000))

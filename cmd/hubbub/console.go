@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"sync"
 
 	"hubbub.example"
 	"hubbub.example/internal/console"
@@ -17,7 +16,8 @@ import (
 // This file puts a console on the terminal when STDIN and STDOUT are one:
 //
 //	openConsole  a server's: what clients say above, what is typed to them below
-//	muted        who is, since the hub only knows of each by itself
+//	runConsole   until somebody quits it, or the server ends
+//	show         what clients say
 
 // openConsole opens a console if there is a terminal that is free for one, and
 // has the log go there too if it would go to that terminal anyway.
@@ -26,23 +26,43 @@ func (s *server) openConsole() {
 	if s.noConsole || !plain || s.options.Framing != hubbub.Lines || s.sendOnly || s.recvOnly || !console.Fit(s.stdin, s.stdout) {
 		return
 	}
-	muted := muted{ids: map[uint64]bool{}}
+	as, toYou := "", ""
+	if s.chat {
+		as, toYou = operator, operatorToYou
+	}
 	s.console = console.New(console.Options{
 		In: s.stdin, Out: s.stdout,
 		Visible: visible.AppendLine, Next: visible.Next,
-		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, []byte(line)) },
+		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, saidBy(as, line)) },
+		As:      as,
 		EOF:     s.endOfTyping,
 		Status:  s.status,
 		Clients: s.clients,
 		Commands: []console.Command{
-			console.To(func(_ context.Context, id uint64, text string) error { return s.hub.Send([]byte(text), id) }),
+			console.To(func(_ context.Context, id uint64, text string) error { return s.hub.Send(saidBy(toYou, text), id) }),
 			console.Kick(func(_ context.Context, id uint64, reason string) error { return s.hub.Kick(id, reason) }),
-			console.Mute(func(_ context.Context, id uint64) (bool, error) { return muted.toggle(s.hub, id) }),
+			console.Mute(func(_ context.Context, id uint64) error { return s.hub.Mute(id, true) }),
+			console.Unmute(func(_ context.Context, id uint64) error { return s.hub.Mute(id, false) }),
 		},
 	})
 	if sameTerminal(s.stderr, s.stdout) {
 		s.says = s.console.Log()
 	}
+}
+
+// Who speaks from the console in a room. Nobody in it can speak so, however
+// they are called: what a guest says begins with <, and what the room says with *.
+const (
+	operator      = "operator:"
+	operatorToYou = "operator, to you:"
+)
+
+// saidBy is a line as clients see it.
+func saidBy(as, line string) []byte {
+	if as == "" {
+		return []byte(line)
+	}
+	return []byte(as + " " + line)
 }
 
 // endOfTyping is ^D: the end of STDIN.
@@ -82,7 +102,9 @@ func (s *server) status() console.Status {
 func (s *server) clients() []console.Client {
 	var all []console.Client
 	for _, c := range s.hub.Clients() {
-		all = append(all, console.Client{ID: c.ID, Name: c.Name, Addr: c.Addr, Protocol: c.Protocol, Since: c.Since, Lag: c.Lag})
+		all = append(all, console.Client{
+			ID: c.ID, Name: c.Name, Addr: c.Addr, Protocol: c.Protocol, Since: c.Since, Lag: c.Lag, Muted: c.Muted,
+		})
 	}
 	return all
 }
@@ -111,23 +133,6 @@ func (s *server) showBeside(b *hubbub.Batch) {
 			s.console.Show(console.Message{Time: e.Time, ID: e.Client, Name: e.Name, Text: e.Data})
 		}
 	}
-}
-
-// muted is whom the console has muted.
-type muted struct {
-	mu  sync.Mutex
-	ids map[uint64]bool
-}
-
-func (m *muted) toggle(hub *hubbub.Hub, id uint64) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	mute := !m.ids[id]
-	if err := hub.Mute(id, mute); err != nil {
-		return false, err
-	}
-	m.ids[id] = mute
-	return mute, nil
 }
 
 // sameTerminal says that a and b are the same file, as a terminal is that nobody

@@ -79,11 +79,16 @@ func TestServersConsole(t *testing.T) {
 	d.screen.until(t, "127.0.0.1:")
 	d.types("/mute 1\r")
 	d.screen.until(t, "1 is muted")
+	d.screen.until(t, "0 B muted") // in /who
 	c.says("not heard\n")
-	d.types("/mute 1\r")
-	d.screen.until(t, "1 is heard again")
+	d.types("/unmute 1\r")
+	d.screen.until(t, "1 is heard")
 	c.says("heard\n")
 	d.screen.until(t, "heard")
+	ann := start(t, "join", d.at(), "--name", "ann", "-v")
+	ann.stderr.until(t, "connected")
+	d.types("/to ann by name\r")
+	ann.stdout.until(t, "by name\n")
 	d.types("/kick 1 enough\r")
 	c.hearsEnd()
 	d.types("/to 1 psst\r")
@@ -137,6 +142,50 @@ func TestJoinsConsole(t *testing.T) {
 	other := dial(t, p.address())
 	other.says("from another\n")
 	d.screen.until(t, "from another")
+	for _, rate := range []string{`in (0\.[1-9]|[1-9])`, `out (0\.[1-9]|[1-9])`} { // once
+		said := regexp.MustCompile(rate)
+		d.screen.when(t, rate, func(text string, _ bool) bool { return said.MatchString(text) })
+	}
+	d.types("/quit\r")
+	d.givesBack(0)
+}
+
+// A room's commands go to the room, and so does one that the console has as
+// well, behind two slashes.
+func TestJoinsConsoleInARoom(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--chat")
+	d := sitDown(t, "join", p.address(), "--name", "ann")
+	p.stdout.until(t, "* ann is here\n")
+	d.types("/nick bob\r")
+	d.screen.until(t, "* ann is now bob\r\n")
+	d.types("/who\r")
+	d.screen.until(t, "* bob (hubbub.v1), since ")
+	d.types("//help\r")
+	d.screen.until(t, "* /nick NAME")
+	d.types("/help\r")
+	d.screen.until(t, "/others")
+	d.types("/quit\r")
+	d.givesBack(0)
+	p.stdout.until(t, "* bob has left\n")
+}
+
+// Who speaks from the console of a room is the operator, to everybody's eyes
+// and to their own, and nobody else can be.
+func TestOperatorInARoom(t *testing.T) {
+	d := sitDown(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
+	ann := dial(t, d.at())
+	ann.says("/nick ann\n")
+	d.screen.until(t, "is now ann")
+	ann.until("is now ann\n")
+	d.types("hello all\r")
+	ann.hears("operator: hello all\n")
+	d.screen.until(t, "operator: hello all\r\n")
+	d.types("/to ann psst\r")
+	ann.hears("operator, to you: psst\n")
+	bob := start(t, "join", d.at(), "--name", "operator:")
+	ann.hears("* operator: is here\n")
+	bob.says("hi\n")
+	ann.hears("<operator:> hi\n")
 	d.types("/quit\r")
 	d.givesBack(0)
 }

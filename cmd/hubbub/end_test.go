@@ -26,6 +26,21 @@ func TestSignalsEndTheServer(t *testing.T) {
 	}
 }
 
+// ^\ ends it at once, and shows nobody what Go would show.
+func TestQuitLeavesNoTrace(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0")
+	j := start(t, "join", p.address())
+	j.says("hello\n")
+	p.stdout.is(t, "hello\n")
+	for _, ended := range []*program{j, p} {
+		ended.signal(syscall.SIGQUIT)
+		ended.exits(exitFailed)
+		if said := ended.stderr.ends(t); !strings.HasSuffix(said, "hubbub: SIGQUIT: ended before all was delivered\n") || strings.Count(said, "\n") > 2 {
+			t.Errorf("STDERR says %s", brief(said))
+		}
+	}
+}
+
 // What whoever started it wants ignored is ignored.
 func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
 	for _, tt := range []struct {

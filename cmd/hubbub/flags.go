@@ -50,7 +50,7 @@ var _ pflag.Value = (*parsed[int])(nil)
 func parseSize(s string) (int64, error) {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n < 1 || n > math.MaxInt64 {
-		return 0, fmt.Errorf("size %q: must be a number of bytes above 0, such as 512, 64KiB or 1MB", s)
+		return 0, fmt.Errorf("size %q: must be a number of bytes above 0 and below 8EiB, such as 512, 64KiB or 1MB", s)
 	}
 	return int64(n), nil
 }
@@ -68,7 +68,7 @@ func parseLength(s string) (int, error) {
 func parseTime(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("time %q: must be above 0, such as 500ms, 30s or 1h30m", s)
+		return 0, fmt.Errorf("time %q: must be a time above 0 with its unit, such as 500ms, 30s or 1h30m", s)
 	}
 	return d, nil
 }
@@ -77,7 +77,7 @@ func parseTime(s string) (time.Duration, error) {
 func parseTimeOr0(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("time %q: must be 0 or more, such as 500ms, 30s or 1h30m", s)
+		return 0, fmt.Errorf("time %q: must be 0 or a time with its unit, such as 500ms, 30s or 1h30m", s)
 	}
 	return d, nil
 }
@@ -91,7 +91,7 @@ func timeOrOff(off time.Duration) func(string) (time.Duration, error) {
 		}
 		d, err := parseTime(s)
 		if err != nil {
-			err = fmt.Errorf("time %q: must be off or above 0, such as 500ms, 30s or 1h30m", s)
+			err = fmt.Errorf("time %q: must be off or a time above 0 with its unit, such as 500ms, 30s or 1h30m", s)
 		}
 		return d, err
 	}
@@ -101,8 +101,11 @@ func timeOrOff(off time.Duration) func(string) (time.Duration, error) {
 func atLeast(low int) func(string) (int, error) {
 	return func(s string) (int, error) {
 		n, err := strconv.Atoi(s)
+		if n == math.MaxInt && err != nil {
+			return 0, fmt.Errorf("number %q: must be a whole number, at most %d", s, n)
+		}
 		if err != nil || n < low {
-			return 0, fmt.Errorf("number %q: must be %d or more", s, low)
+			return 0, fmt.Errorf("number %q: must be a whole number, %d or more", s, low)
 		}
 		return n, nil
 	}
@@ -113,7 +116,7 @@ func between(low, high int) func(string) (int, error) {
 	return func(s string) (int, error) {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < low || n > high {
-			return 0, fmt.Errorf("number %q: must be %d to %d", s, low, high)
+			return 0, fmt.Errorf("number %q: must be a whole number, %d to %d", s, low, high)
 		}
 		return n, nil
 	}

@@ -11,17 +11,27 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"hubbub.example"
 )
 
 // parseServe reads the flags of hubbub serve as the command does.
 func parseServe(f *serveFlags, args ...string) error {
-	cmd := &cobra.Command{Use: "serve", SilenceErrors: true, SilenceUsage: true}
+	return parseFlags(f.groups(), func(cmd *cobra.Command) error { return f.check(cmd.Flags().Changed, false) }, args)
+}
+
+// parseJoin reads those of hubbub join.
+func parseJoin(f *joinFlags, args ...string) error {
+	return parseFlags(f.groups(), func(*cobra.Command) error { _, err := f.check([]string{":9000"}); return err }, args)
+}
+
+func parseFlags(groups []*flagGroup, check func(*cobra.Command) error, args []string) error {
+	cmd := &cobra.Command{Use: "some", SilenceErrors: true, SilenceUsage: true}
 	cmd.SetOut(io.Discard)
 	cmd.SetFlagErrorFunc(flagError)
-	describe(cmd, serveHelp, f.groups()...)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.check(cmd.Flags().Changed, false) }
+	describe(cmd, "", groups...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return check(cmd) }
 	cmd.SetArgs(args)
 	return cmd.Execute()
 }
@@ -159,6 +169,76 @@ func TestModesAreOctal(t *testing.T) {
 		got, err := parseMode(text)
 		if uint32(got) != want || (err != nil) != (want == 0) {
 			t.Errorf("parseMode(%q) is %o, %v, want %o", text, got, err, want)
+		}
+	}
+}
+
+// What no flag takes: it is said of each once, with what would be right, and in
+// no words of a library's.
+func TestAWrongValueIsSaidOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		groups []*flagGroup
+		parse  func(args ...string) error
+	}{
+		"serve": {new(serveFlags).groups(), func(args ...string) error { return parseServe(new(serveFlags), args...) }},
+		"join":  {new(joinFlags).groups(), func(args ...string) error { return parseJoin(new(joinFlags), args...) }},
+	} {
+		for _, g := range c.groups {
+			g.VisitAll(func(f *pflag.Flag) {
+				for _, args := range [][]string{{"--" + f.Name + "=\x01 ?"}, {"--" + f.Name + "="}, {"--" + f.Name}} {
+					if args[0] == "--"+f.Name && f.NoOptDefVal != "" {
+						continue
+					}
+					err := c.parse(args...)
+					if misused := new(*usageError); !errors.As(err, misused) {
+						t.Errorf("%s %q: %v", name, args, err)
+						continue
+					}
+					said, says := err.Error(), "must be "
+					switch {
+					case args[0] == "--"+f.Name:
+						says = "has no value: it is --" + f.Name + " "
+					case f.Name == "so":
+						says = "what can be set is SO_"
+					}
+					_, rest, _ := strings.Cut(said, f.Name)
+					doubled := strings.HasPrefix(strings.TrimLeft(rest, `" :`), f.Name)
+					if !strings.HasPrefix(said, "--"+f.Name) || !strings.Contains(said, says) || doubled || strings.Contains(said, "pars") || strings.Contains(said, "invalid") {
+						t.Errorf("%s %q: %s", name, args, said)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestAWrongFlagSaysWhatWouldBeRight(t *testing.T) {
+	for _, tt := range []struct{ line, says string }{
+		{"--json=3", `--json "3": must be true or false`},
+		{"-q=3", `--quiet "3": must be true or false`},
+		{"--restart foo", `--restart "foo": must be always, on-failure or never`},
+		{"--frame lines", `--frame "lines": must be line, nul, raw or a record's size in bytes, 1 to 16777216`},
+		{"--patience 10", `--patience "10": must be a time above 0 with its unit, such as 500ms, 30s or 1h30m`},
+		{"--drain -1s", `--drain "-1s": must be 0 or a time with its unit, such as 500ms, 30s or 1h30m`},
+		{"--keepalive 0", `--keepalive "0": must be off or a time above 0 with its unit, such as 500ms, 30s or 1h30m`},
+		{"--backlog 8EiB", `--backlog "8EiB": must be a number of bytes above 0 and below 8EiB, such as 512, 64KiB or 1MB`},
+		{"--wait-for 1.5", `--wait-for "1.5": must be a whole number, 0 or more`},
+		{"--wait-for -99999999999999999999", `--wait-for "-99999999999999999999": must be a whole number, 0 or more`},
+		{"--loops 99999999999999999999", `--loops "99999999999999999999": must be a whole number, 1 to 256`},
+		{"--unix-mode 888", `--unix-mode "888": must be octal, 1 to 777, such as 0660`},
+		{"--host http://example.com", `--host "http://example.com": must be a name, such as example.com, or *`},
+		{"--origin example.com", `--origin "example.com": must be SCHEME://HOST or SCHEME://HOST:PORT, such as https://example.com, or *`},
+		{"--so SO_RCVBUF=x", `--so: SO_RCVBUF=x: the value must be a number of bytes, like 65536 or 64KiB`},
+		{"--backlog", `--backlog has no value: it is --backlog SIZE`},
+		{"--slow cut --slow die", `--slow "die": must be wait, cut or skip`},
+		{"--fame nul", `unknown flag: --fame; did you mean --frame?`},
+		{"-relay", `unknown flag: -relay; did you mean --relay?`},
+		{"-eof=exit", `unknown flag: -eof=exit; did you mean --eof?`},
+		{"-z", `unknown flag: -z`},
+		{"--x", `unknown flag: --x`},
+	} {
+		if err := parseServe(new(serveFlags), strings.Fields(tt.line)...); err == nil || err.Error() != tt.says {
+			t.Errorf("%s: %v, want %s", tt.line, err, tt.says)
 		}
 	}
 }

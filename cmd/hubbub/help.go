@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -99,23 +100,50 @@ func helpFor(cmd *cobra.Command) string {
 
 // flagError says what would be right in place of a flag that is not.
 func flagError(cmd *cobra.Command, err error) error {
-	if errors.Is(err, pflag.ErrHelp) {
-		return err
-	}
-	if unknown, is := errors.AsType[*pflag.NotExistError](err); is && unknown.GetSpecifiedShortnames() == "" {
-		if near := nearFlags(cmd, unknown.GetSpecifiedName()); near != "" {
-			return usage("%w; did you mean %s?", err, near)
+	if unknown, is := errors.AsType[*pflag.NotExistError](err); is {
+		given, name := "--"+unknown.GetSpecifiedName(), unknown.GetSpecifiedName()
+		if short := unknown.GetSpecifiedShortnames(); short != "" { // -relay, as other programs have it
+			given = "-" + short
+			name, _, _ = strings.Cut(short, "=")
 		}
+		if near := nearFlags(cmd, name); near != "" {
+			return usage("unknown flag: %s; did you mean %s?", given, near)
+		}
+		return usage("unknown flag: %s", given)
+	}
+	if missing, is := errors.AsType[*pflag.ValueRequiredError](err); is {
+		flag := missing.GetFlag()
+		kind, _ := pflag.UnquoteUsage(flag)
+		return usage("--%s has no value: it is --%[1]s %s", flag.Name, kind)
 	}
 	if invalid, is := errors.AsType[*pflag.InvalidValueError](err); is {
-		return usage("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+		return usage("--%s %q: %s", invalid.GetFlag().Name, invalid.GetValue(), wanted(invalid))
 	}
 	return &usageError{err}
+}
+
+// wanted is what would be right in place of a flag's value. Who reads it says
+// what it is, and the value, before that; here the flag's name has said so.
+func wanted(invalid *pflag.InvalidValueError) string {
+	if invalid.GetFlag().Value.Type() == "bool" {
+		return "must be true or false"
+	}
+	text := invalid.Unwrap().Error()
+	if _, right, found := strings.Cut(text, strconv.Quote(invalid.GetValue())+": "); found {
+		return right
+	}
+	return text
 }
 
 // nearFlags are the flags of cmd whose names look like name. Cobra can
 // compare names, but does so for commands only: so for once they are commands.
 func nearFlags(cmd *cobra.Command, name string) string {
+	if cmd.Flags().Lookup(name) != nil {
+		return "--" + name
+	}
+	if len(name) < 2 { // it is near to half of them
+		return ""
+	}
 	names := &cobra.Command{SuggestionsMinimumDistance: 2}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
@@ -94,15 +95,19 @@ message that breaks off while it is being printed ends early. If the server
 says that it will send no more, that may mean that it still listens. Sending
 goes on if it said so at once, if STDIN is a file, or with --reconnect=false.
 
+Where STDIN and STDOUT are a terminal there is a console: /help says what it
+knows, docs/console.md all of it. Another word behind a slash, such as a room's
+/nick, goes to the server as it is; //word sends /word always.
+
 --out tagged says before each message, and a tab, the name or else the id of
 the client that said it, and - where none is known. --out json has an object a
 line: type (message; missed, skipped or unknown where something is missing),
 seq, time, text or base64, id and name of the client; raw, time is when it came.
 
 SIGINT and SIGTERM end it once all is sent and acknowledged, for which there
-are 5 s; a second one ends it at once. Exit codes: 0 done, 1 it could not
-connect, lost the connection for good or left something unsent, 2 the command
-line cannot be meant so.
+are 5 s; a second one, or SIGQUIT, ends it at once. Exit codes: 0 done, 1 it
+could not connect, lost the connection for good or left something unsent, 2 the
+command line cannot be meant so.
 `
 
 func newJoinCommand(e env) *cobra.Command {
@@ -152,7 +157,7 @@ func (f *joinFlags) groups() []*flagGroup {
 // check returns whom to join, and finds what is wrong with the command line.
 func (f *joinFlags) check(args []string) (join.Address, error) {
 	if len(args) != 1 {
-		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but there are %d", len(args))
+		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but there are %d%s", len(args), asForNC(args))
 	}
 	address, err := join.ParseAddress(args[0])
 	if err != nil {
@@ -171,6 +176,21 @@ func (f *joinFlags) check(args []string) (join.Address, error) {
 		return address, err
 	}
 	return address, f.log.check()
+}
+
+// asForNC guesses what was meant by HOST PORT.
+func asForNC(args []string) string {
+	if len(args) == 2 {
+		if a := net.JoinHostPort(args[0], args[1]); parses(a) {
+			return fmt.Sprintf("; did you mean %s?", a)
+		}
+	}
+	return ""
+}
+
+func parses(address string) bool {
+	_, err := join.ParseAddress(address)
+	return err == nil
 }
 
 // checkV1 finds what does not go together with what is spoken.
@@ -216,10 +236,10 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 	for _, s := range so {
 		setting, err := sock.Parse(s)
 		if err != nil {
-			return nil, usage("--so %s: %w", s, err)
+			return nil, usage("--so: %w", err)
 		}
 		if setting.Option.TCPOnly && address.Network == "unix" {
-			return nil, usage("--so %s: a Unix socket has no %s", s, setting.Option.Name)
+			return nil, usage("--so: %s: a Unix socket has no %s", s, setting.Option.Name)
 		}
 		settings = append(settings, setting)
 	}
@@ -268,7 +288,7 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given 
 	}
 	ctx, quit := context.WithCancel(ctx)
 	o.Stdin, o.Input = c.typed, join.Terminal
-	o.Stdout, o.Out = c.Messages(console.Tagged), join.Tagged
+	o.Stdout, o.Out = counted{c.Messages(console.Tagged), c}, join.Tagged
 	o.Log = f.log.logger(c.Log())
 	go c.run(ctx, quit)
 	err := join.Run(ctx, o)

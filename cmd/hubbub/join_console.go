@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"sync"
 
 	"hubbub.example/internal/console"
 	"hubbub.example/internal/join"
@@ -17,6 +19,9 @@ type joinConsole struct {
 	*console.Console
 	typed *io.PipeReader
 	ended chan struct{}
+
+	mu      sync.Mutex
+	in, out console.Flow
 }
 
 // openConsole opens a console, if there is a terminal that is free for one; else
@@ -26,21 +31,48 @@ func (f *joinFlags) openConsole(e env, given string) *joinConsole {
 		return nil
 	}
 	typed, keys := io.Pipe()
-	return &joinConsole{
-		Console: console.New(console.Options{
-			In: e.stdin, Out: e.stdout,
-			Visible: visible.AppendLine, Next: visible.Next,
-			Send: func(ctx context.Context, line string) error {
-				defer context.AfterFunc(ctx, func() { _ = keys.CloseWithError(ctx.Err()) })()
-				_, err := io.WriteString(keys, line+"\n")
-				return err
-			},
-			EOF:    func() { _ = keys.Close() },
-			Status: func() console.Status { return console.Status{Where: given, Clients: -1} },
-		}),
-		typed: typed,
-		ended: make(chan struct{}),
-	}
+	c := &joinConsole{typed: typed, ended: make(chan struct{})}
+	c.Console = console.New(console.Options{
+		In: e.stdin, Out: e.stdout,
+		Visible: visible.AppendLine, Next: visible.Next,
+		Send: func(ctx context.Context, line string) error {
+			defer context.AfterFunc(ctx, func() { _ = keys.CloseWithError(ctx.Err()) })()
+			_, err := io.WriteString(keys, line+"\n")
+			if err == nil {
+				c.count(&c.out, 1, len(line)+1)
+			}
+			return err
+		},
+		EOF:     func() { _ = keys.Close() },
+		Status:  func() console.Status { return c.status(given) },
+		Foreign: true, // a room's /nick and /who, a program's own
+	})
+	return c
+}
+
+func (c *joinConsole) count(flow *console.Flow, messages, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	flow.Messages += uint64(messages)
+	flow.Bytes += uint64(size)
+}
+
+func (c *joinConsole) status(given string) console.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return console.Status{Where: given, Clients: -1, In: c.in, Out: c.out}
+}
+
+// counted is w, and what goes to it came in.
+type counted struct {
+	io.Writer
+	c *joinConsole
+}
+
+func (w counted) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.c.count(&w.c.in, bytes.Count(p[:n], []byte("\n")), n)
+	return n, err
 }
 
 // run is the console until somebody quits, which ends the rest, or the rest has

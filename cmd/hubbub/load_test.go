@@ -91,18 +91,6 @@ func isDone(c <-chan struct{}) bool {
 	}
 }
 
-// firstAddress is program.address for a STDERR that the test has.
-func firstAddress(t *testing.T, stderr *os.File) string {
-	t.Helper()
-	line := make([]byte, 256)
-	n, err := stderr.Read(line)
-	address, ok := strings.CutPrefix(string(line[:n]), "listening on ")
-	if err != nil || !ok {
-		t.Fatalf("STDERR says %q, %v", line[:n], err)
-	}
-	return strings.TrimSuffix(address, "\n")
-}
-
 // What a client has said counts, however it leaves and however long STDOUT is
 // blocked. Who never reads what it is told leaves with a reset, as does
 // echo hello >/dev/tcp/host/9000.

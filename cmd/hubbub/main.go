@@ -37,7 +37,17 @@ const (
 )
 
 func main() {
+	go endOnQuit(os.Stderr)
 	os.Exit(run(context.Background(), os.Args[1:], env{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// endOnQuit waits for ^\, to which Go would answer with a trace of all that runs.
+func endOnQuit(stderr *os.File) {
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT)
+	<-quit
+	tell(stderr, "hubbub: SIGQUIT: ended before all was delivered\n")
+	os.Exit(exitFailed)
 }
 
 // run is hubbub without its process: it runs the command that args name and

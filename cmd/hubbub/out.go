@@ -21,12 +21,12 @@ const (
 
 // renderer makes the function that turns a batch into what is written. What it
 // returns is good until its next call and until the batch's Release.
-func renderer(out outFormat, framing hubbub.Framing) func(*hubbub.Batch) []byte {
+func renderer(out outFormat, framing hubbub.Framing, present *present) func(*hubbub.Batch) []byte {
 	switch out {
 	case outTagged:
 		return taggedRenderer(separator(framing))
 	case outJSON:
-		return jsonRenderer()
+		return jsonRenderer(present)
 	}
 	return (*hubbub.Batch).Plain
 }
@@ -71,13 +71,13 @@ func appendTagged(buf []byte, id uint64, message, separator []byte) []byte {
 	return buf
 }
 
-func jsonRenderer() func(*hubbub.Batch) []byte {
+func jsonRenderer(present *present) func(*hubbub.Batch) []byte {
 	var buf []byte
 	return func(b *hubbub.Batch) []byte {
 		buf = buf[:0]
+		present.begin()
 		for e := range b.Events() {
-			line := eventLine(e)
-			buf = jsonl.AppendEvent(buf, &line)
+			buf = present.append(buf, e)
 		}
 		return buf
 	}

@@ -142,6 +142,62 @@ func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	page.isQuiet()
 }
 
+// What one says stands in the page once, as one's own, and is counted as nothing
+// that was heard: with others who hear it (--relay) too, and when the connection
+// breaks before the page is told that it passed by.
+func TestThePageShowsWhatOneSaysOnce(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--relay")
+	w := wireTo(t, p.address())
+	page := browse(t).open(w.url() + "?name=ann")
+	page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico") // which may be on its way when it is cut
+	page.isLive()
+	page.press("first" + kb.Enter)
+	p.says("one\n")
+	p.stdout.is(t, "first\n")
+	page.when(`hubbub.count === 1 && document.querySelectorAll(".row.mine[data-state=sent]").length === 1`)
+	eval[bool](page, deafTo("passed"))
+	page.press("second" + kb.Enter)
+	p.stdout.is(t, "first\nsecond\n")
+	w.cut()
+	w.mend(p.address())
+	page.isLive()
+	page.when(`hubbub.lastSeq === 3`)
+	page.press("third" + kb.Enter)
+	p.stdout.is(t, "first\nsecond\nthird\n")
+	page.click("#name") // another name is another connection, too
+	page.press("e")
+	page.click("#line")
+	page.when(`hubbub.lastSeq === 4`)
+	bob := p.client()
+	bob.says("hello\n")
+	p.says("last\n")
+	page.when(`hubbub.count === 3 && document.querySelectorAll(".row.mine[data-state=sent]").length === 3`)
+	page.picture("mine")
+	var got []string
+	for _, r := range page.rows() {
+		got = append(got, strings.TrimSpace(r.Who+" "+r.Text))
+	}
+	slices.Sort(got)
+	want := []string{"client", "last", "one", "you first", "you second", "you third"}
+	if len(got) != len(want) || !strings.HasPrefix(got[0], "client ") || !slices.Equal(got[1:], want[1:]) {
+		t.Errorf("the page shows %q", got)
+	}
+	page.isQuiet()
+}
+
+// deafTo has the page not hear what is of that type.
+func deafTo(what string) string {
+	return `(() => {
+		const parse = JSON.parse;
+		JSON.parse = (text) => {
+			const message = parse(text);
+			return message.type === "` + what + `" ? {} : message;
+		};
+		return true;
+	})()`
+}
+
 // A server that is killed and started again is another one: the page says so,
 // hears it from its first message, and what was typed meanwhile arrives there.
 func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
@@ -203,6 +259,44 @@ func TestThePageTakesABurst(t *testing.T) {
 	}
 	page.isQuiet()
 }
+
+// Who presses "to the newest" while the browser still scrolls smoothly, which
+// nothing stops, comes there all the same, and stays.
+func TestThePageGoesToTheNewestAtOnce(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
+	page := browse(t).open(pageOf(p, ""))
+	page.isLive()
+	p.says(string(numbered(500)))
+	page.when(`hubbub.count === 500`)
+	page.press(kb.Escape)
+	for range 3 {
+		page.when(`document.querySelector("#follow").hidden`)
+		eval[bool](page, pressesFollowOnTheWay)
+		page.press(kb.PageUp + kb.PageUp + kb.PageUp)
+		page.when(`stillFrames > 30`)
+		if !eval[bool](page, `document.querySelector("#follow").hidden && atEnd()`) {
+			t.Fatal("it is not at the newest")
+		}
+	}
+	page.isQuiet()
+}
+
+// pressesFollowOnTheWay presses the button as soon as it is there, and then counts
+// the frames without scrolling.
+const pressesFollowOnTheWay = `(() => {
+	const log = document.querySelector("#log"), follow = document.querySelector("#follow");
+	let pressed = false, last = -1;
+	window.atEnd = () => log.scrollHeight - log.clientHeight - log.scrollTop < 1.5;
+	window.stillFrames = 0;
+	const look = () => {
+		if (pressed) stillFrames = log.scrollTop === last ? stillFrames + 1 : 0;
+		else if (!follow.hidden) pressed = follow.click() ?? true;
+		last = log.scrollTop;
+		requestAnimationFrame(look);
+	};
+	return look() ?? true;
+})()`
 
 // Who opens the page can write at once, and has all keys with Escape. Where the
 // keyboard is one on the screen, it stays away until it is asked for.
@@ -353,7 +447,7 @@ func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
 	say("one")
 	page.when(`document.querySelector(".row.mine[data-state=sent]")`)
 	for _, leave := range []chromedp.Action[chromedp.Void]{chromedp.Reload(), chromedp.Navigate(pageOf(p, "healthz"))} {
-		eval[bool](page, noAcknowledgement)
+		eval[bool](page, deafTo("ack"))
 		say("taken")
 		p.stdout.is(t, want.String())
 		eval[bool](page, `(WebSocket.prototype.send = () => {}, true)`)
@@ -381,16 +475,6 @@ func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
 	}
 	page.isQuiet()
 }
-
-// noAcknowledgement has the page hear none from now on.
-const noAcknowledgement = `(() => {
-	const parse = JSON.parse;
-	JSON.parse = (text) => {
-		const message = parse(text);
-		return message.type === "ack" ? {} : message;
-	};
-	return true;
-})()`
 
 // A name that is changed counts from the next line on, and the change costs
 // neither a message nor a line.

@@ -214,6 +214,18 @@ func (p *program) address() string {
 	return address
 }
 
+// firstAddress is program.address for a STDERR that the test has.
+func firstAddress(t *testing.T, stderr *os.File) string {
+	t.Helper()
+	line := make([]byte, 256)
+	n, err := stderr.Read(line)
+	address, ok := strings.CutPrefix(string(line[:n]), "listening on ")
+	if err != nil || !ok {
+		t.Fatalf("STDERR says %q, %v", line[:n], err)
+	}
+	return strings.TrimSuffix(address, "\n")
+}
+
 // client connects to it.
 func (p *program) client() *peer {
 	p.t.Helper()

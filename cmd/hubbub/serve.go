@@ -62,6 +62,7 @@ type server struct {
 	signals chan os.Signal
 	at      []hubbub.Address
 	present *present         // as far as the command was told
+	room    *chat            // nil: there is none
 	says    io.Writer        // STDERR, or the console in front of it
 	console *console.Console // nil: there is none
 
@@ -134,7 +135,9 @@ func (s *server) makeHub() error {
 	// A loop that waits keeps its P, so the others need one more.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), o.Loops+1))
 	hub, err := hubbub.New(o)
-	s.hub = hub
+	if s.hub = hub; err == nil {
+		s.log = hub.Logger() // which never waits for STDERR
+	}
 	if _, system := errors.AsType[syscall.Errno](err); err != nil && !system {
 		return &usageError{err}
 	}

@@ -10,26 +10,28 @@ import (
 
 	"hubbub.example"
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/join"
 )
 
 // serveFlags is what the flags of hubbub serve say.
 type serveFlags struct {
 	options hubbub.Options
 
-	in        inFormat
-	out       outFormat
-	json      bool
-	relay     bool
-	chat      bool
-	noConsole bool
-	command   []string // in the place of STDIN and STDOUT
-	restart   child.Restart
-	sendOnly  bool
-	recvOnly  bool
-	waitFor   int
-	eof       eof
-	drain     time.Duration
-	log       logFlags
+	in          inFormat
+	out         outFormat
+	json        bool
+	relay       bool
+	chat        bool
+	keepUnheard bool // --replay unheard is given, and no default
+	noConsole   bool
+	command     []string // in the place of STDIN and STDOUT
+	restart     child.Restart
+	sendOnly    bool
+	recvOnly    bool
+	waitFor     int
+	eof         eof
+	drain       time.Duration
+	log         logFlags
 }
 
 // eof is what a server does when STDIN is at its end.
@@ -55,11 +57,15 @@ and curl -d hello http://HOST:9000/ is one for a moment.
     hubbub serve :9000 --frame raw --wait-for 10 --eof exit < release.tar
                                                      a file to ten, byte for byte, then done
     hubbub serve                                     talk with whoever joins
+    hubbub serve :9000 --chat                        have them talk with each other: docs/chat.md
     hubbub serve :9000 --json -- ./bot.py            one program answers every client
 
 A command behind -- is started once, reads on its STDIN what clients send, and
 what it prints goes to clients: docs/command.md. --json tells it who says what, and
 lets it choose who hears what: docs/protocol.md.
+
+Where STDIN and STDOUT are a terminal there is a console: /help says what it
+knows, docs/console.md all of it.
 
 ADDRESS is HOST:PORT, :PORT or unix:PATH; there may be many. What a client
 speaks its first bytes tell: tcp://HOST:PORT is for raw clients only, who then
@@ -68,8 +74,9 @@ it is localhost:9000. For each a line on STDERR says "listening on" and where,
 before anything else does; port 0 is any that is free.
 
 SIGINT and SIGTERM end it: it takes no more clients, delivers what it has, and
-exits. A second one ends it at once. Exit codes: 0 all was delivered, 1 not all
-was or it did not work, 2 the command line cannot be meant so.
+exits. A second one, or SIGQUIT, ends it at once. Exit codes: 0 all was
+delivered, 1 not all was or it did not work, 2 the command line cannot be meant
+so.
 `
 
 func (f *serveFlags) groups() []*flagGroup {
@@ -86,7 +93,7 @@ func (f *serveFlags) messages() *flagGroup {
 		"what STDIN says: messages; or a JSON object a line, for one client, some, or all", choice(inPlain, inJSON))
 	g.BoolVar(&f.json, "json", false, "--in json and --out json")
 	g.BoolVar(&f.relay, "relay", false, "what one client says goes to all others, too")
-	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said")
+	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said; /help says what else")
 	parsedFlag(g, &f.options.Replay, "replay", "unheard", "unheard|none|N|all",
 		"what a new client gets first: what nobody has heard yet, nothing, the last N messages, or all that is kept", hubbub.ParseReplay)
 	g.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
@@ -138,11 +145,19 @@ func (f *serveFlags) web() *flagGroup {
 	g := newFlagGroup("HTTP, WebSocket and the page")
 	parsedFlag(g, &f.options.Sniff, "sniff", "100ms", "TIME",
 		"how long a client that says nothing may still turn out to speak HTTP, once there is something to send", parseTime)
-	g.StringArrayVar(&f.options.Hosts, "host", nil,
-		"a `NAME` that this server has for browsers, besides its addresses and localhost; * is any; again for more")
+	parsedFlag(g, &f.options.Hosts, "host", "", "NAME",
+		"a name that this server has for browsers, besides its addresses and localhost; * is any; again for more", f.addHost)
 	parsedFlag(g, &f.options.Origins, "origin", "", "ORIGIN",
 		"another site whose pages may connect, such as https://example.com; * is any; again for more", f.addOrigin)
 	return g
+}
+
+// addHost is the hosts with one more.
+func (f *serveFlags) addHost(s string) ([]string, error) {
+	if s == "" || strings.ContainsAny(s, "/@?# \t") {
+		return nil, fmt.Errorf("host %q: must be a name, such as example.com, or *", s)
+	}
+	return append(f.options.Hosts, s), nil
 }
 
 // addOrigin is the origins with one more.
@@ -191,6 +206,9 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 			return usage("--%s goes with --slow wait only: %v waits for nobody", name, f.options.Slow)
 		}
 	}
+	if _, err := parseSettings(f.options.SocketOptions, join.Address{}); err != nil {
+		return err
+	}
 	return f.log.check()
 }
 
@@ -203,6 +221,7 @@ func (f *serveFlags) checkTalk(given func(flag string) bool) error {
 		}
 		f.in, f.out = inJSON, outJSON
 	}
+	f.keepUnheard = given("replay") && f.options.Replay == hubbub.Unheard
 	switch {
 	case f.in == inJSON && f.recvOnly:
 		return usage("--in json does not go with --recv-only, which does not read STDIN")

@@ -62,7 +62,7 @@ func (s *server) obeyStdin(ctx context.Context) error {
 		defer in.Close()
 		defer context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Now()) })()
 	}
-	err := newCommands(s.hub, s.log).obey(ctx, in)
+	err := s.newCommands().obey(ctx, in)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -89,16 +89,13 @@ func (s *server) eachBatch(do func(*hubbub.Batch) error) error {
 // renderer is what is written of a batch; with --relay and --chat clients hear of
 // it first.
 func (s *server) renderer() func(*hubbub.Batch) []byte {
-	render, ctx := renderer(s.out, s.options.Framing), context.Background()
+	render, ctx := renderer(s.out, s.options.Framing, s.present), context.Background()
 	switch {
 	case s.chat:
-		room := newChat(s.hub)
+		s.room = newChat(s)
 		return func(b *hubbub.Batch) []byte {
-			said, err := room.take(ctx, b)
+			said, err := s.room.take(ctx, b)
 			s.notRelayed(err)
-			if s.out == outJSON {
-				return render(b)
-			}
 			return said
 		}
 	case s.relay:

@@ -19,6 +19,7 @@ type input struct {
 	stdin     *os.File      // we write it; nil: it is /dev/null
 	fed       chan struct{} // closed when Input has returned
 	written   int64         // bytes
+	prepared  int64         // of these, up to the end of the last Prepare
 	torn      int64         // messages of which it got the beginning only
 	closed    bool          // by the process: it wants none
 	discarded int64         // messages that came afterwards
@@ -65,6 +66,15 @@ func (p *Process) Write(b []byte) (n int, err error) {
 	return next, ErrGone
 }
 
+// Prepare is Write for what a process is to know before its first message, and every
+// other is told as well: what it does not read of that is not lost.
+func (p *Process) Prepare(b []byte) error {
+	torn, discarded := p.torn, p.discarded
+	_, err := p.Write(b)
+	p.prepared, p.torn, p.discarded = p.written, torn, discarded
+	return err
+}
+
 // staysAlive tells a process that has closed its STDIN from one that is dying:
 // that closes all it has, and is dead a little later.
 func (p *Process) staysAlive() bool {
@@ -104,12 +114,15 @@ func (p *Process) lost(framing Framing) (messages, bytes int64) {
 		defer unix.Close(p.unread)
 	}
 	switch {
-	case p.written == 0:
+	case p.written == p.prepared:
 		return 0, 0
 	case !p.kept:
 		return -1, -1
 	}
 	left := drain(p.unread)
+	if n := p.prepared - (p.written - int64(len(left))); n > 0 {
+		left = left[n:]
+	}
 	return p.torn + framing.ends(left, p.written-int64(len(left))), int64(len(left))
 }
 

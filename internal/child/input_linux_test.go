@@ -1,6 +1,7 @@
 package child_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -76,6 +77,64 @@ func TestLostIsWhatWasNotRead(t *testing.T) {
 		end, err := run(t, o).returns()
 		if n := receive(t, written); n != 12 || err != nil || end.Lost != lost[0] || end.LostBytes != lost[1] {
 			t.Errorf("%s: of %d bytes lost are %d messages, %d bytes; %v", script, n, end.Lost, end.LostBytes, err)
+		}
+	}
+}
+
+// What every process is told before its messages is not lost when one does not
+// read it, or not to its end.
+func TestWhatIsPreparedIsNotLost(t *testing.T) {
+	t.Parallel()
+	for script, lost := range map[string][2]int64{
+		`dd bs=1 count=1; kill -9 $$`:  {1, 4},
+		`dd bs=1 count=5; kill -9 $$`:  {1, 4},
+		`dd bs=1 count=8; kill -9 $$`:  {1, 4},
+		`dd bs=1 count=10; kill -9 $$`: {1, 2},
+		`dd bs=1 count=12; kill -9 $$`: {0, 0},
+	} {
+		o := sh(script)
+		o.Restart = child.Never
+		o.Input = func(ctx context.Context, p *child.Process) {
+			if err := p.Prepare([]byte("one\ntwo\n")); err == nil {
+				_, _ = p.Write([]byte("abc\n"))
+			}
+			<-ctx.Done()
+		}
+		if end, err := run(t, o).returns(); err != nil || end.Lost != lost[0] || end.LostBytes != lost[1] {
+			t.Errorf("%s: lost are %d messages, %d bytes; %v", script, end.Lost, end.LostBytes, err)
+		}
+	}
+}
+
+// Nor is what it did not want, or what did not go into its pipe.
+func TestWhoIsKilledWhileItIsPrepared(t *testing.T) {
+	t.Parallel()
+	for _, script := range []string{`exec sleep 1000`, `exec <&-; echo closed; exec sleep 1000`} {
+		o := sh(script).Hurried()
+		o.Restart = child.Never
+		pids := make(chan int, 1)
+		closed := strings.Contains(script, "closed")
+		var c *command
+		running := make(chan struct{})
+		o.Input = func(ctx context.Context, p *child.Process) {
+			if <-running; closed {
+				c.said.until(t, "closed\n")
+			}
+			pids <- p.PID
+			_ = p.Prepare(bytes.Repeat([]byte("I am there\n"), 10_000))
+			<-ctx.Done()
+		}
+		c = run(t, o)
+		close(running)
+		if pid := receive(t, pids); closed {
+			c.warned.until(t, "has closed its STDIN")
+			kill(t, pid, syscall.SIGKILL)
+		} else {
+			pipeIsFull(t, pid)
+			kill(t, pid, syscall.SIGKILL)
+		}
+		if end, err := c.returns(); err != nil || end.Lost != 0 || end.LostBytes != 0 || end.Discarded != 0 {
+			t.Errorf("%s: %+v; %v", script, end, err)
 		}
 	}
 }

@@ -395,10 +395,6 @@ func AppendText(dst, text []byte) []byte {
 	return append(appendHeader(dst, ws.OpText, len(text)), text...)
 }
 
-// AppendPing appends a ping (RFC 6455, section 5.5.2); payload has at most
-// 125 bytes.
-func AppendPing(dst, payload []byte) []byte { return appendControl(dst, ws.OpPing, payload) }
-
 // AppendPong appends a pong (RFC 6455, section 5.5.3); payload has at most
 // 125 bytes.
 func AppendPong(dst, payload []byte) []byte { return appendControl(dst, ws.OpPong, payload) }

@@ -4,7 +4,7 @@ import "strings"
 
 // This file cuts text to the cells of a terminal. Terminals do not agree on
 // how wide a character is, so no more depends on it than how well a line is
-// filled: painter.go does not let a line that turns out longer wrap.
+// filled: paint.go does not let a line that turns out longer wrap.
 
 // ruler knows how long the first character of a text is, and how wide.
 type ruler func(text string) (size, cells int)
@@ -52,6 +52,31 @@ func (next ruler) shorten(text string, cells int) string {
 	}
 	text, _ = next.cut(text, max(0, cells-1))
 	return text + "…"
+}
+
+// wrap breaks text at blanks into rows of at most so many cells, the first of
+// another length than the others. A word that is longer than a row is the
+// terminal's to break. Where there is no room at all it is one row.
+func (next ruler) wrap(text string, first, others int) []string {
+	text = strings.TrimRight(text, " ")
+	var rows []string
+	for room := first; others > 0; room = others {
+		head, tail := next.cut(text, room)
+		if tail == "" {
+			break
+		}
+		end := strings.LastIndexByte(text[:len(head)+1], ' ')
+		if strings.Trim(text[:max(0, end)], " ") == "" { // not even one word fits
+			word := len(text) - len(strings.TrimLeft(text, " "))
+			end = strings.IndexByte(text[word:], ' ') + word
+			if end < word {
+				break
+			}
+		}
+		rows = append(rows, strings.TrimRight(text[:end], " "))
+		text = strings.TrimLeft(text[end:], " ")
+	}
+	return append(rows, text)
 }
 
 // before is where the character begins that ends at the byte at.

@@ -12,7 +12,7 @@ import (
 )
 
 // This file is what begins with a slash: Command, those that each console has,
-// and, for whoever has clients to deal with, To, Kick and Mute.
+// and, for whoever has clients to deal with, To, Kick, Mute and Unmute.
 
 // Command is something to type: a slash, Name, a blank, and what Run gets.
 type Command struct {
@@ -20,8 +20,8 @@ type Command struct {
 	Usage string // what stands behind it: "ID [reason]"
 	Help  string // what it does, in a few words
 
-	// Client says that its first argument is a client's id, which completion
-	// then offers.
+	// Client says that its first argument is a client: an id, which Run gets,
+	// or a name that nobody else has. Completion offers both.
 	Client bool
 
 	// InOrder says that it waits until what was typed before it is sent.
@@ -37,11 +37,11 @@ type Command struct {
 // To is /to: a message to one client, in order with the messages to all.
 func To(send func(ctx context.Context, id uint64, text string) error) Command {
 	return Command{
-		Name: "to", Usage: "ID text", Help: "say it to one client", Client: true, InOrder: true,
+		Name: "to", Usage: "WHO text", Help: "say it to one client", Client: true, InOrder: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, text, err := clientID(args)
 			if err == nil && text == "" {
-				err = errors.New("what shall it be told? /to ID text")
+				err = errors.New("what shall it be told? /to WHO text")
 			}
 			if err != nil {
 				return "", err
@@ -54,7 +54,7 @@ func To(send func(ctx context.Context, id uint64, text string) error) Command {
 // Kick is /kick: a client's connection is closed, with or without a reason.
 func Kick(kick func(ctx context.Context, id uint64, reason string) error) Command {
 	return Command{
-		Name: "kick", Usage: "ID [reason]", Help: "close a client's connection", Client: true,
+		Name: "kick", Usage: "WHO [reason]", Help: "close a client's connection", Client: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, reason, err := clientID(args)
 			if err != nil {
@@ -65,24 +65,29 @@ func Kick(kick func(ctx context.Context, id uint64, reason string) error) Comman
 	}
 }
 
-// Mute is /mute: a client is heard no more, and with the next /mute again. It
-// tells which of both.
-func Mute(mute func(ctx context.Context, id uint64) (muted bool, err error)) Command {
+// Mute is /mute: a client is heard no more. /who says of whom that is so.
+func Mute(mute func(ctx context.Context, id uint64) error) Command {
+	return ofOne("mute", "hear a client no more", "%d is muted; /unmute %[1]d hears it again", mute)
+}
+
+// Unmute is /unmute.
+func Unmute(unmute func(ctx context.Context, id uint64) error) Command {
+	return ofOne("unmute", "hear it again", "%d is heard", unmute)
+}
+
+// ofOne is a command that takes a client, and nothing else.
+func ofOne(name, help, done string, do func(ctx context.Context, id uint64) error) Command {
 	return Command{
-		Name: "mute", Usage: "ID", Help: "hear a client no more, or again", Client: true,
+		Name: name, Usage: "WHO", Help: help, Client: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, rest, err := clientID(args)
 			if err == nil && rest != "" {
-				err = errors.New("it takes an ID and nothing else: /mute ID")
+				err = fmt.Errorf("it takes a client and nothing else: /%s WHO", name)
 			}
 			if err != nil {
 				return "", err
 			}
-			muted, err := mute(ctx, id)
-			if muted {
-				return fmt.Sprintf("%d is muted", id), err
-			}
-			return fmt.Sprintf("%d is heard again", id), err
+			return fmt.Sprintf(done, id), do(ctx, id)
 		},
 	}
 }
@@ -90,14 +95,55 @@ func Mute(mute func(ctx context.Context, id uint64) (muted bool, err error)) Com
 // clientID reads a client's id, and what stands behind it.
 func clientID(args string) (id uint64, rest string, err error) {
 	word, rest, _ := strings.Cut(args, " ")
-	id, err = strconv.ParseUint(strings.TrimPrefix(word, "#"), 10, 64)
+	id, isID := parseID(word)
 	switch {
 	case word == "":
-		return 0, "", errors.New("which client? Its ID comes first: Tab and /who know it")
-	case err != nil:
-		return 0, "", fmt.Errorf("%q is no client's ID: Tab and /who know them", word)
+		return 0, "", errors.New("which client? Its ID or name comes first: Tab and /who know it")
+	case !isID:
+		return 0, "", fmt.Errorf("there is no client called %s: Tab and /who know who is here", word)
 	}
 	return id, strings.TrimSpace(rest), nil
+}
+
+func parseID(word string) (id uint64, is bool) {
+	id, err := strconv.ParseUint(strings.TrimPrefix(word, "#"), 10, 64)
+	return id, err == nil
+}
+
+const mostNamesakes = 20 // that are listed
+
+// isWord reports whether a command can tell a name from an id, and from what
+// stands behind it.
+func isWord(name string) bool {
+	_, isID := parseID(name)
+	return !isID && name != "" && !strings.Contains(name, " ")
+}
+
+// identify has an id in the place of a name that args begin with. A number is
+// an id, whatever clients call themselves.
+func identify(args string, clients []Client) (string, error) {
+	word, rest, _ := strings.Cut(args, " ")
+	if !isWord(word) {
+		return args, nil
+	}
+	var ids []string
+	for _, c := range clients {
+		if c.Name == word {
+			ids = append(ids, strconv.FormatUint(c.ID, 10))
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return args, nil
+	case 1:
+		return ids[0] + " " + rest, nil
+	}
+	slices.SortFunc(ids, byLength)
+	some, more := ids, ""
+	if len(ids) > mostNamesakes {
+		some, more = ids[:mostNamesakes], ", …"
+	}
+	return "", fmt.Errorf("%s clients are called %s: say which by its ID, %s%s", countOf(uint64(len(ids))), word, strings.Join(some, ", "), more)
 }
 
 // builtin is a command of the console's own. It runs as part of Update.
@@ -125,6 +171,28 @@ func builtins(clients bool) []builtin {
 	return list
 }
 
+// meant is a line as it is meant: a command, without its slash, or text to send.
+//
+//	//text   is /text, to send
+//	/who     is a command
+//	/nick    is one too, which there is not; or text, where others have commands
+func (m *model) meant(line string) (text string, isCommand bool) {
+	text, isCommand = strings.CutPrefix(line, "/")
+	switch name, _, _ := strings.Cut(text, " "); {
+	case strings.HasPrefix(text, "/"):
+		return text, false
+	case m.Foreign && !m.has(name):
+		return line, false
+	}
+	return text, isCommand
+}
+
+// has reports whether there is a command of that name.
+func (m *model) has(name string) bool {
+	return slices.ContainsFunc(m.builtins, func(b builtin) bool { return b.Name == name }) ||
+		slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Name == name })
+}
+
 // command runs what was typed behind a slash.
 func (m *model) command(text string) tea.Cmd {
 	name, args, _ := strings.Cut(text, " ")
@@ -148,7 +216,7 @@ func (m *model) command(text string) tea.Cmd {
 // once.
 func (m *model) perform(c Command, args string) {
 	run := func(ctx context.Context) {
-		said, err := c.Run(ctx, args)
+		said, err := m.run(ctx, c, args)
 		switch {
 		case err != nil:
 			m.tell(failure, "/"+c.Name+": "+err.Error())
@@ -163,6 +231,16 @@ func (m *model) perform(c Command, args string) {
 	if !q.push(job{len(args), run}) {
 		m.refuse("/" + c.Name + ": not done: too much waits")
 	}
+}
+
+// run runs c, for whom its arguments name.
+func (m *model) run(ctx context.Context, c Command, args string) (said string, err error) {
+	if c.Client && m.Clients != nil {
+		if args, err = identify(args, m.Clients()); err != nil {
+			return "", err
+		}
+	}
+	return c.Run(ctx, args)
 }
 
 func (m *model) who(args string) tea.Cmd  { return m.open(&table{text: args}) }
@@ -234,27 +312,43 @@ func (m *model) clear(string) tea.Cmd {
 }
 
 func (m *model) help(string) tea.Cmd {
-	var b strings.Builder
-	say := func(c Command) {
-		fmt.Fprintf(&b, "%-24s %s\n", strings.TrimSpace("/"+c.Name+" "+c.Usage), c.Help)
+	wide, hang := 24, 26
+	if m.width < 2*hang {
+		wide, hang = 0, 2 // no room for two columns
+	}
+	withClients := slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Client })
+	say := func(what, does string) {
+		text := fmt.Appendf(nil, "%-*s  %s", wide, what, does)
+		m.paint.told.add(entry{kind: answer, at: m.now(), text: text, hang: hang})
 	}
 	for _, c := range m.Commands {
-		say(c)
+		say(strings.TrimSpace("/"+c.Name+" "+c.Usage), c.Help)
 	}
-	for _, c := range m.builtins {
-		say(c.Command)
+	for _, b := range m.builtins {
+		say(strings.TrimSpace("/"+b.Name+" "+b.Usage), b.Help)
 	}
-	m.tell(answer, b.String()+keysHelp)
+	if withClients {
+		say("WHO", "is a client: its ID, or its name if that is one word and nobody else has it")
+	}
+	if m.Foreign {
+		say("/others", "are the server's: they are sent as they are; //help asks it for its own")
+	}
+	say("//text", "sends /text")
+	for _, k := range keysHelp {
+		say(k[0], k[1])
+	}
+	m.paint.nudge()
 	return nil
 }
 
-const keysHelp = `//text                   sends /text
-Tab                      completes commands and clients' IDs, also by name
-Up, Down                 what was entered before, that begins so
-^S, ^Q                   hold messages back, go on
-^C                       drops the line; on an empty one, quits
-^D                       on an empty line: the end of input
-^Z                       suspends; in the background messages wait
-^A ^E ^B ^F ^W ^U ^K ^Y ^L and their like edit as in a shell`
+var keysHelp = [][2]string{
+	{"Tab", "completes commands, and clients' names and IDs"},
+	{"Up, Down", "what was entered before, that begins so"},
+	{"^S, ^Q", "hold messages back, go on"},
+	{"^C", "drops the line; on an empty one, quits"},
+	{"^D", "on an empty line: the end of input"},
+	{"^Z", "suspends; in the background messages wait"},
+	{"^A ^E ^B ^F ^W ^U ^K ^Y", "and their like edit as in a shell; ^L clears the screen"},
+}
 
 func (m *model) quit(string) tea.Cmd { return tea.Quit }

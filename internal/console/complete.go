@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,20 +65,28 @@ func (m *model) offerClients(msg clientsMsg) {
 		return
 	}
 	start := msg.forLine[strings.LastIndexByte(msg.forLine, ' ')+1:]
+	called := map[string]int{} // so many
+	for _, c := range msg.clients {
+		called[c.Name]++
+	}
 	var found []choice
 	for _, c := range msg.clients {
 		id := strconv.FormatUint(c.ID, 10)
-		if strings.HasPrefix(id, start) || start != "" && strings.HasPrefix(strings.ToLower(c.Name), strings.ToLower(start)) {
+		begins := strings.HasPrefix(strings.ToLower(c.Name), strings.ToLower(start))
+		switch {
+		case begins && start != "" && called[c.Name] == 1 && isWord(c.Name):
+			found = append(found, choice{c.Name, id})
+		case begins || strings.HasPrefix(id, start):
 			found = append(found, choice{id, c.Name})
 		}
 	}
-	slices.SortFunc(found, func(a, b choice) int {
-		if by := len(a.word) - len(b.word); by != 0 {
-			return by
-		}
-		return strings.Compare(a.word, b.word)
-	})
+	slices.SortFunc(found, func(a, b choice) int { return byLength(a.word, b.word) })
 	m.offer(start, found)
+}
+
+// byLength has numbers in their order.
+func byLength(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }
 
 // offer completes the word start, or shows what it may become.

@@ -90,6 +90,10 @@ type Options struct {
 	// that nothing can be sent here.
 	Send func(ctx context.Context, line string) error
 
+	// As is what Send has stand before a line, and a blank, so that those who
+	// hear it know who said it: shown in the prompt's place when it is sent.
+	As string
+
 	// EOF is called when input has ended: ^D on an empty line, after all
 	// before it was sent. The console stays. nil means that ^D quits.
 	EOF func()
@@ -102,8 +106,13 @@ type Options struct {
 	// that there are none of them.
 	Clients func() []Client
 
-	// Commands are those beside the console's own: To, Kick, Mute, others.
+	// Commands are those beside the console's own: To, Kick, Mute, Unmute, others.
 	Commands []Command
+
+	// Foreign says that whoever is sent what is typed has commands of their
+	// own, which begin with a slash as ours do: what is none of ours is sent
+	// as it is. Otherwise it is refused, as a slip of the finger.
+	Foreign bool
 
 	// NoColor leaves out all colour, bold and dim; so does an environment
 	// with a NO_COLOR that is not empty (no-color.org).

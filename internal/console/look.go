@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/fnv"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -14,12 +15,15 @@ import (
 // Options.Visible here, and through nothing else. What a client says never
 // stands at the beginning of a line: its id does. (The rest of a long line is
 // the terminal's to break, so that it can be copied whole. Colour tells whose a
-// row is that blanks have brought to a beginning.)
+// row is that blanks have brought to a beginning.) What the console says, and the
+// log, is broken between words, and goes on behind two blanks.
 //
 //	17 ann: hello              a message, in colour as far as the colon
-//	12:30:05 17 ann: hello     with --times
+//	12:30:05 17 ann: hello     with /times
+//	<ann> hello                what a room says, in colour as far as the >
 //	hubbub: client 17 closed   the log
 //	> /kick 17                 what the operator typed
+//	operator: hello            the same, as others see it
 //	* kicked 17                what came of it
 //	! there is no client 18    or did not
 
@@ -47,7 +51,7 @@ var senders = []string{"32", "34", "35", "36", "92", "94", "95", "96"}
 
 // tint is text in a colour.
 func (l *look) tint(colour, text string) string {
-	if !l.colour || text == "" {
+	if !l.colour || colour == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[m"
@@ -90,8 +94,9 @@ func colourOf(e *entry) string {
 // but a WebSocket's may hold thousands of newlines.
 const longestLines = 32
 
-// append appends an entry as whole lines, each ended as a raw terminal wants it.
-func (l *look) append(dst []byte, e *entry, times bool) []byte {
+// append appends an entry as whole lines, each ended as a raw terminal of so
+// many columns wants it.
+func (l *look) append(dst []byte, e *entry, times bool, columns int) []byte {
 	head, colour := l.head(e, times)
 	rest := e.text
 	for n := 1; ; n++ {
@@ -101,12 +106,17 @@ func (l *look) append(dst []byte, e *entry, times bool) []byte {
 		}
 		text = bytes.TrimSuffix(text, []byte("\r")) // telnet's
 		dst = append(dst, head...)
-		if l.colour && colour != "" {
+		switch {
+		case e.kind == fromLog || e.kind == answer || e.kind == failure:
+			dst = l.appendWords(dst, e, text, colour, times, columns)
+		case l.colour && colour != "":
 			dst = append(dst, "\x1b["+colour+"m"...)
-		}
-		dst = l.visible(dst, text)
-		if l.colour && colour != "" {
+			dst = l.visible(dst, text)
 			dst = append(dst, "\x1b[m"...)
+		case e.kind == typed || e.id != 0 || e.name != "":
+			dst = l.visible(dst, text)
+		default:
+			dst = l.appendOfRoom(dst, text)
 		}
 		if !more {
 			break
@@ -119,6 +129,45 @@ func (l *look) append(dst []byte, e *entry, times bool) []byte {
 	return append(dst, "\r\n"...)
 }
 
+// appendOfRoom appends what nobody is known to have said: in a room the text
+// itself says who has, as "<ann> hello".
+func (l *look) appendOfRoom(dst, text []byte) []byte {
+	begin := len(dst)
+	dst = l.visible(dst, text)
+	who := speaker.Find(dst[begin:])
+	if !l.colour || who == nil {
+		return dst
+	}
+	name := string(who)
+	rest := string(dst[begin+len(who):])
+	return append(append(dst[:begin], l.tint(colourOf(&entry{name: name}), name)...), rest...)
+}
+
+var speaker = regexp.MustCompile(`^<[^<> ]+>`)
+
+// appendWords appends text, broken between words, behind an entry's head.
+func (l *look) appendWords(dst []byte, e *entry, text []byte, colour string, times bool, columns int) []byte {
+	before := 0
+	if times {
+		before = len(time.TimeOnly + " ")
+	}
+	head, hang := before+mark, before+mark+e.hang
+	if e.kind == fromLog {
+		head = before
+	}
+	rows := l.next.wrap(string(l.visible(nil, text)), columns-1-head, columns-1-hang)
+	for i, row := range rows {
+		if i > 0 {
+			dst = append(dst, "\r\n"+strings.Repeat(" ", hang)...)
+		}
+		dst = append(dst, l.tint(colour, row)...)
+	}
+	return dst
+}
+
+// mark is how many cells "* " and "! " take.
+const mark = 2
+
 // head is what stands before each line of an entry, and the colour of what
 // stands behind it.
 func (l *look) head(e *entry, times bool) (head, colour string) {
@@ -127,6 +176,9 @@ func (l *look) head(e *entry, times bool) (head, colour string) {
 		colour = yellow
 	case typed:
 		head, colour = l.tint(dim, l.prompt), bold
+		if e.name != "" {
+			head = l.tint(dim, l.shown(e.name)) + " "
+		}
 	case answer:
 		head = l.tint(cyan, "* ")
 	case failure:
@@ -143,9 +195,15 @@ func (l *look) head(e *entry, times bool) (head, colour string) {
 }
 
 // undrawn says how many messages the terminal was too slow for.
-func (l *look) undrawn(dst []byte, n uint64) []byte {
-	dst = append(dst, l.tint(dim, fmt.Sprintf("… %s not drawn: more came than can be shown", several(n, "message")))...)
-	return append(dst, "\r\n"...)
+func (l *look) undrawn(dst []byte, n uint64, columns int) []byte {
+	text := fmt.Sprintf("… %s not drawn: more came than can be shown", several(n, "message"))
+	for i, row := range l.next.wrap(text, columns-1, columns-1-mark) {
+		if i > 0 {
+			row = "  " + row
+		}
+		dst = append(append(dst, l.tint(dim, row)...), "\r\n"...)
+	}
+	return dst
 }
 
 // several is n of something.

@@ -35,6 +35,7 @@ type model struct {
 
 	// Panels: the first that there is is shown.
 	paste   []string // lines pasted, until Enter or Esc
+	into    line     // what stood there, for Esc
 	choices []choice
 	table   *table
 }
@@ -222,10 +223,13 @@ func (m *model) page(by int) {
 
 // escape closes the panel.
 func (m *model) escape() {
-	if m.paste != nil {
-		m.paste = nil
-	} else {
+	if m.paste == nil {
 		m.table = nil
+		return
+	}
+	m.paste = nil
+	if m.line.text == "" {
+		m.line = m.into
 	}
 }
 
@@ -273,23 +277,19 @@ func (m *model) enter() tea.Cmd {
 		m.sendPaste()
 		return nil
 	}
-	text := m.line.text
-	if text == "" {
+	line := m.line.text
+	if line == "" {
 		return nil
 	}
-	command, isCommand := strings.CutPrefix(text, "/")
-	isText := strings.HasPrefix(command, "/")
-	if isCommand && isText {
-		text = command
-	}
-	if (!isCommand || isText) && !m.send(text) {
+	text, isCommand := m.meant(line)
+	if !isCommand && !m.send(text) {
 		return nil // it stays on the line
 	}
-	m.history.add(m.line.text)
+	m.history.add(line)
 	m.line.set("")
-	if isCommand && !isText {
-		m.tell(typed, text)
-		return m.command(command)
+	if isCommand {
+		m.tell(typed, line)
+		return m.command(text)
 	}
 	return nil
 }
@@ -319,12 +319,19 @@ func (m *model) send(lines ...string) bool {
 	const echoed = 10
 	for i, l := range lines {
 		if i == echoed-1 && len(lines) > echoed {
-			m.tell(typed, "… "+countOf(uint64(len(lines)-i))+" more lines")
+			m.echo("… " + countOf(uint64(len(lines)-i)) + " more lines")
 			break
 		}
-		m.tell(typed, l)
+		m.echo(l)
 	}
+	m.paint.nudge()
 	return true
+}
+
+// echo shows a line that is sent, as others see it.
+func (m *model) echo(line string) {
+	head, more := clip([]byte(line), longest)
+	m.paint.told.add(entry{kind: typed, at: m.now(), name: m.As, text: head, more: more})
 }
 
 // pasteText takes a paste. Lines wait for an Enter: a paste by mistake goes to
@@ -349,7 +356,7 @@ func (m *model) pasteText(content string) {
 		if lines[len(lines)-1] == "" {
 			lines = lines[:len(lines)-1]
 		}
-		m.paste = lines
+		m.paste, m.into = lines, m.line
 		m.line.set("")
 	}
 	m.history.leave()

@@ -86,7 +86,7 @@ func (d *desk) sends() {
 func (d *desk) told() string {
 	var b []byte
 	for _, e := range d.paint.told.take(nil, 1000, 1<<20, filter{}).entries {
-		b = d.append(b, &e, false)
+		b = d.append(b, &e, false, 0)
 	}
 	return strings.ReplaceAll(string(b), "\r\n", "\n")
 }
@@ -136,6 +136,73 @@ func TestWhatIsTypedIsSentInItsOrder(t *testing.T) {
 	}
 	if got := d.told(); got != "> one\n> /to 7 two\n> /three\n> four\n> five\n> six\n" {
 		t.Errorf("told is %q", got)
+	}
+}
+
+// A client is named by its id, which wins, or by a name of one word that nobody
+// else has; Tab offers what is taken.
+func TestClientsAreNamed(t *testing.T) {
+	var kicked []string
+	d := newDesk(t, Options{
+		Clients: func() []Client {
+			return []Client{{ID: 7, Name: "ann"}, {ID: 8, Name: "bob"}, {ID: 10, Name: "bob"}, {ID: 11, Name: "7"}, {ID: 12, Name: "Zoë B"}, {ID: 13, Name: "an"}, {ID: 14}}
+		},
+		Commands: []Command{Kick(func(_ context.Context, id uint64, reason string) error {
+			kicked = append(kicked, fmt.Sprintf("%d %s", id, reason))
+			return nil
+		})},
+	})
+	for _, tt := range []struct{ typed, kicked, told string }{
+		{"/kick ann too loud", "7 too loud", "* kicked 7\n"},
+		{"/kick   an", "13 ", "* kicked 13\n"},
+		{"/kick 7", "7 ", "* kicked 7\n"},
+		{"/kick #11", "11 ", "* kicked 11\n"},
+		{"/kick bob", "", "! /kick: 2 clients are called bob: say which by its ID, 8, 10\n"},
+		{"/kick ANN", "", "! /kick: there is no client called ANN: Tab and /who know who is here\n"},
+		{"/kick", "", "! /kick: which client? Its ID or name comes first: Tab and /who know it\n"},
+	} {
+		kicked = nil
+		d.enter(tt.typed)
+		d.sends()
+		if got := strings.Join(kicked, "|"); got != tt.kicked {
+			t.Errorf("%s kicks %q, want %q", tt.typed, got, tt.kicked)
+		}
+		if got := d.told(); got != "> "+tt.typed+"\n"+tt.told {
+			t.Errorf("%s says %q", tt.typed, got)
+		}
+	}
+	for _, tt := range []struct{ typed, shows string }{
+		{"/kick a", "> /kick an_"},
+		{"/kick an", "> /kick an_\nan  13\nann  7"},
+		{"/kick ann", "> /kick ann _"},
+		{"/kick b", "> /kick b_\n8  bob\n10  bob"},
+		{"/kick z", "> /kick 12 _"},
+		{"/kick 7", "> /kick 7_\n7  ann\n11  7"},
+	} {
+		d.press("ctrl+u")
+		d.types(tt.typed)
+		d.Update(d.press("tab")())
+		d.frameIs(tt.shows)
+	}
+}
+
+// Where others have commands, too, only the console's own are taken.
+func TestCommandsOfOthersAreSent(t *testing.T) {
+	var sent []string
+	d := newDesk(t, Options{
+		Foreign:  true,
+		Send:     func(_ context.Context, line string) error { sent = append(sent, line); return nil },
+		Commands: []Command{Kick(func(context.Context, uint64, string) error { return nil })},
+	})
+	for _, line := range []string{"/nick bob", "/kick 1", "/times", "//times", "///x", "/", "/timesy", "/who", "times"} {
+		d.enter(line)
+	}
+	d.types("/nick ")
+	d.Update(tea.PasteMsg{Content: "a\nb"})
+	d.frameIs("> /nick a b_")
+	d.sends()
+	if got := strings.Join(sent, "|"); got != "/nick bob|/times|//x|/|/timesy|/who|times" {
+		t.Errorf("sent is %q", got)
 	}
 }
 
@@ -196,6 +263,24 @@ func TestAPasteIsSentWholeOrNotAtAll(t *testing.T) {
 	}
 }
 
+// A paste by mistake does not cost what was being typed.
+func TestAPasteThatIsDroppedLeavesTheLine(t *testing.T) {
+	d := newDesk(t, Options{Send: func(context.Context, string) error { return nil }})
+	d.types("half a lne")
+	d.press("left", "left")
+	d.Update(tea.PasteMsg{Content: "one\ntwo\n"})
+	if len(d.paste) != 3 {
+		t.Errorf("pasted is %q", d.paste)
+	}
+	d.press("esc")
+	d.types("i")
+	d.frameIs("> half a li_ne")
+	d.Update(tea.PasteMsg{Content: "one\ntwo\n"})
+	d.types("another")
+	d.press("esc")
+	d.frameIs("> another_")
+}
+
 func TestInterrupt(t *testing.T) {
 	d := newDesk(t, Options{Clients: func() []Client { return nil }})
 	d.types("x")
@@ -253,7 +338,7 @@ func TestTabWaitsForNobodyAndDisturbsNobody(t *testing.T) {
 	d.press("ctrl+u")
 	d.types("/kick ANT")
 	d.Update(d.press("tab")())
-	d.frameIs("> /kick 171 _")
+	d.frameIs("> /kick Anton _")
 	d.types("why ")
 	if d.press("tab") != nil {
 		t.Error("Tab in the reason asks who is here")
@@ -509,5 +594,61 @@ func BenchmarkMessage(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A room's messages say themselves who has said them: each guest has a colour.
+func TestSpeakersInARoomHaveTheirColours(t *testing.T) {
+	l := look{visible: quoted, next: codePoint, colour: true}
+	shown := func(text string) string {
+		return strings.TrimSuffix(string(l.append(nil, &entry{text: []byte(text)}, false, 80)), "\r\n")
+	}
+	colours := map[string]bool{}
+	for _, name := range []string{"<ann>", "<bob>", "<carl>", "<dora>", "<emil>"} {
+		got := shown(name + " hello")
+		colour, rest, _ := strings.Cut(got, name)
+		if rest != "\x1b[m hello" || !strings.HasPrefix(colour, "\x1b[") || shown(name+" bye") != colour+name+"\x1b[m bye" {
+			t.Errorf("%s is shown as %q", name, got)
+		}
+		colours[colour] = true
+	}
+	if len(colours) < 2 {
+		t.Errorf("all speakers are of one colour: %v", colours)
+	}
+	for _, text := range []string{"", "* ann is here", "<", "<> hello", "<a b> hello", " <ann> hello"} {
+		if got := shown(text); got != text {
+			t.Errorf("%q is shown as %q", text, got)
+		}
+	}
+}
+
+// What the console says itself breaks between words, and no row of it begins
+// as a stranger likes.
+func TestWhatTheConsoleSaysBreaksBetweenWords(t *testing.T) {
+	l := look{visible: quoted, next: codePoint}
+	for _, tt := range []struct {
+		kind    kind
+		text    string
+		times   bool
+		columns int
+		hang    int
+		want    string
+	}{
+		{fromLog, "client 7 closed: lapped", false, 17, 0, "client 7 closed:|  lapped"}, // 16 of 16 cells
+		{fromLog, "client 7 closed: lapped", false, 16, 0, "client 7|  closed:|  lapped"},
+		{failure, "there is no client 18", false, 20, 0, "! there is no|  client 18"},
+		{answer, "/to ID text  say it to one", false, 20, 2, "* /to ID text  say|    it to one"},
+		{answer, "/to ID text  say it", true, 25, 0, "00:00:00 * /to ID text|           say it"},
+		{fromLog, "averylongwordindeed and more", false, 10, 0, "averylongwordindeed|  and|  more"},
+		{fromLog, "a averylongwordindeed", false, 10, 0, "a|  averylongwordindeed"},
+		{fromLog, "  a    b  ", false, 4, 0, "  a|  b"},
+		{fromLog, "   ", false, 3, 0, ""},
+		{fromLog, "no room", false, 2, 0, "no room"},
+		{fromClient, "a message is the terminal's", false, 10, 0, "a message is the terminal's"},
+	} {
+		got := string(l.append(nil, &entry{kind: tt.kind, text: []byte(tt.text), hang: tt.hang}, tt.times, tt.columns))
+		if want := strings.ReplaceAll(tt.want, "|", "\r\n") + "\r\n"; got != want {
+			t.Errorf("%q in %d columns is %q, want %q", tt.text, tt.columns, got, want)
+		}
 	}
 }

@@ -82,27 +82,28 @@ func TestWhatIsNotDrawnIsCounted(t *testing.T) {
 }
 
 func TestEveryCommandDoesWhatItSays(t *testing.T) {
-	term := open(t, 80, 30, "")
+	term := open(t, 80, 40, "")
 	for _, c := range []struct{ enter, shows, does string }{
 		{"hello all", "> hello all", `send "hello all"`},
 		{"//to is a command", "> /to is a command", `send "/to is a command"`},
 		{"unsendable", "! not sent: the hub is closed: unsendable", ""},
 		{"/to 3 only you", "> /to 3 only you", `to 3 "only you"`},
 		{"/to #1 and you", "> /to #1 and you", `to 1 "and you"`},
-		{"/to 3", "! /to: what shall it be told? /to ID text", ""},
+		{"/to ann by name", "> /to ann by name", `to 1 "by name"`},
+		{"/to 3", "! /to: what shall it be told? /to WHO text", ""},
 		{"/to 99 nobody", "! /to: there is no client 99", ""},
-		{"/to ann hi", `! /to: "ann" is no client's ID: Tab and /who know them`, ""},
-		{"/mute 1", "* 1 is muted", "mute 1 true"},
-		{"/mute 1", "* 1 is heard again", "mute 1 false"},
-		{"/mute 1 now", "! /mute: it takes an ID and nothing else: /mute ID", ""},
-		{"/kick", "! /kick: which client? Its ID comes first: Tab and /who know it", ""},
+		{"/to bob hi", "! /to: there is no client called bob: Tab and /who know who is here", ""},
+		{"/mute 1", "* 1 is muted; /unmute 1 hears it again", "mute 1 true"},
+		{"/unmute 1", "* 1 is heard", "mute 1 false"},
+		{"/mute 1 now", "! /mute: it takes a client and nothing else: /mute WHO", ""},
+		{"/kick", "! /kick: which client? Its ID or name comes first: Tab and /who know it", ""},
 		{"/kick 2 too loud", "* kicked 2", `kick 2 "too loud"`},
 		{"/kick 2", "! /kick: there is no client 2", ""},
 		{"/err disk full", "hubbub: disk full", ""},
-		{"/nonsense", "! there is no command /nonsense: /help says what there is; to send it as it i", ""},
+		{"/nonsense", "! there is no command /nonsense: /help says what there is; to send it as it is:\n  //nonsense", ""},
 		{"/last 0", "! /last 0: it takes how many, at most 500", ""},
 		{"/last", "* no such message is remembered", ""},
-		{"/help", "* /kick ID [reason]        close a client's connection", ""},
+		{"/help", "* /kick WHO [reason]        close a client's connection", ""},
 	} {
 		term.press("C-l")
 		term.hides("* ")
@@ -211,9 +212,9 @@ func TestTabCompletesCommandsAndClients(t *testing.T) {
 	term.shows("\n1  ann\n2\n3  漢字\n")
 	term.types("漢")
 	term.press("Tab")
-	term.line("/kick 3")
+	term.line("/kick 漢字")
 	term.types("because")
-	term.line("/kick 3 because")
+	term.line("/kick 漢字 because")
 	term.press("C-u")
 	term.types("/f")
 	term.press("Tab")

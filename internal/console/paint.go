@@ -211,7 +211,7 @@ func (p *painter) appendNew() {
 	p.hidden += said.hidden
 	for _, t := range []taken{told, said} {
 		if t.lapped > 0 {
-			p.buf = p.look.undrawn(p.buf, t.lapped)
+			p.buf = p.look.undrawn(p.buf, t.lapped, p.columns)
 		}
 	}
 	p.appendInOrder(told.entries, said.entries)
@@ -229,7 +229,7 @@ func (p *painter) appendInOrder(a, b []entry) {
 		if len(b) == 0 || len(a) > 0 && a[0].came < b[0].came {
 			a, b = b, a
 		}
-		p.buf = p.append(p.buf, &b[0], p.times)
+		p.buf = p.append(p.buf, &b[0], p.times, p.columns)
 		b = b[1:]
 	}
 }

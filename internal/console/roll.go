@@ -35,6 +35,7 @@ type entry struct {
 	name string
 	text []byte
 	more int // bytes of the message that text does not have
+	hang int // cells by which its second row goes in
 }
 
 // roll is a bounded scroll-back. It may be used from any goroutine.

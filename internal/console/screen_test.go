@@ -62,10 +62,19 @@ var scenes = []struct {
 		term.types("what is being typed, which is longer than narrow screens")
 		term.shows("narrow screens\n")
 	}},
+	{"help", func(term *terminal) {
+		term.press("C-u", "C-l")
+		term.hides("flood")
+		term.enter("/help")
+		term.shows("screen\n>")
+	}},
 	{"who", func(term *terminal) {
-		term.press("C-u")
 		term.enter("/who")
 		term.shows("1 ann")
+	}},
+	{"muted", func(term *terminal) {
+		term.enter("/mute 1")
+		term.shows("0 B muted\n")
 	}},
 	{"choices", func(term *terminal) {
 		term.types("/kick 1")

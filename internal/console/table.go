@@ -16,12 +16,13 @@ type Client struct {
 	Addr, Protocol string
 	Since          time.Time
 	Lag            int64 // bytes
+	Muted          bool
 }
 
 // table is /who or /slow while it is open. It is asked for anew every second.
 type table struct {
 	slow  bool   // only who is behind, furthest first
-	text  string // only who has it in name, address, protocol or id; "" for all
+	text  string // only who has it in name, address, protocol or id, or is muted; "" for all
 	rows  []Client
 	total int
 	known bool // rows are there
@@ -44,7 +45,7 @@ func (t *table) has(c Client) bool {
 	if t.slow && c.Lag <= 0 {
 		return false
 	}
-	text := strings.ToLower(c.Name + "\x00" + c.Addr + "\x00" + c.Protocol + "\x00" + strconv.FormatUint(c.ID, 10))
+	text := strings.ToLower(c.Name + "\x00" + c.Addr + "\x00" + c.Protocol + "\x00" + strconv.FormatUint(c.ID, 10) + "\x00" + muted(c.Muted))
 	return strings.Contains(text, strings.ToLower(t.text))
 }
 
@@ -62,7 +63,7 @@ type column struct {
 }
 
 // columns are in the order in which they stand; spare is the order in which
-// they go when there is no room.
+// they go when there is no room. The last one is there where it says something.
 func (l *look) columns(now time.Time) []column {
 	return []column{
 		{"id", 20, true, func(c Client) string { return strconv.FormatUint(c.ID, 10) }},
@@ -71,10 +72,20 @@ func (l *look) columns(now time.Time) []column {
 		{"protocol", 12, false, func(c Client) string { return l.shown(c.Protocol) }},
 		{"since", 12, false, func(c Client) string { return since(c.Since, now) }},
 		{"lag", 9, true, func(c Client) string { return bytesOf(c.Lag) }},
+		{"", 5, false, func(c Client) string { return muted(c.Muted) }},
 	}
 }
 
+func muted(is bool) string {
+	if is {
+		return "muted"
+	}
+	return ""
+}
+
 var spare = []string{"protocol", "since", "address", "name"}
+
+const shortestName = 6 // cells
 
 // since is a time of day, or a day as well.
 func since(at, now time.Time) string {
@@ -138,11 +149,16 @@ func (l *look) rows(page []Client, width int, now time.Time) []string {
 		}
 	}
 	for _, name := range spare {
-		if total(wide) <= width {
+		over := total(wide) - width
+		if over <= 0 {
 			break
 		}
 		i := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
-		wide[i] = 0
+		if left := wide[i] - over; name == "name" && left >= shortestName {
+			wide[i] = left // a name is still one when it is cut
+		} else {
+			wide[i] = 0
+		}
 	}
 	lines := make([]string, 0, len(page)+1)
 	heading := l.row(columns, wide, func(i int) string { return columns[i].name })

@@ -61,6 +61,9 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return Address{}, fmt.Errorf("address %q: must be %s%s", s, addressForms, hint(scheme, rest))
 	}
+	if strings.Contains(port, "/") {
+		return Address{}, fmt.Errorf("address %q: it ends with the port", s)
+	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return Address{}, fmt.Errorf("address %q: the port must be a number, 1 to 65535", s)
 	}

@@ -47,7 +47,7 @@ func TestParseAddress(t *testing.T) {
 		"ws://host:1/x":  "it ends with the port; --since, --last and --name say the rest",
 		"ws://h:1?last=": "it ends with the port",
 		"ws://me@host:1": "it ends with the port",
-		"tcp://host:1/x": "the port must be a number",
+		"tcp://host:1/x": "it ends with the port",
 		"a/b:1":          `"a/b" is no host`,
 		"a b:1":          `"a b" is no host`,
 		"unix:":          "the path of a socket",

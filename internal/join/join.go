@@ -177,6 +177,7 @@ type client struct {
 	// Of v1Links.
 	session string
 	place   Point // up to where all has been received; the receiver's
+	own     own   // likewise
 	inbox   *inbox
 	idle    chan struct{} // the link shall look again
 	refused string        // with what words, the last time

@@ -164,6 +164,26 @@ func appendJSON(b *bytes.Buffer, v any) {
 	b.Truncate(b.Len() - 1) // the newline
 }
 
+// own is how a client knows what it said itself. A server that relays tells all
+// others; but behind a break the client has another number, and is one of them.
+type own struct {
+	epoch string
+	ids   map[uint64]bool // that we had in it
+}
+
+// add takes our number from hello.
+func (o *own) add(hello *said) {
+	if o.epoch != hello.Epoch {
+		*o = own{hello.Epoch, map[uint64]bool{}}
+	}
+	if hello.ID != nil {
+		o.ids[*hello.ID] = true
+	}
+}
+
+// said reports whether m is our own.
+func (o *own) said(m *said) bool { return m.ID != nil && o.ids[*m.ID] }
+
 // target is what is asked for: who we are, and where to go on. Last counts
 // only as long as there is no point to go on from.
 func target(session string, from Point, last *int, name string) string {

@@ -149,6 +149,7 @@ func endOf(err error) error {
 // greet takes up what hello says of the messages to come.
 func (l *v1Link) greet() {
 	at, had := Point{l.hello.Epoch, l.hello.Seq}, l.place
+	l.own.add(&l.hello)
 	switch {
 	case had == Point{}:
 		l.deliver(at, func(*bytes.Buffer) {})
@@ -198,8 +199,8 @@ func (l *v1Link) hear(p []byte) error {
 	return nil
 }
 
-// message has a message printed, unless it has been. One that does not follow
-// the last means that some are missing.
+// message has a message printed, unless it has been, or is our own. One that does
+// not follow the last means that some are missing.
 func (l *v1Link) message(s *said) {
 	if l.behind.Load() || s.Seq <= l.place.Seq {
 		return
@@ -209,7 +210,11 @@ func (l *v1Link) message(s *said) {
 		l.log.warn("%s missing, the server does not say why", messagesAre(gap))
 		l.notice("missed", gap, Point{l.place.Epoch, s.Seq - 1})
 	}
-	l.deliver(Point{l.place.Epoch, s.Seq}, func(b *bytes.Buffer) { l.Out.render(b, l.Frame, s) })
+	l.deliver(Point{l.place.Epoch, s.Seq}, func(b *bytes.Buffer) {
+		if !l.own.said(s) {
+			l.Out.render(b, l.Frame, s)
+		}
+	})
 }
 
 func (l *v1Link) skipped(s *said) {

@@ -81,6 +81,31 @@ func TestV1NumbersGoOnWithANewServer(t *testing.T) {
 	j.log.await(t, "the server was started anew")
 }
 
+// What it said itself before a break comes back as if somebody else had, since
+// it has another number now: it is not printed, and not asked for again. In
+// another epoch the number is another's.
+func TestV1KnowsItsOwnBehindABreak(t *testing.T) {
+	s, j, p := meetV1(t, Options{Out: Tagged}, `"id":7`)
+	p.tells(from(8, message(1, "one")))
+	j.stdout.await(t, "8\tone\n")
+	p.resets()
+	p = s.greets(`"id":9,"seq":1`)
+	p.tells(from(7, message(2, "mine")), from(8, message(3, "three")), from(7, message(4, "mine too")))
+	j.stdout.await(t, "three\n")
+	p.tells(`{"type":"heartbeat"}`)
+	p.told(`{"type":"heartbeat"}`) // it has heard all of that
+	p.resets()
+	p = s.greets(`"id":10,"seq":4`)
+	p.ask("since", "e1-4")
+	p.tells(from(9, message(5, "mine")), from(7, message(6, "mine")), from(11, message(7, "seven")))
+	j.stdout.await(t, "seven\n")
+	p.resets()
+	p = s.greets(`"epoch":"e2","id":2,"seq":0,"unknown":true`)
+	p.tells(from(7, message(1, "another's")), from(2, message(2, "mine")), message(3, "the server's"))
+	j.stdout.await(t, "-\tthe server's\n")
+	j.stdout.is(t, "8\tone\n8\tthree\n11\tseven\n7\tanother's\n-\tthe server's\n")
+}
+
 // What does not come is said, on STDERR and, as JSON, in its place.
 func TestV1WhatIsMissingIsSaid(t *testing.T) {
 	for _, c := range []struct {

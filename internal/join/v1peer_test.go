@@ -168,6 +168,11 @@ func message(seq int, text string) string {
 	return string(p)
 }
 
+// from is a message that a client said.
+func from(id int, message string) string {
+	return fmt.Sprintf(`{"id":%d,%s`, id, strings.TrimPrefix(message, "{"))
+}
+
 // sent is a message of the client's, as JSON; ack is what the server says to
 // all up to it.
 func sent(n int, text string) string {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -122,19 +123,19 @@ func (d *Decoder) fields(line []byte) (f fields, err error) {
 	case errors.Is(err, io.EOF):
 		return f, errors.New(`an empty line; a message is {"text":"…"}`)
 	case err != nil:
-		return f, syntax(err)
+		return f, syntax(line, err)
 	case start.Kind() != jsontext.KindBeginObject:
 		return f, errors.New(`not a JSON object; a message is {"text":"…"}`)
 	}
 	for d.json.PeekKind() != jsontext.KindEndObject {
 		name, err := d.json.ReadToken()
 		if err != nil {
-			return f, syntax(err)
+			return f, syntax(line, err)
 		}
 		field := f.named(name.String())
 		value, err := d.json.ReadValue()
 		if err != nil {
-			return f, syntax(err)
+			return f, syntax(line, err)
 		}
 		if field != nil {
 			end := d.json.InputOffset()
@@ -148,10 +149,33 @@ func (d *Decoder) fields(line []byte) (f fields, err error) {
 	return f, nil
 }
 
-// syntax is jsontext's error, in a sentence of ours.
-func syntax(err error) error {
-	return fmt.Errorf(`not I-JSON: %s; a message is {"text":"…"}, or {"base64":"…"} for what is not UTF-8`,
-		strings.TrimPrefix(err.Error(), "jsontext: "))
+// syntax is jsontext's error about a line, in a sentence of ours.
+func syntax(line []byte, err error) error {
+	at, is := errors.AsType[*jsontext.SyntacticError](err)
+	if !is || at.ByteOffset >= int64(len(line)) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New(`not JSON: it breaks off; a message is {"text":"…"}`)
+	}
+	rest, place := line[at.ByteOffset:], at.ByteOffset+1
+	r, size := utf8.DecodeRune(rest)
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return fmt.Errorf("%s stands twice in one object", excerpt([]byte(at.JSONPointer.LastToken())))
+	case strings.Contains(err.Error(), "max depth"):
+		return errors.New("brackets within brackets, too deep")
+	case r == utf8.RuneError && size == 1:
+		return fmt.Errorf(`not UTF-8 at byte %d; for what is not, there is {"base64":"…"}`, place)
+	case r == '\\':
+		return fmt.Errorf(`%s stands for no character; for what is not UTF-8 there is {"base64":"…"}`, excerpt(escape(rest)))
+	}
+	return fmt.Errorf(`not JSON: %q cannot stand at byte %d; a message is {"text":"…"}`, r, place)
+}
+
+// escape is what p begins with: \n, or \u and four digits.
+func escape(p []byte) []byte {
+	if bytes.HasPrefix(p, []byte(`\u`)) {
+		return p[:min(len(p), 6)]
+	}
+	return p[:min(len(p), 2)]
 }
 
 // tell reads a message and whom it is for. name, id and reason may stand there

@@ -59,9 +59,12 @@ func ParseAddress(s string) (Address, error) {
 	rest, protocol := parseProtocol(s)
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		return Address{}, fmt.Errorf("address %q: must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH", s)
+		return Address{}, fmt.Errorf("address %q: must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH%s", s, hint(strings.TrimSuffix(strings.TrimSuffix(s, "/"), rest), rest))
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
+	if strings.Contains(port, "/") {
+		return Address{}, fmt.Errorf("address %q: it ends with the port", s)
+	}
 	if err != nil {
 		return Address{}, fmt.Errorf("address %q: the port must be a number from 0 to 65535", s)
 	}
@@ -69,6 +72,24 @@ func ParseAddress(s string) (Address, error) {
 		return Address{}, fmt.Errorf("address %q: %q is no host name or IP address", s, host)
 	}
 	return Address{Host: host, Port: uint16(n), Protocol: protocol}, nil
+}
+
+// hint guesses what was meant by s, which stands behind a scheme, or none.
+func hint(scheme, s string) string {
+	host := ""
+	switch _, err := strconv.ParseUint(s, 10, 16); {
+	case err == nil:
+		return fmt.Sprintf("; did you mean %s:%s?", scheme, s)
+	case scheme == "" && strings.Contains(s, "/") && !strings.Contains(s, ":"):
+		return fmt.Sprintf("; did you mean unix:%s?", s)
+	case strings.Contains(s, ":") && net.ParseIP(s) != nil:
+		host = "[" + s + "]"
+	case s != "" && !strings.ContainsAny(s, "/:[] "):
+		host = s
+	default:
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s%s:9000?", scheme, host)
 }
 
 func parseProtocol(s string) (rest string, p Protocol) {

@@ -277,6 +277,7 @@ class View {
   #anchor = null; // { entry, shift }: px of the entry above the edge
   #lastTop = 0;
   #rest = 0; // the timer that tells the end of a scrolling; 0 after it
+  #overruled = false; // that scrolling, by follow
   #stale = false; // the filter is another one
   #drift = 0; // px of padding that no height accounts for
   #width = 0;
@@ -321,8 +322,11 @@ class View {
     frame.ask();
   }
 
+  // follow goes to the newest and stays there, also while the browser scrolls
+  // smoothly elsewhere: nothing can stop that.
   follow() {
     this.following = true;
+    this.#overruled = this.#rest !== 0;
     this.news = 0;
     frame.ask();
   }
@@ -340,7 +344,7 @@ class View {
     // Only a way up means that someone wants to stay, however short: with
     // some tolerance at the end, slow scrolling could never leave it.
     if (rest < 1.5) this.following = true;
-    else if (top < this.#lastTop) this.following = false;
+    else if (top < this.#lastTop && !this.#overruled) this.following = false;
     if (this.following && !this.paused) this.news = 0;
     this.#lastTop = top;
     this.#anchor = this.#entryAtTop();
@@ -349,6 +353,7 @@ class View {
 
   #rested() {
     this.#rest = 0;
+    this.#overruled = false;
     frame.ask();
   }
 
@@ -726,7 +731,8 @@ class Link {
     if (seq <= this.seq) return;
     if (seq > this.seq + 1) notice(`${count(seq - this.seq - 1, "message")} missing here`);
     this.seq = seq;
-    this.#show({ seq, time, who: this.#who(id, name) }, text, base64);
+    if (this.#ids.has(id)) return; // it has stood here since it was said
+    this.#show({ seq, time, who: name || (id === undefined ? "" : `client ${id}`) }, text, base64);
   }
 
   // private is for this page alone, and has no number.
@@ -740,11 +746,6 @@ class Link {
     else Object.assign(entry, { text: hexOf(base64), bytes: bytesIn(base64) });
     store.add(entry);
     voice.hear(entry);
-  }
-
-  #who(id, name) {
-    if (this.#ids.has(id)) return "you";
-    return name || (id === undefined ? "" : `client ${id}`);
   }
 
   // skipped tells of a hole. Holes that nothing stands between are one.
@@ -894,6 +895,7 @@ class Frame {
     $("state").dataset.state = state;
     $("now").hidden = state !== "waiting" && state !== "ended";
     put($("count"), number(store.heard));
+    put($("unit"), store.heard === 1 ? "message" : "messages");
     put($("matches"), view.filter ? `${number(view.matches)} of ${number(store.kept)}` : "");
   }
 

@@ -60,7 +60,9 @@ func main() {
 		Visible: visible.AppendLine, Next: visible.Next,
 		Send: d.send, Status: d.status, Clients: d.clients,
 		Commands: []console.Command{
-			console.To(d.to), console.Kick(d.kick), console.Mute(d.mute),
+			console.To(d.to), console.Kick(d.kick),
+			console.Mute(func(_ context.Context, id uint64) error { return d.mute(id, true) }),
+			console.Unmute(func(_ context.Context, id uint64) error { return d.mute(id, false) }),
 			{Name: "say", Usage: "ID text", Help: "have a client say it", Client: true, Run: d.say},
 			{Name: "raw", Usage: "Go string", Help: "have a client say it unquoted", Run: d.raw},
 			{Name: "name", Usage: "Go string", Help: "have a client of that name say hello", Run: d.name},
@@ -132,11 +134,13 @@ func (d *desk) status() console.Status {
 var names = []string{"ann", "", "漢字", "Zoë with a name that is rather long for one"}
 
 func (d *desk) clients() []console.Client {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var list []console.Client
 	for i := range *clients {
 		list = append(list, console.Client{
 			ID: uint64(i + 1), Name: names[i%len(names)], Addr: fmt.Sprintf("192.0.2.%d:4000%d", i%250+1, i%10),
-			Protocol: []string{"raw", "hubbub.v1", "sse"}[i%3], Since: noon, Lag: []int64{0, 1100 << 10, 12}[i%3],
+			Protocol: []string{"raw", "hubbub.v1", "sse"}[i%3], Since: noon, Lag: []int64{0, 1100 << 10, 12}[i%3], Muted: d.muted[uint64(i+1)],
 		})
 	}
 	return list
@@ -167,13 +171,15 @@ func (d *desk) kick(_ context.Context, id uint64, reason string) error {
 	return nil
 }
 
-func (d *desk) mute(_ context.Context, id uint64) (bool, error) {
+func (d *desk) mute(id uint64, mute bool) error {
 	if err := d.known(id); err != nil {
-		return false, err
+		return err
 	}
-	d.muted[id] = !d.muted[id]
-	d.note("mute %d %v", id, d.muted[id])
-	return d.muted[id], nil
+	d.note("mute %d %v", id, mute)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.muted[id] = mute
+	return nil
 }
 
 func (d *desk) show(id uint64, text []byte) {
