@@ -101,12 +101,16 @@ func TestServersConsole(t *testing.T) {
 }
 
 func TestServersConsoleEndsWithASignal(t *testing.T) {
-	d := sitDown(t, "serve", "127.0.0.1:0")
-	d.at()
-	d.types("half a li")
-	d.screen.until(t, "half a li")
-	d.signal(syscall.SIGTERM)
-	d.givesBack(0)
+	for s, code := range map[syscall.Signal]int{syscall.SIGTERM: exitDone, syscall.SIGQUIT: exitFailed} {
+		t.Run(s.String(), func(t *testing.T) {
+			d := sitDown(t, "serve", "127.0.0.1:0")
+			d.at()
+			d.types("half a li")
+			d.screen.until(t, "half a li")
+			d.signal(s)
+			d.givesBack(code)
+		})
+	}
 }
 
 func TestConsoleInFrontOfACommand(t *testing.T) {

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"hubbub.example/internal/console"
 )
 
 // env is what a command has of the process it runs in.
@@ -46,6 +48,7 @@ func endOnQuit(stderr *os.File) {
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)
 	<-quit
+	console.GiveBack()
 	tell(stderr, "hubbub: SIGQUIT: ended before all was delivered\n")
 	os.Exit(exitFailed)
 }

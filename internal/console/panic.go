@@ -8,10 +8,10 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// This file gives the terminal back when something panics. A panic of the
-// console's own ends the console, and Run returns it: a server that serves
-// thousands does not end with its window. One of anybody else's ends the
-// process, but not before Rescue.
+// This file gives the terminal back when something panics, or the process ends
+// without asking the console. A panic of the console's own ends the console, and
+// Run returns it: a server that serves thousands does not end with its window.
+// One of anybody else's ends the process, but not before Rescue.
 
 // open is the console that has the terminal; there is one terminal.
 var open atomic.Pointer[Console]
@@ -27,10 +27,16 @@ func Rescue() {
 	if r == nil {
 		return
 	}
+	GiveBack()
+	panic(r)
+}
+
+// GiveBack gives the terminal back, if a console has it, for a process that ends
+// at once.
+func GiveBack() {
 	if c := open.Load(); c != nil {
 		within(lastMoment, c.surrender)
 	}
-	panic(r)
 }
 
 // surrender gives the terminal back at once, with what had come by then.
