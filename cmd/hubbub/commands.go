@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"hubbub.example"
@@ -30,7 +31,7 @@ type commands struct {
 	decoder jsonl.Decoder
 	longest int // line
 	line    int // the number of the present one
-	faults  sparing
+	faults  faults
 	rename  func(id uint64, name string) error
 }
 
@@ -53,6 +54,7 @@ func (s *server) rename(id uint64, name string) error {
 // obey returns nil at the end of r; its error is r's, ctx's or that the hub is
 // closed.
 func (c *commands) obey(ctx context.Context, r io.Reader) error {
+	defer c.countFaults()
 	lines := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := c.next(lines)
@@ -136,36 +138,40 @@ func (c *commands) kick(ids []uint64, reason string) error {
 	return nil
 }
 
-// fault logs what is wrong with the present line. A program that is wrong may be
-// so a million times.
-func (c *commands) fault(err error) {
-	if passed, ok := c.faults.now(time.Now()); ok {
-		others := ""
-		if passed > 0 {
-			others = fmt.Sprintf(" (and %d lines before it)", passed)
-		}
-		c.log.Warn(fmt.Sprintf("line %d: %v%s", c.line, err, others))
-	}
-}
-
-// sparing lets some through a second, and counts the others.
-type sparing struct {
-	second time.Time
-	let    int
-	passed int // over
-}
-
+// letASecond is how many faults are logged of one second. A program that is wrong
+// may be so a million times; the others are counted.
 const letASecond = 10
 
-func (s *sparing) now(at time.Time) (passed int, ok bool) {
-	if at.Sub(s.second) >= time.Second {
-		s.second, s.let = at, 0
+// faults are those of the present second.
+type faults struct {
+	mu         sync.Mutex
+	let, after int // logged; and not
+	last       int // line
+}
+
+// fault logs what is wrong with the present line.
+func (c *commands) fault(err error) {
+	f := &c.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.let == letASecond {
+		f.after, f.last = f.after+1, c.line
+		return
 	}
-	if s.let == letASecond {
-		s.passed++
-		return 0, false
+	if f.let == 0 {
+		time.AfterFunc(time.Second, c.countFaults)
 	}
-	s.let++
-	passed, s.passed = s.passed, 0
-	return passed, true
+	f.let++
+	c.log.Warn(fmt.Sprintf("line %d: %v", c.line, err))
+}
+
+// countFaults ends the second.
+func (c *commands) countFaults() {
+	f := &c.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.after > 0 {
+		c.log.Warn(fmt.Sprintf("wrong lines not shown: %d, the last of them line %d", f.after, f.last))
+	}
+	f.let, f.after = 0, 0
 }

@@ -120,3 +120,10 @@ func TestManyFaultsAreSummedUp(t *testing.T) {
 		t.Errorf("it says so on %d lines", n)
 	}
 }
+
+// Those of which nothing is said are counted, also when no other comes.
+func TestTheLastFaultsAreCounted(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0", "--in", "json")
+	p.says(strings.Repeat("rubbish\n", letASecond+4))
+	p.stderr.until(t, "wrong lines not shown: 4, the last of them line 14\n")
+}
