@@ -225,7 +225,9 @@ func (c *chat) nick(ctx context.Context, g *guest, name string) {
 	if c.present != nil {
 		c.present.rename(g.id, name)
 	}
-	c.tell(ctx, g, fmt.Sprintf("* %s is now %s", old, name))
+	if !passes(g) {
+		c.tell(ctx, g, fmt.Sprintf("* %s is now %s", old, name))
+	}
 }
 
 // mostShown is how many guests /who shows: more than anybody reads, and nothing

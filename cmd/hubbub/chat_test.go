@@ -162,8 +162,8 @@ func TestChatForgetsWhoOnlyLookedIn(t *testing.T) {
 	}
 	_ = c.Close()
 	p.stdout.until(t, "* guest1 has left\n")
-	post(t, p, "bob", "nobody hears this\n")
-	p.stdout.until(t, "<bob> nobody hears this\n")
+	post(t, p, "bob", "nobody hears this\n/nick rob\nnor this\n") // is not announced
+	p.stdout.until(t, "\n<bob> nobody hears this\n<rob> nor this\n")
 	p.enters("ann")
 	p.stop(0)
 }
