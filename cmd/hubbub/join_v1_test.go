@@ -394,3 +394,18 @@ func TestJoinSaysWhatWasTooLong(t *testing.T) {
 		t.Errorf("STDERR says %q", said)
 	}
 }
+
+// Whatever name leads to a server, join may call it so. (That of this machine may
+// not lead to the loopback, so the test says it as join would.)
+func TestAServerAnswersToAnyNameOfAProgram(t *testing.T) {
+	p := start(t, "serve", "127.0.0.1:0")
+	c, _, err := websocket.Dial(t.Context(), "ws://"+p.address(), &websocket.DialOptions{Host: "hub.example:9000", Subprotocols: []string{"hubbub.v1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if err := c.Write(t.Context(), websocket.MessageText, []byte(`{"type":"message","text":"hello"}`)); err != nil {
+		t.Fatal(err)
+	}
+	p.stdout.is(t, "hello\n")
+}

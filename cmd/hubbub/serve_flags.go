@@ -146,7 +146,7 @@ func (f *serveFlags) web() *flagGroup {
 	parsedFlag(g, &f.options.Sniff, "sniff", "100ms", "TIME",
 		"how long a client that says nothing may still turn out to speak HTTP, once there is something to send", parseTime)
 	parsedFlag(g, &f.options.Hosts, "host", "", "NAME",
-		"a name that this server has for browsers, besides its addresses and localhost; * is any; again for more", f.addHost)
+		"a name by which browsers and curl may call this server, besides its addresses and localhost; * is any; again for more", f.addHost)
 	parsedFlag(g, &f.options.Origins, "origin", "", "ORIGIN",
 		"another site whose pages may connect, such as https://example.com; * is any; again for more", f.addOrigin)
 	return g

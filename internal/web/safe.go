@@ -75,10 +75,14 @@ func originOf(r *http.Request) (origin string, foreign bool) {
 	return origin, origin != "" && !own
 }
 
-// host says whether r was meant for us. Without a Host it is no browser's:
-// HTTP/1.0, as load balancers ask whether a server is well.
+// host says whether r was meant for us, or is no browser's and cannot be misled.
+// Without a Host it is none: HTTP/1.0, as load balancers ask whether a server is
+// well. Nor is a WebSocket without an Origin (RFC 6455, section 4.1): join calls a
+// server as its user does.
 func (u *rules) host(r *http.Request) bool {
-	if u.anyHost || r.Host == "" && !r.ProtoAtLeast(1, 1) {
+	noBrowser := r.Host == "" && !r.ProtoAtLeast(1, 1) ||
+		hasToken(r.Header, "Upgrade", "websocket") && len(r.Header.Values("Origin")) == 0
+	if u.anyHost || noBrowser {
 		return true
 	}
 	name := hostName(r.Host)

@@ -161,6 +161,23 @@ func TestHostMustBeOurs(t *testing.T) {
 	}
 }
 
+// No browser opens a WebSocket without an Origin, so who does may call us as he
+// likes; a page of a name that is pointed here has one.
+func TestAWebSocketOfAProgramMayCallUsAnything(t *testing.T) {
+	c := open(t, nil)
+	for headers, want := range map[string]int{
+		handshake: 101,
+		handshake + "\r\nOrigin: http://hub.example:9000": 421,
+		handshake + "\r\nOrigin: ":                        421,
+		handshake + "\r\n" + crossSite:                    403,
+		"Connection: Upgrade":                             421,
+	} {
+		if r, body := c.ask(local, request("GET / HTTP/1.1", "Host: hub.example:9000", headers)); r.code != want {
+			t.Errorf("%q: %d %q, want %d", headers, r.code, body, want)
+		}
+	}
+}
+
 // Who may use the Unix socket may use the server.
 func TestUnixSocketAsksForNeitherHostNorOrigin(t *testing.T) {
 	c := open(t, nil)
