@@ -76,7 +76,7 @@ func ParseAddress(s string) (Address, error) {
 
 // hint guesses what was meant by s, which stands behind a scheme, or none.
 func hint(scheme, s string) string {
-	host := ""
+	var host string
 	switch _, err := strconv.ParseUint(s, 10, 16); {
 	case err == nil:
 		return fmt.Sprintf("; did you mean %s:%s?", scheme, s)
