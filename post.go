@@ -212,11 +212,17 @@ func (l *loop) kickGuest(c *client, why string) {
 	if c.left {
 		return
 	}
+	c.isCut(why)
 	l.tellLeave(c, why)
 	c.extra.kick(web.Refused(why))
 }
 
 func (l *loop) guestLeaves(c *client, reason string) {
+	switch reason {
+	case "done", "reset", "shutdown":
+	default: // it was too long, or idle
+		c.isCut(reason)
+	}
 	l.tellLeave(c, reason)
 	l.guests.remove(c)
 	l.hub.gone(c)

@@ -135,7 +135,7 @@ func TestWhatAPostSaysBeforeAMessageTooLong(t *testing.T) {
 		if code := s.posts("/", "first\nsecond\n"+strings.Repeat("x", 300)+end); code != http.StatusRequestEntityTooLarge {
 			t.Errorf("%q behind it: %d", end, code)
 		}
-		if reason := s.leaves(uint64(i + 1)); !strings.HasPrefix(reason, "sent a message longer than") {
+		if reason := s.leaves(uint64(i + 1)); !strings.HasPrefix(reason, "sent a message longer than") || !s.isCut(uint64(i+1)) {
 			t.Errorf("%q behind it: it left because %q", end, reason)
 		}
 	}
@@ -157,7 +157,7 @@ func TestAPostGoesOn(t *testing.T) {
 	}
 	s.has(1)
 	_ = p.Close()
-	if reason := s.leaves(1); reason != "reset" {
+	if reason := s.leaves(1); reason != "reset" || s.isCut(1) {
 		t.Errorf("it left because %q", reason)
 	}
 	s.has(0)
@@ -228,7 +228,7 @@ func TestAPostThatSaysNothingIsIdle(t *testing.T) {
 		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusRequestTimeout || string(why) != "the body has said nothing for 50ms\n" {
 			t.Errorf("%s: it is told %s: %q", how, answer.Status, why)
 		}
-		if reason := s.leaves(uint64(i + 1)); reason != "idle for 50ms" {
+		if reason := s.leaves(uint64(i + 1)); reason != "idle for 50ms" || !s.isCut(uint64(i+1)) {
 			t.Errorf("%s: it left because %q", how, reason)
 		}
 	}
@@ -440,7 +440,7 @@ func TestKickOfAPost(t *testing.T) {
 			s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
 			p.says(begun)
 			s.kicks(id, []string{"enough", ""}[i])
-			if reason := s.leaves(id); reason != []string{"kicked: enough", "kicked"}[i] {
+			if reason := s.leaves(id); reason != []string{"kicked: enough", "kicked"}[i] || !s.isCut(id) {
 				t.Errorf("%s: it left because it is %q", how, reason)
 			}
 			p.says(strings.TrimPrefix(line, begun))
