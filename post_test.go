@@ -212,6 +212,54 @@ func TestPostsWaitForTheInbox(t *testing.T) {
 	}
 }
 
+// Nor can one that says nothing at all, over and over, come and go faster than
+// the inbox is told of it.
+func TestEmptyPostsWaitForTheInbox(t *testing.T) {
+	t.Parallel()
+	const posts, few = 300, 20
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 2}))
+	p, flood := dial(t, s.at), dial(t, s.at)
+	_, _ = io.Copy(io.Discard, p.asks(http.MethodGet, "/healthz").Body)
+	s.fillInbox(flood)
+	posting := begins(func() error {
+		for range posts {
+			if _, err := io.WriteString(p, request(http.MethodPost, "/?name=x", "Content-Length: 0")); err != nil {
+				return err
+			}
+			answer, err := http.ReadResponse(p.r, nil)
+			if err != nil {
+				return err
+			}
+			if answer.StatusCode != http.StatusNoContent {
+				return errors.New(answer.Status)
+			}
+		}
+		return nil
+	})
+	if n := s.standsStill("no more come", 2, func(n hubbub.Stats) int64 { return n.Joins }); n > few {
+		t.Errorf("%d have come while the inbox is full", n)
+	}
+	_ = flood.Close()
+	s.take()
+	if err := posting(); err != nil {
+		t.Fatal(err)
+	}
+	all := s.events.when(t, "all that came and went", func(all []hubbub.Event) bool { return presences(all) == 2*posts })
+	there := 0
+	for _, e := range all {
+		switch {
+		case e.Name == "":
+		case e.Kind == hubbub.Join:
+			there++
+		case e.Kind == hubbub.Leave:
+			there--
+		}
+	}
+	if there != 0 {
+		t.Errorf("%d have come and not gone", there)
+	}
+}
+
 // A body that says nothing for longer than a client may is told so, and left.
 func TestAPostThatSaysNothingIsIdle(t *testing.T) {
 	t.Parallel()
