@@ -241,9 +241,10 @@ func (h *Hub) fewest() *loop {
 
 // adopt takes c in.
 func (l *loop) adopt(c *client) {
+	l.hub.sessions.take(c)
 	if err := l.poller.Add(int(c.fd)); err != nil {
 		l.hub.warnf("%s refused: %v", c.addr, err)
-		c.state = dead // who claims its session must not end somebody else's descriptor
+		c.state = dead
 		_ = sock.Close(int(c.fd))
 		l.hub.sessions.leave(c)
 		l.assigned.Add(-1)

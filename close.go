@@ -136,9 +136,15 @@ func (l *loop) cutWith(c *client, code uint16, reason string) {
 
 // endFor ends c now: it gets no more, but is told why.
 func (l *loop) endFor(c *client, code uint16, reason string) {
-	x := &c.more().linger
-	x.reason, x.code, x.cut = reason, code, true
+	c.isCut(reason)
+	c.extra.linger.code = code
 	l.farewell(c)
+}
+
+// isCut notes that it is the hub that ends c.
+func (c *client) isCut(reason string) {
+	x := &c.more().linger
+	x.reason, x.cut = reason, true
 }
 
 // fell is c whose connection takes no more. What it sent before that may still

@@ -118,13 +118,13 @@ func (h *Hub) takeBack(s web.Stream) {
 		_ = sock.Close(s.FD)
 		return
 	}
-	to := h.fewest()
-	to.assigned.Add(1)
-	if s.Session == "" {
-		to.post(c)
+	if s.Session != "" {
+		h.sessions.claim(h, s.Session, c)
 		return
 	}
-	h.sessions.claim(h, s.Session, c, to)
+	to := h.fewest()
+	to.assigned.Add(1)
+	to.post(c)
 }
 
 func protocolOf(k web.Kind) protocol {

@@ -287,8 +287,8 @@ func (l *loop) deliver() {
 func (l *loop) undelivered() bool { return l.batch != nil && len(l.batch.records) > 0 }
 
 // note enters a join or leave. Where no batch is free it goes to the loop's
-// own list, which is bounded: accepting pauses while it is not empty, and
-// clients that are there can leave only once.
+// own list, which is bounded: accepting pauses while it is not empty, no post
+// comes, and clients that are there can leave only once.
 func (l *loop) note(kind EventKind, c *client, reason string) {
 	if l.hub.inbox.want&InboxPresence == 0 {
 		return

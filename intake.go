@@ -2,27 +2,44 @@
 
 package hubbub
 
-import "hubbub.example/internal/codec"
+import (
+	"sort"
 
-// chunk is how much of a source is read at a time, at most.
-const chunk = 64 << 10
+	"hubbub.example/internal/codec"
+)
+
+const (
+	// chunk is how much of a source is read at a time, at most.
+	chunk = 64 << 10
+
+	// around is about what a message costs beside its bytes, in its forms and
+	// the indexes: of an empty line that is nearly all.
+	around = 100
+)
+
+// weight is about what messages of so many bytes in all are in their largest form.
+func weight(bytes, messages int) int { return bytes + around*messages }
 
 // intake cuts what is read from a source into messages.
 type intake struct {
 	framing codec.Framing
 	longest int
 	chunk   int
-	buf     []byte // read and not yet broadcast
-	whole   int    // the beginning of buf that is whole messages
+	most    int    // the weight of what is broadcast at a time
+	buf     []byte // read, and not all of it broadcast
+	whole   int    // the beginning of buf that is whole messages; 0: all are broadcast
 	ends    []int  // where they end
+	from    int    // up to where they have been broadcast
+	next    []int  // where those end that are to be broadcast next, counted from there
+	later   []int  // where those behind them end
 	long    bool   // inside a message that goes on in pieces
 	warn    func(format string, args ...any)
 }
 
 func (h *Hub) newIntake() *intake {
 	// A chunk must be far smaller than the feed: it would lap a healthy client.
-	size := int(min(chunk, h.feed.Segment()))
-	return &intake{framing: h.framing, longest: h.longest, chunk: size, warn: h.warnf}
+	most := int(h.feed.Segment())
+	return &intake{framing: h.framing, longest: h.longest, chunk: min(chunk, most), most: most, warn: h.warnf}
 }
 
 // space is where the next chunk is to be read to.
@@ -54,9 +71,11 @@ func (in *intake) cut(n int) {
 	in.whole = n
 	if in.fits(n) {
 		in.long = false
-		return
+	} else {
+		in.breakUp(n)
 	}
-	in.breakUp(n)
+	in.later = in.ends
+	in.choose()
 }
 
 // fits says that no message, nor the beginning after the n bytes of whole
@@ -126,8 +145,34 @@ func (in *intake) finish() {
 	in.cut(len(in.buf))
 }
 
-// done forgets what was broadcast.
+// choose has as many of the messages be broadcast next as are not too much at a
+// time: those of one chunk, if they are very short, would lap a healthy client in
+// a form in which they are long.
+func (in *intake) choose() {
+	n := len(in.later)
+	if weight(in.whole-in.from, n) > in.most {
+		n = max(1, sort.Search(n, func(i int) bool { return weight(in.later[i]-in.from, i+1) > in.most }))
+	}
+	in.next, in.later = in.later[:n], in.later[n:]
+	if in.from > 0 {
+		for i := range in.next {
+			in.next[i] -= in.from
+		}
+	}
+}
+
+// part is what is to be broadcast next, as package feed wants it.
+func (in *intake) part() (p []byte, ends []int) {
+	return in.buf[in.from : in.from+in.next[len(in.next)-1]], in.next
+}
+
+// done goes on behind that, which was broadcast.
 func (in *intake) done() {
+	in.from += in.next[len(in.next)-1]
+	if len(in.later) > 0 {
+		in.choose()
+		return
+	}
 	in.buf = in.buf[:copy(in.buf, in.buf[in.whole:])]
-	in.whole, in.ends = 0, in.ends[:0]
+	in.whole, in.from = 0, 0
 }

@@ -22,7 +22,7 @@ type reading struct {
 
 func newReading(t testing.TB, framing codec.Framing, longest int) *reading {
 	r := &reading{t: t}
-	r.intake = &intake{framing: framing, longest: framing.Bound(longest), chunk: chunk, warn: func(format string, args ...any) {
+	r.intake = &intake{framing: framing, longest: framing.Bound(longest), chunk: chunk, most: 3 * around, warn: func(format string, args ...any) {
 		r.said = append(r.said, fmt.Sprintf(format, args...))
 	}}
 	return r
@@ -46,18 +46,21 @@ func (r *reading) endsInput() {
 
 func (r *reading) take() {
 	r.t.Helper()
-	if r.whole == 0 {
-		return
+	for r.whole > 0 {
+		p, ends := r.part()
+		at := 0
+		for _, end := range ends {
+			r.messages = append(r.messages, string(p[at:end]))
+			at = end
+		}
+		if at != len(p) {
+			r.t.Errorf("the messages end at %d, their bytes at %d", at, len(p))
+		}
+		if weight(len(p), len(ends)) > r.most && len(ends) > 1 {
+			r.t.Errorf("%d messages of %d bytes come at a time", len(ends), len(p))
+		}
+		r.done()
 	}
-	at := 0
-	for _, end := range r.ends {
-		r.messages = append(r.messages, string(r.buf[at:end]))
-		at = end
-	}
-	if at != r.whole {
-		r.t.Errorf("the messages end at %d, what is whole at %d", at, r.whole)
-	}
-	r.done()
 	if len(r.buf) > r.longest {
 		r.t.Errorf("%d bytes are left behind the messages, the longest is %d", len(r.buf), r.longest)
 	}

@@ -5,7 +5,8 @@ package hubbub
 // This file is a client that comes and goes with one HTTP request: what its
 // body says are messages, and nothing is sent to it.
 //
-//	post        a goroutine  of net/http's reads the body, a piece at a time
+//	post        a goroutine  of net/http's reads the body, a piece at a time, once
+//	                         no join or leave waits for the inbox
 //	enterPosts  a loop       puts whole messages into the batch that the inbox
 //	                         gets, when there is one; until then nothing more is
 //	                         read, so that TCP pushes back
@@ -51,6 +52,12 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 		_ = body.Close()
 	}}
 	l := h.fewest()
+	if h.late.Load() > 0 { // one connection may have any number of guests
+		if _, err := h.waitForInbox(ctx, l, &posted{guest: c}); err != nil {
+			h.gone(c)
+			return err
+		}
+	}
 	l.do(func() { l.guestJoins(c) })
 	reason, err := h.readBody(ctx, l, c, body)
 	if why, kicked := errors.AsType[web.Refused](context.Cause(ctx)); kicked {
@@ -151,7 +158,12 @@ func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size i
 	if len(p) == 0 || h.inbox.want&InboxMessages == 0 {
 		return "", nil
 	}
-	entry := &posted{c, p, size, make(chan struct{})}
+	return h.waitForInbox(ctx, l, &posted{guest: c, data: p, size: size})
+}
+
+// waitForInbox returns when entry is in the inbox.
+func (h *Hub) waitForInbox(ctx context.Context, l *loop, entry *posted) (reason string, err error) {
+	entry.entered = make(chan struct{})
 	l.do(func() { l.posts = append(l.posts, entry) })
 	select {
 	case <-entry.entered:
@@ -159,7 +171,7 @@ func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size i
 	case <-h.closed:
 		return "shutdown", web.ErrEnding
 	case <-ctx.Done():
-		// The loop may be reading p at this moment: nobody may write to it.
+		// The loop may be reading its data at this moment: nobody may write to it.
 		l.do(func() { l.withdraw(entry) })
 		select {
 		case <-entry.entered:
@@ -212,11 +224,17 @@ func (l *loop) kickGuest(c *client, why string) {
 	if c.left {
 		return
 	}
+	c.isCut(why)
 	l.tellLeave(c, why)
 	c.extra.kick(web.Refused(why))
 }
 
 func (l *loop) guestLeaves(c *client, reason string) {
+	switch reason {
+	case "done", "reset", "shutdown":
+	default: // it was too long, or idle
+		c.isCut(reason)
+	}
 	l.tellLeave(c, reason)
 	l.guests.remove(c)
 	l.hub.gone(c)

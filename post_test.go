@@ -135,7 +135,7 @@ func TestWhatAPostSaysBeforeAMessageTooLong(t *testing.T) {
 		if code := s.posts("/", "first\nsecond\n"+strings.Repeat("x", 300)+end); code != http.StatusRequestEntityTooLarge {
 			t.Errorf("%q behind it: %d", end, code)
 		}
-		if reason := s.leaves(uint64(i + 1)); !strings.HasPrefix(reason, "sent a message longer than") {
+		if reason := s.leaves(uint64(i + 1)); !strings.HasPrefix(reason, "sent a message longer than") || !s.isCut(uint64(i+1)) {
 			t.Errorf("%q behind it: it left because %q", end, reason)
 		}
 	}
@@ -157,7 +157,7 @@ func TestAPostGoesOn(t *testing.T) {
 	}
 	s.has(1)
 	_ = p.Close()
-	if reason := s.leaves(1); reason != "reset" {
+	if reason := s.leaves(1); reason != "reset" || s.isCut(1) {
 		t.Errorf("it left because %q", reason)
 	}
 	s.has(0)
@@ -212,6 +212,54 @@ func TestPostsWaitForTheInbox(t *testing.T) {
 	}
 }
 
+// Nor can one that says nothing at all, over and over, come and go faster than
+// the inbox is told of it.
+func TestEmptyPostsWaitForTheInbox(t *testing.T) {
+	t.Parallel()
+	const posts, few = 300, 20
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 2}))
+	p, flood := dial(t, s.at), dial(t, s.at)
+	_, _ = io.Copy(io.Discard, p.asks(http.MethodGet, "/healthz").Body)
+	s.fillInbox(flood)
+	posting := begins(func() error {
+		for range posts {
+			if _, err := io.WriteString(p, request(http.MethodPost, "/?name=x", "Content-Length: 0")); err != nil {
+				return err
+			}
+			answer, err := http.ReadResponse(p.r, nil)
+			if err != nil {
+				return err
+			}
+			if answer.StatusCode != http.StatusNoContent {
+				return errors.New(answer.Status)
+			}
+		}
+		return nil
+	})
+	if n := s.standsStill("no more come", 2, func(n hubbub.Stats) int64 { return n.Joins }); n > few {
+		t.Errorf("%d have come while the inbox is full", n)
+	}
+	_ = flood.Close()
+	s.take()
+	if err := posting(); err != nil {
+		t.Fatal(err)
+	}
+	all := s.events.when(t, "all that came and went", func(all []hubbub.Event) bool { return presences(all) == 2*posts })
+	there := 0
+	for _, e := range all {
+		switch {
+		case e.Name == "":
+		case e.Kind == hubbub.Join:
+			there++
+		case e.Kind == hubbub.Leave:
+			there--
+		}
+	}
+	if there != 0 {
+		t.Errorf("%d have come and not gone", there)
+	}
+}
+
 // A body that says nothing for longer than a client may is told so, and left.
 func TestAPostThatSaysNothingIsIdle(t *testing.T) {
 	t.Parallel()
@@ -228,7 +276,7 @@ func TestAPostThatSaysNothingIsIdle(t *testing.T) {
 		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusRequestTimeout || string(why) != "the body has said nothing for 50ms\n" {
 			t.Errorf("%s: it is told %s: %q", how, answer.Status, why)
 		}
-		if reason := s.leaves(uint64(i + 1)); reason != "idle for 50ms" {
+		if reason := s.leaves(uint64(i + 1)); reason != "idle for 50ms" || !s.isCut(uint64(i+1)) {
 			t.Errorf("%s: it left because %q", how, reason)
 		}
 	}
@@ -440,7 +488,7 @@ func TestKickOfAPost(t *testing.T) {
 			s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
 			p.says(begun)
 			s.kicks(id, []string{"enough", ""}[i])
-			if reason := s.leaves(id); reason != []string{"kicked: enough", "kicked"}[i] {
+			if reason := s.leaves(id); reason != []string{"kicked: enough", "kicked"}[i] || !s.isCut(id) {
 				t.Errorf("%s: it left because it is %q", how, reason)
 			}
 			p.says(strings.TrimPrefix(line, begun))

@@ -225,6 +225,7 @@ func (l *loop) kick(c *client, x letter) {
 	reason := string(x.data)
 	l.hub.debugf("client %d (%s) is %s", c.id, c.addr, reason)
 	if c.state == broken {
+		c.isCut(reason)
 		l.lost(c, errors.New(reason))
 		return
 	}

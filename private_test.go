@@ -453,7 +453,7 @@ func TestKickOfOneWhoseConnectionIsBroken(t *testing.T) {
 	s.kicks(1, "enough")
 	s.has(2)
 	s.take()
-	if reason := s.leaves(1); reason != "kicked: enough" {
+	if reason := s.leaves(1); reason != "kicked: enough" || !s.isCut(1) {
 		t.Errorf("it leaves because it is %q", reason)
 	}
 	for _, line := range texts(s.events.all()) {

@@ -53,21 +53,17 @@ func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 	return h.publishOrWait(ctx, b.data[p.begin:p.end], p.ends, p.of...)
 }
 
-// around is about what a message costs beside its bytes, in its forms and the
-// indexes: of an empty line that is nearly all.
-const around = 100
-
 // part is as much of a batch as is broadcast at a time: more would lap clients
 // that take all they can.
 type part struct {
-	most       int // bytes, and what is around them
+	most       int // weight
 	begin, end int // of the batch's data
 	ends       []int
 	of         []feed.Run
 }
 
 func (p *part) full(end int) bool {
-	return len(p.ends) > 0 && end-p.begin+around*len(p.ends) > p.most
+	return len(p.ends) > 0 && weight(end-p.begin, len(p.ends)) > p.most
 }
 
 func (p *part) next() { p.begin, p.ends, p.of = p.end, p.ends[:0], p.of[:0] }

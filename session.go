@@ -6,10 +6,12 @@ package hubbub
 // connection breaks: its messages have numbers, and the hub remembers the last
 // of each session.
 //
-//	claim    a goroutine  a connection says that it continues a session: whoever
-//	                      had that is ended first, so that the number stands still
-//	follows  a loop       whether a message is the next
-//	leave    a loop       a connection has ended; the session waits for another
+//	claim    a goroutine  a connection says that it continues a session, and goes to
+//	                      the loop that had it before: what is told of it is in order
+//	take     that loop    gives it the session; whoever had that is ended first, so
+//	                      that the number stands still
+//	follows  that loop    whether a message is the next
+//	leave    that loop    a connection has ended; the session waits for another
 //
 // What waits is bounded, and who fills it loses its own: when there are too many,
 // the oldest goes of the address that has the most.
@@ -38,15 +40,14 @@ const (
 
 // session is one client's numbers, from connection to connection.
 type session struct {
-	// Only the loop of the client that has it touches it.
-	last uint64 // the highest number taken; 0: none yet
+	token string
+	loop  *loop // of all its connections
 
-	token    string
-	claiming sync.Mutex // one claim at a time
+	// Only its loop touches it.
+	last uint64 // the highest number taken; 0: none yet
 
 	// Guarded by sessions.mu.
 	owner  *client
-	loop   *loop
 	claims int // under way
 	idle   idle
 }
@@ -76,40 +77,17 @@ type sessions struct {
 	from  map[netip.Addr]*site
 }
 
-// claim gives c, which loop to is to get, the session of this name, and posts
-// it there. A client that had the session is ended first.
-func (s *sessions) claim(h *Hub, token string, c *client, to *loop) {
-	x := s.open(token)
-	x.claiming.Lock()
-	defer x.claiming.Unlock()
-	s.mu.Lock()
-	owner, loop := x.owner, x.loop
-	s.mu.Unlock()
-	if owner != nil {
-		ended := make(chan struct{})
-		loop.do(func() {
-			loop.cutWith(owner, codec.CloseRefused, "replaced by a newer connection of its session")
-			loop.deliver() // its leave, before another loop has c's join
-			close(ended)
-		})
-		select {
-		case <-ended:
-		case <-h.closed:
-			_ = sock.Close(int(c.fd))
-			return
-		}
-	}
-	s.mu.Lock()
-	x.owner, x.loop = c, to
-	x.claims--
-	s.mu.Unlock()
+// claim has c continue the session of this name.
+func (s *sessions) claim(h *Hub, token string, c *client) {
+	x := s.open(token, h.fewest())
 	c.more().session = x
-	to.post(c)
+	x.loop.assigned.Add(1)
+	x.loop.post(c)
 }
 
-// open finds the session of this name, or makes it, so that it is not forgotten
-// meanwhile.
-func (s *sessions) open(token string) *session {
+// open finds the session of this name, or makes it, on a loop, so that it is not
+// forgotten meanwhile.
+func (s *sessions) open(token string, on *loop) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget()
@@ -118,12 +96,28 @@ func (s *sessions) open(token string) *session {
 		if s.known == nil {
 			s.known = map[string]*session{}
 		}
-		x = &session{token: token}
+		x = &session{token: token, loop: on}
 		s.known[token] = x
 	}
 	x.claims++
 	s.wake(x)
 	return x
+}
+
+// take gives c the session that it claims, if it does.
+func (s *sessions) take(c *client) {
+	if c.extra == nil || c.extra.session == nil {
+		return
+	}
+	x := c.extra.session
+	s.mu.Lock()
+	older := x.owner
+	x.owner = c
+	x.claims--
+	s.mu.Unlock()
+	if older != nil {
+		x.loop.cutWith(older, codec.CloseRefused, "replaced by a newer connection of its session")
+	}
 }
 
 // leave is the end of c, which may have a session.
@@ -137,7 +131,7 @@ func (s *sessions) leave(c *client) {
 	if x.owner != c {
 		return // another has it, or nobody may
 	}
-	x.owner, x.loop = nil, nil
+	x.owner = nil
 	switch {
 	case x.claims > 0: // another is about to have it
 	case x.last == 0: // nothing was said, so there is nothing to remember

@@ -114,14 +114,14 @@ func TestWhichSessionIsForgotten(t *testing.T) {
 	for i := range 20_000 {
 		if len(model) > 0 && r.IntN(3) == 0 {
 			x := model[r.IntN(len(model))]
-			if s.open(x.token) != x {
+			if s.open(x.token, nil) != x {
 				t.Fatalf("%s is forgotten", x.token)
 			}
 			model = slices.DeleteFunc(model, func(y *session) bool { return y == x })
 			delete(s.known, x.token)
 			continue
 		}
-		x := s.open(fmt.Sprint(i))
+		x := s.open(fmt.Sprint(i), nil)
 		from[x] = netip.AddrFrom4([4]byte{10, 0, 0, byte(min(r.IntN(20), r.IntN(20)))})
 		s.mu.Lock()
 		s.lay(x, from[x])

@@ -324,6 +324,61 @@ func TestANewerConnectionOfASessionEndsTheOlder(t *testing.T) {
 	}
 }
 
+// The older connection's leave comes before the newer one's join also where both
+// have to wait for the inbox.
+func TestANewerConnectionOfASessionWaitsForTheInbox(t *testing.T) {
+	t.Parallel()
+	const pairs = 12
+	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 4}))
+	var older []*socket
+	for i := range pairs {
+		c, _ := s.v1(fmt.Sprintf("/?name=%d&session=0123456789abcde%x", i, i))
+		older = append(older, c)
+	}
+	var newer []*peer // accepted while there is room for what is told of it
+	for range pairs {
+		p := dial(t, s.at)
+		_, _ = io.Copy(io.Discard, p.asks(http.MethodGet, "/healthz").Body)
+		newer = append(newer, p)
+	}
+	flood := dial(t, s.at)
+	s.fillInbox(flood)
+	for i, p := range newer {
+		c := s.socketLater(p, fmt.Sprintf("/?name=%d&session=0123456789abcde%x", i, i), speaksV1)
+		if hello := c.object("hello"); hello.ID == 0 {
+			t.Fatalf("it is greeted with %+v", hello)
+		}
+		older[i].hearsClose(1008)
+	}
+	s.take()
+	all := s.events.when(t, "who came and went", func(all []hubbub.Event) bool {
+		return presences(all) >= 3*pairs
+	})
+	there := map[string]int{}
+	for _, e := range all {
+		switch {
+		case e.Name == "":
+		case e.Kind == hubbub.Join:
+			there[e.Name]++
+		case e.Kind == hubbub.Leave:
+			there[e.Name]--
+		}
+		if there[e.Name] > 1 {
+			t.Fatalf("%s's newer connection has joined before the older has left", e.Name)
+		}
+	}
+}
+
+// presences is how many joins and leaves there are of clients with names.
+func presences(all []hubbub.Event) (n int) {
+	for _, e := range all {
+		if e.Name != "" && e.Kind != hubbub.Message {
+			n++
+		}
+	}
+	return n
+}
+
 // Connections break at random points of a stream of numbered messages, and new
 // ones come before the hub has noticed: each message arrives once, in order.
 func TestEachMessageArrivesOnceThroughBreaks(t *testing.T) {

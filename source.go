@@ -11,7 +11,8 @@ package hubbub
 //	copyFrom       a goroutine, when it does not, as a file on a disk
 //
 // Either reads a chunk, much smaller than the feed, and reads no more until
-// that is broadcast: what cannot be broadcast now stays where it came from.
+// that is broadcast, in parts if it must be: what cannot be broadcast now stays
+// where it came from.
 
 import (
 	"context"
@@ -128,7 +129,8 @@ func (l *loop) removeSource(s *source) {
 	_ = sock.Close(s.fd)
 }
 
-// pump reads one chunk if there is one, and broadcasts it if there is room.
+// pump reads one chunk if all of the last is broadcast, and broadcasts a part of
+// it if there is room: in between clients are sent to.
 func (l *loop) pump() {
 	s := l.source
 	if s == nil || s.over {
@@ -173,7 +175,8 @@ func (l *loop) broadcastSource(s *source) {
 			return
 		}
 	}
-	held, err := l.hub.publish(s.buf[:s.whole], s.ends)
+	p, ends := s.part()
+	held, err := l.hub.publish(p, ends)
 	if err != nil {
 		s.whole, s.ended = 0, false // this is the end of it
 		l.unwatchSource()
@@ -203,16 +206,18 @@ func (l *loop) pourOut() {
 		return
 	}
 	s.over = true
+	for s.whole > 0 {
+		if err := l.hub.publishAnyway(s.part()); err != nil {
+			return // closed
+		}
+		s.intake.done()
+	}
 	if s.held == nil {
 		l.unwatchSource() // level triggered
 		return
 	}
-	if err := l.hub.publishAnyway(s.buf[:s.whole], s.ends); err != nil {
-		return // closed
-	}
 	l.hub.release()
 	s.held = nil
-	s.intake.done()
 }
 
 // copyFrom reads a file that has no readiness to tell of.
@@ -226,8 +231,9 @@ func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
 		if errors.Is(err, io.EOF) {
 			in.finish()
 		}
-		if in.whole > 0 {
-			if err := h.publishOrWait(ctx, in.buf[:in.whole], in.ends); err != nil {
+		for in.whole > 0 {
+			p, ends := in.part()
+			if err := h.publishOrWait(ctx, p, ends); err != nil {
 				return err
 			}
 			in.done()

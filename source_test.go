@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -340,5 +341,93 @@ func TestBroadcastFromEndsWithItsContext(t *testing.T) {
 	_ = r.Close()
 	if err := s.BroadcastFrom(patient(t), r); err == nil {
 		t.Error("a closed file gives no error")
+	}
+}
+
+// Lines as short as can be, which are long for hubbub.v1, do not come in larger
+// pieces than the backlog has room for.
+func TestASourceOfEmptyLinesIsBounded(t *testing.T) {
+	t.Parallel()
+	const backlog = 64 << 10
+	lines := strings.Repeat("\n", 4*backlog)
+	name := filepath.Join(t.TempDir(), "lines")
+	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, open := range map[string]func(t *testing.T) *os.File{
+		"pipe": func(t *testing.T) *os.File {
+			r, w := pipe(t)
+			go func() { _, _ = io.WriteString(w, lines) }() // until the pipe is closed
+			return r
+		},
+		"file": func(t *testing.T) *os.File { return opened(t, name) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := openAny(t, unhurried(hubbub.Options{Backlog: backlog, Loops: 1, Patience: time.Minute}))
+			s.v1("/") // which reads nothing
+			go func() { _ = s.BroadcastFrom(t.Context(), open(t)) }()
+			s.isHeld(1)
+			if _, lag := s.Slowest(); lag > backlog {
+				t.Errorf("a client is %d bytes behind, the backlog has %d", lag, backlog)
+			}
+		})
+	}
+}
+
+// A chunk of lines so short that they come in parts loses none, doubles none and
+// keeps their order: what the hub has read of it when it drains is delivered,
+// and the rest is still in the pipe.
+func TestASourceOfShortLinesIsHeldWhole(t *testing.T) {
+	t.Parallel()
+	const lines, least = 30_000, 1000
+	s := openAny(t, unhurried(hubbub.Options{Backlog: 64 << 10, Loops: 1, Patience: time.Minute}))
+	c, _ := s.v1("/")
+	r, w := pipe(t)
+	reading := begins(func() error { return s.BroadcastFrom(patient(t), r) })
+	writing := begins(func() error {
+		for i := range lines {
+			if _, err := fmt.Fprintf(w, "%x\n", i); err != nil {
+				return err
+			}
+		}
+		return w.Close()
+	})
+	next := 0
+	hears := func() bool {
+		o, err := c.nextObject()
+		if err != nil {
+			return false
+		}
+		if want := fmt.Sprintf("%x", next); o.Type != "message" || o.Text != want {
+			t.Fatalf("%+v comes in the place of %q", o, want)
+		}
+		next++
+		return true
+	}
+	for next < least && hears() {
+	}
+	s.isHeld(least)
+	draining := begins(func() error { return s.Drain(patient(t), 30*time.Second) })
+	for hears() {
+	}
+	rest, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := true // the hub may have had its beginning
+	for line := range strings.Lines(string(rest)) {
+		if want := fmt.Sprintf("%x\n", next); line != want && !(first && strings.HasSuffix(want, line)) {
+			t.Fatalf("%q is left in the place of %q", line, want)
+		}
+		next, first = next+1, false
+	}
+	if next != lines {
+		t.Errorf("%d lines are there of %d", next, lines)
+	}
+	if err := errors.Join(writing(), draining()); err != nil {
+		t.Error(err)
+	}
+	if err := reading(); !errors.Is(err, hubbub.ErrClosed) {
+		t.Errorf("BroadcastFrom says %v", err)
 	}
 }

@@ -83,13 +83,16 @@ type segment struct {
 // of the longest segment's last, and for the time until 2109.
 type stamp uint64
 
-const timeBits = 42
+const (
+	timeBits = 42
+	latest   = 1<<timeBits - 1
+)
 
-func stampOf(n int, at int64) stamp { return stamp(n)<<timeBits | stamp(at)&(1<<timeBits-1) }
+func stampOf(n int, at int64) stamp { return stamp(n)<<timeBits | stamp(at) }
 
 func (s stamp) first() int { return int(s >> timeBits) }
 
-func (s stamp) at() int64 { return int64(s & (1<<timeBits - 1)) }
+func (s stamp) at() int64 { return int64(s & latest) }
 
 // Far is room enough between two feeds' offsets for each to grow downwards and
 // upwards as far as it ever will.
@@ -271,6 +274,9 @@ func (f *Feed) at(offset int64) *segment {
 // mark enters messages in the index. One that ends with a segment belongs to
 // that segment.
 func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
+	if at != 0 {
+		at = min(max(at, 1), latest) // a clock may be wrong
+	}
 	origins := Origins{Runs: runs}
 	for _, end := range ends {
 		of := origins.Next()

@@ -224,6 +224,34 @@ func TestIndexIsBoundedByTheLimit(t *testing.T) {
 	p.agree()
 }
 
+// A clock that is far from right costs no more than another, and what it says is
+// nearly kept.
+func TestAClockThatIsFarFromRight(t *testing.T) {
+	for _, c := range []struct{ at, kept int64 }{{-5, 1}, {latest, latest}, {latest + 1, latest}} {
+		f, err := New(small, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const messages = 100
+		for range messages {
+			if err := f.Append([]byte("\n"), []int{1}, c.at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := f.kept - f.Segment(); got != messages*markSize+stampSize {
+			t.Errorf("at %d the index has %d bytes", c.at, got)
+		}
+		f.Each(1, messages, func(m Kept) {
+			if m.At != c.kept {
+				t.Errorf("message %d came at %d, and is kept as at %d", m.Seq, c.at, m.At)
+			}
+		})
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Nor is it more where clients take turns in saying nothing, though the segment at
 // the head always stays: for raw clients, and in the forms of WebSockets too.
 func TestIndexOfAFloodIsBoundedByTheLimit(t *testing.T) {
