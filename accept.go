@@ -131,7 +131,7 @@ func (l *loop) acceptFailed(ln *sock.Listener, err error) {
 	case errors.Is(err, sock.Again), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
 	case errors.Is(err, sock.ErrNoDescriptors):
 		if a.saidOut.now(l.now) {
-			l.hub.warnf("%s: accept: out of descriptors with %d clients: others are refused; raise the limit (ulimit -n) to serve more%s", ln, l.hub.clients.Load(), a.saidOut.others())
+			l.hub.warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", ln, clients(l.hub.clients.Load()), a.saidOut.others())
 		}
 		l.refuseOne(ln)
 		l.rest()

@@ -69,7 +69,7 @@ func (h *Hub) endWeb() {
 // full says why one more client could not be taken in.
 func (h *Hub) full() error {
 	if n := h.clients.Load(); n >= int64(h.o.MaxClients) {
-		return fmt.Errorf("the server is full (%d clients)", n)
+		return fmt.Errorf("the server is full (%s)", clients(n))
 	}
 	return nil
 }

@@ -139,9 +139,10 @@ func (h *Hub) debugf(format string, args ...any) { h.log.log(slog.LevelDebug, fo
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 // messages is a number of messages as people say it.
-func messages(n int64) string {
-	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), "message", ""))
-}
+func messages(n int64) string { return english.Plural(int(n), "message", "") }
+
+// clients is a number of clients, likewise.
+func clients(n int64) string { return english.Plural(int(n), "client", "") }
 
 // seldom lets one message through a minute, and counts the others.
 type seldom struct {
