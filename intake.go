@@ -37,9 +37,10 @@ type intake struct {
 }
 
 func (h *Hub) newIntake() *intake {
-	// A chunk must be far smaller than the feed: it would lap a healthy client.
-	most := int(h.feed.Segment())
-	return &intake{framing: h.framing, longest: h.longest, chunk: min(chunk, most), most: most, warn: h.warnf}
+	// A chunk must be far smaller than the feed, and what becomes of it smaller
+	// still than the backlog: it would lap a healthy client.
+	segment := int(h.feed.Segment())
+	return &intake{framing: h.framing, longest: h.longest, chunk: min(chunk, segment), most: 4 * segment, warn: h.warnf}
 }
 
 // space is where the next chunk is to be read to.
