@@ -139,10 +139,12 @@ func (h *Hub) debugf(format string, args ...any) { h.log.log(slog.LevelDebug, fo
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 // messages is a number of messages as people say it.
-func messages(n int64) string { return english.Plural(int(n), "message", "") }
+func messages(n int64) string { return number(n, "message") }
 
 // clients is a number of clients, likewise.
-func clients(n int64) string { return english.Plural(int(n), "client", "") }
+func clients(n int64) string { return number(n, "client") }
+
+func number(n int64, of string) string { return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), of, "")) }
 
 // seldom lets one message through a minute, and counts the others.
 type seldom struct {
