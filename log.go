@@ -144,7 +144,9 @@ func messages(n int64) string { return number(n, "message") }
 // clients is a number of clients, likewise.
 func clients(n int64) string { return number(n, "client") }
 
-func number(n int64, of string) string { return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), of, "")) }
+func number(n int64, of string) string {
+	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), of, ""))
+}
 
 // seldom lets one message through a minute, and counts the others.
 type seldom struct {
