@@ -290,7 +290,7 @@ func (l *loop) welcome(c *client) {
 	f := c.form()
 	l.watchFrom[f] = min(l.watchFrom[f], c.cursor+h.share()/farBehind)
 	c.first = w.feed.Seq(c.cursor)
-	c.unchecked = c.protocol == speaksRaw
+	c.unchecked = c.protocol == codec.ProtocolRaw
 	l.clients.add(c)
 	l.joined(c)
 	l.greet(c)
@@ -332,13 +332,13 @@ func (l *loop) refuse(c *client, why string) {
 	h := l.hub
 	h.refused.Add(1)
 	c.refused, c.left = true, true
-	if c.protocol.form() != asTheyCame {
-		h.leaveWire(c.protocol.form())
+	if formOf(c.protocol) != asTheyCame {
+		h.leaveWire(formOf(c.protocol))
 	}
 	switch {
-	case c.protocol == speaksRaw:
+	case c.protocol == codec.ProtocolRaw:
 		_, _ = sock.Send(int(c.fd), []byte(why))
-	case c.protocol.inFrames():
+	case c.protocol.Framed():
 		_, _ = sock.Send(int(c.fd), codec.AppendClose(nil, codec.CloseRefused, strings.TrimSpace(why)))
 	}
 	registered := int(c.fd) < len(l.byFD) && l.byFD[c.fd] == c
@@ -355,7 +355,7 @@ func (l *loop) refuse(c *client, why string) {
 	l.register(c)
 	c.state = finishing
 	l.clients.add(c)
-	c.protocol = speaksRaw // which has no last words
+	c.protocol = codec.ProtocolRaw // which has no last words
 	l.farewell(c)
 }
 
@@ -395,7 +395,7 @@ func (h *Hub) gone(c *client) {
 		h.clients.Add(-1)
 		h.notify()
 	}
-	if f := c.protocol.form(); f != asTheyCame {
+	if f := formOf(c.protocol); f != asTheyCame {
 		h.leaveWire(f)
 	}
 	if h.resting.CompareAndSwap(true, false) {

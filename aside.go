@@ -72,18 +72,8 @@ func (a *aside) pack(c *client) {
 		a.begun, a.ack = codec.AppendAck(a.begun, a.ack), 0
 	}
 	if a.beating {
-		a.begun, a.beating = c.protocol.heartbeat(a.begun), false
+		a.begun, a.beating = c.protocol.AppendHeartbeat(a.begun), false
 	}
-}
-
-// beats says that clients of p are sent heartbeats.
-func (p protocol) beats() bool { return p == speaksV1 || p == speaksEvents }
-
-func (p protocol) heartbeat(dst []byte) []byte {
-	if p == speaksEvents {
-		return codec.AppendHeartbeatComment(dst)
-	}
-	return codec.AppendHeartbeat(dst)
 }
 
 // sendAside sends what waits for c alone, if c stands between two messages; if
@@ -122,10 +112,10 @@ func (l *loop) sendAside(c *client, w *wire, end int64) (upTo int64, ok bool) {
 // tellMissed tells c what it has skipped, where its form can.
 func (l *loop) tellMissed(c *client) {
 	x := c.extra
-	if x == nil || x.missed == 0 || x.rest != nil || !c.protocol.beats() {
+	if x == nil || x.missed == 0 || x.rest != nil || !c.protocol.Beats() {
 		return
 	}
-	if c.protocol == speaksV1 {
+	if c.protocol == codec.ProtocolV1 {
 		l.tell(c, codec.AppendSkipped(nil, x.missed, l.wire(c).feed.Seq(c.cursor)))
 	} else {
 		l.tell(c, codec.AppendSkippedEvent(nil, x.missed))
@@ -138,11 +128,11 @@ func (l *loop) tellMissed(c *client) {
 func (l *loop) beat() {
 	heads, every := l.hub.heads(), l.hub.o.pace.beat
 	for _, c := range l.clients {
-		if !c.protocol.beats() || !c.streams() {
+		if !c.protocol.Beats() || !c.streams() {
 			continue
 		}
 		quiet := time.Duration(l.millis-c.heardAt) * time.Millisecond
-		if c.protocol == speaksV1 && quiet >= patientBeats*every && !c.readable {
+		if c.protocol == codec.ProtocolV1 && quiet >= patientBeats*every && !c.readable {
 			l.lost(c, fmt.Errorf("dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
@@ -151,7 +141,7 @@ func (l *loop) beat() {
 			l.asides(c).beating = true
 		}
 		// One that is never silent to must be asked all the same.
-		if c.protocol == speaksV1 && quiet >= every {
+		if c.protocol == codec.ProtocolV1 && quiet >= every {
 			l.asides(c).beating = true
 		}
 	}
@@ -163,7 +153,7 @@ func (l *loop) beat() {
 // lastWords is what c is still sent before the end of our direction: the rest
 // of the message that it stands in, and why it ends.
 func (l *loop) lastWords(c *client) []byte {
-	if !c.protocol.inFrames() || c.ended || c.id == 0 {
+	if !c.protocol.Framed() || c.ended || c.id == 0 {
 		return nil
 	}
 	x := c.more()

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/codec"
 )
 
 // ask connects an HTTP stream.
@@ -213,17 +215,17 @@ func TestAFloodOfNothingNeedsNoMemory(t *testing.T) {
 	defer func() { _, _ = bare.Close(), numbered.Close() }()
 	for _, c := range []struct {
 		name     string
-		protocol protocol
+		protocol codec.Protocol
 		frame    []byte
 	}{
-		{"empty pings", speaksWebSocket, masked(ws.OpPing, "")},
-		{"long pings", speaksWebSocket, masked(ws.OpPing, strings.Repeat("x", 125))},
-		{"pongs", speaksWebSocket, masked(ws.OpPong, "x")},
-		{"empty messages", speaksWebSocket, masked(ws.OpText, "")},
-		{"empty lines", speaksWebSocket, masked(ws.OpText, "\n")},
-		{"heartbeats", speaksV1, masked(ws.OpText, `{"type":"heartbeat"}`)},
-		{"what nobody knows", speaksV1, masked(ws.OpText, `{}`)},
-		{"numbers it has", speaksV1, masked(ws.OpText, `{"type":"message","n":1,"text":""}`)},
+		{"empty pings", codec.ProtocolWebSocket, masked(ws.OpPing, "")},
+		{"long pings", codec.ProtocolWebSocket, masked(ws.OpPing, strings.Repeat("x", 125))},
+		{"pongs", codec.ProtocolWebSocket, masked(ws.OpPong, "x")},
+		{"empty messages", codec.ProtocolWebSocket, masked(ws.OpText, "")},
+		{"empty lines", codec.ProtocolWebSocket, masked(ws.OpText, "\n")},
+		{"heartbeats", codec.ProtocolV1, masked(ws.OpText, `{"type":"heartbeat"}`)},
+		{"what nobody knows", codec.ProtocolV1, masked(ws.OpText, `{}`)},
+		{"numbers it has", codec.ProtocolV1, masked(ws.OpText, `{"type":"message","n":1,"text":""}`)},
 	} {
 		flood, read := bytes.Repeat(c.frame, readSize/len(c.frame)), make([]byte, readSize)
 		h.on(func(l *loop) {

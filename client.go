@@ -43,7 +43,7 @@ type client struct {
 	theirs   int64         // the feed is for it, all of it, up to there: relay.go
 	addr     sock.Addr
 	state    state
-	protocol protocol
+	protocol codec.Protocol
 	port     sock.Protocol // what the address it came to is for
 
 	unchecked bool // raw: its first line may be a web page's request
@@ -95,30 +95,6 @@ type extra struct {
 	// Posts.
 	kick func(why web.Refused) // ends it
 }
-
-// protocol is what a client speaks.
-type protocol uint8
-
-const (
-	speaksRaw       protocol = iota
-	speaksText               // HTTP, a plain stream
-	speaksEvents             // HTTP, server-sent events
-	speaksWebSocket          // without a subprotocol
-	speaksV1                 // hubbub.v1
-	speaksPost               // HTTP, messages in a body
-)
-
-func (p protocol) String() string {
-	return [...]string{"raw", "text", "sse", "websocket", "hubbub.v1", "post"}[p]
-}
-
-// form is how p's messages look.
-func (p protocol) form() form {
-	return [...]form{speaksEvents: asEvents, speaksWebSocket: asFrames, speaksV1: asNumbered, speaksPost: asTheyCame}[p]
-}
-
-// inFrames says that p is a WebSocket's.
-func (p protocol) inFrames() bool { return p == speaksWebSocket || p == speaksV1 }
 
 // state is how far a client is on its way out.
 type state uint8
@@ -172,9 +148,9 @@ func (l *loop) read(c *client) {
 	case l.overfull(&l.hub.partial):
 		l.later(c)
 	case c.unchecked && !l.checkFirstLine(c):
-	case c.protocol.inFrames():
+	case c.protocol.Framed():
 		l.readFrames(c)
-	case c.protocol != speaksRaw, l.hub.inbox.want&InboxMessages == 0:
+	case c.protocol != codec.ProtocolRaw, l.hub.inbox.want&InboxMessages == 0:
 		l.ignore(c)
 	default:
 		l.readRaw(c)
@@ -406,7 +382,7 @@ func (l *loop) endOfInput(c *client) {
 	if c.sent > 0 {
 		l.credit(c)
 	}
-	if c.protocol.inFrames() {
+	if c.protocol.Framed() {
 		l.lost(c, errAbrupt)
 		return
 	}
@@ -418,7 +394,7 @@ func (l *loop) endOfInput(c *client) {
 
 // lastMessage enters what c had of a message when its input ended.
 func (l *loop) lastMessage(c *client) {
-	if c.protocol != speaksRaw || c.extra == nil || c.extra.partial == nil {
+	if c.protocol != codec.ProtocolRaw || c.extra == nil || c.extra.partial == nil {
 		return
 	}
 	separator := l.hub.framing.Separator()

@@ -310,7 +310,7 @@ func (l *loop) remove(c *client) {
 	if l.pass.next > 0 {
 		l.pass.again = true // the one that took its place may have been passed over
 	}
-	if c.protocol.beats() && c.id != 0 {
+	if c.protocol.Beats() && c.id != 0 {
 		l.beating--
 	}
 	l.forget(c)

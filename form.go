@@ -33,6 +33,11 @@ const (
 	forms
 )
 
+// formOf is how messages look to who speaks p.
+func formOf(p codec.Protocol) form {
+	return [codec.Protocols]form{codec.ProtocolSSE: asEvents, codec.ProtocolWebSocket: asFrames, codec.ProtocolV1: asNumbered}[p]
+}
+
 const (
 	// pastStep is about how much of the past is encoded at a time: publishers
 	// wait meanwhile.
@@ -128,7 +133,7 @@ func (h *Hub) encode(p []byte, ends []int, at time.Time, of []feed.Run) *[forms]
 // startAt has c read its form's feed from behind message seq on, or from where
 // that is possible. Any goroutine; c is counted as the feed's from now on.
 func (h *Hub) startAt(c *client, seq uint64) error {
-	f := c.protocol.form()
+	f := formOf(c.protocol)
 	w, err := h.wireOf(f)
 	if err != nil {
 		return err

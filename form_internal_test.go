@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/feed"
 
 	"github.com/gobwas/ws"
@@ -187,7 +188,7 @@ func TestThePastIsNotEncodedInVain(t *testing.T) {
 			n++
 			return encode(dst, m)
 		}
-		c := &client{protocol: speaksV1}
+		c := &client{protocol: codec.ProtocolV1}
 		if err := h.startAt(c, 0); err != nil {
 			t.Fatal(err)
 		}

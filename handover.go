@@ -109,7 +109,7 @@ func (h *Hub) takeBack(s web.Stream) {
 		x := c.more()
 		x.name, x.arrival = s.Name, begin.told
 	}
-	if len(s.Input) > 0 && c.protocol.inFrames() { // others have nothing to say
+	if len(s.Input) > 0 && c.protocol.Framed() { // others have nothing to say
 		c.more().input = s.Input
 	}
 	if err := h.startAt(c, begin.seq); err != nil {
@@ -127,8 +127,8 @@ func (h *Hub) takeBack(s web.Stream) {
 	to.post(c)
 }
 
-func protocolOf(k web.Kind) protocol {
-	return [...]protocol{web.Text: speaksText, web.Events: speaksEvents, web.WebSocket: speaksWebSocket, web.V1: speaksV1}[k]
+func protocolOf(k web.Kind) codec.Protocol {
+	return [...]codec.Protocol{web.Text: codec.ProtocolText, web.Events: codec.ProtocolSSE, web.WebSocket: codec.ProtocolWebSocket, web.V1: codec.ProtocolV1}[k]
 }
 
 // arrival is what a stream asked for, where it can be told how that went.
@@ -186,7 +186,7 @@ func (c *client) input(p []byte) (int, error) {
 
 // greet tells c, which has just been taken in, where its stream begins.
 func (l *loop) greet(c *client) {
-	if c.protocol.beats() {
+	if c.protocol.Beats() {
 		l.beating++
 		l.schedule(&l.nextBeat, l.hub.o.pace.beat/beatLooks)
 	}
@@ -201,9 +201,9 @@ func (l *loop) greet(c *client) {
 			missed = c.first - a.since
 		}
 		switch c.protocol {
-		case speaksV1:
+		case codec.ProtocolV1:
 			l.hello(c, a, missed)
-		case speaksEvents:
+		case codec.ProtocolSSE:
 			if a.unknown {
 				l.tell(c, codec.AppendUnknownEvent(nil, a.asked))
 			} else if missed > 0 {

@@ -77,7 +77,7 @@ type Batch struct {
 // record is one join, one leave, or all the whole messages of one read.
 type record struct {
 	kind     EventKind
-	protocol protocol
+	protocol codec.Protocol
 	cut      bool
 	single   bool // one message, which may contain separators; else they tell many apart
 	from, to int  // messages: where in data

@@ -18,7 +18,7 @@ func (c *client) form() form {
 	if c.past {
 		return asTheyCame
 	}
-	return c.protocol.form()
+	return formOf(c.protocol)
 }
 
 // sendPast sends c the next piece of the past, up to end.
@@ -38,7 +38,7 @@ func (l *loop) sendPast(c *client, end int64) {
 func (l *loop) encodePast(c *client, end int64) []byte {
 	h := l.hub
 	var piece encoded
-	encode, from := h.encoders[c.protocol.form()], c.cursor
+	encode, from := h.encoders[formOf(c.protocol)], c.cursor
 	for c.cursor < end && len(piece.bytes) < pastPiece {
 		seq := h.feed.Seq(c.cursor) + 1
 		h.encodeKept(encode, &piece, seq, seq)
@@ -59,7 +59,7 @@ func (l *loop) catchUp(c *client) bool {
 	h := l.hub
 	h.room.mu.Lock() // so nothing goes now
 	defer h.room.mu.Unlock()
-	w := h.wires[c.protocol.form()].Load()
+	w := h.wires[formOf(c.protocol)].Load()
 	seq := h.feed.Seq(c.cursor)
 	at := w.feed.Begin(seq + 1)
 	if seq+1 < w.feed.Oldest() || at < w.target.Load() {
@@ -74,7 +74,7 @@ func (l *loop) leap(c *client) {
 	h := l.hub
 	h.room.mu.Lock() // so nothing goes now
 	defer h.room.mu.Unlock()
-	w := h.wires[c.protocol.form()].Load()
+	w := h.wires[formOf(c.protocol)].Load()
 	at := max(w.feed.Whole(), w.feed.EndOf(max(w.target.Load(), w.feed.Whole())))
 	missed := int64(w.feed.Seq(at) - h.feed.Seq(c.cursor))
 	c.more().missed += missed

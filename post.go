@@ -23,6 +23,7 @@ import (
 	"slices"
 	"time"
 
+	"hubbub.example/internal/codec"
 	"hubbub.example/internal/web"
 )
 
@@ -46,7 +47,7 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	c := &client{fd: -1, addr: peer.Tag.(origin).addr, protocol: speaksPost, id: h.ids.Add(1)}
+	c := &client{fd: -1, addr: peer.Tag.(origin).addr, protocol: codec.ProtocolPost, id: h.ids.Add(1)}
 	c.extra = &extra{name: name, kick: func(why web.Refused) {
 		end(why)
 		_ = body.Close()

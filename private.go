@@ -58,11 +58,11 @@ func (h *Hub) Send(message []byte, to ...uint64) error {
 		return fmt.Errorf("send: %w", err)
 	}
 	var unknown UnknownError
-	var same [speaksPost][]byte
+	var same [codec.Protocols][]byte
 	after := h.feed.Count()
 	for _, id := range to {
 		w, err := h.find(id)
-		if err != nil || w.client.protocol == speaksPost {
+		if err != nil || w.client.protocol == codec.ProtocolPost {
 			unknown.IDs = append(unknown.IDs, id)
 			continue
 		}
@@ -79,13 +79,13 @@ func (h *Hub) Send(message []byte, to ...uint64) error {
 }
 
 // private is a message as clients of p are sent it alone.
-func (h *Hub) private(p protocol, message []byte) []byte {
+func (h *Hub) private(p codec.Protocol, message []byte) []byte {
 	switch p {
-	case speaksWebSocket:
+	case codec.ProtocolWebSocket:
 		return codec.AppendMessage(nil, message)
-	case speaksV1:
+	case codec.ProtocolV1:
 		return codec.AppendPrivate(nil, message)
-	case speaksEvents:
+	case codec.ProtocolSSE:
 		return codec.AppendPrivateEvent(nil, message)
 	}
 	return h.separated(message)
@@ -105,7 +105,7 @@ func (h *Hub) Kick(id uint64, reason string) error {
 	if reason != "" {
 		why += ": " + reason
 	}
-	if w.client.protocol == speaksPost {
+	if w.client.protocol == codec.ProtocolPost {
 		w.loop.do(func() { w.loop.kickGuest(w.client, why) })
 		return nil
 	}

@@ -151,7 +151,7 @@ func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 			continue
 		}
 		c.cursor = f.Begin(to + 1)
-		if c.protocol == speaksV1 {
+		if c.protocol == codec.ProtocolV1 {
 			l.tell(c, codec.AppendPassed(nil, to))
 		}
 	}

@@ -8,6 +8,8 @@ package hubbub
 import (
 	"slices"
 	"time"
+
+	"hubbub.example/internal/codec"
 )
 
 // clientReport is one client in GET /clients.
@@ -93,7 +95,7 @@ func (l *loop) info(c *client) ClientInfo {
 		Muted:   c.muted,
 		BytesIn: c.got, MessagesIn: int64(c.messages),
 	}
-	if c.protocol == speaksPost {
+	if c.protocol == codec.ProtocolPost {
 		return i
 	}
 	i.Lag, i.BytesOut = l.lag(c), c.sent

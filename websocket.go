@@ -65,7 +65,7 @@ func (l *loop) takeFrames(c *client, b *Batch, p []byte) {
 			c.tidy()
 			return
 		case codec.Data:
-			if c.protocol == speaksV1 {
+			if c.protocol == codec.ProtocolV1 {
 				l.takeSaid(c, b, part)
 			} else {
 				l.assemble(c, b, part)
@@ -83,7 +83,7 @@ func (l *loop) takeFrames(c *client, b *Batch, p []byte) {
 // longestFrom is how long what c sends in one WebSocket message may be. In
 // JSON every byte of a message may take six.
 func (l *loop) longestFrom(c *client) int {
-	if c.protocol == speaksV1 {
+	if c.protocol == codec.ProtocolV1 {
 		return 6*l.hub.longest + 1024
 	}
 	return l.hub.longest
