@@ -161,7 +161,7 @@ func (l *loop) lastWords(c *client) []byte {
 	switch {
 	case x.rest != nil:
 		p = append(p, x.rest...)
-		l.hub.rests.Add(-int64(len(x.rest)))
+		x.kept.Shrink(len(x.rest))
 		x.rest = nil
 	case c.hasAside() && len(x.aside.begun) > 0:
 		p = append(p, x.aside.begun...)
@@ -179,8 +179,7 @@ func (l *loop) lastWords(c *client) []byte {
 		code = codec.CloseDone
 	}
 	p = codec.AppendClose(p, code, x.linger.reason)
-	if l.hub.rests.Add(int64(len(p))) > l.hub.o.Backlog {
-		l.hub.rests.Add(-int64(len(p)))
+	if !x.kept.TryGrow(l.hub.rests, len(p)) {
 		return nil
 	}
 	return p
@@ -196,7 +195,7 @@ func (l *loop) sayLastWords(c *client) error {
 			return err
 		}
 		x.words = x.words[n:]
-		l.hub.rests.Add(-int64(n))
+		x.kept.Shrink(n)
 		x.linger.since = l.now
 		if n < len(p) {
 			c.full = true

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
@@ -69,18 +70,20 @@ func (c *client) reads() bool { return c.state <= broken }
 
 // extra is what few clients need, and those not for long.
 type extra struct {
-	partial  []byte    // the beginning of a message
-	rest     []byte    // the end of a message that the feed no longer keeps
-	missed   int64     // messages it skipped, and was not seen to go on since
-	goal     int64     // finishing: where its feed ends
-	unread   int       // finishing: bytes of its input that are read before the end
-	broke    error     // broken: why it takes no more
-	progress *progress // it lags far
-	silent   silence   // it leaves questions unanswered
-	taken    int64     // what it had acknowledged at the last patrol, if it may be idle
-	linger   linger    // it is lingering
-	skipped  int64     // messages it has missed, ever
-	letters  *letters  // wait to be sent to it alone
+	partial  []byte      // the beginning of a message
+	begun    quota.Share // of that and of saying
+	rest     []byte      // the end of a message that the feed no longer keeps
+	kept     quota.Share // of that and of words
+	missed   int64       // messages it skipped, and was not seen to go on since
+	goal     int64       // finishing: where its feed ends
+	unread   int         // finishing: bytes of its input that are read before the end
+	broke    error       // broken: why it takes no more
+	progress *progress   // it lags far
+	silent   silence     // it leaves questions unanswered
+	taken    int64       // what it had acknowledged at the last patrol, if it may be idle
+	linger   linger      // it is lingering
+	skipped  int64       // messages it has missed, ever
+	letters  *letters    // wait to be sent to it alone
 
 	// WebSockets and other HTTP streams.
 	name    string
@@ -145,7 +148,7 @@ func (l *loop) read(c *client) {
 		l.discard(c)
 	case c.state == strange:
 		l.sniff(c)
-	case l.overfull(&l.hub.partial):
+	case l.overfull(l.hub.partial):
 		l.later(c)
 	case c.unchecked && !l.checkFirstLine(c):
 	case c.protocol.Framed():
@@ -240,7 +243,7 @@ func (l *loop) split(c *client, b *Batch, begin, held, n int) {
 	x := c.extra
 	if !l.hub.framing.Completes(len(x.partial), fresh) {
 		x.partial = append(x.partial, fresh...)
-		l.hub.partial.Add(int64(n))
+		x.begun.Grow(l.hub.partial, n)
 		l.checkPartial(c)
 		return
 	}
@@ -249,7 +252,6 @@ func (l *loop) split(c *client, b *Batch, begin, held, n int) {
 		b.data = b.data[:begin+held+n]
 	} else {
 		x.partial = append(x.partial, fresh...)
-		l.hub.partial.Add(int64(n))
 		b.data = append(b.data[:begin], x.partial...)
 	}
 	l.forget(c)
@@ -311,8 +313,9 @@ func (l *loop) keep(c *client, p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	c.more().partial = slices.Clone(p)
-	l.hub.partial.Add(int64(len(p)))
+	x := c.more()
+	x.partial = slices.Clone(p)
+	x.begun.Grow(l.hub.partial, len(p))
 	l.checkPartial(c)
 }
 
@@ -322,7 +325,7 @@ func (l *loop) checkPartial(c *client) {
 	if n := len(c.extra.partial); n > l.hub.longest+1 {
 		l.cut(c, tooLong(l.hub.longest))
 	} else {
-		l.overfull(&l.hub.partial)
+		l.overfull(l.hub.partial)
 	}
 }
 

@@ -317,7 +317,7 @@ func (l *loop) remove(c *client) {
 	l.forgetLetters(c)
 	l.resumed(c)
 	if x := c.extra; x != nil {
-		l.hub.rests.Add(-int64(len(x.rest) + len(x.words)))
+		x.kept.Release()
 		l.hub.sessions.leave(c)
 	}
 }

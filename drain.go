@@ -200,7 +200,7 @@ func (l *loop) owed(c *client) int64 {
 		if c.extra != nil {
 			owed += int64(len(c.extra.rest))
 			if c.extra.letters != nil {
-				owed += c.extra.letters.bytes
+				owed += int64(c.extra.letters.share.Held())
 			}
 		}
 	}

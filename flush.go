@@ -230,7 +230,7 @@ func (l *loop) sendRest(c *client) bool {
 	if !l.afterSend(c, n, len(p), err) {
 		return false
 	}
-	l.hub.rests.Add(-int64(n))
+	x.kept.Shrink(n)
 	if x.rest = x.rest[n:]; len(x.rest) > 0 {
 		l.pass.again = l.pass.again || !c.full
 		return false

@@ -2,136 +2,95 @@
 
 package hubbub
 
-// This file bounds what is held for clients, or of them: the messages they have
-// begun and not ended, and those that wait for one alone. All of a kind together
-// is at most the backlog. When it is more, the client goes for which the most is
-// held, whichever loop has it, and not the one that happened to add the byte that
-// was too much:
+// This file sees to it that quotas hold (package quota). A loop that finds one
+// over its limit reads no more messages, and has all loops elect the one with
+// the client that holds the most:
 //
-//	overfull  a loop  finds that it is too much, and asks all loops
-//	propose   a loop  names what its client holds that holds the most; the last
-//	                  one has that loop see to it whose is the most
-//	unload    a loop  sees to it
-//
-// Until then no messages are read, so it is too much by one read a loop.
+//	overfull  a loop  finds that a quota is over, and begins the election
+//	offer     a loop  names the most that one of its clients holds; the last
+//	                  one to do so tells the winner
+//	shed      a loop  has that client give it back
 
 import (
 	"fmt"
-	"sync"
-	"sync/atomic"
+
+	"hubbub.example/internal/engine/quota"
 )
 
-// hoard is how many bytes of one kind are held in all, and the search for whom
-// the most of them.
-type hoard struct {
-	atomic.Int64
-
-	of     func(c *client) int      // how many for c, if something can be done about it
-	lessen func(l *loop, c *client) // does it
-
-	mu    sync.Mutex
-	asked int // loops that have yet to answer, and then one to act; 0: nobody seeks
-	most  int
-	at    *loop
-}
-
-// makeHoards says what is held, and what is done about too much of it.
-func (h *Hub) makeHoards() {
-	h.partial.of = func(c *client) int {
-		if !c.reads() || c.extra == nil {
-			return 0
-		}
-		return c.extra.holds()
-	}
-	h.partial.lessen = func(l *loop, c *client) {
-		l.cut(c, fmt.Sprintf("beginnings of messages fill the backlog, and its own is the longest (%s)", size(int64(c.extra.holds()))))
-	}
-	h.letters.of = func(c *client) int {
-		if !c.hasLetters() {
-			return 0
-		}
-		return int(c.extra.letters.bytes)
-	}
-	h.letters.lessen = func(l *loop, c *client) {
-		if c.state == broken { // it gets none of them
-			l.forgetLetters(c)
-			return
-		}
-		l.tooManyLetters(c, "for it, and all that does fills the backlog", c.extra.letters.bytes/2, 0)
-	}
-}
-
-// holds is how many bytes of a message x has.
-func (x *extra) holds() int {
-	n := len(x.partial)
-	if x.saying != nil {
-		n += x.saying.Held()
-	}
-	return n
-}
-
-// forget drops what c had of a message.
-func (l *loop) forget(c *client) {
-	if x := c.extra; x != nil && (x.partial != nil || x.saying != nil) {
-		l.hub.partial.Add(-int64(x.holds()))
-		x.partial, x.saying = nil, nil
-		c.tidy()
-	}
-}
-
-// overfull says that q is too much, and sees to it that it will not be.
-func (l *loop) overfull(q *hoard) bool {
-	h := l.hub
-	if q.Load() <= h.o.Backlog {
+// overfull reports whether q is over, and if so sees to it that it will not be.
+func (l *loop) overfull(q *quota.Quota) bool {
+	if !q.Over() {
 		return false
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.asked == 0 {
-		q.asked, q.most, q.at = len(h.loops)+1, 0, nil
-		for _, l := range h.loops {
-			l.do(func() { l.propose(q) })
+	if q.Elect(len(l.hub.loops)) {
+		for i, other := range l.hub.loops {
+			other.do(func() { other.offer(q, i) })
 		}
 	}
 	return true
 }
 
-// propose answers for this loop.
-func (l *loop) propose(q *hoard) {
-	_, n := l.hoarder(q)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.at == nil || n > q.most {
-		q.most, q.at = n, l
-	}
-	if q.asked--; q.asked == 1 {
-		at := q.at
-		at.do(func() { at.unload(q) })
+// offer answers for this loop, which has this number.
+func (l *loop) offer(q *quota.Quota, number int) {
+	_, most := l.largest(q)
+	if winner, last := q.Offer(number, most); last {
+		at := l.hub.loops[winner]
+		at.do(func() { at.shed(q) })
 	}
 }
 
-// unload deals with the client of this loop for which the most is held, if that
-// must be.
-func (l *loop) unload(q *hoard) {
-	c, _ := l.hoarder(q)
-	if c != nil && q.Load() > l.hub.o.Backlog {
-		q.lessen(l, c)
+// shed has the client of this loop that holds the most give it back, if the
+// quota is still over.
+func (l *loop) shed(q *quota.Quota) {
+	c, _ := l.largest(q)
+	if c != nil && q.Over() {
+		l.shedFrom(c, q)
 	}
-	q.mu.Lock()
-	q.asked = 0
-	q.mu.Unlock()
+	q.Done()
 	if c != nil {
 		l.overfull(q) // once may not be enough
 	}
 	l.hub.wakeAll() // to read on, or to ask again
 }
 
-// hoarder is the client for which the most is held; nil if nothing is.
-func (l *loop) hoarder(q *hoard) (hoarder *client, most int) {
+// largest is the client that holds the most of q; nil if none holds any.
+func (l *loop) largest(q *quota.Quota) (largest *client, most int) {
 	for _, c := range l.clients {
-		if n := q.of(c); n > most {
-			hoarder, most = c, n
+		if n := l.holds(c, q); n > most {
+			largest, most = c, n
 		}
 	}
-	return hoarder, most
+	return largest, most
+}
+
+// holds is how much of q c holds and could give back.
+func (l *loop) holds(c *client, q *quota.Quota) int {
+	switch {
+	case q == l.hub.partial && c.reads() && c.extra != nil:
+		return c.extra.begun.Held()
+	case q == l.hub.letters && c.hasLetters():
+		return c.extra.letters.share.Held()
+	}
+	return 0
+}
+
+// shedFrom has c give back what it holds of q.
+func (l *loop) shedFrom(c *client, q *quota.Quota) {
+	switch {
+	case q == l.hub.partial:
+		l.cut(c, fmt.Sprintf("beginnings of messages fill the backlog, and its own is the longest (%s)", size(int64(c.extra.begun.Held()))))
+	case c.state == broken: // it gets no private messages
+		l.forgetLetters(c)
+	default:
+		l.tooManyLetters(c, "for it, and all that does fills the backlog", c.extra.letters.share.Held()/2, 0)
+	}
+}
+
+// forget drops what c had of a message.
+func (l *loop) forget(c *client) {
+	if x := c.extra; x != nil && (x.partial != nil || x.saying != nil) {
+		x.begun.Release()
+		x.partial, x.saying = nil, nil
+		c.tidy()
+	}
 }

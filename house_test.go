@@ -86,8 +86,11 @@ var houseRules = []houseRule{
 // package, the higher ones first. What a row does not name, it may not import.
 var layers = map[string][]string{
 	".": {
-		"internal/codec", "internal/feed", "internal/poll", "internal/sock", "internal/stdio", "internal/web",
+		"internal/codec", "internal/engine/quota", "internal/feed", "internal/poll", "internal/sock", "internal/stdio", "internal/web",
 	},
+
+	// Organs: each owns one state of the engine, and returns what is to be done.
+	"internal/engine/quota": {},
 
 	// Leaves: each wraps a part of the world and knows nothing of hubbub.
 	"internal/child":   {},

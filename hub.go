@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
@@ -56,10 +57,10 @@ type Hub struct {
 	sockets  atomic.Int64 // connections that loops have, clients or not yet
 	seenOff  atomic.Int64 // of these, refused ones
 	places   atomic.Int64 // that came free for HTTP requests, ever
-	partial  hoard        // bytes of messages that are not whole yet
-	posted   atomic.Int64 // of these, what posts hold
-	letters  hoard        // bytes of messages that wait for single clients
-	rests    atomic.Int64 // bytes kept for single clients: the ends of messages that are gone, last words
+	partial  *quota.Quota // bytes of messages that are not whole yet
+	posted   *quota.Quota // of these, what posts hold: half is for those who can be cut
+	letters  *quota.Quota // bytes of messages that wait for single clients
+	rests    *quota.Quota // bytes kept for single clients: the ends of messages that are gone, last words
 	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment
 	refused  atomic.Int64
@@ -96,7 +97,8 @@ func New(o Options) (*Hub, error) {
 	h.encoders = encoders(h.epoch)
 	h.room.changed = make(chan struct{})
 	h.sessions.most = o.pace.sessions
-	h.makeHoards()
+	h.partial, h.posted = quota.New(o.Backlog), quota.New(o.Backlog/2)
+	h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog)
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/quota"
 )
 
 // desk is a loop with an inbox, and nobody else.
@@ -21,6 +22,7 @@ func desk(t *testing.T, want Inbox) *loop {
 		t.Fatal(err)
 	}
 	h := &Hub{o: o, framing: codec.Line(), log: newLogQueue(o.Logger)}
+	h.partial, h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog), quota.New(o.Backlog)
 	t.Cleanup(h.log.close)
 	h.inbox = newInbox(o, h.framing, func() {})
 	l := &loop{hub: h}

@@ -149,8 +149,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 	x := c.more()
 	end := f.EndOf(c.cursor)
 	if rest := end - c.cursor; rest > 0 {
-		if l.hub.rests.Add(rest) > l.hub.o.Backlog {
-			l.hub.rests.Add(-rest)
+		if !x.kept.TryGrow(l.hub.rests, int(rest)) {
 			l.cut(c, fmt.Sprintf("lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", size(l.lag(c))))
 			return
 		}

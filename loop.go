@@ -286,7 +286,7 @@ func (l *loop) readReady() {
 
 // canRead says that there is room for what is read.
 func (l *loop) canRead() bool {
-	if l.overfull(&l.hub.partial) {
+	if l.overfull(l.hub.partial) {
 		return false
 	}
 	if l.hub.inbox.want&InboxMessages == 0 {

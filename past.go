@@ -44,10 +44,9 @@ func (l *loop) encodePast(c *client, end int64) []byte {
 		h.encodeKept(encode, &piece, seq, seq)
 		c.cursor = h.feed.Begin(seq + 1)
 	}
-	if h.rests.Add(int64(len(piece.bytes))) <= h.o.Backlog {
+	if c.more().kept.TryGrow(h.rests, len(piece.bytes)) {
 		return piece.bytes
 	}
-	h.rests.Add(-int64(len(piece.bytes)))
 	c.cursor = from
 	l.leap(c)
 	return nil

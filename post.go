@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/web"
 )
 
@@ -70,11 +71,10 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 
 // readBody reads the body to its end, and says how it ended.
 func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) (reason string, err error) {
-	buf, held := make([]byte, 0, smallestPiece), 0
-	defer func() {
-		h.partial.Add(-int64(held))
-		h.posted.Add(-int64(held))
-	}()
+	buf := make([]byte, 0, smallestPiece)
+	var begun, posted quota.Share
+	defer begun.Release()
+	defer posted.Release()
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
@@ -95,10 +95,7 @@ func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) 
 			return tooLong(h.longest), web.ErrTooLong
 		}
 		buf = buf[:copy(buf, buf[whole:])]
-		more := int64(len(buf) - held)
-		all, posted := h.partial.Add(more), h.posted.Add(more)
-		held = len(buf)
-		if more > 0 && (all > h.o.Backlog || posted > h.o.Backlog/2) { // half is for those who can be cut
+		if !begun.Resize(h.partial, len(buf)) || !posted.Resize(h.posted, len(buf)) {
 			return "the beginnings of messages fill the backlog", errors.New("too many messages are begun and not ended; try again later")
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"fmt"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
 )
 
@@ -43,7 +44,7 @@ type letter struct {
 // letters are those that wait for one client.
 type letters struct {
 	queue   []letter
-	bytes   int64
+	share   quota.Share
 	dropped int64 // messages, since it was last said
 }
 
@@ -151,28 +152,26 @@ func (l *loop) keepLetter(c *client, x letter) {
 			l.roomy = append(l.roomy, c)
 		}
 	}
-	n := int64(len(x.data))
 	w.letters.queue = append(w.letters.queue, x)
-	w.letters.bytes += n
-	l.hub.letters.Add(n)
-	if w.letters.bytes-int64(len(w.letters.queue[0].data)) > mostLetters { // the first may be as long as any
+	w.letters.share.Grow(l.hub.letters, len(x.data))
+	if w.letters.share.Held()-len(w.letters.queue[0].data) > mostLetters { // the first may be as long as any
 		l.tooManyLetters(c, "for it alone", mostLetters, 1)
 	}
-	l.overfull(&l.hub.letters)
+	l.overfull(l.hub.letters)
 }
 
 // tooManyLetters ends c, or has it lose its oldest until there are so many bytes,
 // or so few letters.
-func (l *loop) tooManyLetters(c *client, why string, most int64, least int) {
+func (l *loop) tooManyLetters(c *client, why string, most, least int) {
 	x := c.extra.letters
 	if l.hub.o.Slow != Skip {
-		l.cut(c, fmt.Sprintf("takes no private messages (%s wait %s)", size(x.bytes), why))
+		l.cut(c, fmt.Sprintf("takes no private messages (%s wait %s)", size(int64(x.share.Held())), why))
 		return
 	}
 	if x.dropped == 0 {
-		l.hub.warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.id, size(x.bytes), why)
+		l.hub.warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.id, size(int64(x.share.Held())), why)
 	}
-	for x.bytes > most && len(x.queue) > least {
+	for x.share.Held() > most && len(x.queue) > least {
 		x.dropped++
 		l.dropLetter(x)
 	}
@@ -180,11 +179,9 @@ func (l *loop) tooManyLetters(c *client, why string, most int64, least int) {
 
 // dropLetter forgets the first of x.
 func (l *loop) dropLetter(x *letters) {
-	n := int64(len(x.queue[0].data))
+	x.share.Shrink(len(x.queue[0].data))
 	x.queue[0] = letter{}
 	x.queue = x.queue[1:]
-	x.bytes -= n
-	l.hub.letters.Add(-n)
 }
 
 // upToLetter has c be sent the letters whose place has come, and says where that
@@ -215,7 +212,7 @@ func (l *loop) upToLetter(c *client, f *feed.Feed, end int64) int64 {
 // forgetLetters is the end of c.
 func (l *loop) forgetLetters(c *client) {
 	if x := c.extra; x != nil && x.letters != nil {
-		l.hub.letters.Add(-x.letters.bytes)
+		x.letters.share.Release()
 		x.letters = nil
 	}
 }
@@ -234,7 +231,7 @@ func (l *loop) kick(c *client, x letter) {
 	goal := l.wire(c).feed.Begin(x.after + 1)
 	waits := goal - c.cursor
 	if c.hasLetters() {
-		waits += c.extra.letters.bytes
+		waits += int64(c.extra.letters.share.Held())
 	}
 	if c.full || waits > unsentBound {
 		l.endFor(c, codec.CloseRefused, reason)

@@ -38,7 +38,7 @@ func (l *loop) readFrames(c *client) {
 	if n > 0 {
 		l.heardFrom(c, n)
 		l.takeFrames(c, b, p[:n])
-		l.overfull(&l.hub.partial)
+		l.overfull(l.hub.partial)
 	}
 	if c.reads() && !given {
 		l.afterRead(c, n, len(p), err)
@@ -97,7 +97,7 @@ func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
 	}
 	x := c.more()
 	x.partial = append(x.partial, part.Data...)
-	l.hub.partial.Add(int64(len(part.Data)))
+	x.begun.Grow(l.hub.partial, len(part.Data))
 	if !part.Last {
 		return
 	}
@@ -122,7 +122,7 @@ func (l *loop) takeSaid(c *client, b *Batch, part codec.Part) {
 	held := s.Held()
 	breach := s.Take(part.Data, l.hub.longest)
 	if s != &l.saying {
-		l.hub.partial.Add(int64(s.Held() - held))
+		c.extra.begun.Grow(l.hub.partial, s.Held()-held)
 	}
 	if breach == nil && part.Last {
 		var said codec.Said
