@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -339,7 +340,7 @@ func (l *loop) refuse(c *client, why string) {
 	case c.protocol == codec.ProtocolRaw:
 		_, _ = sock.Send(int(c.fd), []byte(why))
 	case c.protocol.Framed():
-		_, _ = sock.Send(int(c.fd), codec.AppendClose(nil, codec.CloseRefused, strings.TrimSpace(why)))
+		_, _ = sock.Send(int(c.fd), codec.AppendClose(nil, proto.ClosePolicyViolation, strings.TrimSpace(why)))
 	}
 	registered := int(c.fd) < len(l.byFD) && l.byFD[c.fd] == c
 	if !registered {

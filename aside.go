@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -176,7 +177,7 @@ func (l *loop) lastWords(c *client) []byte {
 	}
 	code := x.linger.code
 	if code == 0 {
-		code = codec.CloseDone
+		code = proto.CloseNormal
 	}
 	p = codec.AppendClose(p, code, x.linger.reason)
 	if !x.kept.TryGrow(l.hub.rests, len(p)) {

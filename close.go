@@ -27,7 +27,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -48,7 +48,7 @@ const (
 // linger is the end of a client.
 type linger struct {
 	reason  string
-	code    uint16 // a WebSocket's; 0 is codec.CloseDone
+	code    proto.CloseCode // a WebSocket's; 0 is proto.CloseNormal
 	begun   time.Time
 	since   time.Time // the last progress
 	unacked int       // of what was sent, when last looked at
@@ -115,10 +115,10 @@ func (l *loop) farewell(c *client) {
 }
 
 // cut ends c now, for a reason that is worth a line in the log.
-func (l *loop) cut(c *client, reason string) { l.cutWith(c, codec.CloseRefused, reason) }
+func (l *loop) cut(c *client, reason string) { l.cutWith(c, proto.ClosePolicyViolation, reason) }
 
 // cutWith is cut with the code that a WebSocket is told.
-func (l *loop) cutWith(c *client, code uint16, reason string) {
+func (l *loop) cutWith(c *client, code proto.CloseCode, reason string) {
 	if c.state == broken { // it takes no word any more
 		l.lost(c, c.extra.broke)
 		return
@@ -135,7 +135,7 @@ func (l *loop) cutWith(c *client, code uint16, reason string) {
 }
 
 // endFor ends c now: it gets no more, but is told why.
-func (l *loop) endFor(c *client, code uint16, reason string) {
+func (l *loop) endFor(c *client, code proto.CloseCode, reason string) {
 	c.isCut(reason)
 	c.extra.linger.code = code
 	l.farewell(c)

@@ -20,7 +20,7 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -125,7 +125,7 @@ func (l *loop) drain(stall time.Duration) {
 func (l *loop) dismiss(c *client) {
 	// Nothing is broadcast any more, so the head is where everybody's feed ends.
 	l.finish(c, l.wire(c).feed.Head(), "shutdown")
-	c.extra.linger.code = codec.CloseShutdown
+	c.extra.linger.code = proto.CloseGoingAway
 	l.hearOut(c)
 }
 

@@ -16,7 +16,7 @@ package hubbub
 import (
 	"errors"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -105,7 +105,7 @@ func (l *loop) flushing() bool {
 func (l *loop) send(c *client) {
 	l.sendSome(c)
 	if c.full && c.kicked && c.streams() {
-		l.endFor(c, codec.CloseRefused, c.extra.linger.reason)
+		l.endFor(c, proto.ClosePolicyViolation, c.extra.linger.reason)
 	}
 }
 

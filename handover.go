@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
@@ -35,7 +36,6 @@ func (h *Hub) newWeb() *web.Server {
 		Hosts:       h.o.Hosts,
 		Origins:     h.o.Origins,
 		TextType:    text,
-		Name:        codec.ParseName,
 		Full:        h.full,
 		Begin:       h.beginOf,
 		Stream:      h.takeBack,
@@ -148,11 +148,11 @@ type beginning struct {
 func (h *Hub) beginOf(s web.Stream) any {
 	switch {
 	case s.Since != "":
-		epoch, seq, ok := codec.ParseResumePoint(s.Since)
-		if !ok || !strings.EqualFold(epoch, h.epoch) || seq > h.feed.Count() {
+		p, err := proto.ParsePoint(s.Since)
+		if err != nil || !strings.EqualFold(p.Epoch, h.epoch) || p.Seq > h.feed.Count() {
 			return beginning{0, &arrival{asked: s.Since, unknown: true}}
 		}
-		return beginning{seq, &arrival{asked: s.Since, since: seq}}
+		return beginning{p.Seq, &arrival{asked: s.Since, since: p.Seq}}
 	case s.Last >= 0:
 		count := h.feed.Count()
 		return beginning{count - min(count, uint64(s.Last)), h.plainArrival(s)}

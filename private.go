@@ -23,6 +23,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
+	"hubbub.example/internal/proto"
 )
 
 const (
@@ -234,9 +235,9 @@ func (l *loop) kick(c *client, x letter) {
 		waits += int64(c.extra.letters.share.Held())
 	}
 	if c.full || waits > unsentBound {
-		l.endFor(c, codec.CloseRefused, reason)
+		l.endFor(c, proto.ClosePolicyViolation, reason)
 		return
 	}
 	l.finish(c, max(goal, c.cursor), reason)
-	c.extra.linger.code = codec.CloseRefused
+	c.extra.linger.code = proto.ClosePolicyViolation
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 )
 
 // inOneTurn has the only loop find all that f does in one turn.
@@ -61,7 +61,7 @@ func TestKickEndsBehindAWholeMessage(t *testing.T) {
 			if err != nil || f.Header.OpCode != ws.OpClose {
 				t.Fatalf("behind it comes %d %.80q, %v", f.Header.OpCode, f.Payload, err)
 			}
-			if code, reason := ws.ParseCloseFrameData(f.Payload); code != codec.CloseRefused || reason != "kicked: enough" {
+			if code, reason := ws.ParseCloseFrameData(f.Payload); proto.CloseCode(code) != proto.ClosePolicyViolation || reason != "kicked: enough" {
 				t.Errorf("it is told %d %q", code, reason)
 			}
 			if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {

@@ -24,7 +24,7 @@ import (
 	"sync"
 	"time"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -116,7 +116,7 @@ func (s *sessions) take(c *client) {
 	x.claims--
 	s.mu.Unlock()
 	if older != nil {
-		x.loop.cutWith(older, codec.CloseRefused, "replaced by a newer connection of its session")
+		x.loop.cutWith(older, proto.ClosePolicyViolation, "replaced by a newer connection of its session")
 	}
 }
 

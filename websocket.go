@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -109,7 +110,7 @@ func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
 // takeSaid takes a part of what a client of hubbub.v1 says.
 func (l *loop) takeSaid(c *client, b *Batch, part codec.Part) {
 	if !part.Text {
-		l.cutWith(c, codec.CloseBreach, "hubbub.v1 has text frames only")
+		l.cutWith(c, proto.CloseProtocolError, "hubbub.v1 has text frames only")
 		return
 	}
 	s := &l.saying
@@ -146,7 +147,7 @@ func (l *loop) hear(c *client, b *Batch, said codec.Said) {
 		}
 	case codec.SaysMessage:
 		if c.extra != nil && c.extra.linger.said {
-			l.cutWith(c, codec.CloseBreach, "a message behind end")
+			l.cutWith(c, proto.CloseProtocolError, "a message behind end")
 			return
 		}
 		l.hearNumbered(c, b, said)
@@ -165,7 +166,7 @@ func (l *loop) hearNumbered(c *client, b *Batch, said codec.Said) {
 	}
 	fresh, err := x.session.follows(said.N)
 	if err != nil {
-		l.cutWith(c, codec.CloseBreach, err.Error())
+		l.cutWith(c, proto.CloseProtocolError, err.Error())
 		return
 	}
 	if fresh {
@@ -184,11 +185,11 @@ func (l *loop) hearNumbered(c *client, b *Batch, said codec.Said) {
 func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 	framing := l.hub.framing
 	if len(message) > l.hub.longest {
-		l.cutWith(c, codec.CloseTooBig, tooLong(l.hub.longest))
+		l.cutWith(c, proto.CloseTooBig, tooLong(l.hub.longest))
 		return false
 	}
 	if !framing.Fits(message) {
-		l.cutWith(c, codec.CloseRefused, fmt.Sprintf("a message must be a record of %s bytes", l.hub.o.Framing))
+		l.cutWith(c, proto.ClosePolicyViolation, fmt.Sprintf("a message must be a record of %s bytes", l.hub.o.Framing))
 		return false
 	}
 	separator := framing.Separator()
@@ -215,7 +216,7 @@ func (l *loop) closedBy(c *client, part codec.Part) {
 	x := &c.more().linger
 	x.code = part.Code
 	switch x.reason = "done"; part.Code {
-	case codec.CloseDone, codec.CloseShutdown, codec.CloseNoCode:
+	case proto.CloseNormal, proto.CloseGoingAway, proto.CloseNoStatus:
 	default:
 		x.reason = fmt.Sprintf("closed with %d", part.Code)
 	}

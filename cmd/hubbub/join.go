@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hubbub.example/internal/codec"
 	"hubbub.example/internal/console"
 	"hubbub.example/internal/join"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/wsconn"
 )
@@ -31,7 +31,7 @@ type joinFlags struct {
 	out            join.Out
 	eof            join.EOF
 	noConsole      bool
-	since          join.Point
+	since          proto.Point
 	last           *int
 	name           string
 	reconnect      bool
@@ -136,12 +136,12 @@ func (f *joinFlags) groups() []*flagGroup {
 		"at the end of STDIN: tell the server and print what still comes; print without telling; or leave once all is sent", choice(join.HalfClose, join.Stay, join.Exit))
 	h := newFlagGroup("With a server that speaks hubbub.v1")
 	parsedFlag(h, &f.since, "since", "", "EPOCH-SEQ",
-		"begin behind this message; -v says at the end how far it came", join.ParsePoint)
+		"begin behind this message; -v says at the end how far it came", proto.ParsePoint)
 	parsedFlag(h, &f.last, "last", "", "N", "begin so many messages back", func(s string) (*int, error) {
 		n, err := atLeast(0)(s)
 		return &n, err
 	})
-	parsedFlag(h, &f.name, "name", "", "NAME", "what to be called", codec.ParseName)
+	parsedFlag(h, &f.name, "name", "", "NAME", "what to be called", proto.ParseName)
 	m.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
 	c := newFlagGroup("Connection")
 	c.BoolVar(&f.reconnect, "reconnect", true, "come back when the connection breaks")
@@ -207,11 +207,11 @@ func (f *joinFlags) checkV1(address join.Address, given string) error {
 		return usage("--frame raw does not go with %s: hubbub.v1 has messages", given)
 	case f.frame == join.Raw && f.out == join.Tagged:
 		return usage("--out tagged does not go with --frame raw, which has no messages to tag")
-	case f.since != join.Point{} && f.last != nil:
+	case f.since != proto.Point{} && f.last != nil:
 		return usage("--since and --last do not go together: each says where to begin")
 	case raw == "":
 		return nil
-	case f.since != join.Point{}:
+	case f.since != proto.Point{}:
 		return usage("--since does not go with %s: raw, messages have no numbers", raw)
 	case f.last != nil:
 		return usage("--last does not go with %s: raw, the server decides where to begin", raw)

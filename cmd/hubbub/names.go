@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/visible"
 )
 
@@ -54,7 +54,7 @@ const longestNick = 32 // bytes
 
 // unfit says why nobody may be called so; "": one may.
 func unfit(name string) string {
-	if _, err := codec.ParseName(name); err != nil || len(name) > longestNick || name != fit(name) {
+	if _, err := proto.ParseName(name); err != nil || len(name) > longestNick || name != fit(name) {
 		return fmt.Sprintf("a name has at most %d bytes, all to be seen, and no space, <, >, * or /", longestNick)
 	}
 	return ""

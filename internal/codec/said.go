@@ -15,11 +15,14 @@ package codec
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"hubbub.example/internal/proto"
 )
 
 // SaidKind is what a client says.
@@ -139,7 +142,7 @@ func (s *Saying) Take(p []byte, longest int) *Breach {
 			p, ok = p[1:], s.step(p[0])
 		}
 		if !ok {
-			return &Breach{CloseBreach, "not a JSON object"}
+			return &Breach{proto.CloseProtocolError, "not a JSON object"}
 		}
 	}
 	most := longest
@@ -147,7 +150,7 @@ func (s *Saying) Take(p []byte, longest int) *Breach {
 		most = base64.StdEncoding.EncodedLen(longest)
 	}
 	if len(s.data) > most {
-		return &Breach{CloseTooBig, fmt.Sprintf("message longer than %d bytes", longest)}
+		return &Breach{proto.CloseTooBig, fmt.Sprintf("message longer than %d bytes", longest)}
 	}
 	return nil
 }
@@ -156,16 +159,16 @@ func (s *Saying) Take(p []byte, longest int) *Breach {
 // Frames has checked; what is not, here, becomes U+FFFD.
 func (s *Saying) End() (Said, *Breach) {
 	if s.expect != theEnd {
-		return Said{}, &Breach{CloseBreach, "not a JSON object"}
+		return Said{}, &Breach{proto.CloseProtocolError, "not a JSON object"}
 	}
 	if s.kind != SaysMessage {
 		return Said{Kind: s.kind}, nil
 	}
 	if s.hasN && s.n == 0 {
-		return Said{}, &Breach{CloseBreach, "n is not a number from 1 to 2^53"}
+		return Said{}, &Breach{proto.CloseProtocolError, "n is not a number from 1 to 2^53"}
 	}
 	if (s.text == missing) == (s.base64 == missing) {
-		return Said{}, &Breach{CloseBreach, "message without text and base64, or with both"}
+		return Said{}, &Breach{proto.CloseProtocolError, "message without text and base64, or with both"}
 	}
 	data, ok := s.data, s.text == aString
 	if s.base64 == aString {
@@ -174,7 +177,7 @@ func (s *Saying) End() (Said, *Breach) {
 		data = appendUTF8(nil, data)
 	}
 	if !ok {
-		return Said{}, &Breach{CloseBreach, "message that is no string, or no base64"}
+		return Said{}, &Breach{proto.CloseProtocolError, "message that is no string, or no base64"}
 	}
 	return Said{SaysMessage, s.n, data}, nil
 }
@@ -595,3 +598,39 @@ func partOf(b byte) int {
 	}
 	return noPart
 }
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// plainRun is plainLen, where of ASCII alone is meant just if ascii is highs;
+// if it is 0, other characters are plain too.
+func plainRun(p []byte, ascii uint64) int {
+	at := 0
+	for ; len(p)-at >= 8; at += 8 {
+		x := binary.LittleEndian.Uint64(p[at:])
+		// (w - n×ones) &^ w has a high bit set just if a byte of w is less
+		// than n. Less than 1 are the bytes of quote that were one in x.
+		quote, backslash := x^'"'*ones, x^'\\'*ones
+		odd := x&ascii | (x-' '*ones)&^x | (quote-ones)&^quote | (backslash-ones)&^backslash
+		if odd&highs != 0 {
+			return at
+		}
+	}
+	for at < len(p) && uint64(p[at])&ascii&utf8.RuneSelf == 0 && escapes[p[at]] == 0 {
+		at++
+	}
+	return at
+}
+
+// escapes is by how much a byte grows in a JSON string (RFC 8259, section 7).
+var escapes = func() (by [256]uint8) {
+	for b := range ' ' {
+		by[b] = uint8(len(`\u0000`) - 1)
+	}
+	for _, b := range "\b\t\n\f\r\"\\" {
+		by[b] = 1
+	}
+	return by
+}()

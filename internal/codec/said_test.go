@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"hubbub.example/internal/proto"
 )
 
 // parseSaid reads one that is whole.
@@ -92,7 +94,7 @@ func TestSaying(t *testing.T) {
 		got, breach := parseSaid(c.said, 1<<20)
 		switch {
 		case c.data == nil:
-			if breach == nil || breach.Code != CloseBreach || breach.Reason == "" {
+			if breach == nil || breach.Code != proto.CloseProtocolError || breach.Reason == "" {
 				t.Errorf("%s: %+v, %v; want a breach", c.said, got, breach)
 			}
 		case breach != nil:

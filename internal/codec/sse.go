@@ -1,23 +1,22 @@
-// This file is server-sent events (WHATWG HTML, section 9.2), and the resume
-// point that their ids are:
+// This file writes server-sent events (WHATWG HTML, section 9.2):
 //
-//	AppendEvent          a message
-//	Append…Event         notices; they have no id, so a browser's stays
-//	AppendResumePoint    and ParseResumePoint: EPOCH-SEQ
+//	AppendEvent     a message; its id is its resume point
+//	Append…Event    notices, without an id: a browser keeps the last one
 
 package codec
 
 import (
 	"bytes"
 	"strconv"
-	"strings"
 	"unicode/utf8"
+
+	"hubbub.example/internal/proto"
 )
 
 // AppendEvent appends a message as an event.
 func AppendEvent(dst []byte, epoch string, seq uint64, message []byte) []byte {
 	dst = append(dst, "id: "...)
-	dst = AppendResumePoint(dst, epoch, seq)
+	dst = proto.Point{Epoch: epoch, Seq: seq}.Append(dst)
 	dst = append(dst, '\n')
 	return append(appendData(dst, message), '\n')
 }
@@ -76,25 +75,4 @@ func appendUTF8(dst, p []byte) []byte {
 		p = p[n:]
 	}
 	return dst
-}
-
-// AppendResumePoint appends EPOCH-SEQ.
-func AppendResumePoint(dst []byte, epoch string, seq uint64) []byte {
-	dst = append(dst, epoch...)
-	return strconv.AppendUint(append(dst, '-'), seq, 10)
-}
-
-// ParseResumePoint reads EPOCH-SEQ; an epoch is letters and digits.
-func ParseResumePoint(s string) (epoch string, seq uint64, ok bool) {
-	epoch, digits, _ := strings.Cut(s, "-")
-	for _, b := range []byte(epoch) {
-		if (b < '0' || b > '9') && (b|0x20 < 'a' || b|0x20 > 'z') {
-			return "", 0, false
-		}
-	}
-	seq, err := strconv.ParseUint(digits, 10, 64)
-	if epoch == "" || err != nil {
-		return "", 0, false
-	}
-	return epoch, seq, true
 }

@@ -9,13 +9,14 @@ package codec
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/proto"
 )
 
 // Hello is the hub's first words to a client.
@@ -34,7 +35,7 @@ type Hello struct {
 func AppendHello(dst []byte, h Hello) []byte {
 	var buffer [256]byte
 	p := append(buffer[:0], `{"type":"hello","epoch":"`...)
-	p = appendEscaped(p, []byte(h.Epoch))
+	p = proto.AppendEscaped(p, []byte(h.Epoch))
 	p = strconv.AppendUint(append(p, `","id":`...), h.ID, 10)
 	p = strconv.AppendUint(append(p, `,"seq":`...), h.Seq, 10)
 	if h.Missed > 0 {
@@ -92,7 +93,7 @@ func AppendNumbered(dst []byte, seq uint64, at time.Time, by By, message []byte)
 		head = append(strconv.AppendUint(append(head, `"id":`...), by.ID, 10), ',')
 	}
 	if by.Name != "" {
-		head = append(appendEscaped(append(head, `"name":"`...), []byte(by.Name)), `",`...)
+		head = append(proto.AppendEscaped(append(head, `"name":"`...), []byte(by.Name)), `",`...)
 	}
 	return appendTextWith(dst, head, message)
 }
@@ -106,13 +107,13 @@ func AppendPrivate(dst, message []byte) []byte {
 // that, else in base64.
 func appendTextWith(dst, head, message []byte) []byte {
 	name, length := `"text":"`, len(message)
-	plain := plainLen(message)
+	plain := proto.PlainLen(message)
 	opaque := plain < len(message) && !utf8.Valid(message[plain:])
 	switch {
 	case opaque:
 		name, length = `"base64":"`, base64.StdEncoding.EncodedLen(len(message))
 	case plain < len(message):
-		length = escapedLen(message)
+		length = proto.EscapedLen(message)
 	}
 
 	const end = `"}`
@@ -125,7 +126,7 @@ func appendTextWith(dst, head, message []byte) []byte {
 	case plain == len(message):
 		dst = append(dst, message...)
 	default:
-		dst = appendEscaped(dst, message)
+		dst = proto.AppendEscaped(dst, message)
 	}
 	return append(dst, end...)
 }
@@ -154,83 +155,4 @@ func appendDigits(dst []byte, n, digits int) []byte {
 		n /= 10
 	}
 	return dst
-}
-
-// plainLen is how long the beginning of p is, to a word of 8 bytes, that is
-// the same in a JSON string: ASCII, and neither a control character, nor a
-// quote, nor a backslash.
-func plainLen(p []byte) int { return plainRun(p, highs) }
-
-const (
-	ones  = 0x0101010101010101
-	highs = 0x80 * ones
-)
-
-// plainRun is plainLen, where of ASCII alone is meant just if ascii is highs;
-// if it is 0, other characters are plain too.
-func plainRun(p []byte, ascii uint64) int {
-	at := 0
-	for ; len(p)-at >= 8; at += 8 {
-		x := binary.LittleEndian.Uint64(p[at:])
-		// (w - n×ones) &^ w has a high bit set just if a byte of w is less
-		// than n. Less than 1 are the bytes of quote that were one in x.
-		quote, backslash := x^'"'*ones, x^'\\'*ones
-		odd := x&ascii | (x-' '*ones)&^x | (quote-ones)&^quote | (backslash-ones)&^backslash
-		if odd&highs != 0 {
-			return at
-		}
-	}
-	for at < len(p) && uint64(p[at])&ascii&utf8.RuneSelf == 0 && escapes[p[at]] == 0 {
-		at++
-	}
-	return at
-}
-
-// escapes is by how much a byte grows in a JSON string (RFC 8259, section 7).
-var escapes = func() (by [256]uint8) {
-	for b := range ' ' {
-		by[b] = uint8(len(`\u0000`) - 1)
-	}
-	for _, b := range "\b\t\n\f\r\"\\" {
-		by[b] = 1
-	}
-	return by
-}()
-
-func escapedLen(p []byte) int {
-	n := len(p)
-	for _, b := range p {
-		n += int(escapes[b])
-	}
-	return n
-}
-
-// appendEscaped appends UTF-8 as it stands in a JSON string.
-func appendEscaped(dst, p []byte) []byte {
-	const hex = "0123456789abcdef"
-	from := 0
-	for i, b := range p {
-		if escapes[b] == 0 {
-			continue
-		}
-		dst = append(dst, p[from:i]...)
-		from = i + 1
-		switch b {
-		case '\b':
-			dst = append(dst, `\b`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\f':
-			dst = append(dst, `\f`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '"', '\\':
-			dst = append(dst, '\\', b)
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&0xf])
-		}
-	}
-	return append(dst, p[from:]...)
 }

@@ -132,20 +132,6 @@ func TestEveryByteOfAMessageIsItself(t *testing.T) {
 	}
 }
 
-// What need not be escaped is not looked at again.
-func TestPlainIsEachByteThatNeedsNoEscape(t *testing.T) {
-	for b := range 256 {
-		message := bytes.Repeat([]byte{byte(b)}, 19)
-		want := 0
-		if b >= ' ' && b < utf8.RuneSelf && b != '"' && b != '\\' {
-			want = len(message)
-		}
-		if got := plainLen(message); got != want {
-			t.Errorf("of %q, %d are plain, want %d", message, got, want)
-		}
-	}
-}
-
 // The frame's header is as long as the JSON needs, whatever the message is.
 func TestLengthsOfNumberedMessages(t *testing.T) {
 	overhead := len(unframed(t, AppendNumbered(nil, 1, noon, By{}, nil)))

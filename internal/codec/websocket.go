@@ -18,24 +18,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
-)
 
-// Close codes that hubbub uses (RFC 6455, section 7.4.1).
-const (
-	CloseDone     = 1000 // nothing more to say
-	CloseShutdown = 1001 // the server goes away
-	CloseBreach   = 1002 // the protocol was broken
-	CloseNoCode   = 1005 // stands for a close frame without a code; never sent
-	CloseNotUTF8  = 1007 // text that is not UTF-8
-	CloseRefused  = 1008 // against the server's policy
-	CloseTooBig   = 1009 // a message too long
+	"hubbub.example/internal/proto"
 )
 
 const longestControl = ws.MaxControlFramePayloadSize
 
 // Breach is how a client broke the protocol.
 type Breach struct {
-	Code   uint16 // what to close with
+	Code   proto.CloseCode // what to close with
 	Reason string
 }
 
@@ -56,11 +47,11 @@ const (
 // Part is one step through what a client sends.
 type Part struct {
 	Kind  PartKind
-	Data  []byte // unmasked; a message's lies in the bytes given, Close's is the reason
-	First bool   // Data: begins a message
-	Last  bool   // Data: ends a message
-	Text  bool   // Data: the message is text
-	Code  uint16 // Close: the client's code, CloseNoCode if it gave none
+	Data  []byte          // unmasked; a message's lies in the bytes given, Close's is the reason
+	First bool            // Data: begins a message
+	Last  bool            // Data: ends a message
+	Text  bool            // Data: the message is text
+	Code  proto.CloseCode // Close: the client's code, CloseNoStatus if it gave none
 }
 
 // Frames takes apart what one WebSocket client sends (RFC 6455, section 5).
@@ -149,7 +140,7 @@ func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *Brea
 	return Part{Kind: Data, Data: data, First: true, Last: true, Text: p[0] == text}, rest, nil
 }
 
-func notUTF8() *Breach { return &Breach{CloseNotUTF8, "text is not UTF-8"} }
+func notUTF8() *Breach { return &Breach{proto.CloseInvalidPayload, "text is not UTF-8"} }
 
 // begin reads a frame's header off p, or keeps what there is of it.
 func (f *Frames) begin(p []byte, longest int) (rest []byte, err *Breach) {
@@ -190,13 +181,13 @@ func (f *Frames) judge(h ws.Header, longest int) *Breach {
 		state |= ws.StateFragmented
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
-		return &Breach{CloseBreach, err.Error()}
+		return &Breach{proto.CloseProtocolError, err.Error()}
 	}
 	if h.OpCode.IsControl() {
 		return nil
 	}
 	if h.Length > int64(longest)-f.message.size {
-		return &Breach{CloseTooBig, fmt.Sprintf("message longer than %d bytes", longest)}
+		return &Breach{proto.CloseTooBig, fmt.Sprintf("message longer than %d bytes", longest)}
 	}
 	if h.OpCode != ws.OpContinuation {
 		f.message.open, f.message.text = true, h.OpCode == ws.OpText
@@ -234,9 +225,9 @@ func decodeHeader(p []byte) (h ws.Header, n int, err *Breach) {
 	}
 	switch {
 	case length < least:
-		return h, n, &Breach{CloseBreach, "length in more bytes than it needs"}
+		return h, n, &Breach{proto.CloseProtocolError, "length in more bytes than it needs"}
 	case length>>63 != 0:
-		return h, n, &Breach{CloseBreach, "length of more than 63 bits"}
+		return h, n, &Breach{proto.CloseProtocolError, "length of more than 63 bits"}
 	}
 	h.Length = int64(length)
 	return h, n, nil
@@ -308,31 +299,18 @@ func (f *frame) keep(payload []byte) []byte {
 func closePart(payload []byte) (Part, *Breach) {
 	switch len(payload) {
 	case 0:
-		return Part{Kind: Close, Code: CloseNoCode}, nil
+		return Part{Kind: Close, Code: proto.CloseNoStatus}, nil
 	case 1:
-		return Part{}, &Breach{CloseBreach, "close frame with half a code"}
+		return Part{}, &Breach{proto.CloseProtocolError, "close frame with half a code"}
 	}
-	code, reason := binary.BigEndian.Uint16(payload), payload[2:]
+	code, reason := proto.CloseCode(binary.BigEndian.Uint16(payload)), payload[2:]
 	switch {
-	case !mayCloseWith(code):
-		return Part{}, &Breach{CloseBreach, fmt.Sprintf("close code %d", code)}
+	case !code.Sendable():
+		return Part{}, &Breach{proto.CloseProtocolError, fmt.Sprintf("close code %d", uint16(code))}
 	case !utf8.Valid(reason):
-		return Part{}, &Breach{CloseNotUTF8, "close reason is not UTF-8"}
+		return Part{}, &Breach{proto.CloseInvalidPayload, "close reason is not UTF-8"}
 	}
 	return Part{Kind: Close, Code: code, Data: reason}, nil
-}
-
-// mayCloseWith says whether a code may stand in a close frame (RFC 6455,
-// section 7.4). ws.CheckCloseFrameData does not know 1012 to 1014, which are
-// registered with IANA since, and lets pass what is beyond 4999.
-func mayCloseWith(code uint16) bool {
-	switch {
-	case code == 1004, code == 1005, code == 1006:
-		return false // 1004 means nothing; the others stand for what was not sent
-	case 1000 <= code && code <= 1014:
-		return true
-	}
-	return 3000 <= code && code <= 4999 // of libraries and applications
 }
 
 // tail is the rune that the bytes so far end within; zero for none. So text
@@ -400,13 +378,13 @@ func AppendText(dst, text []byte) []byte {
 func AppendPong(dst, payload []byte) []byte { return appendControl(dst, ws.OpPong, payload) }
 
 // AppendClose appends a close frame (RFC 6455, section 5.5.1), of which it
-// cuts the reason at 123 bytes. With CloseNoCode or 0 it has neither.
-func AppendClose(dst []byte, code uint16, reason string) []byte {
-	if code == CloseNoCode || code == 0 {
+// cuts the reason at 123 bytes. With proto.CloseNoStatus or 0 it has neither.
+func AppendClose(dst []byte, code proto.CloseCode, reason string) []byte {
+	if code == proto.CloseNoStatus || code == 0 {
 		return appendControl(dst, ws.OpClose, nil)
 	}
 	var payload [longestControl]byte
-	binary.BigEndian.PutUint16(payload[:], code)
+	binary.BigEndian.PutUint16(payload[:], uint16(code))
 	n := 2 + copy(payload[2:], strings.ToValidUTF8(reason, "\uFFFD"))
 	n = 2 + beforeTail(payload[2:n])
 	return appendControl(dst, ws.OpClose, payload[:n])

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"hubbub.example/internal/proto"
 )
 
 // What the first byte of a frame says (RFC 6455, section 5.2).
@@ -43,8 +45,8 @@ func masked(first byte, payload string, mask [4]byte) string {
 	return string(p)
 }
 
-func closePayload(code uint16, reason string) string {
-	return string(binary.BigEndian.AppendUint16(nil, code)) + reason
+func closePayload(code proto.CloseCode, reason string) string {
+	return string(binary.BigEndian.AppendUint16(nil, uint16(code))) + reason
 }
 
 // hearing is what came out of Frames, messages put together; a breach is the
@@ -387,10 +389,10 @@ func closeFrames() []conformance {
 		{"5.5.1 with half a rune", sent(fin|closing, closePayload(1000, "a\xc3")), []string{"breach 1007"}},
 		{"5.5.1 behind a message", sent(fin|text, "a") + sent(fin|closing, closePayload(1000, "")), []string{"text a", "close 1000 "}},
 	}
-	for _, code := range []uint16{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
+	for _, code := range []proto.CloseCode{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
 		all = append(all, conformance{fmt.Sprintf("7.4 code %d", code), sent(fin|closing, closePayload(code, "r")), []string{fmt.Sprintf("close %d r", code)}})
 	}
-	for _, code := range []uint16{0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 65535} {
+	for _, code := range []proto.CloseCode{0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 65535} {
 		all = append(all, conformance{fmt.Sprintf("7.4 code %d", code), sent(fin|closing, closePayload(code, "")), []string{"breach 1002"}})
 	}
 	return all
@@ -492,15 +494,15 @@ func cutsOf(n int) []int {
 func TestBreachOfAHeaderIsKnownWithTheHeader(t *testing.T) {
 	for _, c := range []struct {
 		header string
-		code   uint16
+		code   proto.CloseCode
 	}{
-		{"\x82\x7e\x00\x7e", CloseBreach},
-		{"\xc1\xfe\x10\x00abcd", CloseBreach},
-		{"\x83\x85abcd", CloseBreach},
-		{"\x80\x85abcd", CloseBreach},
-		{"\x89\xfe\x00\x7eabcd", CloseBreach},
-		{"\x82\xe5abcd", CloseTooBig},
-		{"\x81\xff\x00\x00\x00\x00\x10\x00\x00\x00abcd", CloseTooBig},
+		{"\x82\x7e\x00\x7e", proto.CloseProtocolError},
+		{"\xc1\xfe\x10\x00abcd", proto.CloseProtocolError},
+		{"\x83\x85abcd", proto.CloseProtocolError},
+		{"\x80\x85abcd", proto.CloseProtocolError},
+		{"\x89\xfe\x00\x7eabcd", proto.CloseProtocolError},
+		{"\x82\xe5abcd", proto.CloseTooBig},
+		{"\x81\xff\x00\x00\x00\x00\x10\x00\x00\x00abcd", proto.CloseTooBig},
 	} {
 		var f Frames
 		part, rest, err := f.Next([]byte(c.header[:len(c.header)-1]), 100)
@@ -557,7 +559,7 @@ func TestBrokenTextIsKnownWithItsFirstWrongByte(t *testing.T) {
 				if wrong := i == at; wrong != (err != nil) {
 					t.Fatalf("%q, in fragments %v: byte %d of the stream: %v; %d is the first wrong", c.text, fragments, i, err, at)
 				} else if wrong {
-					if err.Code != CloseNotUTF8 {
+					if err.Code != proto.CloseInvalidPayload {
 						t.Errorf("%q: %v", c.text, err)
 					}
 					break
@@ -684,21 +686,21 @@ func TestControlFrameThatIsTooLongIsABug(t *testing.T) {
 func TestCloseOfTheServer(t *testing.T) {
 	a := strings.Repeat("a", 200)
 	for _, c := range []struct {
-		code         uint16
+		code         proto.CloseCode
 		reason, want string
 	}{
-		{CloseDone, "", "\x88\x02\x03\xe8"},
-		{CloseRefused, "lapped", "\x88\x08\x03\xf0lapped"},
+		{proto.CloseNormal, "", "\x88\x02\x03\xe8"},
+		{proto.ClosePolicyViolation, "lapped", "\x88\x08\x03\xf0lapped"},
 		{0, "never seen", "\x88\x00"},
-		{CloseNoCode, "never seen", "\x88\x00"},
+		{proto.CloseNoStatus, "never seen", "\x88\x00"},
 		{4999, "", "\x88\x02\x13\x87"},
-		{CloseDone, a[:123], "\x88\x7d\x03\xe8" + a[:123]},
-		{CloseDone, a[:124], "\x88\x7d\x03\xe8" + a[:123]},
-		{CloseDone, a[:121] + "é", "\x88\x7d\x03\xe8" + a[:121] + "é"},
-		{CloseDone, a[:122] + "é", "\x88\x7c\x03\xe8" + a[:122]},
-		{CloseDone, a[:120] + "😀", "\x88\x7a\x03\xe8" + a[:120]},
-		{CloseDone, a[:119] + "😀", "\x88\x7d\x03\xe8" + a[:119] + "😀"},
-		{CloseDone, "a\xffb", "\x88\x07\x03\xe8a\uFFFDb"},
+		{proto.CloseNormal, a[:123], "\x88\x7d\x03\xe8" + a[:123]},
+		{proto.CloseNormal, a[:124], "\x88\x7d\x03\xe8" + a[:123]},
+		{proto.CloseNormal, a[:121] + "é", "\x88\x7d\x03\xe8" + a[:121] + "é"},
+		{proto.CloseNormal, a[:122] + "é", "\x88\x7c\x03\xe8" + a[:122]},
+		{proto.CloseNormal, a[:120] + "😀", "\x88\x7a\x03\xe8" + a[:120]},
+		{proto.CloseNormal, a[:119] + "😀", "\x88\x7d\x03\xe8" + a[:119] + "😀"},
+		{proto.CloseNormal, "a\xffb", "\x88\x07\x03\xe8a\uFFFDb"},
 	} {
 		if got := string(AppendClose([]byte("before"), c.code, c.reason)); got != "before"+c.want {
 			t.Errorf("close %d %q is %q, want %q", c.code, c.reason, got, c.want)
@@ -707,7 +709,7 @@ func TestCloseOfTheServer(t *testing.T) {
 }
 
 func TestBreachIsASentence(t *testing.T) {
-	var err error = &Breach{CloseNotUTF8, "text is not UTF-8"}
+	var err error = &Breach{proto.CloseInvalidPayload, "text is not UTF-8"}
 	if err.Error() != "text is not UTF-8 (1007)" {
 		t.Errorf("it says %q", err)
 	}

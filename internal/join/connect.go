@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"hubbub.example/internal/proto"
 )
 
 // This file goes from an address to a link, and finds out on the first way
@@ -37,7 +39,7 @@ func (o Options) protocol() Protocol {
 	return o.Address.Protocol
 }
 
-func (o Options) needsV1() bool { return o.Since != Point{} || o.Last != nil || o.Name != "" }
+func (o Options) needsV1() bool { return o.Since != proto.Point{} || o.Last != nil || o.Name != "" }
 
 // find makes the first link.
 func (c *client) find(ctx context.Context) (link, error) {

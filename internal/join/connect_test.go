@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/proto"
 )
 
 // hearsQuestion reads the request for hubbub.v1.
@@ -18,7 +20,7 @@ func (p *peer) hearsQuestion() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if r.Method != http.MethodGet || r.Header.Get("Sec-WebSocket-Protocol") != subprotocol {
+	if r.Method != http.MethodGet || r.Header.Get("Sec-WebSocket-Protocol") != proto.Subprotocol {
 		p.t.Errorf("it asks %s, %v", r.Method, r.Header)
 	}
 }
@@ -134,7 +136,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 	last := 1
 	for name, o := range map[string]Options{
 		"ws://":   {Address: Address{Protocol: HubbubV1}},
-		"--since": {Since: Point{"e1", 1}},
+		"--since": {Since: proto.Point{Epoch: "e1", Seq: 1}},
 		"--last":  {Last: &last},
 		"--name":  {Name: "ann"},
 	} {

@@ -3,6 +3,8 @@ package join
 import (
 	"bytes"
 	"sync"
+
+	"hubbub.example/internal/proto"
 )
 
 // An inbox is where whole messages wait for STDOUT, up to a bound, so that
@@ -21,9 +23,9 @@ type inbox struct {
 	changed sync.Cond
 
 	waiting bytes.Buffer
-	last    Point // the message that waiting ends with
-	batch   Point // the one that what is being written ends with
-	printed Point // the last that is on STDOUT
+	last    proto.Point // the message that waiting ends with
+	batch   proto.Point // the one that what is being written ends with
+	printed proto.Point // the last that is on STDOUT
 	writing bool
 	broken  bool // STDOUT is lost
 	closed  bool
@@ -87,7 +89,7 @@ func (b *inbox) wrote(err error) {
 
 // add has what render appends printed, which ends with the message at. It
 // waits for room unless it must hurry, and reports whether there was.
-func (b *inbox) add(at Point, hurry func() bool, render func(*bytes.Buffer)) bool {
+func (b *inbox) add(at proto.Point, hurry func() bool, render func(*bytes.Buffer)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.waiting.Len() >= inboxSize && !b.broken {
@@ -137,7 +139,7 @@ func (b *inbox) close() {
 }
 
 // at is up to where messages are on STDOUT.
-func (b *inbox) at() Point {
+func (b *inbox) at() proto.Point {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.printed

@@ -2,7 +2,6 @@
 // what the server sends on STDOUT, and comes back when the connection breaks.
 //
 //	address.go   what ADDRESS may be
-//	point.go     where to go on, and what a client is called
 //	dial.go      to every address of a name, side by side (RFC 8305)
 //	connect.go   from an address to a link: what does the server speak?
 //	link.go      one connection, from connected to ended: raw.go, v1link.go
@@ -43,6 +42,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"hubbub.example/internal/proto"
 )
 
 // Options says whom to join, and how.
@@ -65,7 +66,7 @@ type Options struct {
 	Out   Out // "" means Plain
 
 	// WebSocket opens one on a connection, for a Host, a path with its query,
-	// and a subprotocol. An error with a method Status is an answer of HTTP,
+	// and a proto.Subprotocol. An error with a method Status is an answer of HTTP,
 	// whatever that returns: 0 for one that cannot be understood.
 	// nil means that only raw is spoken.
 	WebSocket func(conn net.Conn, host, target, protocol string) (WebSocket, error)
@@ -76,7 +77,7 @@ type Options struct {
 
 	// Since and Last say where the first connection begins: behind a message,
 	// or so many messages back. Neither: where the server has newcomers begin.
-	Since Point
+	Since proto.Point
 	Last  *int
 
 	// Name is what the client wants to be called; "" for nothing.
@@ -176,8 +177,8 @@ type client struct {
 
 	// Of v1Links.
 	session string
-	place   Point // up to where all has been received; the receiver's
-	own     own   // likewise
+	place   proto.Point // up to where all has been received; the receiver's
+	own     own         // likewise
 	inbox   *inbox
 	idle    chan struct{} // the link shall look again
 	refused string        // with what words, the last time
@@ -385,7 +386,7 @@ func (c *client) allPrinted(ctx context.Context) bool {
 	}
 	c.inbox.close()
 	defer func() {
-		if at := c.inbox.at(); at != (Point{}) {
+		if at := c.inbox.at(); at != (proto.Point{}) {
 			c.log.debug("at %s", at)
 		}
 	}()

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"hubbub.example/internal/proto"
 )
 
 // Out is what STDOUT says of what the server sends.
@@ -59,32 +61,28 @@ func (s *said) sender() string {
 
 // renderJSON appends a message as one line, with what is known of it.
 func (s *said) renderJSON(b *bytes.Buffer) {
-	b.WriteString(`{"type":"message"`)
+	p := append(b.AvailableBuffer(), `{"type":"message",`...)
 	if s.Seq > 0 {
-		b.WriteString(`,"seq":` + strconv.FormatUint(s.Seq, 10))
+		p = append(strconv.AppendUint(append(p, `"seq":`...), s.Seq, 10), ',')
 	}
 	if s.Time != "" {
-		b.WriteString(`,"time":`)
-		appendJSON(b, s.Time)
+		p = append(proto.AppendString(append(p, `"time":`...), s.Time), ',')
 	}
-	if s.Type == "private" {
-		b.WriteString(`,"private":true`)
+	if s.Type == proto.Private {
+		p = append(p, `"private":true,`...)
 	}
 	if s.ID != nil {
-		b.WriteString(`,"id":` + strconv.FormatUint(*s.ID, 10))
+		p = append(strconv.AppendUint(append(p, `"id":`...), *s.ID, 10), ',')
 	}
 	if s.Name != "" {
-		b.WriteString(`,"name":`)
-		appendJSON(b, s.Name)
+		p = append(proto.AppendString(append(p, `"name":`...), s.Name), ',')
 	}
-	b.WriteByte(',')
-	appendData(b, s.data())
-	b.WriteString("}\n")
+	b.Write(append(proto.AppendData(p, s.data()), "}\n"...))
 }
 
 // notice appends, for JSON only, what is missing between messages: so many, of
 // which the last was at.
-func (o Out) notice(b *bytes.Buffer, kind string, count uint64, at Point) {
+func (o Out) notice(b *bytes.Buffer, kind string, count uint64, at proto.Point) {
 	if o != JSON {
 		return
 	}

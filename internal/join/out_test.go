@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"hubbub.example/internal/proto"
 )
 
 func TestWhatStdoutSaysOfAMessage(t *testing.T) {
@@ -23,6 +25,11 @@ func TestWhatStdoutSaysOfAMessage(t *testing.T) {
 		{
 			Lines, "{\n\"type\":\"message\",\"seq\":7,\n\"text\":\"a\\nb\",\"id\":3,\"name\":\"ann\"}",
 			"a\nb\n", "ann\ta\nann\tb\n", `{"type":"message","seq":7,"id":3,"name":"ann","text":"a\nb"}` + "\n",
+		},
+		{
+			NUL, `{"type":"message","seq":7,"text":"\u0085\u009b\u2028\u2029\u007f","name":"\u0085\u2028"}`,
+			"\u0085\u009b\u2028\u2029\x7f\x00", "\ufffd\u2028\t\u0085\u009b\u2028\u2029\x7f\x00",
+			`{"type":"message","seq":7,"name":"\u0085\u2028","text":"\u0085\u009b\u2028\u2029\u007f"}` + "\n",
 		},
 		{
 			NUL, `{"type":"message","seq":7,"text":"a\nb","name":"a\tb"}`,
@@ -129,7 +136,7 @@ func TestInboxIsBounded(t *testing.T) {
 	line := func(w *bytes.Buffer) { w.WriteString(strings.Repeat("x", 1<<10)) }
 	hurried := func() bool { return true }
 	n := uint64(0)
-	for b.add(Point{"e", n + 1}, hurried, line) {
+	for b.add(proto.Point{Epoch: "e", Seq: n + 1}, hurried, line) {
 		n++
 	}
 	if n > 2*inboxSize>>10+1 || !b.full() || b.empty() {
@@ -138,9 +145,9 @@ func TestInboxIsBounded(t *testing.T) {
 	waiting := make(chan struct{})
 	go func() {
 		defer close(waiting)
-		b.add(Point{"e", n + 1}, never, line)
+		b.add(proto.Point{Epoch: "e", Seq: n + 1}, never, line)
 	}()
-	if b.at() != (Point{}) {
+	if b.at() != (proto.Point{}) {
 		t.Errorf("it says that %s is printed", b.at())
 	}
 	close(out.release)
@@ -148,7 +155,7 @@ func TestInboxIsBounded(t *testing.T) {
 	await(t, idle, "all to be printed")
 	b.close()
 	await(t, b.done, "the end")
-	if b.at() != (Point{"e", n + 1}) || len(out.text()) != int(n+1)<<10 {
+	if b.at() != (proto.Point{Epoch: "e", Seq: n + 1}) || len(out.text()) != int(n+1)<<10 {
 		t.Errorf("printed up to %s, %d bytes", b.at(), len(out.text()))
 	}
 }
@@ -157,14 +164,14 @@ func TestInboxOfALostStdoutTakesAll(t *testing.T) {
 	lost := make(chan error, 1)
 	b := newInbox(&printer{w: lostWriter{}}, func() {}, func(err error) { lost <- err })
 	go b.run()
-	b.add(Point{"e", 1}, never, func(w *bytes.Buffer) { w.WriteString("x") })
+	b.add(proto.Point{Epoch: "e", Seq: 1}, never, func(w *bytes.Buffer) { w.WriteString("x") })
 	if err := <-lost; !isStdout(err) {
 		t.Errorf("it says %v", err)
 	}
 	for range 10 {
-		b.add(Point{"e", 1}, never, func(w *bytes.Buffer) { w.Write(make([]byte, inboxSize)) })
+		b.add(proto.Point{Epoch: "e", Seq: 1}, never, func(w *bytes.Buffer) { w.Write(make([]byte, inboxSize)) })
 	}
-	if !errors.Is(b.out.end(), nil) || b.at() != (Point{}) {
+	if !errors.Is(b.out.end(), nil) || b.at() != (proto.Point{}) {
 		t.Error("what was lost is said to be printed")
 	}
 	b.close()

@@ -15,6 +15,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"hubbub.example/internal/proto"
 )
 
 // hub is a server of hubbub.v1 as it is written, whose connections break when
@@ -136,7 +138,7 @@ func (h *hub) serve(raw net.Conn, nth int) {
 	defer c.Close()
 	var asked url.Values
 	u := ws.Upgrader{
-		Protocol: func(p []byte) bool { return string(p) == subprotocol },
+		Protocol: func(p []byte) bool { return string(p) == proto.Subprotocol },
 		OnRequest: func(uri []byte) error {
 			at, err := url.ParseRequestURI(string(uri))
 			if err == nil {
@@ -182,7 +184,7 @@ func (v *visit) begin(asked url.Values) (at int, hello map[string]any) {
 	hello = map[string]any{"type": "hello", "epoch": v.epoch, "id": v.nth, "heartbeat": 25, "longest": 1000, "ack": v.session.ack}
 	at = len(v.feed)
 	if since := asked.Get("since"); since != "" {
-		p, err := ParsePoint(since)
+		p, err := proto.ParsePoint(since)
 		if err != nil {
 			v.t.Error(err)
 		}

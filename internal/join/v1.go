@@ -8,13 +8,14 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"hubbub.example/internal/proto"
 )
 
 // This file is hubbub.v1 (docs/protocol.md) without the connection: JSON
 // objects to values and back, and the address with its parameters.
 
-// subprotocol is what a WebSocket is asked for.
+// proto.Subprotocol is what a WebSocket is asked for.
 const subprotocol = "hubbub.v1"
 
 // said is what a server says. What it means is in Type, and which fields
@@ -71,7 +72,7 @@ func (s *said) hello() error {
 	switch {
 	case s.Type != "hello":
 		return breach("it begins with %q instead of hello", s.Type)
-	case !isEpoch(s.Epoch):
+	case !proto.ValidEpoch(s.Epoch):
 		return breach("the epoch %s", quote([]byte(s.Epoch)))
 	case s.Ack < 0 || s.Longest < 0 || s.Heartbeat < 0:
 		return breach("a number below 0 in hello")
@@ -138,30 +139,7 @@ var (
 // appendMessage appends message number n to b.
 func appendMessage(b *bytes.Buffer, n int64, data []byte) {
 	fmt.Fprintf(b, `{"type":"message","n":%d,`, n)
-	appendData(b, data)
-	b.WriteByte('}')
-}
-
-// appendData appends a message's bytes as a field: its text or, where they are
-// none, base64.
-func appendData(b *bytes.Buffer, data []byte) {
-	if utf8.Valid(data) {
-		b.WriteString(`"text":`)
-		appendJSON(b, string(data))
-		return
-	}
-	b.WriteString(`"base64":`)
-	appendJSON(b, data)
-}
-
-// appendJSON appends a string, a []byte or a number.
-func appendJSON(b *bytes.Buffer, v any) {
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic("join: " + err.Error())
-	}
-	b.Truncate(b.Len() - 1) // the newline
+	b.Write(append(proto.AppendData(b.AvailableBuffer(), data), '}'))
 }
 
 // own is how a client knows what it said itself. A server that relays tells all
@@ -186,10 +164,10 @@ func (o *own) said(m *said) bool { return m.ID != nil && o.ids[*m.ID] }
 
 // target is what is asked for: who we are, and where to go on. Last counts
 // only as long as there is no point to go on from.
-func target(session string, from Point, last *int, name string) string {
+func target(session string, from proto.Point, last *int, name string) string {
 	q := url.Values{"session": {session}}
 	switch {
-	case from != Point{}:
+	case from != proto.Point{}:
 		q.Set("since", from.String())
 	case last != nil:
 		q.Set("last", strconv.Itoa(*last))

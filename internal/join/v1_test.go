@@ -10,25 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-func TestParsePoint(t *testing.T) {
-	for in, want := range map[string]Point{
-		"h5x2q9tk-4711":                {"h5x2q9tk", 4711},
-		"E-0":                          {"E", 0},
-		"1-18446744073709551615":       {"1", 1<<64 - 1},
-		strings.Repeat("e", 64) + "-1": {strings.Repeat("e", 64), 1},
-	} {
-		if p, err := ParsePoint(in); err != nil || p != want || p.String() != in {
-			t.Errorf("ParsePoint(%q) = %v, %v", in, p, err)
-		}
-	}
-	for _, in := range []string{"", "-", "4711", "e", "e-", "-1", "e-x", "e--1", "e-+1", "e-1-2", "é-1", "e 1-2", "e-18446744073709551616", strings.Repeat("e", 65) + "-1"} {
-		if p, err := ParsePoint(in); err == nil || !strings.Contains(err.Error(), "must be EPOCH-SEQ") {
-			t.Errorf("ParsePoint(%q) = %v, %v", in, p, err)
-		}
-	}
-}
+	"hubbub.example/internal/proto"
+)
 
 func TestV1WhatFollowsAnEnd(t *testing.T) {
 	said := func(code int, reason string) error { return farewell{code, reason} }
@@ -98,7 +82,7 @@ func FuzzV1Server(f *testing.F) {
 		o := Options{
 			Address: Address{Network: "tcp", Host: "127.0.0.1", Port: "1", Protocol: HubbubV1},
 			Stdin:   strings.NewReader("one\ntwo\n"), Stdout: out, Out: JSON, Once: true,
-			Since: Point{"e1", 3},
+			Since: proto.Point{Epoch: "e1", Seq: 3},
 			WebSocket: func(net.Conn, string, string, string) (WebSocket, error) {
 				return &scripted{rest: strings.Split(script, "\n")}, nil
 			},

@@ -8,6 +8,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"hubbub.example/internal/proto"
 )
 
 // A v1Link is a connection on which hubbub.v1 is spoken (v1.go): what breaks
@@ -84,7 +86,7 @@ func openV1(c *client, conn duplex) (*v1Link, error) {
 		receiving: true, sending: true,
 		asked: now, beaten: now, heardAt: now,
 	}
-	ws, err := c.WebSocket(counted{conn, &l.heard}, c.Address.httpHost(), target(c.session, c.place, c.Last, c.Name), subprotocol)
+	ws, err := c.WebSocket(counted{conn, &l.heard}, c.Address.httpHost(), target(c.session, c.place, c.Last, c.Name), proto.Subprotocol)
 	if err != nil {
 		return nil, endOf(err)
 	}
@@ -148,10 +150,10 @@ func endOf(err error) error {
 
 // greet takes up what hello says of the messages to come.
 func (l *v1Link) greet() {
-	at, had := Point{l.hello.Epoch, l.hello.Seq}, l.place
+	at, had := proto.Point{Epoch: l.hello.Epoch, Seq: l.hello.Seq}, l.place
 	l.own.add(&l.hello)
 	switch {
-	case had == Point{}:
+	case had == proto.Point{}:
 		l.deliver(at, func(*bytes.Buffer) {})
 	case at.Epoch != had.Epoch:
 		l.log.warn("the server was started anew: going on with the oldest message that it keeps")
@@ -184,7 +186,7 @@ func (l *v1Link) hear(p []byte) error {
 		l.skipped(&s)
 	case "passed":
 		if s.Seq > l.place.Seq {
-			l.deliver(Point{l.place.Epoch, s.Seq}, func(*bytes.Buffer) {})
+			l.deliver(proto.Point{Epoch: l.place.Epoch, Seq: s.Seq}, func(*bytes.Buffer) {})
 		}
 	case "ack":
 		all, err := l.in.acknowledged(s.N)
@@ -208,9 +210,9 @@ func (l *v1Link) message(s *said) {
 	l.useful = true
 	if gap := s.Seq - l.place.Seq - 1; gap > 0 {
 		l.log.warn("%s missing, the server does not say why", messagesAre(gap))
-		l.notice("missed", gap, Point{l.place.Epoch, s.Seq - 1})
+		l.notice("missed", gap, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq - 1})
 	}
-	l.deliver(Point{l.place.Epoch, s.Seq}, func(b *bytes.Buffer) {
+	l.deliver(proto.Point{Epoch: l.place.Epoch, Seq: s.Seq}, func(b *bytes.Buffer) {
 		if !l.own.said(s) {
 			l.Out.render(b, l.Frame, s)
 		}
@@ -224,17 +226,17 @@ func (l *v1Link) skipped(s *said) {
 	l.useful = true
 	count := s.Seq - l.place.Seq
 	l.log.warn("%s left out: they came faster than they were taken", messagesAre(count))
-	l.notice("skipped", count, Point{l.place.Epoch, s.Seq})
+	l.notice("skipped", count, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq})
 }
 
 // notice says where it is said that something is missing.
-func (l *v1Link) notice(kind string, count uint64, at Point) {
+func (l *v1Link) notice(kind string, count uint64, at proto.Point) {
 	l.deliver(at, func(b *bytes.Buffer) { l.Out.notice(b, kind, count, at) })
 }
 
 // deliver gives to the inbox what brings us to a point. Without room, and no
 // time to wait for it, that is where the next connection begins.
-func (l *v1Link) deliver(at Point, render func(*bytes.Buffer)) {
+func (l *v1Link) deliver(at proto.Point, render func(*bytes.Buffer)) {
 	if l.behind.Load() {
 		return
 	}

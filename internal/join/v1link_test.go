@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/proto"
 )
 
 func TestV1BothWaysAtOnce(t *testing.T) {
@@ -120,7 +122,7 @@ func TestV1WhatIsMissingIsSaid(t *testing.T) {
 		{"a gap", `"seq":9`, message(12, "x"), "2 messages are missing", `{"type":"missed","count":2,"epoch":"e1","seq":11}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, j, p := meetV1(t, Options{Since: Point{"e1", 9}, Out: JSON}, c.hello)
+			_, j, p := meetV1(t, Options{Since: proto.Point{Epoch: "e1", Seq: 9}, Out: JSON}, c.hello)
 			p.ask("since", "e1-9")
 			p.tells(c.says)
 			j.stdout.await(t, c.out+"\n")

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/proto"
 )
 
 // This file is what tests need to speak hubbub.v1: socket is the client's end
@@ -118,7 +120,7 @@ func (s *server) upgrades() *v1peer {
 	s.t.Helper()
 	p := &v1peer{peer: s.accept()}
 	u := ws.Upgrader{
-		Protocol: func(p []byte) bool { return string(p) == subprotocol },
+		Protocol: func(p []byte) bool { return string(p) == proto.Subprotocol },
 		OnHost:   func(host []byte) error { p.host = string(host); return nil },
 		OnRequest: func(uri []byte) error {
 			at, err := url.ParseRequestURI(string(uri))
@@ -132,7 +134,7 @@ func (s *server) upgrades() *v1peer {
 		io.Reader
 		io.Writer
 	}{p.r, p.TCPConn})
-	if err != nil || hs.Protocol != subprotocol {
+	if err != nil || hs.Protocol != proto.Subprotocol {
 		s.t.Fatalf("no upgrade to hubbub.v1: %+v, %v", hs, err)
 	}
 	return p

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hubbub.example/internal/proto"
 )
 
 // form is what GET / can be.
@@ -27,10 +29,7 @@ const (
 	asWebSocket
 )
 
-var (
-	resumePoint  = regexp.MustCompile(`^[0-9A-Za-z]+-[0-9]+$`)
-	sessionToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
-)
+var sessionToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
 
 // formOf is what r wants.
 func formOf(r *http.Request) form {
@@ -114,14 +113,16 @@ type ask struct {
 }
 
 // parse reads the parameters of r; the error says what would be right.
-func parse(r *http.Request, parseName func(string) (string, error)) (ask, error) {
+func parse(r *http.Request) (ask, error) {
 	a := ask{last: -1}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return a, fmt.Errorf("the parameters are not well formed (%w); NAME=VALUE&NAME=VALUE would be", err)
 	}
-	if a.since = q.Get("since"); a.since != "" && !resumePoint.MatchString(a.since) {
-		return a, errors.New("since is EPOCH-SEQ, such as h5x2q9tk-4711")
+	if a.since = q.Get("since"); a.since != "" {
+		if _, err := proto.ParsePoint(a.since); err != nil {
+			return a, errors.New("since must be EPOCH-SEQ, such as h5x2q9tk-4711")
+		}
 	}
 	// A browser's EventSource sends it back as it came, so it is not judged here.
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
@@ -133,7 +134,7 @@ func parse(r *http.Request, parseName func(string) (string, error)) (ask, error)
 		}
 	}
 	if name := strings.TrimSpace(q.Get("name")); name != "" {
-		if a.name, err = parseName(name); err != nil {
+		if a.name, err = proto.ParseName(name); err != nil {
 			return a, err
 		}
 	}

@@ -46,7 +46,7 @@ func (b *body) Close() error {
 
 // post is POST /.
 func (q *request) post() {
-	a, err := parse(q.r, q.s.o.Name)
+	a, err := parse(q.r)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return

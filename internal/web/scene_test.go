@@ -5,7 +5,6 @@ package web_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -66,12 +63,6 @@ func open(t *testing.T, change func(*web.Options)) *scene {
 			said, err := io.ReadAll(body)
 			c.posts <- name + ":" + string(said)
 			return err
-		},
-		Name: func(name string) (string, error) {
-			if len(name) > 64 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-				return "", errors.New("name is at most 64 bytes, in these scenes")
-			}
-			return name, nil
 		},
 		Clients: func() any { return map[string]int{"clients": 0} },
 		Health:  func() (any, bool) { return map[string]string{"status": "ok"}, true },

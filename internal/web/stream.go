@@ -18,13 +18,13 @@ import (
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
-)
 
-const v1 = "hubbub.v1"
+	"hubbub.example/internal/proto"
+)
 
 // stream answers with the head of a stream, and hands the connection over.
 func (q *request) stream(kind Kind, contentType string) {
-	a, err := parse(q.r, q.s.o.Name)
+	a, err := parse(q.r)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -65,7 +65,7 @@ func head(h http.Header) []byte {
 
 // webSocket answers a handshake.
 func (q *request) webSocket() {
-	a, err := parse(q.r, q.s.o.Name)
+	a, err := parse(q.r)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -80,9 +80,9 @@ func (q *request) webSocket() {
 		return
 	}
 	kind, chosen := WebSocket, http.Header{}
-	if slices.Contains(tokens(q.r.Header, "Sec-WebSocket-Protocol"), v1) {
+	if slices.Contains(tokens(q.r.Header, "Sec-WebSocket-Protocol"), proto.Subprotocol) {
 		kind = V1
-		chosen.Set("Sec-WebSocket-Protocol", v1)
+		chosen.Set("Sec-WebSocket-Protocol", proto.Subprotocol)
 		if a.session != "" && !sessionToken.MatchString(a.session) {
 			q.refuse(http.StatusBadRequest, "session is 16 to 64 letters, digits, - and _")
 			return

@@ -57,9 +57,6 @@ type Options struct {
 
 	TextType string // Content-Type of the plain stream; "": text/plain; charset=utf-8
 
-	// Name checks what a client wants to be called, and says what would be
-	// right; nil: anything is.
-	Name func(string) (string, error)
 	// Full says why there is no room for another client; nil if there is.
 	Full func() error
 	// Begin says where a stream begins that asks for s, before it is answered:
@@ -173,9 +170,6 @@ func (o *Options) fill() {
 	}
 	if o.Browser == nil {
 		o.Browser = func(Peer) {}
-	}
-	if o.Name == nil {
-		o.Name = func(name string) (string, error) { return name, nil }
 	}
 	if o.Begin == nil {
 		o.Begin = func(Stream) any { return nil }

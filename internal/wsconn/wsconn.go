@@ -34,6 +34,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/proto"
 )
 
 // Conn is a WebSocket. One goroutine at a time receives; any may send.
@@ -324,8 +326,10 @@ func (c *Conn) closed(payload []byte) error {
 	if len(payload) == 0 {
 		code = ws.StatusNoStatusRcvd
 		c.bye(nil)
-	} else if err := ws.CheckCloseFrameData(code, reason); err != nil {
-		return c.breach(ws.StatusProtocolError, err)
+	} else if !proto.CloseCode(code).Sendable() {
+		return c.breach(ws.StatusProtocolError, fmt.Errorf("close code %d", code))
+	} else if !utf8.ValidString(reason) {
+		return c.breach(ws.StatusInvalidFramePayloadData, errors.New("close reason is not UTF-8"))
 	} else {
 		c.bye(ws.NewCloseFrameBody(code, ""))
 	}

@@ -255,6 +255,9 @@ func TestGoodbyesAreReturned(t *testing.T) {
 		{closing(1001), closing(1001), 1001, "", "the server closed the connection (1001)"},
 		{string(ws.NewCloseFrameBody(1008, "at lunch")), closing(1008), 1008, "at lunch", "the server closed the connection: at lunch (1008)"},
 		{"", "", 1005, "", "the server closed the connection (1005)"},
+		{closing(1012), closing(1012), 1012, "", "the server closed the connection (1012)"},
+		{closing(1013), closing(1013), 1013, "", "the server closed the connection (1013)"},
+		{closing(1014), closing(1014), 1014, "", "the server closed the connection (1014)"},
 	} {
 		c, s := opened(t)
 		_, _ = io.WriteString(s, frame(ws.NewCloseFrame([]byte(tt.body))))
@@ -292,7 +295,7 @@ func TestBreachesAreSaid(t *testing.T) {
 		"too long, only announced": {"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", 1009},
 		"one byte of a code":       {"\x88\x01\x03", 1002},
 		"a code that is none":      {frame(ws.NewCloseFrame([]byte(closing(1006)))), 1002},
-		"a reason not in UTF-8":    {"\x88\x03\x03\xe8\xff", 1002},
+		"a reason not in UTF-8":    {"\x88\x03\x03\xe8\xff", 1007},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, s := opened(t)
