@@ -9,171 +9,187 @@ import (
 )
 
 const (
-	// chunk is how much of a source is read at a time, at most.
-	chunk = 64 << 10
+	// ChunkSize is how much of a source is read at a time, at most.
+	ChunkSize = 64 << 10
 
-	// around is about what a message costs beside its bytes, in its forms and
-	// the indexes: of an empty line that is nearly all.
-	around = 100
+	// overhead is about what a message costs beside its bytes, in its encodings
+	// and the indexes: for an empty line that is nearly all.
+	overhead = 100
 )
 
-// weight is about what messages of so many bytes in all are in their largest form.
-func weight(bytes, messages int) int { return bytes + around*messages }
+// Weight estimates how long messages of so many bytes are in the largest
+// encoding.
+func Weight(bytes, messages int) int { return bytes + overhead*messages }
 
-// intake cuts what is read from a source into messages.
-type intake struct {
+// Chunker cuts what is read from a source into messages, and hands them out a
+// part at a time. One that is longer than allowed goes on in pieces.
+type Chunker struct {
 	framing codec.Framing
 	longest int
 	chunk   int
-	most    int    // the weight of what is broadcast at a time
+	most    int    // the weight of one part
 	buf     []byte // read, and not all of it broadcast
 	whole   int    // the beginning of buf that is whole messages; 0: all are broadcast
 	ends    []int  // where they end
 	from    int    // up to where they have been broadcast
-	next    []int  // where those end that are to be broadcast next, counted from there
-	later   []int  // where those behind them end
+	next    []int  // where the messages of the next part end, counted from there
+	later   []int  // where those after it end
 	long    bool   // inside a message that goes on in pieces
-	warn    func(format string, args ...any)
 }
 
-func (h *Hub) newIntake() *intake {
-	// A chunk must be far smaller than the feed, and what becomes of it smaller
-	// still than the backlog: it would lap a healthy client.
-	segment := int(h.feed.Segment())
-	return &intake{framing: h.framing, longest: h.longest, chunk: min(chunk, segment), most: 4 * segment, warn: h.warnf}
+// NewChunker makes a chunker for a backlog that gives its memory back in
+// segments of this size. A chunk must be far smaller than the backlog, and so
+// must a part of it in its largest encoding: else it would lap a healthy client.
+func NewChunker(framing codec.Framing, longest, segment int) *Chunker {
+	return &Chunker{framing: framing, longest: longest, chunk: min(ChunkSize, segment), most: 4 * segment}
 }
 
-// space is where the next chunk is to be read to.
-func (in *intake) space() []byte {
-	n := len(in.buf)
-	if need := n + in.chunk; cap(in.buf) < need {
+// Space is where the next chunk is read to.
+func (c *Chunker) Space() []byte {
+	n := len(c.buf)
+	if need := n + c.chunk; cap(c.buf) < need {
 		bigger := make([]byte, n, max(need, 2*n))
-		copy(bigger, in.buf)
-		in.buf = bigger
+		copy(bigger, c.buf)
+		c.buf = bigger
 	}
-	return in.buf[n : n+in.chunk]
+	return c.buf[n : n+c.chunk]
 }
 
-// took enters n bytes that were read to space.
-func (in *intake) took(n int) {
-	fresh := len(in.buf)
-	in.buf = in.buf[:fresh+n]
-	if in.framing.Completes(fresh, in.buf[fresh:]) {
-		in.cut(in.framing.Whole(in.buf))
-	} else if len(in.buf) > in.longest {
-		in.cut(0)
+// Took takes n bytes that were read to Space, and returns how many messages
+// turned out to be too long and go on in pieces.
+func (c *Chunker) Took(n int) (long int) {
+	fresh := len(c.buf)
+	c.buf = c.buf[:fresh+n]
+	if c.framing.Completes(fresh, c.buf[fresh:]) {
+		return c.cut(c.framing.Whole(c.buf))
 	}
+	if len(c.buf) > c.longest {
+		return c.cut(0)
+	}
+	return 0
 }
+
+// Finish makes what is left at the end of the source a message of its own. If
+// it cannot be one, it is dropped, and Finish returns its length.
+func (c *Chunker) Finish() (dropped int) {
+	n := len(c.buf)
+	if n == 0 {
+		return 0
+	}
+	separator := c.framing.Separator()
+	if separator == nil {
+		c.buf = c.buf[:0]
+		return n
+	}
+	c.buf = append(c.buf, separator...)
+	c.cut(len(c.buf)) // never too long: Took left no more than a message
+	return 0
+}
+
+// Pending reports whether there is a part to broadcast. Until it is, nothing
+// more may be read.
+func (c *Chunker) Pending() bool { return c.whole > 0 }
+
+// Part is the next messages to broadcast, as package feed wants them.
+func (c *Chunker) Part() (p []byte, ends []int) {
+	return c.buf[c.from : c.from+c.next[len(c.next)-1]], c.next
+}
+
+// Done goes on after the part, which was broadcast.
+func (c *Chunker) Done() {
+	c.from += c.next[len(c.next)-1]
+	if len(c.later) > 0 {
+		c.choose()
+		return
+	}
+	c.buf = c.buf[:copy(c.buf, c.buf[c.whole:])]
+	c.whole, c.from = 0, 0
+}
+
+// Discard forgets the parts that are pending: nobody broadcasts them any more.
+func (c *Chunker) Discard() { c.whole = 0 }
 
 // cut makes the first n bytes, which are whole messages, ready to broadcast.
-// Messages longer than allowed become pieces, with separators of their own.
-func (in *intake) cut(n int) {
-	in.ends = in.framing.Ends(in.ends[:0], in.buf[:n])
-	in.whole = n
-	if in.fits(n) {
-		in.long = false
+// Messages that are too long become pieces, with separators of their own.
+func (c *Chunker) cut(n int) (long int) {
+	c.ends = c.framing.Ends(c.ends[:0], c.buf[:n])
+	c.whole = n
+	if c.fits(n) {
+		c.long = false
 	} else {
-		in.breakUp(n)
+		long = c.breakUp(n)
 	}
-	in.later = in.ends
-	in.choose()
+	c.later = c.ends
+	c.choose()
+	return long
 }
 
-// fits says that no message, nor the beginning after the n bytes of whole
-// ones, is too long.
-func (in *intake) fits(n int) bool {
-	if len(in.buf) <= in.longest {
+// fits reports whether no message, nor the beginning after the n bytes of
+// whole ones, is too long.
+func (c *Chunker) fits(n int) bool {
+	if len(c.buf) <= c.longest {
 		return true
 	}
-	begin, separator := 0, len(in.framing.Separator())
-	for _, end := range in.ends {
-		if end-begin-separator > in.longest {
+	begin, separator := 0, len(c.framing.Separator())
+	for _, end := range c.ends {
+		if end-begin-separator > c.longest {
 			return false
 		}
 		begin = end
 	}
-	return len(in.buf)-n <= in.longest
+	return len(c.buf)-n <= c.longest
 }
 
 // breakUp rewrites buf so that nothing in it is too long.
-func (in *intake) breakUp(n int) {
-	whole, tail := in.buf[:n], in.buf[n:]
-	in.buf, in.ends = nil, in.ends[:0]
+func (c *Chunker) breakUp(n int) (long int) {
+	whole, tail := c.buf[:n], c.buf[n:]
+	c.buf, c.ends = nil, c.ends[:0]
 	for len(whole) > 0 {
 		var message []byte
-		message, whole = in.framing.Next(whole)
-		in.add(in.pieces(message))
-		in.long = false
+		message, whole = c.framing.Next(whole)
+		rest, begins := c.pieces(message)
+		c.add(rest)
+		c.long = false
+		long += begins
 	}
-	tail = in.pieces(tail)
-	in.whole = len(in.buf)
-	in.buf = append(in.buf, tail...)
+	tail, begins := c.pieces(tail)
+	c.whole = len(c.buf)
+	c.buf = append(c.buf, tail...)
+	return long + begins
 }
 
 // pieces adds what of p is too much for one message, and returns what is left
-// of it.
-func (in *intake) pieces(p []byte) (rest []byte) {
-	for ; len(p) > in.longest; p = p[in.longest:] {
+// of it. Begins is 1 if p is the first of a message that is too long.
+func (c *Chunker) pieces(p []byte) (rest []byte, begins int) {
+	for ; len(p) > c.longest; p = p[c.longest:] {
 		// Where nothing separates messages, a piece is as good as the whole.
-		if !in.long && in.framing.Separator() != nil {
-			in.warn("a message of the source is longer than %s and goes on in pieces", size(int64(in.longest)))
+		if !c.long && c.framing.Separator() != nil {
+			begins = 1
 		}
-		in.long = true
-		in.add(p[:in.longest])
+		c.long = true
+		c.add(p[:c.longest])
 	}
-	return p
+	return p, begins
 }
 
 // add adds one message.
-func (in *intake) add(message []byte) {
-	in.buf = append(append(in.buf, message...), in.framing.Separator()...)
-	in.ends = append(in.ends, len(in.buf))
+func (c *Chunker) add(message []byte) {
+	c.buf = append(append(c.buf, message...), c.framing.Separator()...)
+	c.ends = append(c.ends, len(c.buf))
 }
 
-// finish makes what is left at the end of the source a message of its own.
-func (in *intake) finish() {
-	n := len(in.buf)
-	if n == 0 {
-		return
+// choose makes a part of as many messages as are not too much at a time: those
+// of one chunk, if they are very short, would lap a healthy client in an
+// encoding in which they are long.
+func (c *Chunker) choose() {
+	n := len(c.later)
+	if Weight(c.whole-c.from, n) > c.most {
+		n = max(1, sort.Search(n, func(i int) bool { return Weight(c.later[i]-c.from, i+1) > c.most }))
 	}
-	separator := in.framing.Separator()
-	if separator == nil {
-		in.warn("what is left at the end of the source, %s, is no whole record and is dropped", size(int64(n)))
-		in.buf = in.buf[:0]
-		return
-	}
-	in.buf = append(in.buf, separator...)
-	in.cut(len(in.buf))
-}
-
-// choose has as many of the messages be broadcast next as are not too much at a
-// time: those of one chunk, if they are very short, would lap a healthy client in
-// a form in which they are long.
-func (in *intake) choose() {
-	n := len(in.later)
-	if weight(in.whole-in.from, n) > in.most {
-		n = max(1, sort.Search(n, func(i int) bool { return weight(in.later[i]-in.from, i+1) > in.most }))
-	}
-	in.next, in.later = in.later[:n], in.later[n:]
-	if in.from > 0 {
-		for i := range in.next {
-			in.next[i] -= in.from
+	c.next, c.later = c.later[:n], c.later[n:]
+	if c.from > 0 {
+		for i := range c.next {
+			c.next[i] -= c.from
 		}
 	}
-}
-
-// part is what is to be broadcast next, as package feed wants it.
-func (in *intake) part() (p []byte, ends []int) {
-	return in.buf[in.from : in.from+in.next[len(in.next)-1]], in.next
-}
-
-// done goes on behind that, which was broadcast.
-func (in *intake) done() {
-	in.from += in.next[len(in.next)-1]
-	if len(in.later) > 0 {
-		in.choose()
-		return
-	}
-	in.buf = in.buf[:copy(in.buf, in.buf[in.whole:])]
-	in.whole, in.from = 0, 0
 }

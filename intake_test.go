@@ -4,7 +4,6 @@ package hubbub
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,32 +11,29 @@ import (
 	"hubbub.example/internal/codec"
 )
 
-// reading is an intake, what came out of it, and what it said.
+// reading is a chunker, what came out of it, and what it reported.
 type reading struct {
-	*intake
+	*Chunker
 	t        testing.TB
 	messages []string // with their separators
-	said     []string
+	long     int      // messages that were too long
+	dropped  int      // bytes at the end
 }
 
 func newReading(t testing.TB, framing codec.Framing, longest int) *reading {
-	r := &reading{t: t}
-	r.intake = &intake{framing: framing, longest: framing.Bound(longest), chunk: chunk, most: 3 * around, warn: func(format string, args ...any) {
-		r.said = append(r.said, fmt.Sprintf(format, args...))
-	}}
-	return r
+	return &reading{t: t, Chunker: &Chunker{framing: framing, longest: framing.Bound(longest), chunk: ChunkSize, most: 3 * overhead}}
 }
 
-// reads gives the intake a chunk, as a source does, and takes what is whole.
+// reads gives the chunker a chunk, as a source does, and takes what is whole.
 func (r *reading) reads(p string) {
 	r.t.Helper()
-	r.took(copy(r.space(), p))
+	r.long += r.Took(copy(r.Space(), p))
 	r.take()
 }
 
 func (r *reading) endsInput() {
 	r.t.Helper()
-	r.finish()
+	r.dropped += r.Finish()
 	r.take()
 	if len(r.buf) > 0 {
 		r.t.Errorf("at the end %q is left", r.buf)
@@ -46,8 +42,8 @@ func (r *reading) endsInput() {
 
 func (r *reading) take() {
 	r.t.Helper()
-	for r.whole > 0 {
-		p, ends := r.part()
+	for r.Pending() {
+		p, ends := r.Part()
 		at := 0
 		for _, end := range ends {
 			r.messages = append(r.messages, string(p[at:end]))
@@ -56,10 +52,10 @@ func (r *reading) take() {
 		if at != len(p) {
 			r.t.Errorf("the messages end at %d, their bytes at %d", at, len(p))
 		}
-		if weight(len(p), len(ends)) > r.most && len(ends) > 1 {
+		if Weight(len(p), len(ends)) > r.most && len(ends) > 1 {
 			r.t.Errorf("%d messages of %d bytes come at a time", len(ends), len(p))
 		}
-		r.done()
+		r.Done()
 	}
 	if len(r.buf) > r.longest {
 		r.t.Errorf("%d bytes are left behind the messages, the longest is %d", len(r.buf), r.longest)
@@ -78,7 +74,7 @@ func TestLongLineGoesOnInPieces(t *testing.T) {
 	for _, c := range []struct {
 		in   string
 		want []string
-		said int
+		long int
 	}{
 		{"12345678\n", []string{"12345678\n"}, 0},
 		{"123456789\n", []string{"12345678\n", "9\n"}, 1},
@@ -90,31 +86,31 @@ func TestLongLineGoesOnInPieces(t *testing.T) {
 		r := newReading(t, codec.Line(), 8)
 		r.reads(c.in)
 		r.gave(c.want...)
-		if len(r.said) != c.said {
-			t.Errorf("%q: it said %q, want %d lines", c.in, r.said, c.said)
+		if r.long != c.long {
+			t.Errorf("%q: %d messages were too long, want %d", c.in, r.long, c.long)
 		}
 		r.endsInput()
 	}
 }
 
-// However many chunks a long message comes in, it is said once, and the next
-// long one, though it begins where the first ends, is said again.
-func TestLongLineIsSaidOnce(t *testing.T) {
+// However many chunks a long message comes in, it counts once, and the next
+// long one, though it begins where the first ends, counts again.
+func TestLongLineCountsOnce(t *testing.T) {
 	r := newReading(t, codec.Line(), 100)
 	for range 10 {
 		r.reads(strings.Repeat("x", 150))
 	}
-	if len(r.said) != 1 || !strings.Contains(r.said[0], "longer than 100 B and goes on in pieces") {
-		t.Errorf("it said %q", r.said)
+	if r.long != 1 {
+		t.Errorf("%d messages were too long", r.long)
 	}
 	r.reads("x\n" + strings.Repeat("y", 150))
-	if len(r.said) != 2 {
-		t.Errorf("the next one: it said %q", r.said)
+	if r.long != 2 {
+		t.Errorf("with the next one, %d messages were too long", r.long)
 	}
 	r.reads("\nshort\n" + strings.Repeat("z", 101))
 	r.endsInput()
-	if len(r.said) != 3 {
-		t.Errorf("the last one: it said %q", r.said)
+	if r.long != 3 {
+		t.Errorf("with the last one, %d messages were too long", r.long)
 	}
 }
 
@@ -123,8 +119,8 @@ func TestLongLineIsNotKept(t *testing.T) {
 	r := newReading(t, codec.Line(), 1000)
 	for range 1000 {
 		r.reads(strings.Repeat("x", 999))
-		if cap(r.buf) > 8*(chunk+1000) {
-			t.Fatalf("the intake holds %d bytes", cap(r.buf))
+		if cap(r.buf) > 8*(ChunkSize+1000) {
+			t.Fatalf("the chunker holds %d bytes", cap(r.buf))
 		}
 	}
 }
@@ -148,14 +144,14 @@ func TestLastLineCountsWithoutItsNewline(t *testing.T) {
 		r.reads(c.in)
 		r.endsInput()
 		r.gave(c.want...)
-		if len(r.said) != 0 {
-			t.Errorf("%q: it said %q", c.in, r.said)
+		if r.long != 0 || r.dropped != 0 {
+			t.Errorf("%q: %d messages were too long, %d bytes dropped", c.in, r.long, r.dropped)
 		}
 	}
 }
 
 // Records come out whole, whatever the chunks are; a piece of one at the end
-// is dropped, and said.
+// is dropped, and reported.
 func TestRecordsAreNeverTorn(t *testing.T) {
 	r := newReading(t, codec.Record(4), 1000)
 	for _, part := range []string{"123", "4", "abcdABC", "D", "12"} {
@@ -164,42 +160,35 @@ func TestRecordsAreNeverTorn(t *testing.T) {
 	r.gave("1234", "abcd", "ABCD")
 	r.endsInput()
 	r.gave("1234", "abcd", "ABCD")
-	if len(r.said) != 1 || !strings.Contains(r.said[0], "what is left at the end of the source, 2 B, is no whole record") {
-		t.Errorf("it said %q", r.said)
+	if r.dropped != 2 {
+		t.Errorf("%d bytes were dropped", r.dropped)
 	}
 }
 
 // Bytes as they come have no length to exceed: what is read at once and is
-// too much is several messages, without a word.
-func TestRawBytesAreCutSilently(t *testing.T) {
+// too much is several messages, none of them too long.
+func TestRawBytesAreNeverTooLong(t *testing.T) {
 	r := newReading(t, codec.Raw(), 4)
 	r.reads("12345678ab")
 	r.gave("1234", "5678", "ab")
 	r.endsInput()
-	if len(r.said) != 0 {
-		t.Errorf("it said %q", r.said)
+	if r.long != 0 {
+		t.Errorf("%d messages were too long", r.long)
 	}
 }
 
-// A chunk is far smaller than the feed, however small that is.
-func TestChunkIsFarSmallerThanTheFeed(t *testing.T) {
-	for _, backlog := range []int64{minBacklog, 1 << 20, defaultBacklog} {
-		h, err := New(Options{Backlog: backlog, Loops: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := len(h.newIntake().space()); int64(got) > backlog/16 || got > chunk {
-			t.Errorf("with a backlog of %d a chunk is %d", backlog, got)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
+// A chunk is no larger than the backlog's segment, however small that is.
+func TestChunkIsNoLargerThanASegment(t *testing.T) {
+	for _, segment := range []int{1 << 10, ChunkSize, 4 << 20} {
+		if got := len(NewChunker(codec.Line(), 1000, segment).Space()); got > segment || got > ChunkSize {
+			t.Errorf("with segments of %d a chunk is %d", segment, got)
 		}
 	}
 }
 
 // Whatever is read, in whatever chunks, the same comes out: every message, in
-// pieces of the longest length where it is longer, each long one said once.
-func FuzzIntake(f *testing.F) {
+// pieces of the longest length where it is longer, each long one counted once.
+func FuzzChunker(f *testing.F) {
 	f.Add(uint8(0), uint8(8), []byte("one\ntwo two two two\n\nthree"), []byte{3, 1, 9})
 	f.Add(uint8(0), uint8(1), []byte("abc\n\nd\r\ne"), []byte{2})
 	f.Add(uint8(1), uint8(3), []byte("one\x00\x00four\x00f"), []byte{1, 1, 1})
@@ -210,7 +199,7 @@ func FuzzIntake(f *testing.F) {
 		framing := []codec.Framing{codec.Line(), codec.NUL(), codec.Raw(), codec.Record(longest)}[kind%4]
 		r := newReading(t, framing, longest)
 		for rest := string(data); len(rest) > 0; {
-			n := min(len(rest), chunk)
+			n := min(len(rest), ChunkSize)
 			if len(cuts) > 0 {
 				n, cuts = min(n, 1+int(cuts[0])), cuts[1:]
 			}
@@ -227,8 +216,8 @@ func FuzzIntake(f *testing.F) {
 		default:
 			want, long := inPieces(data, framing.Separator(), longest)
 			r.gave(want...)
-			if len(r.said) != long {
-				t.Errorf("%d messages are too long, it said %q", long, r.said)
+			if r.long != long {
+				t.Errorf("%d messages are too long, it counted %d", long, r.long)
 			}
 		}
 	})

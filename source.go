@@ -73,12 +73,12 @@ func (h *Hub) endSource(s *source) {
 
 // source is a file that the first loop reads.
 type source struct {
-	*intake
+	chunks   *Chunker
 	file     string
 	fd       int // a duplicate, ours
 	readable bool
 	watched  bool
-	ended    bool            // its last message is in the intake
+	ended    bool            // its last message is in chunks
 	over     bool            // the hub drains: no more is read
 	held     <-chan struct{} // closes when there may be room; nil: not held
 	done     chan error
@@ -89,7 +89,7 @@ func (h *Hub) newSource(f *os.File) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
 	}
-	return &source{intake: h.newIntake(), file: f.Name(), fd: fd, done: make(chan error, 1)}, nil
+	return &source{chunks: h.newChunker(), file: f.Name(), fd: fd, done: make(chan error, 1)}, nil
 }
 
 // addSource begins to read s. The loop reads one source at a time.
@@ -136,13 +136,13 @@ func (l *loop) pump() {
 	if s == nil || s.over {
 		return
 	}
-	if s.whole == 0 && s.readable && !s.ended {
+	if !s.chunks.Pending() && s.readable && !s.ended {
 		l.readSource(s)
 	}
-	if s.whole > 0 {
+	if s.chunks.Pending() {
 		l.broadcastSource(s)
 	}
-	if s.ended && s.whole == 0 {
+	if s.ended && !s.chunks.Pending() {
 		s.ended = false
 		s.done <- nil
 	}
@@ -151,18 +151,18 @@ func (l *loop) pump() {
 // readSource reads once: the event is told again while there is more.
 func (l *loop) readSource(s *source) {
 	s.readable = false
-	n, err := sock.Recv(s.fd, s.space())
+	n, err := sock.Recv(s.fd, s.chunks.Space())
 	switch {
 	case errors.Is(err, sock.Again):
 	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO): // EIO: a terminal hung up
 		s.ended = true
 		l.unwatchSource()
-		s.finish()
+		l.hub.warnOfRest(s.chunks.Finish())
 	case err != nil:
 		l.unwatchSource()
 		s.done <- fmt.Errorf("read %s: %w", s.file, err)
 	default:
-		s.took(n)
+		l.hub.warnOfLong(s.chunks.Took(n))
 	}
 }
 
@@ -175,10 +175,11 @@ func (l *loop) broadcastSource(s *source) {
 			return
 		}
 	}
-	p, ends := s.part()
+	p, ends := s.chunks.Part()
 	held, err := l.hub.publish(p, ends)
 	if err != nil {
-		s.whole, s.ended = 0, false // this is the end of it
+		s.chunks.Discard() // this is the end of it
+		s.ended = false
 		l.unwatchSource()
 		s.done <- err
 		return
@@ -194,7 +195,7 @@ func (l *loop) broadcastSource(s *source) {
 		}
 	}
 	if s.held = held; held == nil {
-		s.intake.done()
+		s.chunks.Done()
 	}
 }
 
@@ -206,11 +207,11 @@ func (l *loop) pourOut() {
 		return
 	}
 	s.over = true
-	for s.whole > 0 {
-		if err := l.hub.publishAnyway(s.part()); err != nil {
+	for s.chunks.Pending() {
+		if err := l.hub.publishAnyway(s.chunks.Part()); err != nil {
 			return // closed
 		}
-		s.intake.done()
+		s.chunks.Done()
 	}
 	if s.held == nil {
 		l.unwatchSource() // level triggered
@@ -222,21 +223,21 @@ func (l *loop) pourOut() {
 
 // copyFrom reads a file that has no readiness to tell of.
 func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
-	in := h.newIntake()
+	chunks := h.newChunker()
 	for {
-		n, err := f.Read(in.space())
+		n, err := f.Read(chunks.Space())
 		if n > 0 {
-			in.took(n)
+			h.warnOfLong(chunks.Took(n))
 		}
 		if errors.Is(err, io.EOF) {
-			in.finish()
+			h.warnOfRest(chunks.Finish())
 		}
-		for in.whole > 0 {
-			p, ends := in.part()
+		for chunks.Pending() {
+			p, ends := chunks.Part()
 			if err := h.publishOrWait(ctx, p, ends); err != nil {
 				return err
 			}
-			in.done()
+			chunks.Done()
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -244,5 +245,23 @@ func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+func (h *Hub) newChunker() *Chunker {
+	return NewChunker(h.framing, h.longest, int(h.feed.Segment()))
+}
+
+// warnOfLong warns of messages that are too long.
+func (h *Hub) warnOfLong(long int) {
+	for range long {
+		h.warnf("a message of the source is longer than %s and goes on in pieces", size(int64(h.longest)))
+	}
+}
+
+// warnOfRest warns of bytes that were dropped at the end of a source.
+func (h *Hub) warnOfRest(dropped int) {
+	if dropped > 0 {
+		h.warnf("what is left at the end of the source, %s, is no whole record and is dropped", size(int64(dropped)))
 	}
 }
