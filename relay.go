@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/pump"
 	"hubbub.example/internal/feed"
 )
 
@@ -25,7 +26,7 @@ import (
 // broadcast: it is ctx's or ErrClosed.
 func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 	h.listPeople()
-	p := part{most: int(min(ChunkSize, h.feed.Segment()))}
+	p := part{most: int(min(pump.ChunkSize, h.feed.Segment()))}
 	for i := range b.records {
 		r := &b.records[i]
 		if r.kind != Message {
@@ -63,7 +64,7 @@ type part struct {
 }
 
 func (p *part) full(end int) bool {
-	return len(p.ends) > 0 && Weight(end-p.begin, len(p.ends)) > p.most
+	return len(p.ends) > 0 && pump.Weight(end-p.begin, len(p.ends)) > p.most
 }
 
 func (p *part) next() { p.begin, p.ends, p.of = p.end, p.ends[:0], p.of[:0] }

@@ -22,6 +22,7 @@ import (
 
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/sock"
+	"hubbub.example/internal/stdio"
 )
 
 // DeliverTo writes every message from every client to f, with its separator,
@@ -31,7 +32,7 @@ import (
 // of Receive and Events; joins and leaves are passed over. When ctx is done
 // the last message may have been written in part.
 func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
-	fd, ours, err := ownDescriptor(f, unix.O_WRONLY)
+	fd, ours, err := stdio.Own(f, unix.O_WRONLY)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", f.Name(), err)
 	}

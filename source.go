@@ -23,8 +23,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/engine/pump"
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/sock"
+	"hubbub.example/internal/stdio"
 )
 
 // BroadcastFrom broadcasts every message that f gives, and returns nil at
@@ -73,7 +75,7 @@ func (h *Hub) endSource(s *source) {
 
 // source is a file that the first loop reads.
 type source struct {
-	chunks   *Chunker
+	chunks   *pump.Chunker
 	file     string
 	fd       int // a duplicate, ours
 	readable bool
@@ -85,7 +87,7 @@ type source struct {
 }
 
 func (h *Hub) newSource(f *os.File) (*source, error) {
-	fd, _, err := ownDescriptor(f, unix.O_RDONLY)
+	fd, _, err := stdio.Own(f, unix.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
 	}
@@ -248,8 +250,8 @@ func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
 	}
 }
 
-func (h *Hub) newChunker() *Chunker {
-	return NewChunker(h.framing, h.longest, int(h.feed.Segment()))
+func (h *Hub) newChunker() *pump.Chunker {
+	return pump.NewChunker(h.framing, h.longest, int(h.feed.Segment()))
 }
 
 // warnOfLong warns of messages that are too long.

@@ -2,7 +2,11 @@
 
 package hubbub
 
-import "testing"
+import (
+	"testing"
+
+	"hubbub.example/internal/engine/pump"
+)
 
 // A chunk is far smaller than the feed, however small that is.
 func TestChunkIsFarSmallerThanTheFeed(t *testing.T) {
@@ -11,7 +15,7 @@ func TestChunkIsFarSmallerThanTheFeed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := len(h.newChunker().Space()); int64(got) > backlog/16 || got > ChunkSize {
+		if got := len(h.newChunker().Space()); int64(got) > backlog/16 || got > pump.ChunkSize {
 			t.Errorf("with a backlog of %d a chunk is %d", backlog, got)
 		}
 		if err := h.Close(); err != nil {

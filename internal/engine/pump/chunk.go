@@ -1,6 +1,6 @@
-//go:build unix
-
-package hubbub
+// Package pump moves bytes between files and the hub: what a source gives
+// becomes messages for the backlog, and what clients send goes to a sink.
+package pump
 
 import (
 	"sort"

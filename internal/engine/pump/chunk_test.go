@@ -1,6 +1,4 @@
-//go:build unix
-
-package hubbub
+package pump
 
 import (
 	"bytes"
