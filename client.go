@@ -71,7 +71,7 @@ func (c *client) reads() bool { return c.state <= broken }
 // extra is what few clients need, and those not for long.
 type extra struct {
 	partial  []byte      // the beginning of a message
-	begun    quota.Share // of that and of saying
+	begun    quota.Share // of that
 	rest     []byte      // the end of a message that the feed no longer keeps
 	kept     quota.Share // of that and of words
 	missed   int64       // messages it skipped, and was not seen to go on since
@@ -90,7 +90,6 @@ type extra struct {
 	arrival *arrival      // what it asked for, until it is taken in
 	input   []byte        // what it sent right behind its request
 	frames  *codec.Frames // it has sent a part of a frame or message
-	saying  *codec.Saying // hubbub.v1: the beginning of a message
 	aside   *aside        // to be sent to it alone
 	words   []byte        // lingering: its last ones
 	session *session      // hubbub.v1: what it sends has numbers
@@ -124,7 +123,7 @@ func (c *client) more() *extra {
 }
 
 // hasNoPart says that nothing of a message has been read.
-func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 && x.saying == nil }
+func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 }
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
@@ -135,7 +134,7 @@ func (c *client) tidy() {
 
 // speaks says that something of what only HTTP's clients have is there.
 func (x *extra) speaks() bool {
-	return x.name != "" || x.input != nil || x.frames != nil || x.saying != nil || x.aside != nil || x.session != nil || x.arrival != nil || x.kick != nil
+	return x.name != "" || x.input != nil || x.frames != nil || x.aside != nil || x.session != nil || x.arrival != nil || x.kick != nil
 }
 
 // read takes what c sent, at most its budget of one turn. An edge is told

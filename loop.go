@@ -25,8 +25,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"hubbub.example/internal/codec"
 	"hubbub.example/internal/poll"
+	"hubbub.example/internal/proto"
 )
 
 // turnBytes is how much a turn reads of what events tell of, and as much again
@@ -46,13 +46,13 @@ type loop struct {
 	millis  uint32    // the same, since the hub began; it wraps around
 
 	// Receiving.
-	ready  []*client // may have input that no event will tell of
-	until  int64     // of stats.bytesIn: how much this turn reads
-	batch  *Batch    // what this turn read
-	late   []record  // joins and leaves that found no batch
-	posts  []*posted // what guests say, while there is no batch
-	saying codec.Saying
-	waste  []byte
+	ready   []*client // may have input that no event will tell of
+	until   int64     // of stats.bytesIn: how much this turn reads
+	batch   *Batch    // what this turn read
+	late    []record  // joins and leaves that found no batch
+	posts   []*posted // what guests say, while there is no batch
+	decoder proto.Decoder
+	waste   []byte
 
 	// Sending.
 	pass         pass

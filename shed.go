@@ -88,9 +88,9 @@ func (l *loop) shedFrom(c *client, q *quota.Quota) {
 
 // forget drops what c had of a message.
 func (l *loop) forget(c *client) {
-	if x := c.extra; x != nil && (x.partial != nil || x.saying != nil) {
+	if x := c.extra; x != nil && x.partial != nil {
 		x.begun.Release()
-		x.partial, x.saying = nil, nil
+		x.partial = nil
 		c.tidy()
 	}
 }

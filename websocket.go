@@ -6,7 +6,7 @@ package hubbub
 //
 //	readFrames  takes what it sent apart (package codec does)
 //	assemble    a message may come in fragments, and a frame in pieces
-//	takeSaid    of hubbub.v1, which says in JSON what it is
+//	takeWhole   of hubbub.v1 it is JSON, which says what it is
 //	enterWhole  it goes into the batch that the inbox gets, and stays whole there
 
 import (
@@ -66,11 +66,7 @@ func (l *loop) takeFrames(c *client, b *Batch, p []byte) {
 			c.tidy()
 			return
 		case codec.Data:
-			if c.protocol == codec.ProtocolV1 {
-				l.takeSaid(c, b, part)
-			} else {
-				l.assemble(c, b, part)
-			}
+			l.assemble(c, b, part)
 		case codec.Ping:
 			a := l.asides(c)
 			a.pong = codec.AppendPong(a.pong[:0], part.Data)
@@ -81,19 +77,23 @@ func (l *loop) takeFrames(c *client, b *Batch, p []byte) {
 	}
 }
 
-// longestFrom is how long what c sends in one WebSocket message may be. In
-// JSON every byte of a message may take six.
+// longestFrom is how long what c sends in one WebSocket message may be.
 func (l *loop) longestFrom(c *client) int {
 	if c.protocol == codec.ProtocolV1 {
-		return 6*l.hub.longest + 1024
+		const otherFields = 1 << 10
+		return proto.JSONLimit(l.hub.longest, otherFields)
 	}
 	return l.hub.longest
 }
 
 // assemble puts the parts of a message together.
 func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
+	if c.protocol == codec.ProtocolV1 && !part.Text {
+		l.cutWith(c, proto.CloseProtocolError, "hubbub.v1 has text frames only")
+		return
+	}
 	if part.First && part.Last {
-		l.enterWhole(c, b, part.Data)
+		l.takeWhole(c, b, part.Data)
 		return
 	}
 	x := c.more()
@@ -104,76 +104,60 @@ func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
 	}
 	message := x.partial
 	l.forget(c)
-	l.enterWhole(c, b, message)
+	l.takeWhole(c, b, message)
 }
 
-// takeSaid takes a part of what a client of hubbub.v1 says.
-func (l *loop) takeSaid(c *client, b *Batch, part codec.Part) {
-	if !part.Text {
-		l.cutWith(c, proto.CloseProtocolError, "hubbub.v1 has text frames only")
+// takeWhole takes a WebSocket message.
+func (l *loop) takeWhole(c *client, b *Batch, message []byte) {
+	if c.protocol != codec.ProtocolV1 {
+		l.enterWhole(c, b, message)
 		return
 	}
-	s := &l.saying
-	if x := c.extra; x != nil && x.saying != nil {
-		s = x.saying
-	} else if s.Reset(); !part.Last {
-		s = &codec.Saying{}
-		c.more().saying = s
-	}
-	held := s.Held()
-	breach := s.Take(part.Data, l.hub.longest)
-	if s != &l.saying {
-		c.extra.begun.Grow(l.hub.partial, s.Held()-held)
-	}
-	if breach == nil && part.Last {
-		var said codec.Said
-		if said, breach = s.End(); breach == nil {
-			l.forget(c)
-			l.hear(c, b, said)
-		}
-	}
+	m, breach := l.decoder.Decode(message)
 	if breach != nil {
 		l.cutWith(c, breach.Code, breach.Reason)
+		return
 	}
+	l.hear(c, b, m)
 }
 
 // hear takes what a client of hubbub.v1 says.
-func (l *loop) hear(c *client, b *Batch, said codec.Said) {
-	switch said.Kind {
-	case codec.SaysEnd:
+func (l *loop) hear(c *client, b *Batch, m proto.FromClient) {
+	switch m.Type {
+	case proto.End:
 		c.more().linger.said = true
 		if c.state == live {
 			l.finish(c, l.wire(c).feed.Head(), "done")
 		}
-	case codec.SaysMessage:
+	case proto.Message:
 		if c.extra != nil && c.extra.linger.said {
 			l.cutWith(c, proto.CloseProtocolError, "a message behind end")
 			return
 		}
-		l.hearNumbered(c, b, said)
+		l.hearNumbered(c, b, m)
 	}
 }
 
 // hearNumbered takes a message of hubbub.v1, unless it was taken before.
-func (l *loop) hearNumbered(c *client, b *Batch, said codec.Said) {
-	if said.N == 0 {
-		l.enterWhole(c, b, said.Data)
+func (l *loop) hearNumbered(c *client, b *Batch, m proto.FromClient) {
+	if m.N == 0 {
+		l.enterWhole(c, b, m.Data)
 		return
 	}
 	x := c.more()
 	if x.session == nil {
 		x.session = &session{} // for as long as this connection
 	}
-	fresh, err := x.session.follows(said.N)
+	fresh, err := x.session.follows(m.N)
 	if err != nil {
 		l.cutWith(c, proto.CloseProtocolError, err.Error())
 		return
 	}
 	if fresh {
-		if !l.enterWhole(c, b, said.Data) {
+		if !l.enterWhole(c, b, m.Data) {
 			return
 		}
-		x.session.last = said.N
+		x.session.last = m.N
 	}
 	l.asides(c).ack = x.session.last
 }

@@ -395,37 +395,55 @@ func TestWhoHoardsBeginningsIsCut(t *testing.T) {
 	s.hears("1 half a message, and its end")
 }
 
-// What has come of a message of hubbub.v1 counts as what it says: escapes are six
-// times as long on their way.
-func TestABeginningInEscapesCountsAsWhatItSays(t *testing.T) {
+// What has come of a message of hubbub.v1 counts as the bytes that came, be
+// they escapes: what a client has the hub hold is bounded, however it writes.
+func TestABeginningInEscapesCountsAsItCame(t *testing.T) {
 	t.Parallel()
-	const long, longer, backlog = 50_000, 60_000, 256 << 10
-	s := openAny(t, hubbub.Options{Backlog: backlog, MaxMessage: longer})
+	const long, backlog = 60_000, 256 << 10
+	s := openAny(t, hubbub.Options{Backlog: backlog, MaxMessage: long})
+	honest := s.socket("/?last=0")
+	honest.says(string(frame(ws.OpText, false, []byte("half a message, "))))
 	escapes, _ := s.v1("/?last=0")
-	escapes.says(string(frame(ws.OpText, false, []byte(`{"type":"message","text":"`+strings.Repeat(`\u0041`, long)))))
-	hoarder := s.socket("/?last=0")
-	hoarder.says(string(frame(ws.OpText, false, make([]byte, longer))))
-	for range 4 {
+	begun := `{"type":"message","text":"` + strings.Repeat(`\u0041`, long/2)
+	escapes.says(string(frame(ws.OpText, false, []byte(begun))))
+	for range 2 {
 		s.socket("/?last=0").says(string(frame(ws.OpText, false, make([]byte, long))))
 	}
 	if reason := s.leaves(2); !strings.Contains(reason, "its own is the longest") {
 		t.Errorf("it left because %q", reason)
 	}
-	escapes.says(string(frame(ws.OpContinuation, true, []byte(`"}`))))
-	s.hears("1 " + strings.Repeat("A", long))
+	honest.says(string(frame(ws.OpContinuation, true, []byte("and its end"))))
+	s.hears("1 half a message, and its end")
 }
 
-// What can only become too long is refused with the byte that makes it so.
-func TestAMessageThatMustBecomeTooLongIsNotWaitedFor(t *testing.T) {
+// A message of hubbub.v1 may be six times as long in JSON, and 1 KiB more, and
+// arrives however it is cut; what is longer is refused with the first frame
+// that makes it so.
+func TestAMessageInEscapesIsBounded(t *testing.T) {
 	t.Parallel()
-	s := openAny(t, hubbub.Options{MaxMessage: 1000})
+	const longest = 1000
+	s := openAny(t, hubbub.Options{MaxMessage: longest})
+	c, _ := s.v1("/?last=0")
+	message := `{"type":"message","text":"` + strings.Repeat(`\u0041`, longest) + `"}`
+	message += strings.Repeat(" ", 6*longest+1024-len(message))
+	c.says(string(frame(ws.OpText, false, []byte(message[:longest]))))
+	c.says(string(frame(ws.OpContinuation, true, []byte(message[longest:]))))
+	s.hears("1 " + strings.Repeat("A", longest))
 	for _, begins := range []string{
-		`{"type":"message","text":"` + strings.Repeat("x", 1001),
-		`{"type":"message","text":"` + strings.Repeat(`\u0041`, 1001),
-		`{"type":"message","base64":"` + strings.Repeat("YWFh", 335),
+		`{"type":"message","text":"` + strings.Repeat("x", 7*longest),
+		`{"type":"message","text":"` + strings.Repeat(`\u0041`, 7*longest/6+10),
+		`{"type":"message","base64":"` + strings.Repeat("YWFh", 7*longest/4),
 	} {
 		c, _ := s.v1("/?last=0")
 		c.says(string(frame(ws.OpText, false, []byte(begins))))
+		c.hearsClose(1009)
+	}
+	for _, long := range []string{
+		`{"type":"message","text":"` + strings.Repeat("x", longest+1) + `"}`,
+		`{"type":"message","base64":"` + strings.Repeat("YWFh", (longest+3)/3) + `"}`,
+	} {
+		c, _ := s.v1("/?last=0")
+		c.says(string(frame(ws.OpText, true, []byte(long))))
 		c.hearsClose(1009)
 	}
 }

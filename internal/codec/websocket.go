@@ -1,7 +1,6 @@
 // This file is WebSocket (RFC 6455) on bytes, the server's side of it:
 //
 //	Frames    takes apart what one client sends, however it is cut
-//	Breach    how a client broke the protocol
 //	Append…   what the server sends: whole frames, not masked
 //
 // The way of a byte through Frames: begin reads a frame's header and judges
@@ -13,7 +12,6 @@ package codec
 
 import (
 	"encoding/binary"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -23,14 +21,6 @@ import (
 )
 
 const longestControl = ws.MaxControlFramePayloadSize
-
-// Breach is how a client broke the protocol.
-type Breach struct {
-	Code   proto.CloseCode // what to close with
-	Reason string
-}
-
-func (b *Breach) Error() string { return fmt.Sprintf("%s (%d)", b.Reason, b.Code) }
 
 // PartKind is what a Part is.
 type PartKind uint8
@@ -94,7 +84,7 @@ func (f *Frames) Between() bool { return *f == Frames{} }
 // gives what is left of p for the step after it. Nothing says that p is used
 // up. A message longer than longest is a breach. Behind a breach or a Close
 // there is nothing more to read.
-func (f *Frames) Next(p []byte, longest int) (part Part, rest []byte, err *Breach) {
+func (f *Frames) Next(p []byte, longest int) (part Part, rest []byte, err *proto.Breach) {
 	if part, rest, err = f.short(p, longest); part.Kind != Nothing || err != nil {
 		return part, rest, err
 	}
@@ -119,7 +109,7 @@ func (f *Frames) Next(p []byte, longest int) (part Part, rest []byte, err *Breac
 // short takes a short message that is one frame and all there, as most are.
 // All else it leaves to the long way, which could take this too, in twice the
 // time.
-func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *Breach) {
+func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *proto.Breach) {
 	const (
 		text   = 0x80 | byte(ws.OpText)
 		opaque = 0x80 | byte(ws.OpBinary)
@@ -140,10 +130,10 @@ func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *Brea
 	return Part{Kind: Data, Data: data, First: true, Last: true, Text: p[0] == text}, rest, nil
 }
 
-func notUTF8() *Breach { return &Breach{proto.CloseInvalidPayload, "text is not UTF-8"} }
+func notUTF8() *proto.Breach { return proto.Breachf(proto.CloseInvalidPayload, "text is not UTF-8") }
 
 // begin reads a frame's header off p, or keeps what there is of it.
-func (f *Frames) begin(p []byte, longest int) (rest []byte, err *Breach) {
+func (f *Frames) begin(p []byte, longest int) (rest []byte, err *proto.Breach) {
 	var h ws.Header
 	var n int
 	if f.held == 0 {
@@ -175,19 +165,19 @@ func (f *Frames) begin(p []byte, longest int) (rest []byte, err *Breach) {
 
 // judge says what is wrong with a frame that has this header here, and
 // counts it to its message.
-func (f *Frames) judge(h ws.Header, longest int) *Breach {
+func (f *Frames) judge(h ws.Header, longest int) *proto.Breach {
 	state := ws.StateServerSide
 	if f.message.open {
 		state |= ws.StateFragmented
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
-		return &Breach{proto.CloseProtocolError, err.Error()}
+		return proto.Breachf(proto.CloseProtocolError, "%v", err)
 	}
 	if h.OpCode.IsControl() {
 		return nil
 	}
 	if h.Length > int64(longest)-f.message.size {
-		return &Breach{proto.CloseTooBig, fmt.Sprintf("message longer than %d bytes", longest)}
+		return proto.Breachf(proto.CloseTooBig, "message longer than %d bytes", longest)
 	}
 	if h.OpCode != ws.OpContinuation {
 		f.message.open, f.message.text = true, h.OpCode == ws.OpText
@@ -198,7 +188,7 @@ func (f *Frames) judge(h ws.Header, longest int) *Breach {
 
 // decodeHeader reads the header that p begins with (RFC 6455, section 5.2);
 // n is its length, 0 while it is not whole.
-func decodeHeader(p []byte) (h ws.Header, n int, err *Breach) {
+func decodeHeader(p []byte) (h ws.Header, n int, err *proto.Breach) {
 	if len(p) < ws.MinHeaderSize {
 		return h, 0, nil
 	}
@@ -225,9 +215,9 @@ func decodeHeader(p []byte) (h ws.Header, n int, err *Breach) {
 	}
 	switch {
 	case length < least:
-		return h, n, &Breach{proto.CloseProtocolError, "length in more bytes than it needs"}
+		return h, n, proto.Breachf(proto.CloseProtocolError, "length in more bytes than it needs")
 	case length>>63 != 0:
-		return h, n, &Breach{proto.CloseProtocolError, "length of more than 63 bits"}
+		return h, n, proto.Breachf(proto.CloseProtocolError, "length of more than 63 bits")
 	}
 	h.Length = int64(length)
 	return h, n, nil
@@ -243,7 +233,7 @@ func (f *frame) take(p []byte) (payload, rest []byte) {
 }
 
 // dataPart gives out what p has of a data frame (RFC 6455, section 5.6).
-func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *Breach) {
+func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *proto.Breach) {
 	data, rest := f.frame.take(p)
 	ended := f.frame.left == 0
 	last := ended && f.frame.fin
@@ -266,7 +256,7 @@ func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *Breach) {
 
 // controlPart gives out a control frame as soon as it is whole (RFC 6455,
 // section 5.5).
-func (f *Frames) controlPart(p []byte) (part Part, rest []byte, err *Breach) {
+func (f *Frames) controlPart(p []byte) (part Part, rest []byte, err *proto.Breach) {
 	payload, rest := f.frame.take(p)
 	if f.frame.kept != nil || f.frame.left > 0 {
 		payload = f.frame.keep(payload)
@@ -296,19 +286,19 @@ func (f *frame) keep(payload []byte) []byte {
 }
 
 // closePart reads a close frame's payload (RFC 6455, section 5.5.1).
-func closePart(payload []byte) (Part, *Breach) {
+func closePart(payload []byte) (Part, *proto.Breach) {
 	switch len(payload) {
 	case 0:
 		return Part{Kind: Close, Code: proto.CloseNoStatus}, nil
 	case 1:
-		return Part{}, &Breach{proto.CloseProtocolError, "close frame with half a code"}
+		return Part{}, proto.Breachf(proto.CloseProtocolError, "close frame with half a code")
 	}
 	code, reason := proto.CloseCode(binary.BigEndian.Uint16(payload)), payload[2:]
 	switch {
 	case !code.Sendable():
-		return Part{}, &Breach{proto.CloseProtocolError, fmt.Sprintf("close code %d", uint16(code))}
+		return Part{}, proto.Breachf(proto.CloseProtocolError, "close code %d", uint16(code))
 	case !utf8.Valid(reason):
-		return Part{}, &Breach{proto.CloseInvalidPayload, "close reason is not UTF-8"}
+		return Part{}, proto.Breachf(proto.CloseInvalidPayload, "close reason is not UTF-8")
 	}
 	return Part{Kind: Close, Code: code, Data: reason}, nil
 }

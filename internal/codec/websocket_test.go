@@ -708,13 +708,6 @@ func TestCloseOfTheServer(t *testing.T) {
 	}
 }
 
-func TestBreachIsASentence(t *testing.T) {
-	var err error = &Breach{proto.CloseInvalidPayload, "text is not UTF-8"}
-	if err.Error() != "text is not UTF-8 (1007)" {
-		t.Errorf("it says %q", err)
-	}
-}
-
 // However a client's bytes are cut, and whatever they are, Frames hears what
 // the slow reader hears.
 func FuzzFrames(f *testing.F) {

@@ -30,3 +30,10 @@ func TestCloseCodes(t *testing.T) {
 		}
 	}
 }
+
+func TestBreachIsASentence(t *testing.T) {
+	var err error = Breachf(CloseInvalidPayload, "text is not %s", "UTF-8")
+	if err.Error() != "text is not UTF-8 (1007)" {
+		t.Errorf("it says %q", err)
+	}
+}

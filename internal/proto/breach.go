@@ -1,0 +1,16 @@
+package proto
+
+import "fmt"
+
+// Breach is how a peer broke the protocol, and the code to close with.
+type Breach struct {
+	Code   CloseCode
+	Reason string
+}
+
+// Breachf is a Breach with this reason.
+func Breachf(code CloseCode, format string, args ...any) *Breach {
+	return &Breach{code, fmt.Sprintf(format, args...)}
+}
+
+func (b *Breach) Error() string { return fmt.Sprintf("%s (%d)", b.Reason, b.Code) }
