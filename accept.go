@@ -22,6 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
@@ -179,7 +181,7 @@ func (l *loop) refuseOne(ln *sock.Listener) {
 	a.reserve = -1
 	if fd, addr, err := sock.Accept(ln.FD); err == nil {
 		l.hub.sockets.Add(1)
-		l.refuse(&client{fd: int32(fd), addr: addr}, "hubbub: refused: the server is out of descriptors\n")
+		l.refuse(&client{link: link.New(fd, addr.IsUnix()), addr: addr}, "hubbub: refused: the server is out of descriptors\n")
 	}
 }
 
@@ -197,7 +199,7 @@ func (l *loop) admit(fd int, addr sock.Addr, port sock.Protocol) {
 	h := l.hub
 	h.sockets.Add(1)
 	// Who waits for it to be there may broadcast at once: it begins before.
-	c := &client{fd: int32(fd), addr: addr, cursor: h.place(asTheyCame, h.begin()), port: port}
+	c := &client{link: link.New(fd, addr.IsUnix()), addr: addr, cursor: h.place(asTheyCame, h.begin()), port: port}
 	if port != sock.RawProtocol {
 		c.state = strange
 	}
@@ -243,17 +245,17 @@ func (h *Hub) fewest() *loop {
 // adopt takes c in.
 func (l *loop) adopt(c *client) {
 	l.hub.sessions.take(c)
-	if err := l.poller.Add(int(c.fd)); err != nil {
+	if err := l.poller.Add(c.link.FD()); err != nil {
 		l.hub.warnf("%s refused: %v", c.addr, err)
 		c.state = dead
-		_ = sock.Close(int(c.fd))
+		c.link.Close()
 		l.hub.sessions.leave(c)
 		l.assigned.Add(-1)
 		l.hub.gone(c)
 		return
 	}
 	l.register(c)
-	c.sentAt, c.heardAt = l.millis, l.millis
+	c.link.Touch(l.millis)
 	switch {
 	case l.quitting:
 		l.drop(c)
@@ -264,13 +266,22 @@ func (l *loop) adopt(c *client) {
 	}
 }
 
+// clientOf is the client with this descriptor, or nil.
+func (l *loop) clientOf(fd int) *client {
+	if fd < len(l.byFD) {
+		return l.byFD[fd]
+	}
+	return nil
+}
+
 // register has events of c's descriptor find it.
 func (l *loop) register(c *client) {
 	c.place = nowhere
-	for len(l.byFD) <= int(c.fd) {
+	fd := c.link.FD()
+	for len(l.byFD) <= fd {
 		l.byFD = append(l.byFD, make([]*client, 1024)...)
 	}
-	l.byFD[c.fd] = c
+	l.byFD[fd] = c
 }
 
 // welcome makes c a client.
@@ -338,18 +349,18 @@ func (l *loop) refuse(c *client, why string) {
 	}
 	switch {
 	case c.protocol == codec.ProtocolRaw:
-		_, _ = sock.Send(int(c.fd), []byte(why))
+		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(why)}, l.millis)
 	case c.protocol.Framed():
-		_, _ = sock.Send(int(c.fd), codec.AppendClose(nil, proto.ClosePolicyViolation, strings.TrimSpace(why)))
+		_, _ = c.link.Send(&feed.Piece{Bytes: codec.AppendClose(nil, proto.ClosePolicyViolation, strings.TrimSpace(why))}, l.millis)
 	}
-	registered := int(c.fd) < len(l.byFD) && l.byFD[c.fd] == c
+	registered := l.clientOf(c.link.FD()) == c
 	if !registered {
 		c.place = nowhere
 	}
-	if h.seenOff.Add(1) > maxRefused || !registered && l.poller.Add(int(c.fd)) != nil {
-		_ = sock.EndSending(int(c.fd))
-		_, _ = sock.Recv(int(c.fd), l.scratch()) // unread input would make close a reset
-		c.ended = true                           // nobody waits for it
+	if h.seenOff.Add(1) > maxRefused || !registered && l.poller.Add(c.link.FD()) != nil {
+		_ = c.link.CloseWrite()
+		_, _ = c.link.Recv(l.scratch(), l.millis) // unread input would make close a reset
+		c.link.Ended()                            // nobody waits for it
 		l.drop(c)
 		return
 	}
@@ -384,7 +395,7 @@ func (r *roster) remove(c *client) {
 // gone gives c's place back to who is to come.
 func (h *Hub) gone(c *client) {
 	h.pass()
-	if c.fd >= 0 {
+	if c.protocol != codec.ProtocolPost {
 		h.sockets.Add(-1)
 	}
 	if c.refused {

@@ -14,11 +14,11 @@ package hubbub
 // a program sends to one client keeps its place: private.go.)
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
@@ -52,8 +52,8 @@ func (l *loop) asides(c *client) *aside {
 	x := c.more()
 	if x.aside == nil {
 		x.aside = &aside{}
-		if !c.full {
-			l.roomy = append(l.roomy, c)
+		if !c.link.Blocked() {
+			l.writable.add(c)
 		}
 	}
 	return x.aside
@@ -92,13 +92,13 @@ func (l *loop) sendAside(c *client, w *wire, end int64) (upTo int64, ok bool) {
 		a.pack(c)
 	}
 	p := a.begun[:min(len(a.begun), sock.MaxSend)]
-	n, err := sock.Send(int(c.fd), p)
-	if !l.afterSend(c, n, len(p), err) {
+	n, err := c.link.Send(&feed.Piece{Bytes: p}, l.millis)
+	if !l.afterSend(c, n, err) {
 		return end, false
 	}
 	if a.begun = a.begun[n:]; len(a.begun) > 0 {
-		if !c.full {
-			l.roomy = append(l.roomy, c)
+		if !c.link.Blocked() {
+			l.writable.add(c)
 		}
 		return end, false
 	}
@@ -132,13 +132,12 @@ func (l *loop) beat() {
 		if !c.protocol.Beats() || !c.streams() {
 			continue
 		}
-		quiet := time.Duration(l.millis-c.heardAt) * time.Millisecond
-		if c.protocol == codec.ProtocolV1 && quiet >= patientBeats*every && !c.readable {
+		quiet := c.link.SinceRecv(l.millis)
+		if c.protocol == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
 			l.lost(c, fmt.Errorf("dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
-		unsaid := time.Duration(l.millis-c.sentAt) * time.Millisecond
-		if unsaid >= every && !c.full && c.cursor >= heads[c.form()] {
+		if c.link.SinceSent(l.millis) >= every && !c.link.Blocked() && c.cursor >= heads[c.form()] {
 			l.asides(c).beating = true
 		}
 		// One that is never silent to must be asked all the same.
@@ -154,7 +153,7 @@ func (l *loop) beat() {
 // lastWords is what c is still sent before the end of our direction: the rest
 // of the message that it stands in, and why it ends.
 func (l *loop) lastWords(c *client) []byte {
-	if !c.protocol.Framed() || c.ended || c.id == 0 {
+	if !c.protocol.Framed() || c.link.EOF() || c.id == 0 {
 		return nil
 	}
 	x := c.more()
@@ -191,19 +190,18 @@ func (l *loop) sayLastWords(c *client) error {
 	x := c.extra
 	for len(x.words) > 0 {
 		p := x.words[:min(len(x.words), sock.MaxSend)]
-		n, err := sock.Send(int(c.fd), p)
-		if err != nil && !errors.Is(err, sock.Again) {
+		n, err := c.link.Send(&feed.Piece{Bytes: p}, l.millis)
+		if err != nil {
 			return err
 		}
 		x.words = x.words[n:]
 		x.kept.Shrink(n)
 		x.linger.since = l.now
 		if n < len(p) {
-			c.full = true
 			return nil
 		}
 	}
-	return sock.EndSending(int(c.fd))
+	return c.link.CloseWrite()
 }
 
 // sendLastWords goes on with them when there is room.

@@ -47,7 +47,7 @@ func (l *loop) shrink() {
 	for _, r := range [...]*roster{&l.clients, &l.guests, &s.silent, &s.expected, &s.asking} {
 		*r = tight(*r)
 	}
-	for _, list := range [...]*[]*client{&l.ready, &l.roomy, &l.lingering, &l.dead, &s.waiting} {
+	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.dead, &s.waiting} {
 		*list = tight(*list)
 	}
 	last := len(l.byFD)

@@ -2,14 +2,18 @@
 
 package hubbub
 
-import "testing"
+import (
+	"testing"
+
+	"hubbub.example/internal/engine/link"
+)
 
 // What a crowd made grow is given up, and who is still there is still there.
 func TestRoomIsGivenUp(t *testing.T) {
 	l := &loop{hub: &Hub{}}
 	var crowd []*client
-	for fd := range int32(5000) {
-		c := &client{fd: fd}
+	for fd := range 5000 {
+		c := &client{link: link.New(fd, true)}
 		crowd = append(crowd, c)
 		l.register(c)
 		l.clients.add(c)
@@ -19,7 +23,7 @@ func TestRoomIsGivenUp(t *testing.T) {
 	stays := crowd[7]
 	for _, c := range crowd {
 		if c != stays {
-			l.byFD[c.fd] = nil
+			l.byFD[c.link.FD()] = nil
 			l.clients.remove(c)
 		}
 	}
@@ -28,7 +32,7 @@ func TestRoomIsGivenUp(t *testing.T) {
 	if room := cap(l.clients) + cap(l.byFD) + cap(l.strangers.waiting) + cap(l.waste); room > 100 {
 		t.Errorf("there is room for %d of nothing", room)
 	}
-	if l.byFD[stays.fd] != stays || l.clients[stays.place] != stays {
+	if l.byFD[stays.link.FD()] != stays || l.clients[stays.place] != stays {
 		t.Error("who stayed is lost")
 	}
 }

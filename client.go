@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
@@ -28,13 +29,9 @@ import (
 type client struct {
 	id       uint64
 	cursor   int64 // the next byte of the feed it gets
-	sent     int64 // bytes given to the kernel
-	got      int64 // bytes received
 	extra    *extra
-	fd       int32
+	link     link.Link
 	place    int32         // in loop.clients
-	sentAt   uint32        // loop.millis of the last byte it was sent …
-	heardAt  uint32        // … and of the last it sent; a stranger's: when it came
 	seat     int32         // among newcomers; guarded by heard.mu
 	served   uint32        // loop.millis of the first byte it was sent
 	since    uint32        // seconds since the hub began
@@ -50,17 +47,9 @@ type client struct {
 	unchecked bool // raw: its first line may be a web page's request
 	refused   bool // it was never let in
 	past      bool // it stands before what its form's feed has: past.go
-	readable  bool // input may wait: the event came, and was not yet used up
-	queued    bool // stands on the loop's list of readable clients
-	full      bool // the socket took less than it was given: an event will come
-	hungUp    bool // the peer's end of file is on its way
-	gone      bool // and the peer does not read any more either
-	ended     bool // and has been read
 	spoke     bool // it sent something
 	listens   bool // it has shown that it does: heard.go
-	unsettled bool // something was sent since the peer was last seen to have all
 	left      bool // its leave was told
-	trusted   bool // the kernel may take more for it at a time
 	muted     bool // what it says is not heard
 	kicked    bool // and it is not waited for
 }
@@ -79,8 +68,6 @@ type extra struct {
 	unread   int         // finishing: bytes of its input that are read before the end
 	broke    error       // broken: why it takes no more
 	progress *progress   // it lags far
-	silent   silence     // it leaves questions unanswered
-	taken    int64       // what it had acknowledged at the last patrol, if it may be idle
 	linger   linger      // it is lingering
 	skipped  int64       // messages it has missed, ever
 	letters  *letters    // wait to be sent to it alone
@@ -88,7 +75,6 @@ type extra struct {
 	// WebSockets and other HTTP streams.
 	name    string
 	arrival *arrival      // what it asked for, until it is taken in
-	input   []byte        // what it sent right behind its request
 	frames  *codec.Frames // it has sent a part of a frame or message
 	aside   *aside        // to be sent to it alone
 	words   []byte        // lingering: its last ones
@@ -127,20 +113,18 @@ func (x *extra) hasNoPart() bool { return x == nil || len(x.partial) == 0 }
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
-	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.taken == 0 && x.silent == (silence{}) && x.skipped == 0 && x.letters == nil && !x.speaks() {
+	if x := c.extra; x != nil && c.state == live && x.partial == nil && x.rest == nil && x.missed == 0 && x.progress == nil && x.skipped == 0 && x.letters == nil && !x.speaks() {
 		c.extra = nil
 	}
 }
 
 // speaks says that something of what only HTTP's clients have is there.
 func (x *extra) speaks() bool {
-	return x.name != "" || x.input != nil || x.frames != nil || x.aside != nil || x.session != nil || x.arrival != nil || x.kick != nil
+	return x.name != "" || x.frames != nil || x.aside != nil || x.session != nil || x.arrival != nil || x.kick != nil
 }
 
 // read takes what c sent, at most its budget of one turn. An edge is told
-// only once, so c stays readable until the socket says Again or gives less
-// than asked for; and an end of file that is on its way would not show in a
-// short read.
+// only once, so c is read again until its link says that there is no more.
 func (l *loop) read(c *client) {
 	switch {
 	case c.state == lingering:
@@ -148,7 +132,7 @@ func (l *loop) read(c *client) {
 	case c.state == strange:
 		l.sniff(c)
 	case l.overfull(l.hub.partial):
-		l.later(c)
+		l.readSoon(c)
 	case c.unchecked && !l.checkFirstLine(c):
 	case c.protocol.Framed():
 		l.readFrames(c)
@@ -165,7 +149,7 @@ func (l *loop) batchFor(c *client) *Batch {
 	l.enterLate()
 	b := l.open()
 	if b == nil || len(l.late) > 0 {
-		l.later(c)
+		l.readSoon(c)
 		return nil
 	}
 	return b
@@ -182,18 +166,16 @@ func (l *loop) readRaw(c *client) {
 		held = len(x.partial)
 	}
 	space := b.data[begin+held : begin+held+readSize]
-	n, err := sock.Recv(int(c.fd), space)
+	n, err := c.link.Recv(space, l.millis)
 	if n > 0 {
 		l.heardFrom(c, n)
 		l.split(c, b, begin, held, n)
 	}
-	l.afterRead(c, n, len(space), err)
+	l.afterRead(c, n, err)
 }
 
 // heardFrom counts n bytes from c.
 func (l *loop) heardFrom(c *client, n int) {
-	c.got += int64(n)
-	c.heardAt = l.millis
 	c.spoke = true
 	l.stats.bytesIn += int64(n)
 	if c.state == finishing || c.state == broken {
@@ -202,32 +184,27 @@ func (l *loop) heardFrom(c *client, n int) {
 }
 
 // afterRead decides whether there may be more.
-func (l *loop) afterRead(c *client, n, asked int, err error) {
+func (l *loop) afterRead(c *client, n int, err error) {
 	switch {
-	case err == nil && n == asked, err == nil && c.hungUp:
-		l.later(c)
+	case err == nil && (c.link.Readable() || c.state == broken && n > 0):
+		l.readSoon(c)
 	case c.state == broken:
 		l.lost(c, c.extra.broke)
-	case err == nil, errors.Is(err, sock.Again):
-		c.readable = false
-		if c.state == finishing || c.state == broken {
+	case err == nil:
+		if c.state == finishing {
 			l.heardOut(c, math.MaxInt)
 		}
 	case errors.Is(err, io.EOF):
-		c.readable = false
 		l.endOfInput(c)
 	default:
 		l.lost(c, err)
 	}
 }
 
-// later puts c on the list of those to be read in the next turn.
-func (l *loop) later(c *client) {
-	c.readable = true
-	if !c.queued {
-		c.queued = true
-		l.ready = append(l.ready, c)
-	}
+// readSoon has c be read in the next turn.
+func (l *loop) readSoon(c *client) {
+	c.link.MayRead()
+	l.reading.add(c)
 }
 
 // split enters the whole messages among the n bytes that were read to
@@ -352,11 +329,11 @@ func tooLong(longest int) string {
 
 // ignore reads and discards what c sends.
 func (l *loop) ignore(c *client) {
-	n, err := sock.Recv(int(c.fd), l.scratch())
+	n, err := c.link.Recv(l.scratch(), l.millis)
 	if n > 0 {
 		l.heardFrom(c, n)
 	}
-	l.afterRead(c, n, readSize, err)
+	l.afterRead(c, n, err)
 }
 
 // scratch is a place for bytes that nobody wants.
@@ -374,14 +351,10 @@ func (l *loop) scratch() []byte {
 // until it is sent something, or the keepalive asks; a Unix socket tells.)
 func (l *loop) endOfInput(c *client) {
 	if c.state == lingering {
-		l.lingered(c)
+		l.drop(c) // all is said
 		return
 	}
-	if c.ended {
-		return
-	}
-	c.ended = true
-	if c.sent > 0 {
+	if c.link.Sent() > 0 {
 		l.credit(c)
 	}
 	if c.protocol.Framed() {

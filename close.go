@@ -28,7 +28,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/proto"
-	"hubbub.example/internal/sock"
 )
 
 // lingerLimit is how long a connection may make no progress after farewell.
@@ -69,12 +68,12 @@ func (l *loop) finish(c *client, goal int64, reason string) {
 // hearOut has what c had said by now read before the end, although it was not
 // the one to end.
 func (l *loop) hearOut(c *client) {
-	if l.hub.inbox.want&InboxMessages == 0 || c.ended {
+	if l.hub.inbox.want&InboxMessages == 0 || c.link.EOF() {
 		return
 	}
-	if n, err := sock.Unread(int(c.fd)); err == nil && n > 0 {
+	if n, err := c.link.Unread(); err == nil && n > 0 {
 		c.more().unread = n
-		l.later(c)
+		l.readSoon(c)
 	}
 }
 
@@ -103,15 +102,15 @@ func (l *loop) farewell(c *client) {
 	l.forget(c) // what it has begun to say is not heard any more
 	l.forgetLetters(c)
 	l.tellLeave(c, x.linger.reason)
-	if err := l.sayLastWords(c); err != nil || c.ended {
+	if err := l.sayLastWords(c); err != nil || c.link.EOF() {
 		l.drop(c)
 		return
 	}
 	x.linger.begun, x.linger.since = l.now, l.now
-	x.linger.unacked, _ = sock.Unacked(int(c.fd))
+	x.linger.unacked, _ = c.link.Unacked()
 	l.lingering = append(l.lingering, c)
 	l.schedule(&l.nextLinger, lingerLimit/4)
-	l.later(c) // input that nobody reads makes close a reset
+	l.readSoon(c) // input that nobody reads makes close a reset
 }
 
 // cut ends c now, for a reason that is worth a line in the log.
@@ -127,7 +126,7 @@ func (l *loop) cutWith(c *client, code proto.CloseCode, reason string) {
 		return
 	}
 	unread := 0
-	if n, err := sock.Unread(int(c.fd)); err == nil && l.hub.inbox.want&InboxMessages != 0 {
+	if n, err := c.link.Unread(); err == nil && l.hub.inbox.want&InboxMessages != 0 {
 		unread = n
 	}
 	l.warnOfOne("closed: "+kindOf(reason), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason, notRead(int64(unread), "it"))
@@ -152,14 +151,13 @@ func (c *client) isCut(reason string) {
 // descriptor: many who only report never read what they are told, so that
 // they leave with a reset.
 func (l *loop) fell(c *client, err error) {
-	if n, failed := sock.Unread(int(c.fd)); failed != nil || n == 0 && c.extra.hasNoPart() {
+	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.extra.hasNoPart() {
 		l.lost(c, err)
 		return
 	}
 	c.state = broken
 	c.more().broke = err
-	c.hungUp = true // to be read to the end
-	l.later(c)
+	l.readSoon(c)
 }
 
 // lost ends c when the connection is no more.
@@ -176,11 +174,11 @@ func (l *loop) lost(c *client, err error) {
 // checkGone ends c when neither side can say any more, and all it said is
 // read. Its end of file alone would not do: it may watch.
 func (l *loop) checkGone(c *client) {
-	if !c.gone || !c.ended || c.state >= dead {
+	if !c.link.HungUp() || !c.link.EOF() || c.state >= dead {
 		return
 	}
 	// A reset after the end of file shows here only; read(2) says the end again.
-	if err := sock.PendingError(int(c.fd)); err != nil {
+	if err := c.link.PendingError(); err != nil {
 		l.lost(c, err)
 		return
 	}
@@ -209,21 +207,15 @@ func (c *client) cutFor(reason string) bool {
 // discard reads what a client still sends after our farewell.
 func (l *loop) discard(c *client) {
 	x := &c.extra.linger
-	if x.talked >= talkBytes && !c.hungUp { // behind its end there is no more
-		c.readable = false
+	if x.talked >= talkBytes && !c.link.PeerShut() { // behind its end there is no more
+		c.link.UsedUp()
 		return
 	}
-	n, err := sock.Recv(int(c.fd), l.scratch())
+	n, err := c.link.Recv(l.scratch(), l.millis)
 	if x.talked += n; n > 0 && l.now.Sub(x.begun) < talkLimit {
 		x.since = l.now
 	}
-	l.afterRead(c, n, readSize, err)
-}
-
-// lingered is the peer's end of file after our farewell: all is said.
-func (l *loop) lingered(c *client) {
-	c.ended = true
-	l.drop(c)
+	l.afterRead(c, n, err)
 }
 
 // checkLinger ends those that make no progress after their farewell.
@@ -234,7 +226,7 @@ func (l *loop) checkLinger() {
 			continue
 		}
 		x := &c.extra.linger
-		if n, err := sock.Unacked(int(c.fd)); err == nil && n < x.unacked {
+		if n, err := c.link.Unacked(); err == nil && n < x.unacked {
 			x.unacked, x.since = n, l.now
 		}
 		if l.now.Sub(x.since) >= l.lingers(x) {
@@ -273,7 +265,7 @@ func (l *loop) drop(c *client) {
 	if c.state == strange {
 		l.strangers.leave(c)
 	}
-	if owed := l.owed(c); l.draining && owed > 0 && !c.ended {
+	if owed := l.owed(c); l.draining && owed > 0 && !c.link.EOF() {
 		l.failed.Clients++
 		l.failed.Bytes += owed
 	}
@@ -304,8 +296,8 @@ func (l *loop) remove(c *client) {
 	if c.place != nowhere {
 		l.clients.remove(c)
 	}
-	if int(c.fd) < len(l.byFD) && l.byFD[c.fd] == c {
-		l.byFD[c.fd] = nil
+	if fd := c.link.FD(); l.clientOf(fd) == c {
+		l.byFD[fd] = nil
 	}
 	if l.pass.next > 0 {
 		l.pass.again = true // the one that took its place may have been passed over
@@ -326,14 +318,13 @@ func (l *loop) remove(c *client) {
 // takes nothing is given up with a reset: it would stay for minutes.
 func (l *loop) shut(c *client) {
 	l.hub.heard.settle(l.hub, c)
-	fd := int(c.fd)
-	n, err := sock.Unacked(fd)
+	n, err := c.link.Unacked()
 	switch {
-	case err == nil && n > 0 && !c.ended:
-		_ = sock.Reset(fd)
-	case l.hub.closeSleeps: // SO_LINGER makes close wait
-		go func() { _ = unix.Close(fd) }()
+	case err == nil && n > 0 && !c.link.EOF():
+		c.link.Abort()
+	case l.hub.closeSleeps:
+		c.link.CloseApart()
 	default:
-		_ = sock.Close(fd)
+		c.link.Close()
 	}
 }

@@ -190,11 +190,7 @@ func (l *loop) left() UndeliveredError {
 
 // owed is how many bytes c has yet to be sent or to acknowledge.
 func (l *loop) owed(c *client) int64 {
-	n, _ := sock.Unacked(int(c.fd))
-	if c.state == lingering && n > 0 && !c.addr.IsUnix() {
-		n-- // the end of file counts as a byte (RFC 9293, section 3.4)
-	}
-	owed := min(int64(n), c.sent) // a Unix socket counts the kernel's overhead too
+	owed := c.link.Owed()
 	if c.streams() || c.state == broken {
 		owed += l.lag(c)
 		if c.extra != nil {
@@ -270,7 +266,7 @@ func (l *loop) abandon() {
 	}
 	for _, c := range slices.Concat(l.clients, l.strangers.all(), l.mail.clients) {
 		l.hub.heard.forget(c)
-		_ = sock.Close(int(c.fd))
+		c.link.Close()
 		if c.id != 0 {
 			l.hub.clients.Add(-1)
 		}

@@ -14,8 +14,8 @@ package hubbub
 // is room again. One that has all costs a comparison.
 
 import (
-	"errors"
-
+	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
@@ -29,12 +29,6 @@ const (
 	// bigSpan is from where on sendfile(2), which copies nothing, is cheaper
 	// than send(2), which has less to set up.
 	bigSpan = 16 << 10
-
-	// unsentBound is how much the kernel holds for a client, besides what is
-	// on the wire (TCP_NOTSENT_LOWAT); else a client at lunch pins megabytes.
-	// trustedBound is the same for one that catches up in bulk.
-	unsentBound  = 128 << 10
-	trustedBound = 1 << 20
 )
 
 // pass is one walk through a loop's clients.
@@ -51,13 +45,13 @@ func (l *loop) flush() {
 	until := l.stats.bytesOut + sliceBytes
 	n := 0
 	// The walk, which alone reaches those who had all, has its share.
-	for n < slice*3/4 && n < len(l.roomy) && l.stats.bytesOut < until-sliceBytes/4 {
-		if c := l.roomy[n]; c.streams() && !c.full {
+	for n < slice*3/4 && n < len(l.writable.clients) && l.stats.bytesOut < until-sliceBytes/4 {
+		if c := l.writable.at(n); c.streams() && !c.link.Blocked() {
 			l.send(c)
 		}
 		n++
 	}
-	l.roomy = l.roomy[:copy(l.roomy, l.roomy[n:])]
+	l.writable.drop(n)
 	l.walk(slice-n, until)
 }
 
@@ -74,7 +68,7 @@ func (l *loop) walk(n int, until int64) {
 	}
 	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
 		c := l.clients[p.next]
-		if c.full || !c.streams() || c.cursor >= l.heads[c.form()] && c.state == live && !c.hasRest() {
+		if c.link.Blocked() || !c.streams() || c.cursor >= l.heads[c.form()] && c.state == live && !c.hasRest() {
 			continue
 		}
 		l.send(c)
@@ -97,14 +91,14 @@ func (h *Hub) heads() (heads [forms]int64) {
 
 // flushing says that there is more to send at once.
 func (l *loop) flushing() bool {
-	return len(l.roomy) > 0 || l.pass.next != 0 || l.pass.again || l.hub.feed.Head() != l.pass.head
+	return len(l.writable.clients) > 0 || l.pass.next != 0 || l.pass.again || l.hub.feed.Head() != l.pass.head
 }
 
 // send gives c what it has not had. One that is kicked and does not take that is
 // ended, behind what it did take.
 func (l *loop) send(c *client) {
 	l.sendSome(c)
-	if c.full && c.kicked && c.streams() {
+	if c.link.Blocked() && c.kicked && c.streams() {
 		l.endFor(c, proto.ClosePolicyViolation, c.extra.linger.reason)
 	}
 }
@@ -139,19 +133,20 @@ func (l *loop) sendSome(c *client) {
 		return
 	}
 	if c.cursor < end {
-		n, asked, err := l.sendSpan(c, end)
-		if !l.afterSend(c, n, asked, err) {
+		p := l.span(c, end)
+		n, err := c.link.Send(&p, l.millis)
+		if !l.afterSend(c, n, err) {
 			return
 		}
 		c.cursor += int64(n)
 		l.resumed(c)
 		l.credit(c)
-		if n == asked {
+		if n == p.Len() {
 			l.goOn(c, all)
 		}
 	}
-	if c.hasLetters() && !c.full {
-		l.roomy = append(l.roomy, c)
+	if c.hasLetters() && !c.link.Blocked() {
+		l.writable.add(c)
 	}
 	if c.cursor >= all {
 		l.caughtUp(c)
@@ -162,7 +157,7 @@ func (l *loop) sendSome(c *client) {
 func (l *loop) goOn(c *client, end int64) {
 	switch {
 	case c.hasAside():
-		l.roomy = append(l.roomy, c)
+		l.writable.add(c)
 	case c.cursor < end:
 		l.pass.again = true
 	}
@@ -172,11 +167,11 @@ func (l *loop) goOn(c *client, end int64) {
 func (l *loop) hasRoom(c *client) {
 	switch {
 	case c.streams():
-		c.full = false
-		l.trust(c)
-		l.roomy = append(l.roomy, c)
+		if l.lag(c) > link.Unsent { // it is behind, but has just taken something
+			c.link.WidenUnsent()
+		}
+		l.writable.add(c)
 	case c.state == lingering:
-		c.full = false
 		l.sendLastWords(c)
 	}
 }
@@ -188,37 +183,17 @@ func (l *loop) caughtUp(c *client) {
 	}
 }
 
-// trust lets the kernel take more at a time for a client that is behind, but
-// has just taken something: a tight bound all the time would cost a system
-// call for every 64 KiB. A patrol that finds that it has all ends that, and so
-// does a look that finds that it takes nothing more.
-func (l *loop) trust(c *client) {
-	if !c.trusted && l.lag(c) > unsentBound && !c.addr.IsUnix() {
-		c.trusted = true
-		_ = sock.BoundUnsent(int(c.fd), trustedBound)
-	}
-}
-
-func (l *loop) distrust(c *client) {
-	if c.trusted {
-		c.trusted = false
-		_ = sock.BoundUnsent(int(c.fd), unsentBound)
-	}
-}
-
-// sendSpan is one system call's worth of the feed, from c's cursor on.
-func (l *loop) sendSpan(c *client, end int64) (n, asked int, err error) {
+// span is one system call's worth of the feed, from c's cursor on.
+func (l *loop) span(c *client, end int64) feed.Piece {
 	f := l.wire(c).feed
 	all := min(end-c.cursor, sock.MaxSend)
 	if all < bigSpan || f.File() < 0 {
 		// Across a segment's end a short span is not in one piece.
 		if p := f.Span(c.cursor, c.cursor+all); int64(len(p)) == all || f.File() < 0 {
-			n, err = sock.Send(int(c.fd), p)
-			return n, len(p), err
+			return feed.Piece{Bytes: p}
 		}
 	}
-	n, err = sock.SendFile(int(c.fd), f.File(), c.cursor, int(all))
-	return n, int(all), err
+	return feed.Piece{File: f.File(), At: c.cursor, N: int(all)}
 }
 
 // sendRest sends what c must still get of a message that is gone from the
@@ -226,13 +201,13 @@ func (l *loop) sendSpan(c *client, end int64) (n, asked int, err error) {
 func (l *loop) sendRest(c *client) bool {
 	x := c.extra
 	p := x.rest[:min(len(x.rest), sock.MaxSend)]
-	n, err := sock.Send(int(c.fd), p)
-	if !l.afterSend(c, n, len(p), err) {
+	n, err := c.link.Send(&feed.Piece{Bytes: p}, l.millis)
+	if !l.afterSend(c, n, err) {
 		return false
 	}
 	x.kept.Shrink(n)
 	if x.rest = x.rest[n:]; len(x.rest) > 0 {
-		l.pass.again = l.pass.again || !c.full
+		l.pass.again = l.pass.again || !c.link.Blocked()
 		return false
 	}
 	x.rest = nil
@@ -241,21 +216,17 @@ func (l *loop) sendRest(c *client) bool {
 }
 
 // afterSend counts what was sent, and says whether anything was.
-func (l *loop) afterSend(c *client, n, asked int, err error) bool {
-	if err != nil && !errors.Is(err, sock.Again) {
+func (l *loop) afterSend(c *client, n int, err error) bool {
+	if err != nil {
 		l.fell(c, err)
 		return false
 	}
-	c.full = n < asked
 	if n > 0 {
-		c.sent += int64(n)
-		c.sentAt = l.millis
 		l.stats.bytesOut += int64(n)
 		l.stats.sends++
-	}
-	if n > 0 && !c.unsettled {
-		c.unsettled = true
-		l.schedulePatrol()
+		if c.link.Unsettle() {
+			l.schedulePatrol()
+		}
 	}
 	return n > 0
 }

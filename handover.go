@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
@@ -77,7 +78,7 @@ func (h *Hub) full() error {
 // handOver gives c to net/http; if there is no place, c waits for one.
 func (l *loop) handOver(c *client) {
 	// First: the registration outlives the descriptor as long as a copy is open.
-	_ = l.poller.Remove(int(c.fd))
+	_ = l.poller.Remove(c.link.FD())
 	s := &l.strangers
 	s.leave(c)
 	if len(s.waiting) > 0 || !l.giveAway(c) {
@@ -87,7 +88,7 @@ func (l *loop) handOver(c *client) {
 
 // giveAway is false if there is no place for c, which stays here then.
 func (l *loop) giveAway(c *client) bool {
-	fd := int(c.fd)
+	fd := c.link.FD()
 	peer := web.Peer{Addr: c.addr.String(), Local: c.addr.IsLocal(), Unix: c.addr.IsUnix(), Tag: origin{c.addr, c.cursor}}
 	if !l.hub.web.Take(fd, peer) {
 		return false
@@ -102,15 +103,16 @@ func (l *loop) giveAway(c *client) bool {
 
 // takeBack gives a stream to a loop.
 func (h *Hub) takeBack(s web.Stream) {
-	c := &client{fd: int32(s.FD), addr: s.Peer.Tag.(origin).addr, protocol: protocolOf(s.Kind), spoke: true}
+	addr := s.Peer.Tag.(origin).addr
+	c := &client{link: link.New(s.FD, addr.IsUnix()), addr: addr, protocol: protocolOf(s.Kind), spoke: true}
 	h.sockets.Add(1)
 	begin := s.Begin.(beginning)
 	if s.Name != "" || begin.told != nil {
 		x := c.more()
 		x.name, x.arrival = s.Name, begin.told
 	}
-	if len(s.Input) > 0 && c.protocol.Framed() { // others have nothing to say
-		c.more().input = s.Input
+	if c.protocol.Framed() { // others have nothing to say
+		c.link.Restock(s.Input)
 	}
 	if err := h.startAt(c, begin.seq); err != nil {
 		h.warnf("%s refused: %v", c.addr, err)
@@ -171,24 +173,14 @@ func (h *Hub) plainArrival(s web.Stream) *arrival {
 	return nil
 }
 
-// input is what came with c's request; 0 bytes: it is used up.
-func (c *client) input(p []byte) (int, error) {
-	x := c.extra
-	if x == nil || x.input == nil {
-		return 0, nil
-	}
-	n := copy(p, x.input)
-	if x.input = x.input[n:]; len(x.input) == 0 {
-		x.input = nil
-	}
-	return n, nil
-}
-
 // greet tells c, which has just been taken in, where its stream begins.
 func (l *loop) greet(c *client) {
 	if c.protocol.Beats() {
 		l.beating++
 		l.schedule(&l.nextBeat, l.hub.o.pace.beat/beatLooks)
+	}
+	if c.link.Readable() {
+		l.readSoon(c)
 	}
 	x := c.extra
 	if x == nil {
@@ -210,9 +202,6 @@ func (l *loop) greet(c *client) {
 				l.tell(c, codec.AppendSkippedEvent(nil, int64(missed)))
 			}
 		}
-	}
-	if x.input != nil {
-		l.later(c)
 	}
 	c.tidy()
 }

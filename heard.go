@@ -50,12 +50,12 @@ func (l *loop) credit(c *client) {
 // close with input unread is a reset), or stayed longer than a probe does.
 func (l *loop) showsToListen(c *client) bool {
 	// Who need not wait is no newcomer: the list would be made for each of them.
-	if known := c.spoke || c.ended; !known || c.acknowledged() <= 0 {
+	if known := c.spoke || c.link.EOF(); !known || c.link.Acknowledged() <= 0 {
 		if l.hub.heard.enter(c, int(l.hub.clients.Load())) {
 			c.served = l.millis
 		}
 		stayed := time.Duration(l.millis-c.served) * time.Millisecond
-		if !known && stayed < visit || c.acknowledged() <= 0 {
+		if !known && stayed < visit || c.link.Acknowledged() <= 0 {
 			return false
 		}
 	}
@@ -87,7 +87,7 @@ func (h *heard) enter(c *client, all int) bool {
 		c.seat = int32(len(h.waiting))
 	}
 	n := &h.waiting[c.seat-1]
-	n.sent, n.cursor, n.form = c.sent, c.cursor, c.form()
+	n.sent, n.cursor, n.form = c.link.Sent(), c.cursor, c.form()
 	return fresh
 }
 
@@ -128,7 +128,7 @@ func (h *heard) leave(c *client) {
 }
 
 func (n *newcomer) took() bool {
-	unacked, err := sock.Unacked(int(n.client.fd))
+	unacked, err := sock.Unacked(n.client.link.FD())
 	return err == nil && int64(unacked) < n.sent
 }
 

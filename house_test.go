@@ -87,6 +87,7 @@ var houseRules = []houseRule{
 var layers = map[string][]string{
 	".": {
 		"internal/codec",
+		"internal/engine/link",
 		"internal/engine/pump",
 		"internal/engine/quota",
 		"internal/feed",
@@ -98,6 +99,7 @@ var layers = map[string][]string{
 	},
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
+	"internal/engine/link":  {"internal/feed", "internal/poll", "internal/sock"},
 	"internal/engine/pump":  {"internal/codec"},
 	"internal/engine/quota": {},
 

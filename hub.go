@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/sock"
@@ -265,7 +266,7 @@ func (h *Hub) prepareTCP(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return os.NewSyscallError("setsockopt TCP_NODELAY", err)
 	}
-	if err := sock.BoundUnsent(fd, unsentBound); err != nil {
+	if err := sock.BoundUnsent(fd, link.Unsent); err != nil {
 		return err
 	}
 	if h.o.KeepAlive <= 0 {

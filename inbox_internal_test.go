@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 )
 
@@ -245,7 +246,7 @@ func visitor(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
-	return &client{id: 7, fd: int32(fds[0])}
+	return &client{id: 7, link: link.New(fds[0], true)}
 }
 
 // A client of a raw hub cannot say too much: how much of it is read at once is

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"hubbub.example/internal/feed"
-	"hubbub.example/internal/sock"
 )
 
 // lag is how many bytes of its feed c has not been sent.
@@ -81,8 +80,8 @@ func (l *loop) look(c *client) {
 	if x.progress == nil {
 		x.progress = &progress{}
 	}
-	if x.progress.look(l.now, c.acknowledged(), l.lookEvery()) == 0 {
-		l.distrust(c)
+	if x.progress.look(l.now, c.link.Acknowledged(), l.lookEvery()) == 0 {
+		c.link.NarrowUnsent()
 	}
 	if c.cursor < l.wire(c).target.Load() {
 		l.cutAtLunch(c)
@@ -104,21 +103,11 @@ func (l *loop) cutAtLunch(c *client) bool {
 		return false
 	}
 	p := c.extra.progress
-	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.now, c.acknowledged(), o.Patience, o.MinRate) {
+	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.now, c.link.Acknowledged(), o.Patience, o.MinRate) {
 		return false
 	}
 	l.cut(c, fmt.Sprintf("at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))
 	return true
-}
-
-// acknowledged is how many bytes the peer has taken in all. Where the kernel
-// cannot tell, what was sent must do.
-func (c *client) acknowledged() int64 {
-	n, err := sock.Unacked(int(c.fd))
-	if err != nil {
-		return c.sent
-	}
-	return c.sent - int64(n)
 }
 
 // tails are copies of the ends of messages that are about to go, by where they

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/proto"
 )
@@ -46,7 +47,7 @@ type loop struct {
 	millis  uint32    // the same, since the hub began; it wraps around
 
 	// Receiving.
-	ready   []*client // may have input that no event will tell of
+	reading queue     // may have input that no event will tell of
 	until   int64     // of stats.bytesIn: how much this turn reads
 	batch   *Batch    // what this turn read
 	late    []record  // joins and leaves that found no batch
@@ -57,7 +58,7 @@ type loop struct {
 	// Sending.
 	pass         pass
 	heads        [forms]int64 // how far the feeds go, for this turn
-	roomy        []*client    // their sockets have room again
+	writable     queue        // their sockets have room again
 	heardTo      [forms]int64
 	spareLetters []letter // mail.letters' other half
 	holder       *client  // holds the source; vacate looks at it first
@@ -112,7 +113,7 @@ func newLoop(h *Hub) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{hub: h, poller: p, acceptor: acceptor{reserve: -1}, now: time.Now()}, nil
+	return &loop{hub: h, poller: p, acceptor: acceptor{reserve: -1}, now: time.Now(), reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}, nil
 }
 
 func (l *loop) run() {
@@ -160,7 +161,7 @@ func (l *loop) catch() {
 func (l *loop) wait() []poll.Event {
 	timeout := l.untilTick()
 	l.sleeping.Store(true)
-	if l.due.Swap(false) || len(l.ready) > 0 && l.canRead() || l.flushing() || l.undelivered() {
+	if l.due.Swap(false) || len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.undelivered() {
 		l.sleeping.Store(false)
 		timeout = 0
 	}
@@ -236,8 +237,9 @@ func (l *loop) handle(events []poll.Event) {
 	l.until = l.stats.bytesIn + turnBytes
 	for i := range events {
 		e := &events[i]
-		if fd := e.FD(); fd < len(l.byFD) && l.byFD[fd] != nil {
-			l.handleClient(l.byFD[fd], e)
+		fd := e.FD()
+		if c := l.clientOf(fd); c != nil {
+			l.handleClient(c, e)
 		} else if ln := l.acceptor.find(fd); ln != nil {
 			l.acceptor.ready = append(l.acceptor.ready, ln)
 		} else if s := l.source; s != nil && s.fd == fd {
@@ -252,15 +254,14 @@ func (l *loop) handleClient(c *client, e *poll.Event) {
 	if c.state >= dead {
 		return
 	}
-	c.hungUp = c.hungUp || e.HungUp()
-	c.gone = c.gone || e.Gone()
-	if (e.Readable() || e.Failed()) && l.stats.bytesIn < l.until {
+	read, send := c.link.Event(e)
+	if read && l.stats.bytesIn < l.until {
 		l.read(c)
-	} else if e.Readable() || e.Failed() {
-		l.later(c)
+	} else if read {
+		l.readSoon(c)
 	}
 	l.checkGone(c)
-	if e.Writable() && c.full {
+	if send {
 		l.hasRoom(c)
 	}
 }
@@ -268,20 +269,18 @@ func (l *loop) handleClient(c *client, e *poll.Event) {
 // readReady reads from those that had more than their budget in an earlier
 // turn, or came while the inbox was full.
 func (l *loop) readReady() {
-	if len(l.ready) == 0 || !l.canRead() {
+	if len(l.reading.clients) == 0 || !l.canRead() {
 		return
 	}
 	l.until = l.stats.bytesIn + turnBytes
-	n, now := 0, len(l.ready) // those who have more again stand behind these
+	n, now := 0, len(l.reading.clients) // those who have more again stand behind these
 	for ; n < now && l.stats.bytesIn < l.until; n++ {
-		c := l.ready[n]
-		c.queued = false
-		if c.readable && c.state < dead {
+		if c := l.reading.at(n); c.link.Readable() && c.state < dead {
 			l.read(c)
 			l.checkGone(c)
 		}
 	}
-	l.ready = slices.Delete(l.ready, 0, n)
+	l.reading.drop(n)
 }
 
 // canRead says that there is room for what is read.
@@ -358,3 +357,25 @@ func (l *loop) isDue(t *time.Time) bool {
 	*t = time.Time{}
 	return true
 }
+
+// queue is clients that wait for their turn, each of them once.
+type queue struct {
+	as      link.Queue
+	clients []*client
+}
+
+func (q *queue) add(c *client) {
+	if c.link.Enter(q.as) {
+		q.clients = append(q.clients, c)
+	}
+}
+
+// at takes the turn of client n, which may come back behind the others.
+func (q *queue) at(n int) *client {
+	c := q.clients[n]
+	c.link.Leave(q.as)
+	return c
+}
+
+// drop forgets the first n.
+func (q *queue) drop(n int) { q.clients = slices.Delete(q.clients, 0, n) }

@@ -29,7 +29,7 @@ func (l *loop) sendPast(c *client, end int64) {
 			l.credit(c)
 		}
 	}
-	l.pass.again = l.pass.again || !c.full
+	l.pass.again = l.pass.again || !c.link.Blocked()
 }
 
 // encodePast moves c on by a piece, and gives it in c's form. Where all such

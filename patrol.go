@@ -15,29 +15,10 @@ package hubbub
 import (
 	"fmt"
 	"time"
-
-	"hubbub.example/internal/sock"
 )
 
 // walksAKeepAlive is how many patrols there are in one keepalive.
 const walksAKeepAlive = 4
-
-// silence is since when a client leaves questions unanswered; zero: it does not.
-type silence struct {
-	since time.Time
-}
-
-// look enters what the kernel knows, and says for how long no answer has come.
-func (s *silence) look(now time.Time, got sock.Silent) time.Duration {
-	if !got.Asked {
-		s.since = time.Time{}
-		return 0
-	}
-	if last := now.Add(-got.LastAck); s.since.IsZero() || last.After(s.since) {
-		s.since = now
-	}
-	return now.Sub(s.since)
-}
 
 func (l *loop) schedulePatrol() {
 	l.schedule(&l.nextPatrol, l.hub.patrolEvery)
@@ -57,67 +38,46 @@ func patrolEvery(o Options) time.Duration {
 
 // patrol is one walk.
 func (l *loop) patrol() {
-	o := &l.hub.o
-	again := o.IdleTimeout > 0 && len(l.clients)+len(l.strangers.silent)+len(l.strangers.expected) > 0
+	limit := l.hub.o.IdleTimeout
+	again := limit > 0 && len(l.clients)+len(l.strangers.silent)+len(l.strangers.expected) > 0
 	for _, c := range l.clients {
 		if !c.streams() {
 			continue
 		}
-		if c.unsettled {
+		if c.link.Unsettled() {
 			l.askAfter(c)
-			again = again || c.unsettled
-			l.takes(c)
+			again = again || c.link.Unsettled()
+			if limit > 0 && c.link.Unsettled() && c.streams() {
+				c.link.SampleTaken(l.millis)
+			}
 		}
 		// Who is not read, since the inbox is full, is not idle.
-		if o.IdleTimeout > 0 && c.streams() && !c.readable && l.idle(c) >= o.IdleTimeout {
-			l.cut(c, fmt.Sprintf("idle for %s", o.IdleTimeout))
+		if limit > 0 && c.streams() && !c.link.Readable() && c.link.Idle(l.millis) >= limit {
+			l.cut(c, fmt.Sprintf("idle for %s", limit))
 		}
 	}
-	if o.IdleTimeout > 0 {
-		l.strangers.patrol(l, o.IdleTimeout)
+	if limit > 0 {
+		l.strangers.patrol(l, limit)
 	}
 	if again {
 		l.schedulePatrol()
 	}
 }
 
-// takes has c not idle when it took something of what it was sent, though all
-// of that was sent long ago.
-func (l *loop) takes(c *client) {
-	if l.hub.o.IdleTimeout <= 0 || !c.unsettled || !c.streams() {
-		return
-	}
-	if n := c.acknowledged(); n > c.more().taken {
-		c.extra.taken, c.sentAt = n, l.millis
-	}
-}
-
-// idle is for how long no byte went either way.
-func (l *loop) idle(c *client) time.Duration {
-	return time.Duration(min(l.millis-c.sentAt, l.millis-c.heardAt)) * time.Millisecond
-}
-
 // askAfter looks whether c's peer has all it was sent, or answers at least.
 func (l *loop) askAfter(c *client) {
-	if n, err := sock.Unacked(int(c.fd)); err == nil && n == 0 {
+	if c.link.Settle() {
 		l.credit(c)
-		l.distrust(c)
-		c.unsettled = !c.listens
-		if c.extra != nil {
-			c.extra.silent, c.extra.taken = silence{}, 0
-			c.tidy()
+		if !c.listens {
+			c.link.Unsettle() // look again
 		}
 		return
 	}
 	keep := l.hub.o.KeepAlive
-	if keep <= 0 || c.addr.IsUnix() {
+	if keep <= 0 {
 		return
 	}
-	got, err := sock.Silence(int(c.fd))
-	if err != nil || !got.Asked && c.extra == nil {
-		return
-	}
-	if quiet := c.more().silent.look(l.now, got); quiet >= keep {
+	if quiet := c.link.Silent(l.now); quiet >= keep {
 		l.lost(c, fmt.Errorf("dead: no answer for %s", quiet.Round(time.Second/10)))
 	}
 }

@@ -48,7 +48,7 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	c := &client{fd: -1, addr: peer.Tag.(origin).addr, protocol: codec.ProtocolPost, id: h.ids.Add(1)}
+	c := &client{addr: peer.Tag.(origin).addr, protocol: codec.ProtocolPost, id: h.ids.Add(1)}
 	c.extra = &extra{name: name, kick: func(why web.Refused) {
 		end(why)
 		_ = body.Close()
@@ -201,7 +201,7 @@ func (l *loop) enterPosts() {
 		if !p.guest.left {
 			begin := len(b.data)
 			b.data = append(b.data, p.data...)
-			p.guest.got += int64(p.size)
+			p.guest.link.CountRecv(int64(p.size))
 			l.stats.bytesIn += int64(p.size)
 			l.record(p.guest, b, begin, b.data[begin:])
 		}

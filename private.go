@@ -21,6 +21,7 @@ import (
 	"fmt"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
@@ -149,8 +150,8 @@ func (l *loop) keepLetter(c *client, x letter) {
 	w := c.more()
 	if w.letters == nil {
 		w.letters = &letters{}
-		if !c.full {
-			l.roomy = append(l.roomy, c)
+		if !c.link.Blocked() {
+			l.writable.add(c)
 		}
 	}
 	w.letters.queue = append(w.letters.queue, x)
@@ -234,7 +235,7 @@ func (l *loop) kick(c *client, x letter) {
 	if c.hasLetters() {
 		waits += int64(c.extra.letters.share.Held())
 	}
-	if c.full || waits > unsentBound {
+	if c.link.Blocked() || waits > link.Unsent {
 		l.endFor(c, proto.ClosePolicyViolation, reason)
 		return
 	}

@@ -93,12 +93,12 @@ func (l *loop) info(c *client) ClientInfo {
 		ID: c.id, Name: c.name(), Protocol: c.protocol.String(), Addr: c.addr.String(),
 		Since:   l.hub.began.Add(time.Duration(c.since) * time.Second),
 		Muted:   c.muted,
-		BytesIn: c.got, MessagesIn: int64(c.messages),
+		BytesIn: c.link.Received(), MessagesIn: int64(c.messages),
 	}
 	if c.protocol == codec.ProtocolPost {
 		return i
 	}
-	i.Lag, i.BytesOut = l.lag(c), c.sent
+	i.Lag, i.BytesOut = l.lag(c), c.link.Sent()
 	i.MessagesOut = int64(l.wire(c).feed.Seq(c.cursor) - c.first)
 	if c.extra != nil {
 		i.MessagesOut -= c.extra.skipped

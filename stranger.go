@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/feed"
 	"hubbub.example/internal/sock"
 )
 
@@ -89,8 +90,8 @@ func (s *strangers) all() []*client { return slices.Concat(s.silent, s.expected,
 // sniff looks at what c has said so far.
 func (l *loop) sniff(c *client) {
 	p := l.scratch()[:longestHead]
-	n, err := sock.Peek(int(c.fd), p)
-	if c.readable = false; err != nil {
+	n, err := c.link.Peek(p)
+	if c.link.UsedUp(); err != nil {
 		l.sniffEnd(c, err)
 		return
 	}
@@ -112,9 +113,9 @@ func (l *loop) sniff(c *client) {
 		l.turnAway(c, &l.strangers.saidH2, "it opens with HTTP/2, of which only HTTP/1 is spoken here")
 	case codec.Unclear:
 		switch { // if it will never be more
-		case c.hungUp && c.port == sock.HTTPProtocol:
+		case c.link.PeerShut() && c.port == sock.HTTPProtocol:
 			l.handOver(c)
-		case c.hungUp:
+		case c.link.PeerShut():
 			l.becomeRaw(c)
 		default:
 			l.ask(c, p[:n])
@@ -127,8 +128,8 @@ func (l *loop) sniff(c *client) {
 func (l *loop) sniffEnd(c *client, err error) {
 	switch {
 	case errors.Is(err, sock.Again):
-	case errors.Is(err, io.EOF) && !c.gone && c.port != sock.HTTPProtocol:
-		c.ended = true
+	case errors.Is(err, io.EOF) && !c.link.HungUp() && c.port != sock.HTTPProtocol:
+		c.link.Ended()
 	default:
 		l.drop(c)
 	}
@@ -139,7 +140,7 @@ func (l *loop) sniffEnd(c *client, err error) {
 // sends its first word a letter a second would be a raw client otherwise, and
 // be sent everything.
 func (l *loop) ask(c *client, p []byte) {
-	if codec.HeaderEnd(p) > 0 || len(p) == longestHead || c.hungUp {
+	if codec.HeaderEnd(p) > 0 || len(p) == longestHead || c.link.PeerShut() {
 		l.handOver(c)
 		return
 	}
@@ -147,7 +148,7 @@ func (l *loop) ask(c *client, p []byte) {
 	if int(c.place) >= len(s.asking) || s.asking[c.place] != c {
 		s.leave(c)
 		s.asking.add(c)
-		c.heardAt = l.millis // it may have been silent for long
+		c.link.Touch(l.millis) // it may have been silent for long
 	}
 	l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
 }
@@ -161,7 +162,7 @@ func (l *loop) becomeRaw(c *client) {
 	c.state = live
 	l.welcome(c)
 	if c.spoke && c.state < lingering {
-		l.later(c)
+		l.readSoon(c)
 	}
 }
 
@@ -171,7 +172,7 @@ func (l *loop) turnAway(c *client, said *seldom, why string) {
 		l.hub.warnf("%s refused: %s%s", c.addr, why, said.others())
 	}
 	l.hub.refused.Add(1)
-	_, _ = sock.Recv(int(c.fd), l.scratch()) // unread input would make close a reset
+	_, _ = c.link.Recv(l.scratch(), l.millis) // unread input would make close a reset
 	l.drop(c)
 }
 
@@ -238,8 +239,8 @@ func (l *loop) checkHeads() {
 			l.becomeRaw(c)
 			continue
 		}
-		_, _ = sock.Send(int(c.fd), []byte(tooSlow))
-		_, _ = sock.Recv(int(c.fd), l.scratch()) // unread input would make close a reset
+		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(tooSlow)}, l.millis)
+		_, _ = c.link.Recv(l.scratch(), l.millis) // unread input would make close a reset
 		l.drop(c)
 	}
 }
@@ -247,7 +248,7 @@ func (l *loop) checkHeads() {
 // mayBeRaw says that c has not said yet that it speaks HTTP.
 func (l *loop) mayBeRaw(c *client) bool {
 	p := l.scratch()[:longestHead]
-	n, _ := sock.Peek(int(c.fd), p) // an error finds c soon
+	n, _ := c.link.Peek(p) // an error finds c soon
 	return c.port != sock.HTTPProtocol && codec.Detect(p[:n]) == codec.Unclear
 }
 
@@ -255,7 +256,7 @@ const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Le
 
 // age is how long ago c came.
 func (l *loop) age(c *client) time.Duration {
-	return time.Duration(l.millis-c.heardAt) * time.Millisecond
+	return c.link.SinceRecv(l.millis)
 }
 
 // patrol ends those that have said nothing for so long.
@@ -309,7 +310,7 @@ func (l *loop) endStrangers() {
 // would be taken for messages.
 func (l *loop) checkFirstLine(c *client) bool {
 	p := l.scratch()
-	n, err := sock.Peek(int(c.fd), p)
+	n, err := c.link.Peek(p)
 	switch {
 	case errors.Is(err, sock.Again):
 		return true // to find that again
@@ -324,7 +325,7 @@ func (l *loop) checkFirstLine(c *client) bool {
 	case codec.No:
 		c.unchecked = false
 	case codec.Perhaps:
-		c.readable = false
+		c.link.UsedUp()
 	case codec.Yes:
 		l.hub.heard.forget(c) // it wants something else than it was sent, and may come again
 		l.cut(c, "it opens with an HTTP request, and is taken for a raw client")
@@ -336,7 +337,7 @@ func (l *loop) checkFirstLine(c *client) bool {
 // what has come is whole messages already where they are no lines.
 func (l *loop) firstLine(p []byte, c *client) codec.Answer {
 	answer := codec.RequestLine(p)
-	if answer == codec.Perhaps && (c.hungUp || l.hub.framing.Separator() == nil && codec.Detect(p) == codec.Unclear) {
+	if answer == codec.Perhaps && (c.link.PeerShut() || c.state == broken || l.hub.framing.Separator() == nil && codec.Detect(p) == codec.Unclear) {
 		return codec.No
 	}
 	return answer

@@ -15,7 +15,6 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/proto"
-	"hubbub.example/internal/sock"
 )
 
 // readFrames takes what c sent. It is unmasked where it was read to, and what
@@ -29,20 +28,14 @@ func (l *loop) readFrames(c *client) {
 		}
 	}
 	p := l.scratch()
-	n, err := c.input(p)
-	given := n > 0
-	if !given {
-		n, err = sock.Recv(int(c.fd), p)
-	} else {
-		l.later(c) // the socket may have told of more long ago
-	}
+	n, err := c.link.Recv(p, l.millis)
 	if n > 0 {
 		l.heardFrom(c, n)
 		l.takeFrames(c, b, p[:n])
 		l.overfull(l.hub.partial)
 	}
-	if c.reads() && !given {
-		l.afterRead(c, n, len(p), err)
+	if c.reads() {
+		l.afterRead(c, n, err)
 	}
 }
 

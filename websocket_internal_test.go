@@ -95,7 +95,7 @@ func TestWhatWasSaidBeforeABreakIsHeard(t *testing.T) {
 			if _, err := c.Write(append(masked(ws.OpText, said), end...)); err != nil {
 				t.Fatal(err)
 			}
-			h.becomes(t, "waits to be read", func(c *client) bool { return c.readable })
+			h.becomes(t, "waits to be read", func(c *client) bool { return c.link.Readable() })
 			_ = c.(*net.TCPConn).SetLinger(0)
 			_ = c.Close()
 			for range 2 {

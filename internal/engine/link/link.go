@@ -1,0 +1,299 @@
+//go:build unix
+
+// Package link is one connection's descriptor: it reads and sends, counts the
+// bytes, and knows what the descriptor is ready for and how far either side has
+// ended. It decides nothing: who uses it looks at what it knows, and acts.
+//
+//	Ready  flags: readable, blocked, how far the peer has ended (this file)
+//	Link   a descriptor with its flags and counters             (this file)
+//	       the peer's side: acknowledged, idle, silent        (silence.go)
+//	       written to bytes and read back                       (state.go)
+//
+// A link is a value and belongs to one loop. Only FD, which never changes, may
+// be called by any goroutine.
+package link
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/feed"
+	"hubbub.example/internal/poll"
+	"hubbub.example/internal/sock"
+)
+
+const (
+	// Unsent is how much the kernel holds for a connection, besides what is on
+	// the wire (TCP_NOTSENT_LOWAT): a stalled client would pin megabytes.
+	// Connections inherit it from their listener.
+	Unsent = 128 << 10
+
+	// wideUnsent is the same for one that catches up in bulk.
+	wideUnsent = 1 << 20
+)
+
+// Ready is what is known of a descriptor and of both sides' ends.
+type Ready uint16
+
+const (
+	readable  Ready = 1 << iota // input may wait: the event came, and is not used up
+	reading                     // stands in the queue of those to be read
+	writing                     // stands in the queue of those to be sent to
+	blocked                     // took less than it was given: an event will come
+	peerShut                    // the peer's end of file is on its way
+	hungUp                      // both directions have ended
+	eof                         // the peer's end of file has been read
+	shut                        // our end of file is sent
+	unsettled                   // something was sent since the peer was last known to have all
+	wide                        // the kernel may take wideUnsent
+	local                       // a Unix socket
+)
+
+// Readable says that input may wait.
+func (r Ready) Readable() bool { return r&readable != 0 }
+
+// Blocked says that the socket takes nothing now, and will tell when it does.
+func (r Ready) Blocked() bool { return r&blocked != 0 }
+
+// PeerShut says that the peer's end of file is on its way, or has been read.
+func (r Ready) PeerShut() bool { return r&peerShut != 0 }
+
+// HungUp says that both directions have ended.
+func (r Ready) HungUp() bool { return r&hungUp != 0 }
+
+// EOF says that the peer's end of file has been read.
+func (r Ready) EOF() bool { return r&eof != 0 }
+
+// Unsettled says that the peer may not have all it was sent.
+func (r Ready) Unsettled() bool { return r&unsettled != 0 }
+
+func (r *Ready) set(f Ready, on bool) {
+	if on {
+		*r |= f
+	} else {
+		*r &^= f
+	}
+}
+
+// Event enters what the poller tells, and says what is to be done about it:
+// read, or send again.
+func (r *Ready) Event(e *poll.Event) (read, send bool) {
+	if e.HungUp() {
+		*r |= peerShut
+	}
+	if e.Gone() {
+		*r |= hungUp
+	}
+	if read = e.Readable() || e.Failed(); read {
+		*r |= readable
+	}
+	if send = e.Writable() && r.Blocked(); send {
+		*r &^= blocked
+	}
+	return read, send
+}
+
+// MayRead notes that input may wait, though no event tells of it.
+func (r *Ready) MayRead() { *r |= readable }
+
+// UsedUp notes that the next input will come with an event.
+func (r *Ready) UsedUp() { *r &^= readable }
+
+// Ended notes that the peer's end of file has been seen.
+func (r *Ready) Ended() { *r |= eof }
+
+// Queue is one of a loop's two queues. A link knows that it stands there, so
+// that it stands there once.
+type Queue Ready
+
+const (
+	Reading = Queue(reading)
+	Writing = Queue(writing)
+)
+
+// Enter notes that the link stands in q, and reports whether that is new.
+func (r *Ready) Enter(q Queue) bool {
+	if *r&Ready(q) != 0 {
+		return false
+	}
+	*r |= Ready(q)
+	return true
+}
+
+// Leave notes that the link stands in q no more.
+func (r *Ready) Leave(q Queue) { *r &^= Ready(q) }
+
+// Link is one connection's descriptor.
+type Link struct {
+	sent, recv     int64
+	extra          *extra
+	sentAt, recvAt uint32 // the loop's milliseconds, which wrap around
+	fd             int32
+	Ready
+}
+
+// extra is what few links need, and those not for long.
+type extra struct {
+	input   []byte // to be read before what the socket has
+	silence silence
+	taken   int64 // what the peer had acknowledged when it was last asked
+}
+
+// New is the link of fd.
+func New(fd int, isUnix bool) Link {
+	k := Link{fd: int32(fd)}
+	k.set(local, isUnix)
+	return k
+}
+
+// Touch has the link be idle from now on only.
+func (k *Link) Touch(now uint32) { k.sentAt, k.recvAt = now, now }
+
+// FD is the descriptor.
+func (k *Link) FD() int { return int(k.fd) }
+
+// Sent and Received are how many bytes went each way.
+func (k *Link) Sent() int64     { return k.sent }
+func (k *Link) Received() int64 { return k.recv }
+
+// CountRecv counts n bytes that came another way.
+func (k *Link) CountRecv(n int64) { k.recv += n }
+
+// Restock gives input back: it is read again before what the socket has.
+func (k *Link) Restock(input []byte) {
+	if len(input) > 0 {
+		k.more().input = input
+		k.MayRead()
+	}
+}
+
+func (k *Link) more() *extra {
+	if k.extra == nil {
+		k.extra = &extra{}
+	}
+	return k.extra
+}
+
+func (k *Link) tidy() {
+	if x := k.extra; x != nil && x.input == nil && x.taken == 0 && x.silence == (silence{}) {
+		k.extra = nil
+	}
+}
+
+// Recv reads what is there, and notes whether there may be more: an edge is
+// told only once, so the link stays readable until the socket gives less than
+// asked for; and an end of file that is on its way would not show in a short
+// read. Nothing to read is no error. The end of file is told once, as io.EOF.
+func (k *Link) Recv(p []byte, now uint32) (int, error) {
+	n := k.restocked(p)
+	if n == 0 {
+		var err error
+		n, err = sock.Recv(int(k.fd), p)
+		k.set(readable, err == nil && (n == len(p) || k.PeerShut()))
+		switch {
+		case errors.Is(err, sock.Again), errors.Is(err, io.EOF) && k.EOF():
+			return 0, nil
+		case errors.Is(err, io.EOF):
+			k.Ended()
+			return 0, io.EOF
+		case err != nil:
+			return 0, err
+		}
+	}
+	k.recv += int64(n)
+	k.recvAt = now
+	return n, nil
+}
+
+// restocked reads what was given back.
+func (k *Link) restocked(p []byte) int {
+	if k.extra == nil || k.extra.input == nil {
+		return 0
+	}
+	x := k.extra
+	n := copy(p, x.input)
+	if x.input = x.input[n:]; len(x.input) == 0 {
+		x.input = nil
+		k.tidy()
+	}
+	return n
+}
+
+// Peek is what waits to be read, at most p. It stays there. The error is
+// sock.Again or io.EOF where it is one of these.
+func (k *Link) Peek(p []byte) (int, error) {
+	if k.extra != nil && k.extra.input != nil {
+		return copy(p, k.extra.input), nil
+	}
+	return sock.Peek(int(k.fd), p)
+}
+
+// Unread is how many bytes wait to be read.
+func (k *Link) Unread() (int, error) {
+	n, err := sock.Unread(int(k.fd))
+	if k.extra != nil {
+		n += len(k.extra.input)
+	}
+	return n, err
+}
+
+// Send sends what of p there is room for. Less than all of it means that the
+// link is blocked now; no room at all is no error.
+func (k *Link) Send(p *feed.Piece, now uint32) (n int, err error) {
+	if p.Bytes != nil {
+		n, err = sock.Send(int(k.fd), p.Bytes)
+	} else {
+		n, err = sock.SendFile(int(k.fd), p.File, p.At, p.N)
+	}
+	if err != nil && !errors.Is(err, sock.Again) {
+		return 0, err
+	}
+	k.set(blocked, n < p.Len())
+	if n > 0 {
+		k.sent += int64(n)
+		k.sentAt = now
+	}
+	return n, nil
+}
+
+// WidenUnsent lets the kernel take more at a time: a tight bound all the time
+// would cost a client that catches up a system call for every 64 KiB.
+func (k *Link) WidenUnsent() {
+	if k.Ready&(wide|local) == 0 {
+		k.Ready |= wide
+		_ = sock.BoundUnsent(int(k.fd), wideUnsent)
+	}
+}
+
+// NarrowUnsent ends that.
+func (k *Link) NarrowUnsent() {
+	if k.Ready&wide != 0 {
+		k.Ready &^= wide
+		_ = sock.BoundUnsent(int(k.fd), Unsent)
+	}
+}
+
+// CloseWrite sends the end of file behind what was sent.
+func (k *Link) CloseWrite() error {
+	k.Ready |= shut
+	return sock.EndSending(int(k.fd))
+}
+
+// PendingError takes the socket's pending error, nil for none.
+func (k *Link) PendingError() error { return sock.PendingError(int(k.fd)) }
+
+// Close closes the descriptor; what was sent still reaches the peer.
+func (k *Link) Close() { _ = sock.Close(int(k.fd)) }
+
+// CloseApart closes the descriptor in a goroutine: with SO_LINGER close(2)
+// waits for the peer.
+func (k *Link) CloseApart() {
+	fd := int(k.fd)
+	go func() { _ = unix.Close(fd) }()
+}
+
+// Abort closes the descriptor with a reset: what the kernel still holds for
+// the peer is given up.
+func (k *Link) Abort() { _ = sock.Reset(int(k.fd)) }
