@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	tea "charm.land/bubbletea/v2"
 )
 
 // This file is what begins with a slash: Command, those that each console has,
@@ -149,7 +147,7 @@ func identify(args string, clients []Client) (string, error) {
 // builtin is a command of the console's own. It runs as part of Update.
 type builtin struct {
 	Command
-	do func(m *model, args string) tea.Cmd
+	do func(m *model, args string) *question
 }
 
 // builtins are the commands that each console has; with clients, also who and
@@ -194,7 +192,7 @@ func (m *model) has(name string) bool {
 }
 
 // command runs what was typed behind a slash.
-func (m *model) command(text string) tea.Cmd {
+func (m *model) command(text string) *question {
 	name, args, _ := strings.Cut(text, " ")
 	args = strings.TrimSpace(args)
 	for _, b := range m.builtins {
@@ -243,11 +241,11 @@ func (m *model) run(ctx context.Context, c Command, args string) (said string, e
 	return c.Run(ctx, args)
 }
 
-func (m *model) who(args string) tea.Cmd  { return m.open(&table{text: args}) }
-func (m *model) slow(args string) tea.Cmd { return m.open(&table{text: args, slow: true}) }
+func (m *model) who(args string) *question  { return m.open(&table{text: args}) }
+func (m *model) slow(args string) *question { return m.open(&table{text: args, slow: true}) }
 
 // open opens a table, or closes it if it is the one that is open.
-func (m *model) open(t *table) tea.Cmd {
+func (m *model) open(t *table) *question {
 	if o := m.table; o != nil && o.slow == t.slow && o.text == t.text {
 		m.table = nil
 		return nil
@@ -263,7 +261,7 @@ const (
 	mostAgain = 500
 )
 
-func (m *model) setFilter(args string) tea.Cmd {
+func (m *model) setFilter(args string) *question {
 	f := parseFilter(args)
 	m.paint.change(func() { m.paint.filter, m.paint.hidden = f, 0 })
 	m.filter = f
@@ -275,12 +273,12 @@ func (m *model) setFilter(args string) tea.Cmd {
 	return nil
 }
 
-func (m *model) toggleTimes(string) tea.Cmd {
+func (m *model) toggleTimes(string) *question {
 	m.paint.change(func() { m.paint.times = !m.paint.times })
 	return nil
 }
 
-func (m *model) showLast(args string) tea.Cmd {
+func (m *model) showLast(args string) *question {
 	n := again
 	if args != "" {
 		var err error
@@ -306,12 +304,12 @@ func (m *model) recall(n int) {
 	m.paint.nudge()
 }
 
-func (m *model) clear(string) tea.Cmd {
+func (m *model) clear(string) *question {
 	m.paint.change(func() { m.paint.clear = true })
 	return nil
 }
 
-func (m *model) help(string) tea.Cmd {
+func (m *model) help(string) *question {
 	wide, hang := 24, 26
 	if m.width < 2*hang {
 		wide, hang = 0, 2 // no room for two columns
@@ -351,4 +349,7 @@ var keysHelp = [][2]string{
 	{"^A ^E ^B ^F ^W ^U ^K ^Y", "and their like edit as in a shell; ^L clears the screen"},
 }
 
-func (m *model) quit(string) tea.Cmd { return tea.Quit }
+func (m *model) quit(string) *question {
+	m.done = true
+	return nil
+}

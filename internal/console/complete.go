@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	tea "charm.land/bubbletea/v2"
+	uv "github.com/charmbracelet/ultraviolet"
 )
 
 // This file is Tab: it completes the word before the cursor as far as there is
@@ -15,15 +15,15 @@ import (
 // choice is something that the word before the cursor may become.
 type choice struct{ word, note string }
 
-// clientsMsg is what Options.Clients has answered.
-type clientsMsg struct {
+// clientsEvent is what Options.Clients has answered.
+type clientsEvent struct {
 	clients []Client
 	table   *table // that they are for
 	forLine string // or what stood before the cursor when Tab was pressed
 }
 
 // complete answers Tab.
-func (m *model) complete() tea.Cmd {
+func (m *model) complete() *question {
 	before := m.line.before()
 	name, isCommand := strings.CutPrefix(before, "/")
 	name, rest, hasBlank := strings.Cut(name, " ")
@@ -32,7 +32,7 @@ func (m *model) complete() tea.Cmd {
 	case !hasBlank:
 		m.offer(name, m.names(name))
 	case m.takesClient(name) && !strings.Contains(strings.TrimLeft(rest, " "), " ") && m.Clients != nil:
-		return func() tea.Msg { return clientsMsg{clients: m.Clients(), forLine: before} }
+		return &question{answer: func() uv.Event { return clientsEvent{clients: m.Clients(), forLine: before} }}
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (m *model) takesClient(name string) bool {
 
 // offerClients goes on when the clients are known, unless somebody has typed
 // on meanwhile.
-func (m *model) offerClients(msg clientsMsg) {
+func (m *model) offerClients(msg clientsEvent) {
 	if m.line.before() != msg.forLine {
 		return
 	}

@@ -4,15 +4,19 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
+	uv "github.com/charmbracelet/ultraviolet"
 )
 
-// This file is what the console does with a key: a tea.Model. Only bubbletea's
-// event loop touches a model, and nothing here waits for anything.
+// This file is what the console does with a key. Nothing here waits for
+// anything: what may take its time is a question, which Console answers
+// elsewhere, and whose answer comes back as an event.
 
 type model struct {
+	mu sync.Mutex // held by update and layout
+
 	Options
 	*look
 	paint *painter
@@ -22,6 +26,7 @@ type model struct {
 	errands *queue // commands that overtake them
 
 	suspend  func() // where a terminal has jobs
+	done     bool   // the console is to end
 	builtins []builtin
 
 	width, height int
@@ -40,8 +45,15 @@ type model struct {
 	table   *table
 }
 
-// statusMsg is what Options.Status has answered.
-type statusMsg struct {
+// question is what the model wants to know, and when it is to be asked. Its
+// answer is an event.
+type question struct {
+	in     time.Duration
+	answer func() uv.Event
+}
+
+// statusEvent is what Options.Status has answered.
+type statusEvent struct {
 	at     time.Time
 	status Status
 }
@@ -49,53 +61,50 @@ type statusMsg struct {
 // refresh is how often status and tables are asked for.
 const refresh = time.Second
 
-func (m *model) Init() tea.Cmd { return m.askStatus(0) }
-
-func (m *model) askStatus(in time.Duration) tea.Cmd {
+func (m *model) askStatus(in time.Duration) *question {
 	if m.Status == nil {
 		return nil
 	}
-	return tea.Tick(in, func(at time.Time) tea.Msg { return statusMsg{at, m.Status()} })
+	return &question{in, func() uv.Event { return statusEvent{time.Now(), m.Status()} }}
 }
 
-func (m *model) askClients(t *table, in time.Duration) tea.Cmd {
-	return tea.Tick(in, func(time.Time) tea.Msg { return clientsMsg{clients: m.Clients(), table: t} })
+func (m *model) askClients(t *table, in time.Duration) *question {
+	return &question{in, func() uv.Event { return clientsEvent{clients: m.Clients(), table: t} }}
 }
 
-// Update takes what has happened.
-func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	var cmd tea.Cmd
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
-		m.paint.change(func() { m.paint.columns = msg.Width })
-	case tea.KeyPressMsg:
-		cmd = m.key(msg)
-	case tea.PasteMsg:
-		m.pasteText(msg.Content)
-	case statusMsg:
-		m.rates.next(msg.at, msg.status)
+// update takes what has happened.
+func (m *model) update(e uv.Event) *question {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch e := e.(type) {
+	case uv.KeyPressEvent:
+		return m.key(e)
+	case uv.PasteEvent:
+		m.pasteText(e.Content)
+	case uv.CursorPositionEvent:
+		m.paint.report(e.X)
+	case statusEvent:
+		m.rates.next(e.at, e.status)
 		m.asked = true
-		cmd = m.askStatus(refresh)
-	case clientsMsg:
-		switch msg.table {
+		return m.askStatus(refresh)
+	case clientsEvent:
+		switch e.table {
 		case nil:
-			m.offerClients(msg)
+			m.offerClients(e)
 		case m.table: // and not one that is closed
-			m.table.fill(msg.clients)
-			cmd = m.askClients(m.table, refresh)
+			m.table.fill(e.clients)
+			return m.askClients(m.table, refresh)
 		}
 	}
-	return m, cmd
+	return nil
 }
 
-// View hands the frame to the painter. bubbletea's own renderer is given
-// nothing to do: package comment.
-func (m *model) View() tea.View {
-	if m.width > 0 {
-		m.paint.show(m.frame())
-	}
-	return tea.NewView("")
+// layout is the frame for a terminal of that size.
+func (m *model) layout(width, height int) frame {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.width, m.height = width, height
+	return m.frame()
 }
 
 // frame is what stands below the messages. It leaves a row for them where
@@ -160,7 +169,7 @@ var edits = map[string]func(*line){
 }
 
 // key does what a key is for.
-func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
+func (m *model) key(k uv.KeyPressEvent) *question {
 	name := k.String()
 	if name != "tab" {
 		m.choices = nil
@@ -240,7 +249,7 @@ const bounce = 500 * time.Millisecond
 // interrupt is ^C. As in a shell it drops what is being typed; when there is
 // nothing to drop it ends the program, as it does for every server that runs
 // in a terminal.
-func (m *model) interrupt() tea.Cmd {
+func (m *model) interrupt() *question {
 	switch {
 	case m.paste != nil, m.line.text != "":
 		m.paste = nil
@@ -251,19 +260,19 @@ func (m *model) interrupt() tea.Cmd {
 		m.table = nil
 		m.dropped = m.now()
 	case m.now().Sub(m.dropped) >= bounce:
-		return tea.Quit
+		m.done = true
 	}
 	return nil
 }
 
 // endOfInput is ^D: on an empty line the end of STDIN, as the terminal's own
 // line discipline has it; else it deletes.
-func (m *model) endOfInput() tea.Cmd {
+func (m *model) endOfInput() *question {
 	switch {
 	case m.line.text != "":
 		m.line.delete()
 	case m.EOF == nil:
-		return tea.Quit
+		m.done = true
 	case !m.ended:
 		m.ended = true
 		m.queue.push(job{0, func(context.Context) { m.EOF() }})
@@ -272,7 +281,7 @@ func (m *model) endOfInput() tea.Cmd {
 }
 
 // enter sends the line, or what was pasted, or does what the line commands.
-func (m *model) enter() tea.Cmd {
+func (m *model) enter() *question {
 	if m.paste != nil {
 		m.sendPaste()
 		return nil

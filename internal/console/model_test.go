@@ -13,7 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	tea "charm.land/bubbletea/v2"
+	uv "github.com/charmbracelet/ultraviolet"
 )
 
 // These tests press keys on a model and look at its frame; no terminal, no
@@ -34,41 +34,41 @@ func newDesk(t *testing.T, o Options) *desk {
 	c := New(o)
 	d := &desk{t: t, model: c.model, c: c, time: time.Date(2024, 2, 3, 12, 0, 0, 0, time.UTC)}
 	d.now = func() time.Time { return d.time }
-	d.Update(tea.WindowSizeMsg{Width: 60, Height: 20})
+	d.layout(60, 20)
 	return d
 }
 
-var named = map[string]tea.KeyPressMsg{
-	"enter": {Code: tea.KeyEnter}, "tab": {Code: tea.KeyTab}, "esc": {Code: tea.KeyEscape},
-	"up": {Code: tea.KeyUp}, "down": {Code: tea.KeyDown}, "left": {Code: tea.KeyLeft},
-	"backspace": {Code: tea.KeyBackspace}, "pgdown": {Code: tea.KeyPgDown},
+var named = map[string]uv.KeyPressEvent{
+	"enter": {Code: uv.KeyEnter}, "tab": {Code: uv.KeyTab}, "esc": {Code: uv.KeyEscape},
+	"up": {Code: uv.KeyUp}, "down": {Code: uv.KeyDown}, "left": {Code: uv.KeyLeft},
+	"backspace": {Code: uv.KeyBackspace}, "pgdown": {Code: uv.KeyPgDown},
 }
 
 // press presses keys, and returns what they asked for last.
-func (d *desk) press(keys ...string) tea.Cmd {
+func (d *desk) press(keys ...string) *question {
 	d.t.Helper()
-	var cmd tea.Cmd
+	var q *question
 	for _, k := range keys {
 		key, ok := named[k]
 		if letter, isCtrl := strings.CutPrefix(k, "ctrl+"); isCtrl {
-			key, ok = tea.KeyPressMsg{Code: rune(letter[0]), Mod: tea.ModCtrl}, true
+			key, ok = uv.KeyPressEvent{Code: rune(letter[0]), Mod: uv.ModCtrl}, true
 		}
 		if !ok {
 			d.t.Fatalf("there is no key %s", k)
 		}
-		_, cmd = d.Update(key)
+		q = d.update(key)
 	}
-	return cmd
+	return q
 }
 
 func (d *desk) types(text string) {
 	for _, r := range text {
-		d.Update(tea.KeyPressMsg{Code: r, Text: string(r)})
+		d.update(uv.KeyPressEvent{Code: r, Text: string(r)})
 	}
 }
 
 // enter types a line, and returns what it asked for.
-func (d *desk) enter(text string) tea.Cmd {
+func (d *desk) enter(text string) *question {
 	d.types(text)
 	return d.press("enter")
 }
@@ -103,12 +103,12 @@ func (d *desk) frameIs(want string) {
 	}
 }
 
-func quits(cmd tea.Cmd) bool {
-	if cmd == nil {
-		return false
-	}
-	_, is := cmd().(tea.QuitMsg)
-	return is
+// quits reports whether the keys end the console.
+func (d *desk) quits(keys ...string) bool {
+	d.t.Helper()
+	d.done = false
+	d.press(keys...)
+	return d.done
 }
 
 func TestWhatIsTypedIsSentInItsOrder(t *testing.T) {
@@ -125,7 +125,7 @@ func TestWhatIsTypedIsSentInItsOrder(t *testing.T) {
 	d.enter("/to 7 two")
 	d.enter("//three")
 	d.enter("") // is nothing
-	d.Update(tea.PasteMsg{Content: "four\r\nfive\rsix"})
+	d.update(uv.PasteEvent{Content: "four\r\nfive\rsix"})
 	d.press("enter", "ctrl+d")
 	if d.queue.waiting() != 7 || sent != nil {
 		t.Fatalf("%d wait, and %q are sent before anybody sends", d.queue.waiting(), sent)
@@ -181,7 +181,7 @@ func TestClientsAreNamed(t *testing.T) {
 	} {
 		d.press("ctrl+u")
 		d.types(tt.typed)
-		d.Update(d.press("tab")())
+		d.update(d.press("tab").answer())
 		d.frameIs(tt.shows)
 	}
 }
@@ -198,7 +198,7 @@ func TestCommandsOfOthersAreSent(t *testing.T) {
 		d.enter(line)
 	}
 	d.types("/nick ")
-	d.Update(tea.PasteMsg{Content: "a\nb"})
+	d.update(uv.PasteEvent{Content: "a\nb"})
 	d.frameIs("> /nick a b_")
 	d.sends()
 	if got := strings.Join(sent, "|"); got != "/nick bob|/times|//x|/|/timesy|/who|times" {
@@ -243,7 +243,7 @@ func TestAnErrorOfSendIsShownWithItsLine(t *testing.T) {
 func TestAPasteIsSentWholeOrNotAtAll(t *testing.T) {
 	n := 0
 	d := newDesk(t, Options{Send: func(context.Context, string) error { n++; return nil }})
-	d.Update(tea.PasteMsg{Content: strings.Repeat("0123456789\n", unsent/11+1)})
+	d.update(uv.PasteEvent{Content: strings.Repeat("0123456789\n", unsent/11+1)})
 	d.press("enter")
 	if got := d.told(); got != "! not sent: more than 4.0 MiB would wait to be sent\n" {
 		t.Errorf("told is %q", got)
@@ -252,7 +252,7 @@ func TestAPasteIsSentWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("the paste is gone, or %d of it waits", d.queue.waiting())
 	}
 	d.press("esc")
-	d.Update(tea.PasteMsg{Content: strings.Repeat("0123456789\n", unsent/11)})
+	d.update(uv.PasteEvent{Content: strings.Repeat("0123456789\n", unsent/11)})
 	d.press("enter")
 	d.sends()
 	if n != unsent/11 {
@@ -268,14 +268,14 @@ func TestAPasteThatIsDroppedLeavesTheLine(t *testing.T) {
 	d := newDesk(t, Options{Send: func(context.Context, string) error { return nil }})
 	d.types("half a lne")
 	d.press("left", "left")
-	d.Update(tea.PasteMsg{Content: "one\ntwo\n"})
+	d.update(uv.PasteEvent{Content: "one\ntwo\n"})
 	if len(d.paste) != 3 {
 		t.Errorf("pasted is %q", d.paste)
 	}
 	d.press("esc")
 	d.types("i")
 	d.frameIs("> half a li_ne")
-	d.Update(tea.PasteMsg{Content: "one\ntwo\n"})
+	d.update(uv.PasteEvent{Content: "one\ntwo\n"})
 	d.types("another")
 	d.press("esc")
 	d.frameIs("> another_")
@@ -284,24 +284,24 @@ func TestAPasteThatIsDroppedLeavesTheLine(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	d := newDesk(t, Options{Clients: func() []Client { return nil }})
 	d.types("x")
-	if quits(d.press("ctrl+c")) {
+	if d.quits("ctrl+c") {
 		t.Error("^C quits, and something is typed")
 	}
 	d.time = d.time.Add(bounce - 1)
-	if quits(d.press("ctrl+c")) {
+	if d.quits("ctrl+c") {
 		t.Error("a second ^C, too soon, quits")
 	}
 	d.time = d.time.Add(1)
-	if !quits(d.press("ctrl+c")) {
+	if !d.quits("ctrl+c") {
 		t.Error("^C on an empty line does not quit")
 	}
 	d.enter("/who")
-	if quits(d.press("ctrl+c")) || d.table != nil {
+	if d.quits("ctrl+c") || d.table != nil {
 		t.Error("^C quits, or leaves the table open")
 	}
 	d.types("x")
 	d.press("backspace")
-	if !quits(d.press("ctrl+c")) {
+	if !d.quits("ctrl+c") {
 		t.Error("^C on an empty line does not quit after other keys")
 	}
 }
@@ -310,11 +310,11 @@ func TestEndOfInputQuitsWhereItIsOfNoInterest(t *testing.T) {
 	d := newDesk(t, Options{})
 	d.types("ab")
 	d.press("left")
-	if quits(d.press("ctrl+d")) || d.line.text != "a" {
+	if d.quits("ctrl+d") || d.line.text != "a" {
 		t.Errorf("^D quits, or leaves %q", d.line.text)
 	}
 	d.press("backspace")
-	if !quits(d.press("ctrl+d")) {
+	if !d.quits("ctrl+d") {
 		t.Error("^D on an empty line does not quit")
 	}
 }
@@ -325,19 +325,19 @@ func TestTabWaitsForNobodyAndDisturbsNobody(t *testing.T) {
 		Commands: []Command{Kick(nil)},
 	})
 	d.types("/kick 1")
-	answer := d.press("tab")()
+	answer := d.press("tab").answer()
 	d.frameIs("> /kick 1_")
-	d.Update(answer)
+	d.update(answer)
 	d.frameIs("> /kick 17_") // as far as there is no choice
-	d.Update(d.press("tab")())
+	d.update(d.press("tab").answer())
 	d.frameIs("> /kick 17_\n170  ann\n171  Anton")
-	answer = d.press("tab")()
+	answer = d.press("tab").answer()
 	d.types("0") // somebody types on before the answer is there
-	d.Update(answer)
+	d.update(answer)
 	d.frameIs("> /kick 170_")
 	d.press("ctrl+u")
 	d.types("/kick ANT")
-	d.Update(d.press("tab")())
+	d.update(d.press("tab").answer())
 	d.frameIs("> /kick Anton _")
 	d.types("why ")
 	if d.press("tab") != nil {
@@ -349,7 +349,7 @@ func TestTabWaitsForNobodyAndDisturbsNobody(t *testing.T) {
 
 func TestALongLineIsShownWhereTheCursorIs(t *testing.T) {
 	d := newDesk(t, Options{})
-	d.Update(tea.WindowSizeMsg{Width: 22, Height: 5})
+	d.layout(22, 5)
 	d.types("0123456789abcdefgh")
 	d.frameIs("> <9abcdefgh_")
 	d.types("ijklmnopqrstuvwxyz")
@@ -361,7 +361,7 @@ func TestALongLineIsShownWhereTheCursorIs(t *testing.T) {
 	}
 	d.frameIs("> 0123456789_abcdefg>")
 	for width := 1; width < 60; width++ {
-		d.Update(tea.WindowSizeMsg{Width: width, Height: 5})
+		d.layout(width, 5)
 		for at := range d.line.text {
 			d.line.at = at
 			f := d.frame()
@@ -377,15 +377,15 @@ func TestOneTableAtATimeIsKeptUpToDate(t *testing.T) {
 	d := newDesk(t, Options{Clients: func() []Client { return []Client{{ID: 1}} }})
 	who := d.enter("/who")
 	slow := d.enter("/slow")
-	if _, again := d.Update(who()); again != nil || d.table.known {
+	if again := d.update(who.answer()); again != nil || d.table.known {
 		t.Error("a table that is not open is filled, or asked for again")
 	}
-	if _, again := d.Update(slow()); again == nil || !d.table.known {
+	if again := d.update(slow.answer()); again == nil || !d.table.known {
 		t.Error("the table that is open is not filled, or not asked for again")
 	}
 	late := d.askClients(d.table, 0)
 	d.enter("/slow")
-	if _, again := d.Update(late()); again != nil || d.table != nil {
+	if again := d.update(late.answer()); again != nil || d.table != nil {
 		t.Error("a table that is closed is asked for")
 	}
 }
@@ -408,30 +408,30 @@ func TestAllThatOthersSayPassesVisible(t *testing.T) {
 		f := d.frame()
 		seen.WriteString(f.before + f.after + f.below + "\n" + d.told())
 		d.c.paint.change(func() {})
-		seen.Write(d.c.paint.picture())
+		seen.Write(d.c.paint.picture(f, 60, 0))
 	}
 	d.c.Show(Message{ID: 1, Name: "stranger", Text: []byte("stranger\nstranger")})
 	_, _ = d.c.Log().Write([]byte("stranger\n"))
 	_, _ = d.c.Messages(Tagged).Write([]byte("stranger\tstranger\n"))
 	look()
-	d.Update(statusMsg{d.time, d.Status()})
+	d.update(statusEvent{d.time, d.Status()})
 	d.enter("/who")
-	d.Update(clientsMsg{clients: d.Clients(), table: d.table})
+	d.update(clientsEvent{clients: d.Clients(), table: d.table})
 	look()
 	d.types("/k 1")
-	d.Update(d.press("tab")())
+	d.update(d.press("tab").answer())
 	look()
 	d.enter("")
 	for _, b := range []string{"/k 1", "/last", "/filter stranger", "/who stranger no one", "/stranger", "/kick stranger", "stranger"} {
-		if cmd := d.enter(b); cmd != nil {
-			d.Update(cmd())
+		if q := d.enter(b); q != nil {
+			d.update(q.answer())
 		}
 		d.sends()
 		look()
 	}
 	d.types("stranger")
 	look()
-	d.Update(tea.PasteMsg{Content: "stranger\nstranger"})
+	d.update(uv.PasteEvent{Content: "stranger\nstranger"})
 	look()
 	if n := strings.Count(seen.String(), "STRANGER"); n < 20 {
 		t.Errorf("strangers are seen %d times in\n%s", n, seen.String())
@@ -452,9 +452,7 @@ func FuzzMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, name string, id uint64) {
 		c := New(Options{})
 		c.Show(Message{ID: id, Name: name, Text: text})
-		c.paint.columns = 80
-		c.paint.show(frame{before: "> "})
-		picture := string(c.paint.picture())
+		picture := string(c.paint.picture(frame{before: "> "}, 80, 0))
 		rows, ok := strings.CutPrefix(picture, sync2026+eraseBelow)
 		rows, frame, found := strings.Cut(rows, wrapOff)
 		if !ok || !found || frame != "> "+saveCursor+restoreCursor+wrapOn+synced2026 {
@@ -530,9 +528,8 @@ func TestShowDoesNotWaitForTheTerminal(t *testing.T) {
 	stuck := make(chan struct{})
 	c := New(Options{Out: os.Stdout})
 	c.paint.out = writer(func(p []byte) (int, error) { <-stuck; return len(p), nil })
-	c.paint.columns = 80
 	stop, done := make(chan struct{}), make(chan struct{})
-	go func() { defer close(done); _ = c.paint.run(stop) }()
+	go func() { defer close(done); _ = c.paint.run(stop, c.model.layout) }()
 	for i := range 3 * keepSaid {
 		c.Show(Message{Text: []byte("message " + strconv.Itoa(i))})
 		_, _ = c.Log().Write([]byte("log\n"))
@@ -548,6 +545,7 @@ func TestShowDoesNotWaitForTheTerminal(t *testing.T) {
 type writer func(p []byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
+func (w writer) size() (columns, rows int)   { return 80, 24 }
 
 func TestLinesAreWrittenInAnyPieces(t *testing.T) {
 	var got []string
@@ -584,13 +582,12 @@ func BenchmarkMessage(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			c := New(Options{})
 			c.paint.out = writer(func(p []byte) (int, error) { return len(p), nil })
-			c.paint.columns = 80
-			c.paint.show(frame{before: "> half a line", below: strings.Repeat("x", 79)})
+			layout := func(int, int) frame { return frame{before: "> half a line", below: strings.Repeat("x", 79)} }
 			text := []byte("a message of some sixty bytes, such as people and programs send")
 			for i := 0; b.Loop(); i++ {
 				c.Show(Message{ID: 17, Name: "ann", Text: text})
 				if i%batch == 0 {
-					_ = c.paint.draw()
+					_ = c.paint.draw(layout)
 				}
 			}
 		})

@@ -51,8 +51,18 @@ const (
 	saveCursor           = "\x1b7"
 	restoreCursor        = "\x1b8"
 	eraseBelow           = "\r\x1b[C\x1b[J\r\x1b[K" // not all at once: at home, tmux takes that for a screen to remember
+	askCursor            = "\x1b[6n"
 	eraseAll             = "\x1b[H\x1b[2J"
 )
+
+// screen is what is drawn on.
+type screen interface {
+	io.Writer
+	size() (columns, rows int)
+}
+
+// layout is the frame for a terminal of that size.
+type layout func(columns, rows int) frame
 
 // painter draws.
 type painter struct {
@@ -61,8 +71,10 @@ type painter struct {
 	said *roll // messages
 	wake chan struct{}
 
+	reports chan int // the cursor's column, as the terminal says when asked
+
 	terminal sync.Mutex // the right to write, which may take as long as the terminal likes
-	out      io.Writer
+	out      screen
 
 	mu      sync.Mutex // never held while anything is written
 	frame   frame
@@ -73,21 +85,20 @@ type painter struct {
 	filter  filter // what is shown
 	clear   bool   // the screen is to be cleared first
 	columns int    // of the terminal
-	drawnAt spot   // where the last picture left the cursor
 	undrawn uint64 // messages, all together
 	hidden  uint64 // by the filter, since it was set
 
 	// Whoever has the right to write.
-	buf   []byte
-	batch [2][]entry
+	drawnAt spot // where the last picture left the cursor
+	buf     []byte
+	batch   [2][]entry
 }
 
 // spot is a column of the frame's first row, and how many there were.
 type spot struct{ column, columns int }
 
-// reflown is how many rows the cursor has gone down with the line being typed,
-// which a terminal breaks that is made narrower. (xterm cuts it instead: there
-// a row of what is above will be erased.)
+// reflown is how many rows the cursor has gone down with the line being typed
+// in a terminal that was made narrower and breaks lines that are too long.
 func (s spot) reflown(columns int) int {
 	if columns <= 0 || columns >= s.columns {
 		return 0
@@ -112,17 +123,6 @@ func (p *painter) change(how func()) {
 	p.nudge()
 }
 
-// show is the frame from now on.
-func (p *painter) show(f frame) {
-	p.mu.Lock()
-	same := f == p.frame && !p.fresh
-	p.frame, p.fresh = f, !same
-	p.mu.Unlock()
-	if !same {
-		p.nudge()
-	}
-}
-
 // counts is what the status line says of the painter.
 type counts struct {
 	undrawn, hidden, held uint64
@@ -140,7 +140,7 @@ func (p *painter) counts() counts {
 }
 
 // run draws until stop is closed, at most so often.
-func (p *painter) run(stop <-chan struct{}) error {
+func (p *painter) run(stop <-chan struct{}, layout layout) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
@@ -154,18 +154,20 @@ func (p *painter) run(stop <-chan struct{}) error {
 			return nil
 		case <-p.wake:
 		}
-		if err := p.draw(); err != nil {
+		if err := p.draw(layout); err != nil {
 			return err
 		}
 		pause.Reset(interval)
 	}
 }
 
-// draw draws what is new.
-func (p *painter) draw() error {
+// draw draws what is new, for the size that the terminal has right now: a
+// signal that says so may come later than the change.
+func (p *painter) draw(layout layout) error {
 	p.terminal.Lock()
 	defer p.terminal.Unlock()
-	picture := p.picture()
+	columns, rows := p.out.size()
+	picture := p.picture(layout(columns, rows), columns, p.reflown(columns))
 	if len(picture) == 0 {
 		return nil
 	}
@@ -173,18 +175,62 @@ func (p *painter) draw() error {
 	return err
 }
 
+// reportWithin is how long a terminal may take to say where its cursor is.
+const reportWithin = 200 * time.Millisecond
+
+// reflown is the same, asked of the terminal where it matters: it may have drawn
+// the last picture after it was made narrower, and xterm cuts lines instead of
+// breaking them. In both cases the cursor stands in the last column, on its row.
+func (p *painter) reflown(columns int) int {
+	rows := p.drawnAt.reflown(columns)
+	if rows == 0 {
+		return 0
+	}
+	select {
+	case <-p.reports: // to an earlier question
+	default:
+	}
+	if _, err := io.WriteString(p.out, askCursor); err != nil {
+		return rows
+	}
+	select {
+	case column := <-p.reports:
+		if column >= columns-1 {
+			return 0
+		}
+	case <-time.After(reportWithin):
+	}
+	return rows
+}
+
+// report takes the column in which the terminal says that its cursor is.
+func (p *painter) report(column int) {
+	select {
+	case p.reports <- column:
+	default:
+	}
+}
+
+// up is the cursor so many rows further up.
+func up(rows int) string {
+	if rows == 0 {
+		return ""
+	}
+	return "\x1b[" + strconv.Itoa(rows) + "A"
+}
+
 // picture is what brings the screen up to date; nothing if it is.
-func (p *painter) picture() []byte {
+func (p *painter) picture(f frame, columns, reflown int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.away {
 		return nil
 	}
-	p.buf = append(p.buf[:0], sync2026...)
-	if rows := p.drawnAt.reflown(p.columns); rows > 0 {
-		p.buf = append(p.buf, "\x1b["+strconv.Itoa(rows)+"A"...)
+	if f != p.frame || columns != p.columns {
+		p.frame, p.columns, p.fresh = f, columns, true
 	}
-	p.buf = append(p.buf, eraseBelow...)
+	p.buf = append(p.buf[:0], sync2026...)
+	p.buf = append(p.buf, up(reflown)+eraseBelow...)
 	if p.clear {
 		p.buf = append(p.buf, eraseAll...)
 	}
@@ -249,10 +295,7 @@ func (p *painter) appendFrame() {
 	for range rows {
 		p.buf = append(p.buf, '\n')
 	}
-	if rows > 0 {
-		p.buf = append(p.buf, "\x1b["+strconv.Itoa(rows)+"A"...)
-	}
-	p.buf = append(p.buf, wrapOff...)
+	p.buf = append(p.buf, up(rows)+wrapOff...)
 	p.buf = append(p.buf, p.frame.before...)
 	p.buf = append(p.buf, saveCursor...)
 	p.buf = append(p.buf, p.frame.after...)
@@ -286,7 +329,8 @@ func (p *painter) leave() {
 	p.terminal.Lock()
 	defer p.terminal.Unlock()
 	if !was {
-		_, _ = io.WriteString(p.out, eraseBelow+wrapOn+pasteOff)
+		columns, _ := p.out.size()
+		_, _ = io.WriteString(p.out, up(p.drawnAt.reflown(columns))+eraseBelow+wrapOn+pasteOff)
 	}
 }
 
@@ -295,16 +339,23 @@ func (p *painter) finish() {
 	p.terminal.Lock()
 	defer p.terminal.Unlock()
 	for {
-		p.mu.Lock()
-		p.paused = false
-		p.buf = p.buf[:0]
-		p.appendNew()
-		p.mu.Unlock()
-		if len(p.buf) == 0 {
+		left := p.left()
+		if len(left) == 0 {
 			return
 		}
-		if _, err := p.out.Write(p.buf); err != nil {
+		if _, err := p.out.Write(left); err != nil {
 			return
 		}
 	}
+}
+
+// left is a part of what finish has to draw.
+func (p *painter) left() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = false
+	p.columns, _ = p.out.size()
+	p.buf = p.buf[:0]
+	p.appendNew()
+	return p.buf
 }

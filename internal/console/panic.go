@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-
-	tea "charm.land/bubbletea/v2"
 )
 
 // This file gives the terminal back when something panics, or the process ends
@@ -42,10 +40,8 @@ func GiveBack() {
 // surrender gives the terminal back at once, with what had come by then.
 func (c *Console) surrender() {
 	c.paint.leave()
-	c.paint.finish()
-	if p := c.program.Load(); p != nil {
-		_ = p.ReleaseTerminal()
-	}
+	c.finish()
+	c.keyboard.release()
 	c.over.Store(true)
 }
 
@@ -68,34 +64,5 @@ func (c *Console) attempt(do func() error) {
 	}()
 	if err := do(); err != nil {
 		c.fail(err)
-	}
-}
-
-// guarded is a model whose panics end the console in an orderly way.
-type guarded struct {
-	*model
-	c *Console
-}
-
-func (g guarded) Init() tea.Cmd { return g.guard(g.model.Init()) }
-
-func (g guarded) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	var cmd tea.Cmd
-	g.c.attempt(func() error { _, cmd = g.model.Update(msg); return nil })
-	return g, g.guard(cmd)
-}
-
-func (g guarded) View() tea.View {
-	g.c.attempt(func() error { g.model.View(); return nil })
-	return tea.NewView("")
-}
-
-func (g guarded) guard(cmd tea.Cmd) tea.Cmd {
-	if cmd == nil {
-		return nil
-	}
-	return func() (msg tea.Msg) {
-		g.c.attempt(func() error { msg = cmd(); return nil })
-		return msg
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,8 +20,6 @@ import (
 //
 // A job that others have stopped, with SIGTSTP or SIGSTOP, has had no time to
 // give the terminal back, which shells are used to; it takes it anew as well.
-// bubbletea's own ^Z would wait for good in an orphaned process group, which
-// the system does not stop, and stop again after bg, for taking the terminal.
 
 // Fit reports whether in and out are a terminal that a console can be on: one
 // that can more than print, and that is ours, not left to us by whoever
@@ -32,15 +29,6 @@ func Fit(in, out *os.File) bool {
 		return false
 	}
 	return isTerminal(in) && isTerminal(out) && inForeground(in)
-}
-
-func isTerminal(f *os.File) bool {
-	is := false
-	withDescriptor(f, func(fd int) {
-		_, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
-		is = err == nil
-	})
-	return is
 }
 
 // inForeground reports whether nobody else reads the terminal.
@@ -53,28 +41,27 @@ func inForeground(f *os.File) bool {
 	return is
 }
 
-func withDescriptor(f *os.File, do func(fd int)) {
-	if c, err := f.SyscallConn(); err == nil {
-		_ = c.Control(func(fd uintptr) { do(int(fd)) })
-	}
-}
-
 // control suspends and resumes, until ctx ends.
-func (c *Console) control(ctx context.Context, p *tea.Program) error {
-	goesOn := make(chan os.Signal, 1)
+func (c *Console) control(ctx context.Context) error {
+	goesOn, resized := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(goesOn, unix.SIGCONT)
 	defer signal.Stop(goesOn)
+	signal.Notify(resized, unix.SIGWINCH)
+	defer signal.Stop(resized)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-resized:
+			c.paint.nudge()
+			continue
 		case <-goesOn: // we were stopped by others
 		case <-c.suspends:
 			c.paint.leave()
-			_ = p.ReleaseTerminal()
+			c.keyboard.release()
 			stopGroup(goesOn)
 		}
-		if err := c.retake(ctx, p); err != nil {
+		if err := c.retake(ctx); err != nil {
 			return err
 		}
 	}
@@ -93,7 +80,7 @@ func stopGroup(goesOn <-chan os.Signal) {
 
 // retake takes the terminal once it is ours. A shell tells nobody that it has
 // put a running job in the foreground, so that is looked at now and then.
-func (c *Console) retake(ctx context.Context, p *tea.Program) error {
+func (c *Console) retake(ctx context.Context) error {
 	c.paint.leave()
 	for !inForeground(c.o.In) {
 		select {
@@ -102,17 +89,15 @@ func (c *Console) retake(ctx context.Context, p *tea.Program) error {
 		case <-time.After(lastMoment / 2):
 		}
 	}
-	_ = p.ReleaseTerminal()
-	if err := p.RestoreTerminal(); err != nil {
+	c.keyboard.release()
+	if err := c.keyboard.take(); err != nil {
 		return err
 	}
 	return c.paint.enter()
 }
 
-// tty writes to a terminal that somebody who shares it may have made
+// Write writes to a terminal that somebody who shares it may have made
 // nonblocking.
-type tty struct{ *os.File }
-
 func (t tty) Write(b []byte) (int, error) {
 	for n := 0; ; {
 		m, err := t.File.Write(b[n:])
@@ -125,3 +110,6 @@ func (t tty) Write(b []byte) (int, error) {
 		})
 	}
 }
+
+// obeyEscapes has nothing to do: here every terminal obeys escape sequences.
+func obeyEscapes(*os.File) (restore func(), err error) { return func() {}, nil }

@@ -4,20 +4,25 @@ import (
 	"context"
 	"os"
 
-	tea "charm.land/bubbletea/v2"
 	"golang.org/x/sys/windows"
 )
 
 // Fit reports whether in and out are a terminal that a console can be on.
 func Fit(in, out *os.File) bool { return isTerminal(in) && isTerminal(out) }
 
-func isTerminal(f *os.File) bool {
-	var mode uint32
-	return windows.GetConsoleMode(windows.Handle(f.Fd()), &mode) == nil
-}
-
 // control has nothing to do: here nothing is suspended.
-func (c *Console) control(context.Context, *tea.Program) error { return nil }
+func (c *Console) control(context.Context) error { return nil }
 
-// tty writes to a terminal.
-type tty struct{ *os.File }
+// obeyEscapes has the terminal obey escape sequences, until restore is called.
+func obeyEscapes(out *os.File) (restore func(), err error) {
+	var before uint32
+	console := windows.Handle(out.Fd())
+	if err := windows.GetConsoleMode(console, &before); err != nil {
+		return nil, os.NewSyscallError("GetConsoleMode", err)
+	}
+	mode := before | windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING | windows.DISABLE_NEWLINE_AUTO_RETURN
+	if err := windows.SetConsoleMode(console, mode); err != nil {
+		return nil, os.NewSyscallError("SetConsoleMode", err)
+	}
+	return func() { _ = windows.SetConsoleMode(console, before) }, nil
+}
