@@ -43,7 +43,6 @@ type acceptor struct {
 	ready     []*sock.Listener // connections wait there
 	watching  bool
 	reserve   int // a descriptor to let go when there is no other
-	resume    time.Time
 	saidOut   seldom
 	saidOther seldom
 }
@@ -56,7 +55,7 @@ func (l *loop) addListeners(ls []*sock.Listener) error {
 		return ErrClosed
 	}
 	for _, ln := range ls {
-		if err := l.poller.AddReader(ln.FD); err != nil {
+		if err := l.AddReader(ln.FD); err != nil {
 			return err
 		}
 		a.listeners = append(a.listeners, ln)
@@ -97,9 +96,9 @@ func (l *loop) watch(on bool) {
 	for _, ln := range a.listeners {
 		var err error
 		if on {
-			err = l.poller.AddReader(ln.FD)
+			err = l.AddReader(ln.FD)
 		} else {
-			err = l.poller.Remove(ln.FD)
+			err = l.Remove(ln.FD)
 		}
 		if err != nil {
 			l.hub.warnf("%s: %v", ln, err)
@@ -133,13 +132,13 @@ func (l *loop) acceptFailed(ln *sock.Listener, err error) {
 	switch {
 	case errors.Is(err, sock.Again), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
 	case errors.Is(err, sock.ErrNoDescriptors):
-		if a.saidOut.now(l.now) {
+		if a.saidOut.now(l.Now()) {
 			l.hub.warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", ln, clients(l.hub.clients.Load()), a.saidOut.others())
 		}
 		l.refuseOne(ln)
 		l.rest()
 	default:
-		if a.saidOther.now(l.now) {
+		if a.saidOther.now(l.Now()) {
 			l.hub.warnf("%s: %v", ln, err)
 		}
 		l.rest()
@@ -150,14 +149,13 @@ func (l *loop) acceptFailed(ln *sock.Listener, err error) {
 func (l *loop) rest() {
 	l.watch(false)
 	l.hub.resting.Store(true)
-	l.acceptor.resume = l.now.Add(acceptPause)
-	l.schedule(&l.nextAccept, acceptPause)
+	l.nextAccept.In(acceptPause)
 }
 
 // resumeAccept goes on when what accepting waited for is over.
 func (l *loop) resumeAccept() {
 	a := &l.acceptor
-	if l != l.hub.loops[0] || a.watching || l.hub.late.Load() > 0 || l.hub.resting.Load() && l.now.Before(a.resume) {
+	if l != l.hub.loops[0] || a.watching || l.hub.late.Load() > 0 || l.hub.resting.Load() {
 		return
 	}
 	if a.reserve < 0 {
@@ -166,7 +164,6 @@ func (l *loop) resumeAccept() {
 	if a.reserve < 0 && l.hub.seenOff.Load() > 0 {
 		return // one that is being seen off has it
 	}
-	l.hub.resting.Store(false)
 	l.watch(true)
 }
 
@@ -245,7 +242,7 @@ func (h *Hub) fewest() *loop {
 // adopt takes c in.
 func (l *loop) adopt(c *client) {
 	l.hub.sessions.take(c)
-	if err := l.poller.Add(c.link.FD()); err != nil {
+	if err := l.Add(c.link.FD()); err != nil {
 		l.hub.warnf("%s refused: %v", c.addr, err)
 		c.state = dead
 		c.link.Close()
@@ -255,7 +252,7 @@ func (l *loop) adopt(c *client) {
 		return
 	}
 	l.register(c)
-	c.link.Touch(l.millis)
+	c.link.Touch(l.Millis())
 	switch {
 	case l.quitting:
 		l.drop(c)
@@ -294,7 +291,7 @@ func (l *loop) welcome(c *client) {
 		return
 	}
 	c.id = h.ids.Add(1)
-	c.since = uint32(l.now.Sub(h.began) / time.Second)
+	c.since = uint32(l.Now().Sub(h.began) / time.Second)
 	w := l.wire(c)
 	if c.cursor < w.target.Load() {
 		l.comesLate(c)
@@ -332,7 +329,7 @@ func (l *loop) refuseFull(c *client) {
 	if n < int64(l.hub.o.MaxClients) { // who is no client yet has the rest
 		n, are = l.hub.sockets.Load(), "connections are open"
 	}
-	if l.saidFull.now(l.now) {
+	if l.saidFull.now(l.Now()) {
 		l.hub.warnf("%s refused: %d %s, and no more are admitted%s", c.addr, n, are, l.saidFull.others())
 	}
 	l.refuse(c, fmt.Sprintf("hubbub: refused: the server is full (%d %s)\n", n, strings.Fields(are)[0]))
@@ -349,18 +346,18 @@ func (l *loop) refuse(c *client, why string) {
 	}
 	switch {
 	case c.protocol == codec.ProtocolRaw:
-		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(why)}, l.millis)
+		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(why)}, l.Millis())
 	case c.protocol.Framed():
-		_, _ = c.link.Send(&feed.Piece{Bytes: codec.AppendClose(nil, proto.ClosePolicyViolation, strings.TrimSpace(why))}, l.millis)
+		_, _ = c.link.Send(&feed.Piece{Bytes: codec.AppendClose(nil, proto.ClosePolicyViolation, strings.TrimSpace(why))}, l.Millis())
 	}
 	registered := l.clientOf(c.link.FD()) == c
 	if !registered {
 		c.place = nowhere
 	}
-	if h.seenOff.Add(1) > maxRefused || !registered && l.poller.Add(c.link.FD()) != nil {
+	if h.seenOff.Add(1) > maxRefused || !registered && l.Add(c.link.FD()) != nil {
 		_ = c.link.CloseWrite()
-		_, _ = c.link.Recv(l.scratch(), l.millis) // unread input would make close a reset
-		c.link.Ended()                            // nobody waits for it
+		_, _ = c.link.Recv(l.scratch(), l.Millis()) // unread input would make close a reset
+		c.link.Ended()                              // nobody waits for it
 		l.drop(c)
 		return
 	}
@@ -400,7 +397,7 @@ func (h *Hub) gone(c *client) {
 	}
 	if c.refused {
 		h.seenOff.Add(-1)
-		h.loops[0].wakeUp() // it may have had what accepting waits for
+		h.loops[0].Wake() // it may have had what accepting waits for
 		return
 	}
 	if c.id != 0 {
@@ -411,6 +408,6 @@ func (h *Hub) gone(c *client) {
 		h.leaveWire(f)
 	}
 	if h.resting.CompareAndSwap(true, false) {
-		h.loops[0].wakeUp()
+		h.loops[0].Wake()
 	}
 }

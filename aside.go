@@ -92,7 +92,7 @@ func (l *loop) sendAside(c *client, w *wire, end int64) (upTo int64, ok bool) {
 		a.pack(c)
 	}
 	p := a.begun[:min(len(a.begun), sock.MaxSend)]
-	n, err := c.link.Send(&feed.Piece{Bytes: p}, l.millis)
+	n, err := c.link.Send(&feed.Piece{Bytes: p}, l.Millis())
 	if !l.afterSend(c, n, err) {
 		return end, false
 	}
@@ -132,12 +132,12 @@ func (l *loop) beat() {
 		if !c.protocol.Beats() || !c.streams() {
 			continue
 		}
-		quiet := c.link.SinceRecv(l.millis)
+		quiet := c.link.SinceRecv(l.Millis())
 		if c.protocol == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
 			l.lost(c, fmt.Errorf("dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
-		if c.link.SinceSent(l.millis) >= every && !c.link.Blocked() && c.cursor >= heads[c.form()] {
+		if c.link.SinceSent(l.Millis()) >= every && !c.link.Blocked() && c.cursor >= heads[c.form()] {
 			l.asides(c).beating = true
 		}
 		// One that is never silent to must be asked all the same.
@@ -146,7 +146,7 @@ func (l *loop) beat() {
 		}
 	}
 	if l.beating > 0 {
-		l.schedule(&l.nextBeat, every/beatLooks)
+		l.nextBeat.In(every / beatLooks)
 	}
 }
 
@@ -190,13 +190,13 @@ func (l *loop) sayLastWords(c *client) error {
 	x := c.extra
 	for len(x.words) > 0 {
 		p := x.words[:min(len(x.words), sock.MaxSend)]
-		n, err := c.link.Send(&feed.Piece{Bytes: p}, l.millis)
+		n, err := c.link.Send(&feed.Piece{Bytes: p}, l.Millis())
 		if err != nil {
 			return err
 		}
 		x.words = x.words[n:]
 		x.kept.Shrink(n)
-		x.linger.since = l.now
+		x.linger.since = l.Now()
 		if n < len(p) {
 			return nil
 		}

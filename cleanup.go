@@ -28,7 +28,10 @@ const (
 func (h *Hub) pass() {
 	if h.passed.Add(1)%crowd == 0 {
 		l := h.loops[0]
-		l.do(func() { l.nextCleanUp = l.now.Add(cleanUpAfter) })
+		l.Do(func() {
+			l.nextCleanUp.Stop() // the last counts
+			l.nextCleanUp.In(cleanUpAfter)
+		})
 	}
 }
 

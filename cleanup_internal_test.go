@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"hubbub.example/internal/engine/link"
+	eventloop "hubbub.example/internal/engine/loop"
 )
 
 // What a crowd made grow is given up, and who is still there is still there.
 func TestRoomIsGivenUp(t *testing.T) {
-	l := &loop{hub: &Hub{}}
+	l := &loop{Loop: &eventloop.Loop{}, hub: &Hub{}}
 	var crowd []*client
 	for fd := range 5000 {
 		c := &client{link: link.New(fd, true)}

@@ -166,7 +166,7 @@ func (l *loop) readRaw(c *client) {
 		held = len(x.partial)
 	}
 	space := b.data[begin+held : begin+held+readSize]
-	n, err := c.link.Recv(space, l.millis)
+	n, err := c.link.Recv(space, l.Millis())
 	if n > 0 {
 		l.heardFrom(c, n)
 		l.split(c, b, begin, held, n)
@@ -266,7 +266,7 @@ func (l *loop) record(c *client, b *Batch, begin int, p []byte) {
 func (l *loop) said(c *client, from, to int) record {
 	return record{
 		kind: Message, from: from, to: to,
-		client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.now.UnixNano(),
+		client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.Now().UnixNano(),
 	}
 }
 
@@ -329,7 +329,7 @@ func tooLong(longest int) string {
 
 // ignore reads and discards what c sends.
 func (l *loop) ignore(c *client) {
-	n, err := c.link.Recv(l.scratch(), l.millis)
+	n, err := c.link.Recv(l.scratch(), l.Millis())
 	if n > 0 {
 		l.heardFrom(c, n)
 	}

@@ -80,14 +80,14 @@ func (l *loop) hearOut(c *client) {
 // hears says that c is still to be heard out: as long as the inbox takes
 // something. It must leave time for the farewell.
 func (l *loop) hears(c *client) bool {
-	return c.extra.unread > 0 && l.now.Before(l.hearUntil) && l.now.Before(l.hearEnd)
+	return c.extra.unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
 }
 
 // heardOut counts n bytes of c's input as read.
 func (l *loop) heardOut(c *client, n int) {
 	if x := c.extra; x.unread > 0 {
 		x.unread = max(0, x.unread-n)
-		l.hearUntil = l.now.Add(l.stall / 2)
+		l.hearUntil = l.Now().Add(l.stall / 2)
 		l.pass.again = true
 	}
 }
@@ -106,10 +106,10 @@ func (l *loop) farewell(c *client) {
 		l.drop(c)
 		return
 	}
-	x.linger.begun, x.linger.since = l.now, l.now
+	x.linger.begun, x.linger.since = l.Now(), l.Now()
 	x.linger.unacked, _ = c.link.Unacked()
 	l.lingering = append(l.lingering, c)
-	l.schedule(&l.nextLinger, lingerLimit/4)
+	l.nextLinger.In(lingerLimit / 4)
 	l.readSoon(c) // input that nobody reads makes close a reset
 }
 
@@ -211,9 +211,9 @@ func (l *loop) discard(c *client) {
 		c.link.UsedUp()
 		return
 	}
-	n, err := c.link.Recv(l.scratch(), l.millis)
-	if x.talked += n; n > 0 && l.now.Sub(x.begun) < talkLimit {
-		x.since = l.now
+	n, err := c.link.Recv(l.scratch(), l.Millis())
+	if x.talked += n; n > 0 && l.Now().Sub(x.begun) < talkLimit {
+		x.since = l.Now()
 	}
 	l.afterRead(c, n, err)
 }
@@ -227,9 +227,9 @@ func (l *loop) checkLinger() {
 		}
 		x := &c.extra.linger
 		if n, err := c.link.Unacked(); err == nil && n < x.unacked {
-			x.unacked, x.since = n, l.now
+			x.unacked, x.since = n, l.Now()
 		}
-		if l.now.Sub(x.since) >= l.lingers(x) {
+		if l.Now().Sub(x.since) >= l.lingers(x) {
 			l.drop(c)
 			continue
 		}
@@ -241,7 +241,7 @@ func (l *loop) checkLinger() {
 		l.pass.again = true // some may not be heard any more
 	}
 	if len(kept) > 0 || l.draining && len(l.clients) > 0 {
-		l.schedule(&l.nextLinger, lingerLimit/4)
+		l.nextLinger.In(lingerLimit / 4)
 	}
 }
 

@@ -81,9 +81,9 @@ func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
 	h.lastWords()
 	h.stopPublishing()
 	go h.endWeb() // a body may go on for ever
-	h.loops[0].do(h.loops[0].closeListeners)
+	h.loops[0].Do(h.loops[0].closeListeners)
 	for _, l := range h.loops {
-		l.do(func() { l.drain(stall) })
+		l.Do(func() { l.drain(stall) })
 	}
 	err := h.await(ctx, stall, func(UndeliveredError) bool { return h.clients.Load() == 0 })
 	return errors.Join(err, h.Close())
@@ -94,7 +94,7 @@ func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
 func (h *Hub) lastWords() {
 	l := h.loops[0]
 	said := make(chan struct{})
-	l.do(func() { l.pourOut(); close(said) })
+	l.Do(func() { l.pourOut(); close(said) })
 	select {
 	case <-said:
 	case <-h.closed:
@@ -111,8 +111,8 @@ func (h *Hub) stopPublishing() {
 // drain has every client of this loop finish.
 func (l *loop) drain(stall time.Duration) {
 	l.draining, l.stall = true, stall
-	l.hearUntil, l.hearEnd = l.now.Add(stall/2), l.now.Add(stall*3/4)
-	l.schedule(&l.nextLinger, lingerLimit/4)
+	l.hearUntil, l.hearEnd = l.Now().Add(stall/2), l.Now().Add(stall*3/4)
+	l.nextLinger.In(lingerLimit / 4)
 	for _, c := range l.clients {
 		if c.state == live {
 			l.dismiss(c)
@@ -209,7 +209,7 @@ func (h *Hub) Close() error {
 		h.stopPublishing()
 		h.endWeb()
 		for _, l := range h.loops {
-			l.do(l.closeAll)
+			l.Do(l.closeAll)
 		}
 		ended := make(chan struct{})
 		go func() { h.running.Wait(); close(ended) }()
@@ -218,7 +218,7 @@ func (h *Hub) Close() error {
 		case <-time.After(time.Second):
 			// The caller takes nothing more out of the inbox.
 			for _, l := range h.loops {
-				l.do(func() { l.quit = true })
+				l.Do(func() { l.quit = true })
 			}
 			<-ended
 		}
@@ -240,7 +240,7 @@ func (h *Hub) Wait() error {
 func (h *Hub) end() {
 	for _, l := range h.loops {
 		l.abandon()
-		if err := l.poller.Close(); err != nil {
+		if err := l.Close(); err != nil {
 			h.fail(err)
 		}
 	}

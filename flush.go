@@ -134,7 +134,7 @@ func (l *loop) sendSome(c *client) {
 	}
 	if c.cursor < end {
 		p := l.span(c, end)
-		n, err := c.link.Send(&p, l.millis)
+		n, err := c.link.Send(&p, l.Millis())
 		if !l.afterSend(c, n, err) {
 			return
 		}
@@ -201,7 +201,7 @@ func (l *loop) span(c *client, end int64) feed.Piece {
 func (l *loop) sendRest(c *client) bool {
 	x := c.extra
 	p := x.rest[:min(len(x.rest), sock.MaxSend)]
-	n, err := c.link.Send(&feed.Piece{Bytes: p}, l.millis)
+	n, err := c.link.Send(&feed.Piece{Bytes: p}, l.Millis())
 	if !l.afterSend(c, n, err) {
 		return false
 	}

@@ -65,7 +65,7 @@ func (a *audience) settle() {
 	a.t.Helper()
 	done := make(chan struct{}, len(a.loops))
 	for _, l := range a.loops {
-		l.do(func() { done <- struct{}{} })
+		l.Do(func() { done <- struct{}{} })
 	}
 	for range a.loops {
 		<-done

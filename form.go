@@ -178,7 +178,7 @@ func (h *Hub) leaveWire(f form) {
 	if w.clients.Add(-1) == 0 && f != asTheyCame {
 		w.left.Store(time.Now().UnixNano())
 		first := h.loops[0]
-		first.do(func() { first.schedule(&first.nextSweep, h.o.pace.formKept) })
+		first.Do(func() { first.nextSweep.In(h.o.pace.formKept) })
 	}
 }
 
@@ -236,7 +236,7 @@ func (l *loop) sweep() {
 			continue
 		}
 		if kept := h.o.pace.formKept - time.Since(time.Unix(0, w.left.Load())); kept > 0 {
-			l.schedule(&l.nextSweep, kept)
+			l.nextSweep.In(kept)
 			continue
 		}
 		h.heard.keep(h, f)

@@ -78,7 +78,7 @@ func (h *Hub) full() error {
 // handOver gives c to net/http; if there is no place, c waits for one.
 func (l *loop) handOver(c *client) {
 	// First: the registration outlives the descriptor as long as a copy is open.
-	_ = l.poller.Remove(c.link.FD())
+	_ = l.Remove(c.link.FD())
 	s := &l.strangers
 	s.leave(c)
 	if len(s.waiting) > 0 || !l.giveAway(c) {
@@ -177,7 +177,7 @@ func (h *Hub) plainArrival(s web.Stream) *arrival {
 func (l *loop) greet(c *client) {
 	if c.protocol.Beats() {
 		l.beating++
-		l.schedule(&l.nextBeat, l.hub.o.pace.beat/beatLooks)
+		l.nextBeat.In(l.hub.o.pace.beat / beatLooks)
 	}
 	if c.link.Readable() {
 		l.readSoon(c)

@@ -52,9 +52,9 @@ func (l *loop) showsToListen(c *client) bool {
 	// Who need not wait is no newcomer: the list would be made for each of them.
 	if known := c.spoke || c.link.EOF(); !known || c.link.Acknowledged() <= 0 {
 		if l.hub.heard.enter(c, int(l.hub.clients.Load())) {
-			c.served = l.millis
+			c.served = l.Millis()
 		}
-		stayed := time.Duration(l.millis-c.served) * time.Millisecond
+		stayed := time.Duration(l.Millis()-c.served) * time.Millisecond
 		if !known && stayed < visit || c.link.Acknowledged() <= 0 {
 			return false
 		}

@@ -88,6 +88,7 @@ var layers = map[string][]string{
 	".": {
 		"internal/codec",
 		"internal/engine/link",
+		"internal/engine/loop",
 		"internal/engine/pump",
 		"internal/engine/quota",
 		"internal/feed",
@@ -100,6 +101,7 @@ var layers = map[string][]string{
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
 	"internal/engine/link":  {"internal/feed", "internal/poll", "internal/sock"},
+	"internal/engine/loop":  {"internal/poll"},
 	"internal/engine/pump":  {"internal/codec"},
 	"internal/engine/quota": {},
 

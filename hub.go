@@ -171,17 +171,16 @@ var holding atomic.Int64
 func (h *Hub) makeLoops() error {
 	all := int(holding.Add(int64(h.o.Loops)))
 	for range h.o.Loops {
-		l, err := newLoop(h)
+		// A loop that waits on its P needs another P for everybody else, other
+		// hubs included.
+		l, err := newLoop(h, runtime.GOMAXPROCS(0) > all)
 		if err != nil {
 			for _, l := range h.loops {
-				_ = l.poller.Close()
+				_ = l.Close()
 			}
 			holding.Add(-int64(h.o.Loops))
 			return fmt.Errorf("make a loop: %w", err)
 		}
-		// A loop that waits on its P needs another P for everybody else, other
-		// hubs included.
-		l.poller.Hold = runtime.GOMAXPROCS(0) > all
 		h.loops = append(h.loops, l)
 	}
 	h.loops[0].acceptor.reserve = openReserve()
@@ -226,7 +225,7 @@ func (h *Hub) Listen(address string) ([]Address, error) {
 		out = append(out, Address{l.String()})
 	}
 	added := make(chan error, 1)
-	h.loops[0].do(func() { added <- h.loops[0].addListeners(ls) })
+	h.loops[0].Do(func() { added <- h.loops[0].addListeners(ls) })
 	select {
 	case err := <-added:
 		return out, err
@@ -280,7 +279,7 @@ func (h *Hub) prepareTCP(fd int) error {
 // wakeAll has every loop look at what changed.
 func (h *Hub) wakeAll() {
 	for _, l := range h.loops {
-		l.wakeUp()
+		l.Wake()
 	}
 }
 

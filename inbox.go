@@ -279,7 +279,7 @@ func (l *loop) deliver() {
 	l.batch = nil
 	l.hub.inbox.filled <- b // never waits: it holds as many as there are
 	if first := l.hub.loops[0]; l != first && l.hub.inbox.drained.Load() {
-		first.wakeUp()
+		first.Wake()
 	}
 }
 
@@ -293,7 +293,7 @@ func (l *loop) note(kind EventKind, c *client, reason string) {
 	if l.hub.inbox.want&InboxPresence == 0 {
 		return
 	}
-	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.now.UnixNano(), reason: reason, cut: c.cutFor(reason)}
+	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.Now().UnixNano(), reason: reason, cut: c.cutFor(reason)}
 	if len(l.late) == 0 {
 		if b := l.open(); b != nil {
 			b.records = append(b.records, r)
@@ -315,7 +315,7 @@ func (l *loop) enterLate() {
 		b.records = append(b.records, l.late[:n]...)
 		l.late = l.late[n:]
 		if l.hub.late.Add(-int64(n)) == 0 {
-			l.hub.loops[0].wakeUp() // to accept again
+			l.hub.loops[0].Wake() // to accept again
 		}
 	}
 	l.late = nil

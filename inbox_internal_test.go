@@ -26,7 +26,11 @@ func desk(t *testing.T, want Inbox) *loop {
 	h.partial, h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog), quota.New(o.Backlog)
 	t.Cleanup(h.log.close)
 	h.inbox = newInbox(o, h.framing, func() {})
-	l := &loop{hub: h}
+	l, err := newLoop(h, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
 	h.loops = []*loop{l}
 	return l
 }

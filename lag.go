@@ -26,12 +26,12 @@ func (l *loop) lag(c *client) int64 { return l.wire(c).feed.Head() - c.cursor }
 // watchLagging has the clients looked at when one of them may lag far. As long
 // as none can, that costs a comparison a turn and no timer.
 func (l *loop) watchLagging() {
-	if l.hub.o.Slow != Wait || !l.nextJudge.IsZero() {
+	if l.hub.o.Slow != Wait || l.nextJudge.IsSet() {
 		return
 	}
 	for f := range l.watchFrom {
 		if w := l.hub.wires[f].Load(); w != nil && w.feed.Head() >= l.watchFrom[f] {
-			l.schedule(&l.nextJudge, l.lookEvery())
+			l.nextJudge.In(l.lookEvery())
 			return
 		}
 	}
@@ -39,8 +39,8 @@ func (l *loop) watchLagging() {
 
 // watchHolders has clients judged as long as they hold a source.
 func (l *loop) watchHolders() {
-	if l.nextJudge.IsZero() && l.hub.room.waiting.Load() > 0 {
-		l.schedule(&l.nextJudge, l.lookEvery())
+	if !l.nextJudge.IsSet() && l.hub.room.waiting.Load() > 0 {
+		l.nextJudge.In(l.lookEvery())
 	}
 }
 
@@ -80,7 +80,7 @@ func (l *loop) look(c *client) {
 	if x.progress == nil {
 		x.progress = &progress{}
 	}
-	if x.progress.look(l.now, c.link.Acknowledged(), l.lookEvery()) == 0 {
+	if x.progress.look(l.Now(), c.link.Acknowledged(), l.lookEvery()) == 0 {
 		c.link.NarrowUnsent()
 	}
 	if c.cursor < l.wire(c).target.Load() {
@@ -103,7 +103,7 @@ func (l *loop) cutAtLunch(c *client) bool {
 		return false
 	}
 	p := c.extra.progress
-	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.now, c.link.Acknowledged(), o.Patience, o.MinRate) {
+	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.Now(), c.link.Acknowledged(), o.Patience, o.MinRate) {
 		return false
 	}
 	l.cut(c, fmt.Sprintf("at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))

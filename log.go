@@ -229,7 +229,7 @@ func (l *loop) warnOfOne(kind string, unread int, format string, args ...any) {
 	if l.hub.sums.ofFew(kind, unread) {
 		l.hub.warnf(format, args...)
 	}
-	l.schedule(&l.nextSum, sumPeriod)
+	l.nextSum.In(sumPeriod)
 }
 
 // saySums says how many others there were.

@@ -11,7 +11,8 @@ package hubbub
 //	pump      the source, likewise, is read and broadcast
 //	vacate    clients leave what the feed wants to forget
 //	flush     a slice of the clients is sent what they have not had
-//	tick      what is due by the clock
+//	timers    what is due by the clock
+//	accept    goes on when what it waited for is over
 //	reap      descriptors of the ended are closed
 //
 // Nothing in a turn waits for anybody: every call returns at once, and
@@ -26,6 +27,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/engine/link"
+	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/proto"
 )
@@ -37,14 +39,12 @@ const turnBytes = 1 << 20
 // loop is one event loop and the clients it owns. Except for the fields under
 // "Shared", only its own goroutine touches it.
 type loop struct {
-	hub    *Hub
-	poller *poll.Poller
+	*eventloop.Loop
+	hub *Hub
 
 	clients roster
 	guests  roster    // clients without a descriptor: post.go
 	byFD    []*client // by descriptor
-	now     time.Time // when this turn began
-	millis  uint32    // the same, since the hub began; it wraps around
 
 	// Receiving.
 	reading queue     // may have input that no event will tell of
@@ -81,8 +81,8 @@ type loop struct {
 	quitting  bool             // all is closed; events may still wait for the inbox
 	quit      bool
 
-	// By the clock; a zero time is never.
-	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp, nextSum time.Time
+	// By the clock.
+	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp, nextSum *eventloop.Timer
 
 	// The first loop's only.
 	acceptor acceptor
@@ -92,8 +92,6 @@ type loop struct {
 	stats loopStats
 
 	// Shared.
-	due      atomic.Bool         // there is something to do that no event tells of
-	sleeping atomic.Bool         // a wake-up is needed to say so
 	clear    [forms]atomic.Int64 // no client of this loop stands, or will stand, below
 	heard    [forms]atomic.Int64 // up to where its clients heard the feed
 	assigned atomic.Int64        // connections, those on their way included
@@ -104,16 +102,26 @@ type loop struct {
 type mail struct {
 	mu      sync.Mutex
 	clients []*client
-	tasks   []func()
 	letters []letter
 }
 
-func newLoop(h *Hub) (*loop, error) {
-	p, err := poll.New()
+func newLoop(h *Hub, hold bool) (*loop, error) {
+	e, err := eventloop.New(h.began, hold)
 	if err != nil {
 		return nil, err
 	}
-	return &loop{hub: h, poller: p, acceptor: acceptor{reserve: -1}, now: time.Now(), reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}, nil
+	l := &loop{Loop: e, hub: h, acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
+	l.nextJudge = l.NewTimer(l.judge)
+	l.nextLinger = l.NewTimer(l.checkLinger)
+	l.nextPatrol = l.NewTimer(l.patrol)
+	l.nextSniff = l.NewTimer(l.checkStrangers)
+	l.nextHead = l.NewTimer(l.checkHeads)
+	l.nextBeat = l.NewTimer(l.beat)
+	l.nextSweep = l.NewTimer(l.sweep)
+	l.nextSum = l.NewTimer(h.saySums)
+	l.nextCleanUp = l.NewTimer(func() { go h.cleanUp() })
+	l.nextAccept = l.NewTimer(func() { h.resting.Store(false) })
+	return l, nil
 }
 
 func (l *loop) run() {
@@ -133,7 +141,9 @@ func (l *loop) run() {
 		l.vacate()
 		l.flush()
 		l.publishHeard()
-		l.tick()
+		l.RunTimers()
+		l.enterLate()
+		l.resumeAccept()
 		l.reap()
 		l.checkQuit()
 		l.stats.publish()
@@ -155,34 +165,18 @@ func (l *loop) catch() {
 	}
 }
 
-// wait gives the events of the next turn. It does not sleep while this loop
-// has something to do; due is looked at after sleeping is set, and who sets
-// due looks at sleeping afterwards, so one of the two sees the other.
+// wait gives the events of the next turn.
 func (l *loop) wait() []poll.Event {
-	timeout := l.untilTick()
-	l.sleeping.Store(true)
-	if l.due.Swap(false) || len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.undelivered() {
-		l.sleeping.Store(false)
-		timeout = 0
-	}
-	events, err := l.poller.Wait(timeout)
-	l.sleeping.Store(false)
-	l.now = time.Now()
-	l.millis = uint32(l.now.Sub(l.hub.began).Milliseconds())
+	events, err := l.Wait(l.busy)
 	if err != nil {
 		l.die(err)
 	}
 	return events
 }
 
-// wakeUp has the loop look at what changed. Any goroutine.
-func (l *loop) wakeUp() {
-	l.due.Store(true)
-	if l.sleeping.CompareAndSwap(true, false) {
-		if err := l.poller.Wake(); err != nil {
-			l.hub.fail(err)
-		}
-	}
+// busy says that there is something to do which nobody will tell of.
+func (l *loop) busy() bool {
+	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.undelivered()
 }
 
 // post hands a client over to the loop. Any goroutine.
@@ -190,22 +184,14 @@ func (l *loop) post(c *client) {
 	l.mail.mu.Lock()
 	l.mail.clients = append(l.mail.clients, c)
 	l.mail.mu.Unlock()
-	l.wakeUp()
-}
-
-// do has the loop call f, which must not wait for anything. Any goroutine.
-func (l *loop) do(f func()) {
-	l.mail.mu.Lock()
-	l.mail.tasks = append(l.mail.tasks, f)
-	l.mail.mu.Unlock()
-	l.wakeUp()
+	l.Wake()
 }
 
 // askAll has every loop answer. Once the hub is closed those that have ended do not.
 func askAll[T any](h *Hub, each func(l *loop) T) []T {
 	answers := make(chan T, len(h.loops))
 	for _, l := range h.loops {
-		l.do(func() { answers <- each(l) })
+		l.Do(func() { answers <- each(l) })
 	}
 	var all []T
 	for range h.loops {
@@ -221,14 +207,14 @@ func askAll[T any](h *Hub, each func(l *loop) T) []T {
 
 func (l *loop) openMail() {
 	l.mail.mu.Lock()
-	clients, tasks := l.mail.clients, l.mail.tasks
-	l.mail.clients, l.mail.tasks = nil, nil
+	clients := l.mail.clients
+	l.mail.clients = nil
 	l.mail.mu.Unlock()
 	for _, c := range clients {
 		l.adopt(c)
 	}
-	for _, f := range tasks {
-		f()
+	if err := l.RunTasks(); err != nil {
+		l.hub.fail(err)
 	}
 }
 
@@ -293,69 +279,6 @@ func (l *loop) canRead() bool {
 	}
 	l.enterLate()
 	return len(l.late) == 0 && l.open() != nil
-}
-
-// schedule sets a time of the loop to d from now, unless it comes earlier.
-func (l *loop) schedule(t *time.Time, d time.Duration) {
-	if at := l.now.Add(d); t.IsZero() || at.Before(*t) {
-		*t = at
-	}
-}
-
-// untilTick is how long the loop may sleep.
-func (l *loop) untilTick() time.Duration {
-	next := poll.Forever
-	for _, t := range [...]*time.Time{&l.nextJudge, &l.nextLinger, &l.nextPatrol, &l.nextAccept, &l.nextSniff, &l.nextHead, &l.nextBeat, &l.nextSweep, &l.nextCleanUp, &l.nextSum} {
-		if t.IsZero() {
-			continue
-		}
-		if d := max(0, time.Until(*t)); next == poll.Forever || d < next {
-			next = d
-		}
-	}
-	return next
-}
-
-// tick does what is due.
-func (l *loop) tick() {
-	if l.isDue(&l.nextJudge) {
-		l.judge()
-	}
-	if l.isDue(&l.nextLinger) {
-		l.checkLinger()
-	}
-	if l.isDue(&l.nextPatrol) {
-		l.patrol()
-	}
-	if l.isDue(&l.nextSniff) {
-		l.checkStrangers()
-	}
-	if l.isDue(&l.nextHead) {
-		l.checkHeads()
-	}
-	if l.isDue(&l.nextBeat) {
-		l.beat()
-	}
-	if l.isDue(&l.nextSweep) {
-		l.sweep()
-	}
-	if l.isDue(&l.nextSum) {
-		l.hub.saySums()
-	}
-	if l.isDue(&l.nextCleanUp) {
-		go l.hub.cleanUp()
-	}
-	l.isDue(&l.nextAccept) // resumeAccept looks at its own time
-	l.enterLate()
-	l.resumeAccept()
-}
-
-func (l *loop) isDue(t *time.Time) bool {
-	if t.IsZero() || l.now.Before(*t) {
-		return false
-	}
-	*t = time.Time{}
-	return true
 }
 
 // queue is clients that wait for their turn, each of them once.

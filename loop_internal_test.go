@@ -29,7 +29,7 @@ func TestAPanicEndsTheHubOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.loops[0].do(func() { panic("on purpose") })
+	h.loops[0].Do(func() { panic("on purpose") })
 	if err := h.Wait(); err == nil || !strings.Contains(err.Error(), "a defect in hubbub ended a loop: on purpose") {
 		t.Errorf("the hub ended with %v", err)
 	}
@@ -83,10 +83,10 @@ func TestATurnIsBounded(t *testing.T) {
 			watch = func() { // in the next turn
 				most = max(most, l.stats.bytesIn-last)
 				if last = l.stats.bytesIn; last < int64(clients*len(flood)) {
-					l.do(watch)
+					l.Do(watch)
 				}
 			}
-			l.do(watch)
+			l.Do(watch)
 		})
 		is(t, "all of it is read", func() bool { return h.Stats().BytesIn == int64(clients*len(flood)) })
 		h.on(func(*loop) {})

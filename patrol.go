@@ -21,7 +21,7 @@ import (
 const walksAKeepAlive = 4
 
 func (l *loop) schedulePatrol() {
-	l.schedule(&l.nextPatrol, l.hub.patrolEvery)
+	l.nextPatrol.In(l.hub.patrolEvery)
 }
 
 // patrolEvery is the time between two patrols.
@@ -48,11 +48,11 @@ func (l *loop) patrol() {
 			l.askAfter(c)
 			again = again || c.link.Unsettled()
 			if limit > 0 && c.link.Unsettled() && c.streams() {
-				c.link.SampleTaken(l.millis)
+				c.link.SampleTaken(l.Millis())
 			}
 		}
 		// Who is not read, since the inbox is full, is not idle.
-		if limit > 0 && c.streams() && !c.link.Readable() && c.link.Idle(l.millis) >= limit {
+		if limit > 0 && c.streams() && !c.link.Readable() && c.link.Idle(l.Millis()) >= limit {
 			l.cut(c, fmt.Sprintf("idle for %s", limit))
 		}
 	}
@@ -77,7 +77,7 @@ func (l *loop) askAfter(c *client) {
 	if keep <= 0 {
 		return
 	}
-	if quiet := c.link.Silent(l.now); quiet >= keep {
+	if quiet := c.link.Silent(l.Now()); quiet >= keep {
 		l.lost(c, fmt.Errorf("dead: no answer for %s", quiet.Round(time.Second/10)))
 	}
 }

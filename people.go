@@ -126,7 +126,7 @@ func (h *Hub) change(id uint64, how func(c *client)) error {
 	if err != nil {
 		return err
 	}
-	w.loop.do(func() {
+	w.loop.Do(func() {
 		if w.client.state < dead {
 			how(w.client)
 		}

@@ -60,12 +60,12 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 			return err
 		}
 	}
-	l.do(func() { l.guestJoins(c) })
+	l.Do(func() { l.guestJoins(c) })
 	reason, err := h.readBody(ctx, l, c, body)
 	if why, kicked := errors.AsType[web.Refused](context.Cause(ctx)); kicked {
 		reason, err = string(why), why
 	}
-	l.do(func() { l.guestLeaves(c, reason) })
+	l.Do(func() { l.guestLeaves(c, reason) })
 	return err
 }
 
@@ -122,7 +122,7 @@ func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (r
 	switch n := len(rest) - whole; {
 	case n == 0:
 	case separator == nil:
-		l.do(func() {
+		l.Do(func() {
 			l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, n)
 		})
 		incomplete = fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, n, h.longest)
@@ -162,7 +162,7 @@ func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size i
 // waitForInbox returns when entry is in the inbox.
 func (h *Hub) waitForInbox(ctx context.Context, l *loop, entry *posted) (reason string, err error) {
 	entry.entered = make(chan struct{})
-	l.do(func() { l.posts = append(l.posts, entry) })
+	l.Do(func() { l.posts = append(l.posts, entry) })
 	select {
 	case <-entry.entered:
 		return "", nil
@@ -170,7 +170,7 @@ func (h *Hub) waitForInbox(ctx context.Context, l *loop, entry *posted) (reason 
 		return "shutdown", web.ErrEnding
 	case <-ctx.Done():
 		// The loop may be reading its data at this moment: nobody may write to it.
-		l.do(func() { l.withdraw(entry) })
+		l.Do(func() { l.withdraw(entry) })
 		select {
 		case <-entry.entered:
 		case <-h.closed:
@@ -211,7 +211,7 @@ func (l *loop) enterPosts() {
 }
 
 func (l *loop) guestJoins(c *client) {
-	c.since = uint32(l.now.Sub(l.hub.began) / time.Second)
+	c.since = uint32(l.Now().Sub(l.hub.began) / time.Second)
 	l.guests.add(c)
 	l.joined(c)
 }

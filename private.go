@@ -109,7 +109,7 @@ func (h *Hub) Kick(id uint64, reason string) error {
 		why += ": " + reason
 	}
 	if w.client.protocol == codec.ProtocolPost {
-		w.loop.do(func() { w.loop.kickGuest(w.client, why) })
+		w.loop.Do(func() { w.loop.kickGuest(w.client, why) })
 		return nil
 	}
 	w.loop.postLetter(letter{to: w.client, after: h.feed.Count(), data: []byte(why), kick: true})
@@ -121,7 +121,7 @@ func (l *loop) postLetter(x letter) {
 	l.mail.mu.Lock()
 	l.mail.letters = append(l.mail.letters, x)
 	l.mail.mu.Unlock()
-	l.wakeUp()
+	l.Wake()
 }
 
 // openLetters gives each client those that came for it.

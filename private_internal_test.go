@@ -23,7 +23,7 @@ import (
 // inOneTurn has the only loop find all that f does in one turn.
 func (h *Hub) inOneTurn(f func()) {
 	held, goOn := make(chan struct{}), make(chan struct{})
-	h.loops[0].do(func() { close(held); <-goOn })
+	h.loops[0].Do(func() { close(held); <-goOn })
 	<-held
 	f()
 	close(goOn)
@@ -81,7 +81,7 @@ func TestKickedStaysUnheard(t *testing.T) {
 	}
 	l := h.loops[0]
 	h.inOneTurn(func() {
-		l.do(func() { // as when a walk through all takes more than one turn
+		l.Do(func() { // as when a walk through all takes more than one turn
 			l.kick(l.clients[0], letter{data: []byte("kicked")})
 		})
 		if err := h.Mute(1, false); err != nil {

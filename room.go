@@ -274,7 +274,7 @@ func (h *Hub) freed() {
 	}
 	close(r.changed)
 	r.changed = make(chan struct{})
-	h.loops[0].wakeUp() // its source may be held
+	h.loops[0].Wake() // its source may be held
 }
 
 // countUnheard counts and says what goes without ever having been heard.

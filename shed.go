@@ -24,7 +24,7 @@ func (l *loop) overfull(q *quota.Quota) bool {
 	}
 	if q.Elect(len(l.hub.loops)) {
 		for i, other := range l.hub.loops {
-			other.do(func() { other.offer(q, i) })
+			other.Do(func() { other.offer(q, i) })
 		}
 	}
 	return true
@@ -35,7 +35,7 @@ func (l *loop) offer(q *quota.Quota, number int) {
 	_, most := l.largest(q)
 	if winner, last := q.Offer(number, most); last {
 		at := l.hub.loops[winner]
-		at.do(func() { at.shed(q) })
+		at.Do(func() { at.shed(q) })
 	}
 }
 

@@ -42,7 +42,7 @@ func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
 	}
 	s := &sink{file: f.Name(), fd: fd, done: make(chan error, 1)}
 	l := h.loops[0]
-	l.do(func() { l.addSink(s) })
+	l.Do(func() { l.addSink(s) })
 	select {
 	case err = <-s.done:
 	case <-ctx.Done():
@@ -51,7 +51,7 @@ func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
 		return h.finishSink(ctx, s)
 	}
 	ended := make(chan struct{})
-	l.do(func() { l.removeSink(s); close(ended) })
+	l.Do(func() { l.removeSink(s); close(ended) })
 	select {
 	case <-ended:
 		_ = sock.Close(fd)
@@ -77,7 +77,7 @@ func (l *loop) addSink(s *sink) {
 		s.done <- errors.New("DeliverTo: the messages go to another file already")
 		return
 	}
-	if err := l.poller.Add(s.fd); err != nil {
+	if err := l.Add(s.fd); err != nil {
 		s.done <- err
 		return
 	}
@@ -91,7 +91,7 @@ func (l *loop) removeSink(s *sink) {
 	}
 	l.sink = nil
 	l.hub.inbox.drained.Store(false)
-	_ = l.poller.Remove(s.fd)
+	_ = l.Remove(s.fd)
 	if s.batch != nil {
 		s.batch.Release()
 	}
@@ -118,7 +118,7 @@ func (l *loop) drainTo() {
 			return
 		}
 	}
-	l.due.Store(true) // others have their turn first
+	l.Wake() // others have their turn first
 }
 
 // next says whether there is something to write.

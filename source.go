@@ -41,7 +41,7 @@ func (h *Hub) BroadcastFrom(ctx context.Context, f *os.File) error {
 		return err
 	}
 	l := h.loops[0]
-	l.do(func() { l.addSource(s) })
+	l.Do(func() { l.addSource(s) })
 	select {
 	case err = <-s.done:
 	case <-ctx.Done():
@@ -60,7 +60,7 @@ func (h *Hub) BroadcastFrom(ctx context.Context, f *os.File) error {
 func (h *Hub) endSource(s *source) {
 	l := h.loops[0]
 	ended := make(chan struct{})
-	l.do(func() { l.removeSource(s); close(ended) })
+	l.Do(func() { l.removeSource(s); close(ended) })
 	select {
 	case <-ended:
 		return
@@ -106,7 +106,7 @@ func (l *loop) addSource(s *source) {
 
 func (l *loop) watchSource() {
 	s := l.source
-	if err := l.poller.AddReader(s.fd); err != nil {
+	if err := l.AddReader(s.fd); err != nil {
 		s.done <- err
 		return
 	}
@@ -116,7 +116,7 @@ func (l *loop) watchSource() {
 func (l *loop) unwatchSource() {
 	if s := l.source; s.watched {
 		s.watched = false
-		_ = l.poller.Remove(s.fd)
+		_ = l.Remove(s.fd)
 	}
 }
 

@@ -148,9 +148,9 @@ func (l *loop) ask(c *client, p []byte) {
 	if int(c.place) >= len(s.asking) || s.asking[c.place] != c {
 		s.leave(c)
 		s.asking.add(c)
-		c.link.Touch(l.millis) // it may have been silent for long
+		c.link.Touch(l.Millis()) // it may have been silent for long
 	}
-	l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
+	l.nextHead.In(l.hub.o.pace.head / headLooks)
 }
 
 // becomeRaw makes c a raw client.
@@ -168,11 +168,11 @@ func (l *loop) becomeRaw(c *client) {
 
 // turnAway ends c, which speaks what the hub does not.
 func (l *loop) turnAway(c *client, said *seldom, why string) {
-	if said.now(l.now) {
+	if said.now(l.Now()) {
 		l.hub.warnf("%s refused: %s%s", c.addr, why, said.others())
 	}
 	l.hub.refused.Add(1)
-	_, _ = c.link.Recv(l.scratch(), l.millis) // unread input would make close a reset
+	_, _ = c.link.Recv(l.scratch(), l.Millis()) // unread input would make close a reset
 	l.drop(c)
 }
 
@@ -185,7 +185,7 @@ func (l *loop) watchStrangers() {
 			s.waiting = slices.Delete(s.waiting, 0, 1)
 		}
 	}
-	if len(s.silent) > 0 && l.nextSniff.IsZero() && (l.hub.feed.Head() > s.heardTo || l.wanted()) {
+	if len(s.silent) > 0 && !l.nextSniff.IsSet() && (l.hub.feed.Head() > s.heardTo || l.wanted()) {
 		l.checkStrangers()
 	}
 }
@@ -208,7 +208,7 @@ func (l *loop) checkStrangers() {
 			continue
 		}
 		if wait := l.hub.o.Sniff - l.age(c); wait > 0 {
-			l.schedule(&l.nextSniff, wait)
+			l.nextSniff.In(wait)
 			s.heardTo = min(s.heardTo, c.cursor)
 			continue
 		}
@@ -221,7 +221,7 @@ func (l *loop) saysNothing(c *client) {
 	if s := &l.strangers; l.hub.browsers.askedWithin(c.addr, l.age(c)+spareWithin) {
 		s.silent.remove(c)
 		s.asking.add(c)
-		l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
+		l.nextHead.In(l.hub.o.pace.head / headLooks)
 		return
 	}
 	l.becomeRaw(c)
@@ -232,15 +232,15 @@ func (l *loop) saysNothing(c *client) {
 func (l *loop) checkHeads() {
 	for _, c := range slices.Clone(l.strangers.asking) {
 		if l.age(c) < l.hub.o.pace.head {
-			l.schedule(&l.nextHead, l.hub.o.pace.head/headLooks)
+			l.nextHead.In(l.hub.o.pace.head / headLooks)
 			continue
 		}
 		if l.mayBeRaw(c) {
 			l.becomeRaw(c)
 			continue
 		}
-		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(tooSlow)}, l.millis)
-		_, _ = c.link.Recv(l.scratch(), l.millis) // unread input would make close a reset
+		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(tooSlow)}, l.Millis())
+		_, _ = c.link.Recv(l.scratch(), l.Millis()) // unread input would make close a reset
 		l.drop(c)
 	}
 }
@@ -256,7 +256,7 @@ const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Le
 
 // age is how long ago c came.
 func (l *loop) age(c *client) time.Duration {
-	return c.link.SinceRecv(l.millis)
+	return c.link.SinceRecv(l.Millis())
 }
 
 // patrol ends those that have said nothing for so long.

@@ -68,7 +68,9 @@ func TestWhoIsRefusedHoldsNothing(t *testing.T) {
 		if !l.holdStrangers(1) {
 			t.Error("one that may still speak holds nothing")
 		}
-		l.millis += uint32(time.Minute / time.Millisecond) // of this turn
+		for _, c := range l.strangers.silent {
+			c.link.Touch(l.Millis() - uint32(time.Minute/time.Millisecond))
+		}
 		if l.holdStrangers(1) {
 			t.Error("one that has been refused holds the source")
 		}

@@ -28,7 +28,7 @@ func (l *loop) readFrames(c *client) {
 		}
 	}
 	p := l.scratch()
-	n, err := c.link.Recv(p, l.millis)
+	n, err := c.link.Recv(p, l.Millis())
 	if n > 0 {
 		l.heardFrom(c, n)
 		l.takeFrames(c, b, p[:n])

@@ -59,7 +59,7 @@ func masked(op ws.OpCode, payload string) []byte {
 func (h *Hub) on(f func(l *loop)) {
 	done := make(chan struct{})
 	for _, l := range h.loops {
-		l.do(func() { f(l); done <- struct{}{} })
+		l.Do(func() { f(l); done <- struct{}{} })
 	}
 	for range h.loops {
 		<-done
