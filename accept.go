@@ -196,7 +196,7 @@ func (l *loop) admit(fd int, addr sock.Addr, port sock.Protocol) {
 	h := l.hub
 	h.sockets.Add(1)
 	// Who waits for it to be there may broadcast at once: it begins before.
-	c := &client{link: link.New(fd, addr.IsUnix()), addr: addr, cursor: h.place(asTheyCame, h.begin()), port: port}
+	c := &client{link: link.New(fd, addr.IsUnix()), addr: addr, cursor: h.backlog.Begin(), port: port}
 	if port != sock.RawProtocol {
 		c.state = strange
 	}
@@ -292,18 +292,17 @@ func (l *loop) welcome(c *client) {
 	}
 	c.id = h.ids.Add(1)
 	c.since = uint32(l.Now().Sub(h.began) / time.Second)
-	w := l.wire(c)
-	if c.cursor < w.target.Load() {
-		l.comesLate(c)
-	}
 	f := c.form()
-	l.watchFrom[f] = min(l.watchFrom[f], c.cursor+h.share()/farBehind)
-	c.first = w.feed.Seq(c.cursor)
+	c.cursor = l.mark.Enter(f, c.cursor)
+	var v View
+	h.backlog.View(&v)
+	l.watchFrom[f] = min(l.watchFrom[f], c.cursor+v.Share()/farBehind)
+	c.first = v.Feed(f).Seq(c.cursor)
 	c.unchecked = c.protocol == codec.ProtocolRaw
 	l.clients.add(c)
 	l.joined(c)
 	l.greet(c)
-	if c.cursor < w.feed.Head() {
+	if c.cursor < v.Head(f) {
 		l.pass.again = true
 	}
 	if h.o.IdleTimeout > 0 {
@@ -341,9 +340,7 @@ func (l *loop) refuse(c *client, why string) {
 	h := l.hub
 	h.refused.Add(1)
 	c.refused, c.left = true, true
-	if formOf(c.protocol) != asTheyCame {
-		h.leaveWire(formOf(c.protocol))
-	}
+	h.leaveBacklog(c)
 	switch {
 	case c.protocol == codec.ProtocolRaw:
 		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(why)}, l.Millis())
@@ -366,6 +363,15 @@ func (l *loop) refuse(c *client, why string) {
 	l.clients.add(c)
 	c.protocol = codec.ProtocolRaw // which has no last words
 	l.farewell(c)
+}
+
+// leaveBacklog is c that had joined a feed of its own encoding, or had not.
+func (h *Hub) leaveBacklog(c *client) {
+	e := EncodingOf(c.protocol)
+	if e != Canonical && h.backlog.Leave(e) {
+		first := h.loops[0]
+		first.Do(func() { first.nextSweep.In(h.o.pace.formKept) })
+	}
 }
 
 // roster is a list of clients, of which each knows its place.
@@ -404,9 +410,7 @@ func (h *Hub) gone(c *client) {
 		h.clients.Add(-1)
 		h.notify()
 	}
-	if f := formOf(c.protocol); f != asTheyCame {
-		h.leaveWire(f)
-	}
+	h.leaveBacklog(c)
 	if h.resting.CompareAndSwap(true, false) {
 		h.loops[0].Wake()
 	}

@@ -80,13 +80,13 @@ func (a *aside) pack(c *client) {
 // sendAside sends what waits for c alone, if c stands between two messages; if
 // not, it says where the message ends that comes first. It reports whether c
 // takes more.
-func (l *loop) sendAside(c *client, w *wire, end int64) (upTo int64, ok bool) {
+func (l *loop) sendAside(c *client, f *feed.Feed, end int64) (upTo int64, ok bool) {
 	a := c.extra.aside
 	if a == nil {
 		return end, true
 	}
 	if len(a.begun) == 0 {
-		if at := w.feed.EndOf(c.cursor); at > c.cursor {
+		if at := f.EndOf(c.cursor); at > c.cursor {
 			return min(at, end), true
 		}
 		a.pack(c)
@@ -103,7 +103,7 @@ func (l *loop) sendAside(c *client, w *wire, end int64) (upTo int64, ok bool) {
 		return end, false
 	}
 	if a.notes != nil || a.pong != nil || a.ack > 0 || a.beating { // came meanwhile
-		return l.sendAside(c, w, end)
+		return l.sendAside(c, f, end)
 	}
 	c.extra.aside = nil
 	c.tidy()
@@ -117,7 +117,7 @@ func (l *loop) tellMissed(c *client) {
 		return
 	}
 	if c.protocol == codec.ProtocolV1 {
-		l.tell(c, codec.AppendSkipped(nil, x.missed, l.wire(c).feed.Seq(c.cursor)))
+		l.tell(c, codec.AppendSkipped(nil, x.missed, l.feed(c).Seq(c.cursor)))
 	} else {
 		l.tell(c, codec.AppendSkippedEvent(nil, x.missed))
 	}
@@ -127,7 +127,9 @@ func (l *loop) tellMissed(c *client) {
 // beat sends heartbeats to those who were sent nothing for a while, and ends
 // those who answer none.
 func (l *loop) beat() {
-	heads, every := l.hub.heads(), l.hub.o.pace.beat
+	every := l.hub.o.pace.beat
+	var v View
+	l.hub.backlog.View(&v)
 	for _, c := range l.clients {
 		if !c.protocol.Beats() || !c.streams() {
 			continue
@@ -137,7 +139,7 @@ func (l *loop) beat() {
 			l.lost(c, fmt.Errorf("dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
-		if c.link.SinceSent(l.Millis()) >= every && !c.link.Blocked() && c.cursor >= heads[c.form()] {
+		if c.link.SinceSent(l.Millis()) >= every && !c.link.Blocked() && c.cursor >= v.Head(c.form()) {
 			l.asides(c).beating = true
 		}
 		// One that is never silent to must be asked all the same.
@@ -166,7 +168,7 @@ func (l *loop) lastWords(c *client) []byte {
 	case c.hasAside() && len(x.aside.begun) > 0:
 		p = append(p, x.aside.begun...)
 	default:
-		f := l.wire(c).feed
+		f := l.feed(c)
 		if end := f.EndOf(c.cursor); end > c.cursor {
 			p = f.Read(c.cursor, end)
 		}

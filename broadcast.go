@@ -5,20 +5,16 @@ package hubbub
 // This file is the way of one message to every client:
 //
 //	Broadcast   any goroutine   frames it and appends it to the feed, once there is room
-//	publish     room.go         is the one sequencing point; it wakes the loops
+//	Publish     publish.go      is the one sequencing point; it wakes the loops
 //	flush       a loop          sends what lies between one client's cursor and the head
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"hubbub.example/internal/feed"
 )
-
-// ErrClosed says that the hub is closed, or drains before it closes.
-var ErrClosed = errors.New("the hub is closed")
 
 // Broadcast sends one message, without its separator, to all clients. It
 // returns when the message is in the feed, which with Wait may have to wait
@@ -28,14 +24,14 @@ var ErrClosed = errors.New("the hub is closed")
 // A message that holds its framing's separator reaches clients of that
 // framing as several.
 func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
-	return h.broadcast(ctx, message, nil, h.publish)
+	return h.broadcast(ctx, message, nil, Paced)
 }
 
 // BroadcastExcept is Broadcast to all but some clients. Ids of clients that are
 // not there do no harm.
 func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uint64) error {
 	h.listPeople()
-	return h.broadcast(ctx, message, slices.Clone(except), h.publish)
+	return h.broadcast(ctx, message, slices.Clone(except), Paced)
 }
 
 // BroadcastHere is BroadcastExcept for those who are there now, as what is said
@@ -44,13 +40,10 @@ func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uin
 // too: they keep their order.
 func (h *Hub) BroadcastHere(ctx context.Context, message []byte, except ...uint64) error {
 	h.listPeople()
-	return h.broadcast(ctx, message, slices.Clone(except), h.publishHere)
+	return h.broadcast(ctx, message, slices.Clone(except), Here)
 }
 
-// publishing is publish, or publishHere.
-type publishing func(p []byte, ends []int, of ...feed.Run) (<-chan struct{}, error)
-
-func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, publish publishing) error {
+func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, how How) error {
 	if err := h.check(message); err != nil {
 		return fmt.Errorf("broadcast: %w", err)
 	}
@@ -62,7 +55,7 @@ func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, pu
 	if except != nil {
 		of = []feed.Run{{Messages: 1, Of: &feed.Origin{Not: except}}}
 	}
-	return h.orWait(ctx, publish, p, []int{len(p)}, of...)
+	return h.backlog.PublishWait(ctx, Messages{Bytes: p, Ends: []int{len(p)}, Runs: of}, how)
 }
 
 // separated is message with what separates it from the next.
@@ -81,33 +74,4 @@ func (h *Hub) check(message []byte) error {
 		return fmt.Errorf("a message of %d bytes is no record of %s bytes", len(message), h.o.Framing)
 	}
 	return nil
-}
-
-// publishOrWait is publish that waits for room.
-func (h *Hub) publishOrWait(ctx context.Context, p []byte, ends []int, of ...feed.Run) error {
-	return h.orWait(ctx, h.publish, p, ends, of...)
-}
-
-func (h *Hub) orWait(ctx context.Context, publish publishing, p []byte, ends []int, of ...feed.Run) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	room, err := publish(p, ends, of...)
-	if room == nil {
-		return err
-	}
-	h.hold()
-	defer h.release()
-	for {
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-h.stopped:
-			return ErrClosed
-		}
-		if room, err = publish(p, ends, of...); room == nil {
-			return err
-		}
-	}
 }

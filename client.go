@@ -32,8 +32,7 @@ type client struct {
 	extra    *extra
 	link     link.Link
 	place    int32         // in loop.clients
-	seat     int32         // among newcomers; guarded by heard.mu
-	served   uint32        // loop.millis of the first byte it was sent
+	seat     Seat          // does what it was sent count as heard?
 	since    uint32        // seconds since the hub began
 	messages uint32        // received
 	first    uint64        // the message behind which it began
@@ -48,7 +47,6 @@ type client struct {
 	refused   bool // it was never let in
 	past      bool // it stands before what its form's feed has: past.go
 	spoke     bool // it sent something
-	listens   bool // it has shown that it does: heard.go
 	left      bool // its leave was told
 	muted     bool // what it says is not heard
 	kicked    bool // and it is not waited for
@@ -56,6 +54,14 @@ type client struct {
 
 // reads says that what the client sends is still taken.
 func (c *client) reads() bool { return c.state <= broken }
+
+// form is how c's messages look where it stands.
+func (c *client) form() Encoding {
+	if c.past {
+		return Canonical
+	}
+	return EncodingOf(c.protocol)
+}
 
 // extra is what few clients need, and those not for long.
 type extra struct {
@@ -363,7 +369,7 @@ func (l *loop) endOfInput(c *client) {
 	}
 	l.lastMessage(c)
 	if c.spoke && c.state == live {
-		l.finish(c, l.wire(c).feed.Head(), "done")
+		l.finish(c, l.feed(c).Head(), "done")
 	}
 }
 

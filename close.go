@@ -167,7 +167,7 @@ func (l *loop) lost(c *client, err error) {
 		reason = "reset"
 	}
 	l.tellLeave(c, reason)
-	l.hub.heard.forget(c) // whoever is reset before taking a byte heard nothing
+	l.hub.backlog.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
 	l.drop(c)
 }
 
@@ -317,7 +317,7 @@ func (l *loop) remove(c *client) {
 // shut closes c's descriptor. What the kernel still holds for a peer that
 // takes nothing is given up with a reset: it would stay for minutes.
 func (l *loop) shut(c *client) {
-	l.hub.heard.settle(l.hub, c)
+	l.hub.backlog.Settle(&c.seat)
 	n, err := c.link.Unacked()
 	switch {
 	case err == nil && n > 0 && !c.link.EOF():

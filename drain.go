@@ -63,7 +63,7 @@ const look = 20 * time.Millisecond
 func (h *Hub) Settle(ctx context.Context, stall time.Duration) error {
 	// What is lost never comes, so it is not waited for.
 	err := h.await(ctx, stall, func(left UndeliveredError) bool {
-		return left.Clients == 0 && left.Unheard <= h.lost.Load()
+		return left.Clients == 0 && left.Unheard <= h.backlog.Lost()
 	})
 	select {
 	case <-h.closed: // then nobody can tell
@@ -79,7 +79,7 @@ func (h *Hub) Settle(ctx context.Context, stall time.Duration) error {
 // stall, or ctx is done; then what is left is closed at once.
 func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
 	h.lastWords()
-	h.stopPublishing()
+	h.backlog.Stop()
 	go h.endWeb() // a body may go on for ever
 	h.loops[0].Do(h.loops[0].closeListeners)
 	for _, l := range h.loops {
@@ -101,13 +101,6 @@ func (h *Hub) lastWords() {
 	}
 }
 
-// stopPublishing makes every publisher end, one that is held too.
-func (h *Hub) stopPublishing() {
-	h.room.mu.Lock()
-	defer h.room.mu.Unlock()
-	h.stop.Do(func() { close(h.stopped) })
-}
-
 // drain has every client of this loop finish.
 func (l *loop) drain(stall time.Duration) {
 	l.draining, l.stall = true, stall
@@ -124,7 +117,7 @@ func (l *loop) drain(stall time.Duration) {
 // dismiss has c finish because the hub drains.
 func (l *loop) dismiss(c *client) {
 	// Nothing is broadcast any more, so the head is where everybody's feed ends.
-	l.finish(c, l.wire(c).feed.Head(), "shutdown")
+	l.finish(c, l.feed(c).Head(), "shutdown")
 	c.extra.linger.code = proto.CloseGoingAway
 	l.hearOut(c)
 }
@@ -169,8 +162,7 @@ func (h *Hub) left() UndeliveredError {
 	if len(all) < len(h.loops) { // closed
 		return sum
 	}
-	heard := max(h.heard.upTo(h), h.feed.Whole())
-	sum.Unheard = h.lost.Load() + int64(h.feed.Count()-h.feed.Seq(heard))
+	sum.Unheard = h.backlog.Unheard()
 	return sum
 }
 
@@ -206,7 +198,7 @@ func (l *loop) owed(c *client) int64 {
 // Close ends the hub at once. What clients sent before stays to be received.
 func (h *Hub) Close() error {
 	h.close.Do(func() {
-		h.stopPublishing()
+		h.backlog.Stop()
 		h.endWeb()
 		for _, l := range h.loops {
 			l.Do(l.closeAll)
@@ -244,12 +236,8 @@ func (h *Hub) end() {
 			h.fail(err)
 		}
 	}
-	for f := range h.wires {
-		if w := h.wires[f].Load(); w != nil {
-			if err := w.feed.Close(); err != nil {
-				h.fail(err)
-			}
-		}
+	if err := h.backlog.Close(); err != nil {
+		h.fail(err)
 	}
 	holding.Add(-int64(len(h.loops)))
 	close(h.closed)
@@ -265,7 +253,7 @@ func (l *loop) abandon() {
 		_ = sock.Close(l.acceptor.reserve)
 	}
 	for _, c := range slices.Concat(l.clients, l.strangers.all(), l.mail.clients) {
-		l.hub.heard.forget(c)
+		l.hub.backlog.Forget(&c.seat)
 		c.link.Close()
 		if c.id != 0 {
 			l.hub.clients.Add(-1)

@@ -40,7 +40,7 @@ type pass struct {
 
 // flush sends a slice.
 func (l *loop) flush() {
-	l.heads = l.hub.heads()
+	l.hub.backlog.View(&l.view)
 	l.openLetters()
 	until := l.stats.bytesOut + sliceBytes
 	n := 0
@@ -59,7 +59,7 @@ func (l *loop) flush() {
 // one if there is something to send.
 func (l *loop) walk(n int, until int64) {
 	p := &l.pass
-	head := l.heads[asTheyCame]
+	head := l.view.Head(Canonical)
 	if p.next == 0 {
 		if head == p.head && !p.again {
 			return
@@ -68,7 +68,7 @@ func (l *loop) walk(n int, until int64) {
 	}
 	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
 		c := l.clients[p.next]
-		if c.link.Blocked() || !c.streams() || c.cursor >= l.heads[c.form()] && c.state == live && !c.hasRest() {
+		if c.link.Blocked() || !c.streams() || c.cursor >= l.view.Head(c.form()) && c.state == live && !c.hasRest() {
 			continue
 		}
 		l.send(c)
@@ -79,19 +79,19 @@ func (l *loop) walk(n int, until int64) {
 	}
 }
 
-// heads is how far each form's feed goes.
-func (h *Hub) heads() (heads [forms]int64) {
-	for f := range h.wires {
-		if w := h.wires[f].Load(); w != nil {
-			heads[f] = w.feed.Head()
-		}
-	}
-	return heads
+// credit remembers up to where c has heard its feed.
+func (l *loop) credit(c *client) {
+	l.mark.Delivered(&c.seat, &Delivery{
+		Encoding: c.form(), At: c.cursor, Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: l.Millis(),
+	})
 }
+
+// feed is the feed that c reads.
+func (l *loop) feed(c *client) *feed.Feed { return l.hub.backlog.Feed(c.form()) }
 
 // flushing says that there is more to send at once.
 func (l *loop) flushing() bool {
-	return len(l.writable.clients) > 0 || l.pass.next != 0 || l.pass.again || l.hub.feed.Head() != l.pass.head
+	return len(l.writable.clients) > 0 || l.pass.next != 0 || l.pass.again || l.hub.backlog.Head() != l.pass.head
 }
 
 // send gives c what it has not had. One that is kicked and does not take that is
@@ -109,22 +109,22 @@ func (l *loop) sendSome(c *client) {
 	if c.hasRest() && !l.sendRest(c) {
 		return
 	}
-	w := l.wire(c)
-	end := l.heads[c.form()]
+	f := l.feed(c)
+	end := l.view.Head(c.form())
 	if c.state == finishing {
 		end = min(end, c.extra.goal)
 	}
 	all := end
 	if c.not.Load() > 0 {
-		end = l.passBy(c, w.feed, end)
+		end = l.passBy(c, f, end)
 	}
 	if c.extra != nil {
 		l.tellMissed(c)
 		if c.extra.letters != nil {
-			end = l.upToLetter(c, w.feed, end)
+			end = l.upToLetter(c, f, end)
 		}
 		var ok bool
-		if end, ok = l.sendAside(c, w, end); !ok {
+		if end, ok = l.sendAside(c, f, end); !ok {
 			return
 		}
 	}
@@ -185,7 +185,7 @@ func (l *loop) caughtUp(c *client) {
 
 // span is one system call's worth of the feed, from c's cursor on.
 func (l *loop) span(c *client, end int64) feed.Piece {
-	f := l.wire(c).feed
+	f := l.feed(c)
 	all := min(end-c.cursor, sock.MaxSend)
 	if all < bigSpan || f.File() < 0 {
 		// Across a segment's end a short span is not in one piece.

@@ -98,7 +98,7 @@ func TestOneSendADelivery(t *testing.T) {
 		} {
 			before := a.Stats()
 			for round := range int64(10) {
-				if _, err := a.publish([]byte(c.lines), c.ends); err != nil {
+				if _, err := a.backlog.Publish(Messages{Bytes: []byte(c.lines), Ends: c.ends}, Paced); err != nil {
 					t.Fatal(err)
 				}
 				a.hears([]byte(c.lines))
@@ -173,7 +173,7 @@ func TestDeliveriesInFramesAllocateNothing(t *testing.T) {
 				}
 			}
 		}
-		for h.feed.Count() < 99 { // up to three digits, whatever they are
+		for h.backlog.Count() < 99 { // up to three digits, whatever they are
 			if err := h.Broadcast(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}

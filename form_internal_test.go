@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"hubbub.example/internal/codec"
-	"hubbub.example/internal/feed"
-
 	"github.com/gobwas/ws"
 )
 
@@ -78,16 +75,16 @@ func TestAFormsFeedComesAndGoes(t *testing.T) {
 			getsText(t, r, fmt.Sprint(next))
 			next++
 		}
-		w := h.wires[asFrames].Load()
+		f := h.backlog.Feed(Frames)
 		h.say(t, fmt.Sprint(next))
 		getsText(t, r, fmt.Sprint(next))
 		next++
 		_ = c.Close()
-		is(t, "its feed is gone", func() bool { return h.wires[asFrames].Load() == nil })
+		is(t, "its feed is gone", func() bool { return h.backlog.Feed(Frames) == nil })
 		if n := h.Stats().Clients; n != 0 {
 			t.Fatalf("there are %d clients", n)
 		}
-		if f := w.feed.Head() - w.feed.Whole(); f == 0 {
+		if f.Head() == f.Whole() {
 			t.Error("there was nothing in it")
 		}
 	}
@@ -117,15 +114,13 @@ func TestTheBacklogIsForAllFormsTogether(t *testing.T) {
 		for range 300 {
 			h.say(t, message)
 			kept := int64(0)
-			h.room.mu.Lock()
-			for f := range h.wires {
-				w := h.wires[f].Load()
-				if w == nil {
-					t.Fatal("a form has no feed")
+			for e := range Encodings {
+				f := h.backlog.Feed(e)
+				if f == nil {
+					t.Fatal("an encoding has no feed")
 				}
-				kept += w.feed.Head() - w.feed.Whole()
+				kept += f.Head() - f.Whole()
 			}
-			h.room.mu.Unlock()
 			if kept > bound {
 				t.Fatalf("%d bytes are kept of messages of %d bytes", kept, len(message))
 			}
@@ -151,7 +146,7 @@ func TestThePastDropsNothing(t *testing.T) {
 	for range 2 { // what was to go for these has gone
 		h.on(func(*loop) {})
 	}
-	whole := h.feed.Whole()
+	whole := h.backlog.Feed(Canonical).Whole()
 	_, r := upgrade(t, at, "/?last=1000", "hubbub.v1")
 	if f, err := readFrame(r); err != nil || !bytes.Contains(f.Payload, []byte("hello")) {
 		t.Fatal(string(f.Payload), err)
@@ -159,43 +154,8 @@ func TestThePastDropsNothing(t *testing.T) {
 	for range 2 {
 		h.on(func(*loop) {})
 	}
-	if now := h.feed.Whole(); now != whole {
+	if now := h.backlog.Feed(Canonical).Whole(); now != whole {
 		t.Errorf("the oldest that is kept begins at %d, before at %d", now, whole)
-	}
-}
-
-// The past is not encoded to find out that there is no room for it, nor once
-// nothing is broadcast any more: the hub may be about to close.
-func TestThePastIsNotEncodedInVain(t *testing.T) {
-	t.Parallel()
-	for _, stopped := range []bool{false, true} {
-		o := Options{Inbox: InboxNone, Backlog: 64 << 10, Slow: Cut}
-		if stopped {
-			o.Backlog = 1 << 20 // room enough
-		}
-		h, _ := hall(t, o)
-		for range 300 {
-			h.say(t, strings.Repeat("x", 1000))
-		}
-		for range 2 { // what was to go has gone
-			h.on(func(*loop) {})
-		}
-		if stopped {
-			h.stopPublishing()
-		}
-		encode, n := h.encoders[asNumbered], 0
-		h.encoders[asNumbered] = func(dst []byte, m feed.Kept) []byte {
-			n++
-			return encode(dst, m)
-		}
-		c := &client{protocol: codec.ProtocolV1}
-		if err := h.startAt(c, 0); err != nil {
-			t.Fatal(err)
-		}
-		if n > 0 || !c.past {
-			t.Errorf("stopped: %v, %d messages were encoded; it gets its past in pieces: %v", stopped, n, c.past)
-		}
-		h.leaveWire(asNumbered)
 	}
 }
 

@@ -129,6 +129,13 @@ func (h *Hub) takeBack(s web.Stream) {
 	to.post(c)
 }
 
+// startAt has c read its feed after message seq.
+func (h *Hub) startAt(c *client, seq uint64) error {
+	p, err := h.backlog.Join(EncodingOf(c.protocol), seq)
+	c.cursor, c.past = p.At, p.Backfill
+	return err
+}
+
 func protocolOf(k web.Kind) codec.Protocol {
 	return [...]codec.Protocol{web.Text: codec.ProtocolText, web.Events: codec.ProtocolSSE, web.WebSocket: codec.ProtocolWebSocket, web.V1: codec.ProtocolV1}[k]
 }
@@ -151,17 +158,17 @@ func (h *Hub) beginOf(s web.Stream) any {
 	switch {
 	case s.Since != "":
 		p, err := proto.ParsePoint(s.Since)
-		if err != nil || !strings.EqualFold(p.Epoch, h.epoch) || p.Seq > h.feed.Count() {
+		if err != nil || !strings.EqualFold(p.Epoch, h.epoch) || p.Seq > h.backlog.Count() {
 			return beginning{0, &arrival{asked: s.Since, unknown: true}}
 		}
 		return beginning{p.Seq, &arrival{asked: s.Since, since: p.Seq}}
 	case s.Last >= 0:
-		count := h.feed.Count()
+		count := h.backlog.Count()
 		return beginning{count - min(count, uint64(s.Last)), h.plainArrival(s)}
 	case s.First:
-		return beginning{h.feed.Seq(s.Peer.Tag.(origin).cursor), h.plainArrival(s)}
+		return beginning{h.backlog.Seq(s.Peer.Tag.(origin).cursor), h.plainArrival(s)}
 	}
-	return beginning{h.feed.Seq(h.begin()), h.plainArrival(s)}
+	return beginning{h.backlog.Seq(h.backlog.Begin()), h.plainArrival(s)}
 }
 
 // plainArrival is that of a stream that asked for no resume point, if it is

@@ -2,213 +2,229 @@
 
 package hubbub
 
-// This file knows what somebody has heard, since by default a new client
-// gets what nobody has. Heard is up to the last message fully sent to a
-// client that listens. A port probe or a health check connects and goes; what
-// was sent to it meanwhile its kernel acknowledges like any other, and a reset
-// says that nobody read it. So what a newcomer was sent is heard only as long
-// as it is there, until it has shown that it listens.
+// This file knows up to where somebody has heard the canonical feed, since by
+// default a new client gets what nobody has heard. Heard is up to the last
+// message fully sent to a client that listens. A port probe or a health check
+// connects and goes; its kernel acknowledges what was sent to it meanwhile like
+// any other's, and a reset says that nobody read it. So what a new client was
+// sent counts only as long as it is there, until it has proven that it listens.
 
 import (
-	"slices"
 	"sync"
 	"time"
-
-	"hubbub.example/internal/sock"
 )
 
-// heard is what newcomers have heard. All that others have stands with their
-// loops.
-type heard struct {
-	mu      sync.Mutex
-	waiting []newcomer
-	past    int64 // of those that went in order while they were newcomers
+// probation is how long a probe may stay.
+const probation = time.Second
+
+// Seat says whether what a client was sent counts as heard. The zero value is a
+// client that was sent nothing. Only its shard touches it.
+type Seat struct {
+	index  int32  // among those on probation, from 1; guarded by heard.mu
+	since  uint32 // when it was first sent something, in the shard's milliseconds
+	proven bool
 }
 
-// newcomer is a client as it was after the last send. A hub may have thousands
-// at a time, so there is no pointer from the client: its seat is its place in
-// the list, from 1.
-type newcomer struct {
-	client *client
-	sent   int64
-	cursor int64
-	form   form // in whose feed the cursor is
+// Proven says that the client has shown that it listens.
+func (s *Seat) Proven() bool { return s.proven }
+
+// Delivery is what a client was sent by now.
+type Delivery struct {
+	Encoding Encoding
+	At       int64 // up to where in that encoding's feed
+	Sent     int64 // bytes ever
+	FD       int
+	Spoke    bool   // it sent something, or ended its side: to close with input unread is a reset
+	Millis   uint32 // the shard's time
 }
 
-// visit is how long a probe may stay.
-const visit = time.Second
-
-// credit remembers how far c has heard the feed.
-func (l *loop) credit(c *client) {
-	if c.listens || l.showsToListen(c) {
-		at := &l.heardTo[c.form()]
-		*at = max(*at, c.cursor)
+// Delivered enters what a client of the shard was sent.
+func (m *Mark) Delivered(s *Seat, d *Delivery) {
+	if s.proven || m.log.proves(s, d) {
+		m.heardTo[d.Encoding] = max(m.heardTo[d.Encoding], d.At)
 	}
 }
 
-// showsToListen says that c took something, and spoke, or ended its side (to
-// close with input unread is a reset), or stayed longer than a probe does.
-func (l *loop) showsToListen(c *client) bool {
-	// Who need not wait is no newcomer: the list would be made for each of them.
-	if known := c.spoke || c.link.EOF(); !known || c.link.Acknowledged() <= 0 {
-		if l.hub.heard.enter(c, int(l.hub.clients.Load())) {
-			c.served = l.Millis()
+// Show lets others see how far the shard's clients have heard.
+func (m *Mark) Show() {
+	for e := range m.heardTo {
+		if m.heardTo[e] != m.heard[e].Load() {
+			m.heard[e].Store(m.heardTo[e])
 		}
-		stayed := time.Duration(l.Millis()-c.served) * time.Millisecond
-		if !known && stayed < visit || c.link.Acknowledged() <= 0 {
+	}
+}
+
+// proves says that a client took something, and spoke or stayed longer than a
+// probe does.
+func (l *Log) proves(s *Seat, d *Delivery) bool {
+	// A client that need not wait is not noted: the list would grow for each.
+	took := d.Spoke && l.took(d)
+	if !took {
+		if l.heard.note(s, d) {
+			s.since = d.Millis
+		}
+		stayed := time.Duration(d.Millis-s.since) * time.Millisecond
+		if !d.Spoke && stayed < probation || !l.took(d) {
 			return false
 		}
 	}
-	c.listens = true
-	l.hub.heard.forget(c)
+	s.proven = true
+	l.heard.forget(s)
 	return true
 }
 
-// publishHeard shows the other loops how far this one's clients have heard.
-func (l *loop) publishHeard() {
-	for f := range l.heardTo {
-		if l.heardTo[f] != l.heard[f].Load() {
-			l.heard[f].Store(l.heardTo[f])
-		}
-	}
+// took says that the peer has acknowledged something. Where the kernel cannot
+// tell, what was sent must do.
+func (l *Log) took(d *Delivery) bool {
+	unacked, err := l.config.Unacked(d.FD)
+	return err != nil && d.Sent > 0 || err == nil && int64(unacked) < d.Sent
 }
 
-// enter notes c as it is now, and says whether it is new. All others may soon
-// be noted too: the list must not leave old ones of itself behind.
-func (h *heard) enter(c *client, all int) bool {
+// Settle is the last look at a client that goes without an error.
+func (l *Log) Settle(s *Seat) {
+	h := &l.heard
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := c.seat == 0
-	if fresh {
-		if len(h.waiting) == cap(h.waiting) {
-			h.waiting = slices.Grow(h.waiting, all)
-		}
-		h.waiting = append(h.waiting, newcomer{client: c})
-		c.seat = int32(len(h.waiting))
+	if s.index == 0 {
+		return
 	}
-	n := &h.waiting[c.seat-1]
-	n.sent, n.cursor, n.form = c.link.Sent(), c.cursor, c.form()
+	if n := h.at(s.index); l.tookSince(n) {
+		h.past = max(h.past, l.canonical(n.encoding, n.at))
+	}
+	h.leave(s)
+}
+
+// Forget is the end of a client that heard nothing, or is on probation no more.
+// It must come before its descriptor closes.
+func (l *Log) Forget(s *Seat) { l.heard.forget(s) }
+
+// heard is what clients on probation have heard. All that others have stands in
+// the marks.
+type heard struct {
+	mu     sync.Mutex
+	chunks [][]newcomer
+	n      int
+	past   int64 // of those that went in order while they were on probation
+}
+
+// chunkSize is how many newcomers stand together: a hub may have thousands at a
+// time, and the list must not leave old ones of itself behind.
+const chunkSize = 512
+
+// newcomer is a client on probation as it was after the last send. Its seat is
+// its place in the list, from 1: there is no pointer from the client.
+type newcomer struct {
+	seat     *Seat
+	sent     int64
+	at       int64
+	fd       int32
+	encoding Encoding // in whose feed at is
+}
+
+func (h *heard) at(index int32) *newcomer {
+	return &h.chunks[(index-1)/chunkSize][(index-1)%chunkSize]
+}
+
+// note enters a client as it is now, and says whether it is new.
+func (h *heard) note(s *Seat, d *Delivery) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fresh := s.index == 0
+	if fresh {
+		if h.n == len(h.chunks)*chunkSize {
+			h.chunks = append(h.chunks, make([]newcomer, chunkSize))
+		}
+		h.n++
+		s.index = int32(h.n)
+	}
+	*h.at(s.index) = newcomer{s, d.Sent, d.At, int32(d.FD), d.Encoding}
 	return fresh
 }
 
-// forget ends c's waiting; before its descriptor closes, at the latest.
-func (h *heard) forget(c *client) {
+func (h *heard) forget(s *Seat) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.leave(c)
+	h.leave(s)
 }
 
-// settle is the last look at a client that goes without an error.
-func (h *heard) settle(hub *Hub, c *client) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if c.seat == 0 {
+// leave has the last one take s's place. The caller holds mu.
+func (h *heard) leave(s *Seat) {
+	if s.index == 0 {
 		return
 	}
-	if n := &h.waiting[c.seat-1]; n.took() {
-		h.past = max(h.past, hub.canonical(n.form, n.cursor))
-	}
-	h.leave(c)
-}
-
-// leave has the last one take c's seat.
-func (h *heard) leave(c *client) {
-	if c.seat == 0 {
-		return
-	}
-	last := len(h.waiting) - 1
-	h.waiting[c.seat-1] = h.waiting[last]
-	h.waiting[last].client.seat = c.seat
-	h.waiting[last] = newcomer{}
-	h.waiting = h.waiting[:last]
-	c.seat = 0
-	if last == 0 {
-		h.waiting = nil
+	last := h.at(int32(h.n))
+	last.seat.index = s.index
+	*h.at(s.index), *last = *last, newcomer{}
+	s.index = 0
+	if h.n--; h.n == 0 {
+		h.chunks = nil
 	}
 }
 
-func (n *newcomer) took() bool {
-	unacked, err := sock.Unacked(n.client.link.FD())
-	return err == nil && int64(unacked) < n.sent
-}
-
-// reach takes everything below offset for heard: it is counted as lost.
+// reach takes everything below offset for heard.
 func (h *heard) reach(offset int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.past = max(h.past, offset)
 }
 
-// upTo is the offset up to which somebody has heard the feed, inside a
+// upTo is the offset up to which somebody has heard the canonical feed, inside a
 // message at times. Of newcomers only those count that took something.
-func (h *heard) upTo(hub *Hub) int64 { return h.most(hub, (*newcomer).took) }
+func (h *heard) upTo(l *Log) int64 { return h.most(l, l.tookSince) }
 
 // sentTo is the same, but it is enough that it was sent to somebody who is
 // still there.
-func (h *heard) sentTo(hub *Hub) int64 {
-	return h.most(hub, func(*newcomer) bool { return true })
+func (h *heard) sentTo(l *Log) int64 {
+	return h.most(l, func(*newcomer) bool { return true })
 }
 
-func (h *heard) most(hub *Hub, counts func(*newcomer) bool) int64 {
+func (h *heard) most(l *Log, counts func(*newcomer) bool) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	most := h.past
-	for f := range forms {
-		most = max(most, hub.canonical(f, hub.heardIn(f)))
+	for e := range Encodings {
+		most = max(most, l.canonical(e, l.heardIn(e)))
 	}
-	if most == hub.feed.Head() {
+	if most == l.feed.Head() {
 		return most // nobody can have heard more
 	}
-	for i := range h.waiting {
-		n := &h.waiting[i]
-		if at := hub.canonical(n.form, n.cursor); at > most && counts(n) {
+	for i := range int32(h.n) {
+		n := h.at(i + 1)
+		if at := l.canonical(n.encoding, n.at); at > most && counts(n) {
 			most = at
 		}
 	}
 	return most
 }
 
-// heardIn is the offset in form f's feed up to which clients heard it that are
-// newcomers no more.
-func (h *Hub) heardIn(f form) int64 {
+func (l *Log) tookSince(n *newcomer) bool {
+	unacked, err := l.config.Unacked(int(n.fd))
+	return err == nil && int64(unacked) < n.sent
+}
+
+// heardIn is the offset in an encoding's feed up to which clients heard it that
+// are on probation no more.
+func (l *Log) heardIn(e Encoding) int64 {
 	most := int64(0)
-	for _, l := range h.loops {
-		most = max(most, l.heard[f].Load())
+	for _, m := range l.marks {
+		most = max(most, m.heard[e].Load())
 	}
 	return most
 }
 
-// canonical is where in the canonical feed a client stands that stands at
-// offset in form f's; 0 where that is another feed's offset, of one that is
-// gone.
-func (h *Hub) canonical(f form, offset int64) int64 {
-	if f == asTheyCame {
+// canonical is where in the canonical feed a client stands that stands at offset
+// of an encoding's; 0 where that is the offset of a feed that is gone.
+func (l *Log) canonical(e Encoding, offset int64) int64 {
+	if e == Canonical {
 		return offset
 	}
-	w := h.wires[f].Load()
-	if w == nil || offset <= w.floor {
+	x := l.feeds[e].Load()
+	if x == nil || offset <= x.floor {
 		return 0
 	}
-	seq := w.feed.Seq(offset)
-	if h.wires[f].Load() != w { // it goes at this moment: keep has seen to it
+	seq := x.feed.Seq(offset)
+	if l.feeds[e].Load() != x { // it goes at this moment: Sweep has seen to it
 		return 0
 	}
-	return h.feed.Begin(seq + 1)
-}
-
-// keep remembers what was heard in form f's feed, which is about to go.
-func (h *heard) keep(hub *Hub, f form) { h.reach(hub.canonical(f, hub.heardIn(f))) }
-
-// begin is where a client that comes now begins.
-func (h *Hub) begin() int64 {
-	switch r := h.o.Replay; r {
-	case Unheard:
-		return h.feed.WholeAt(h.heard.upTo(h))
-	case ReplayNone:
-		return h.feed.Head()
-	case ReplayAll:
-		return h.feed.Whole()
-	default:
-		return h.feed.Last(int(r))
-	}
+	return l.feed.Begin(seq + 1)
 }

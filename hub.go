@@ -19,7 +19,6 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
-	"hubbub.example/internal/feed"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
@@ -31,8 +30,7 @@ type Hub struct {
 	framing     codec.Framing
 	longest     int // message, without its separator
 	epoch       string
-	feed        *feed.Feed // the canonical one
-	encoders    [forms]encoder
+	backlog     *Log
 	web         *web.Server
 	descriptors int // that connections may have, all together
 	inbox       *inbox
@@ -45,9 +43,6 @@ type Hub struct {
 	closeSleeps bool // SO_LINGER is set
 
 	// Shared by the loops.
-	room     room
-	wires    [forms]atomic.Pointer[wire]
-	heard    heard
 	sums     sums
 	sessions sessions
 	browsers browsers
@@ -66,8 +61,7 @@ type Hub struct {
 	resting  atomic.Bool  // nobody is accepted for the moment
 	refused  atomic.Int64
 	passed   atomic.Int64 // connections that ended or went to net/http, ever
-	lost     atomic.Int64 // messages dropped that nobody heard
-	lostSaid seldom       // guarded by room.mu
+	lostSaid seldom       // guarded by the backlog
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed when a client comes or goes
@@ -75,9 +69,7 @@ type Hub struct {
 	watchers atomic.Int32  // who waits for changed
 
 	running sync.WaitGroup // the loops
-	stopped chan struct{}  // nothing is broadcast any more
 	closed  chan struct{}  // the loops have ended
-	stop    sync.Once
 	close   sync.Once
 }
 
@@ -91,25 +83,22 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		o: o, framing: o.Framing.codec(), began: time.Now(), patrolEvery: patrolEvery(o),
-		changed: make(chan struct{}), stopped: make(chan struct{}), closed: make(chan struct{}),
+		changed: make(chan struct{}), closed: make(chan struct{}),
 		descriptors: max(descriptors-descriptorsForUs, o.MaxClients), epoch: strings.ToLower(rand.Text()[:epochLength]),
 	}
 	h.longest = h.framing.Bound(o.MaxMessage)
-	h.encoders = encoders(h.epoch)
-	h.room.changed = make(chan struct{})
 	h.sessions.most = o.pace.sessions
 	h.partial, h.posted = quota.New(o.Backlog), quota.New(o.Backlog/2)
 	h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog)
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}
-	if h.feed, err = feed.New(o.Backlog, 0, 0); err != nil {
+	if h.backlog, err = NewLog(h.backlogConfig()); err != nil {
 		return nil, err
 	}
-	h.wires[asTheyCame].Store(&wire{feed: h.feed})
 	h.inbox = newInbox(o, h.framing, h.wakeAll)
 	if err := h.makeLoops(); err != nil {
-		return nil, errors.Join(err, h.feed.Close())
+		return nil, errors.Join(err, h.backlog.Close())
 	}
 	h.log = newLogQueue(o.Logger)
 	h.web = h.newWeb()
@@ -118,6 +107,29 @@ func New(o Options) (*Hub, error) {
 		go l.run()
 	}
 	return h, nil
+}
+
+func (h *Hub) backlogConfig() Config {
+	return Config{
+		Limit:     h.o.Backlog,
+		Separator: len(h.framing.Separator()),
+		Paced:     h.o.Slow == Wait,
+		First:     First(h.o.Replay),
+		Idle:      h.o.pace.formKept,
+		Encode:    Encoders(h.epoch),
+		Wake:      h.wakeAll,
+		Warn:      h.warnf,
+		Lost:      h.sayLost,
+		Excluded:  h.exclude,
+		Unacked:   sock.Unacked,
+	}
+}
+
+// sayLost says that messages are gone without ever having been heard.
+func (h *Hub) sayLost(total int64) {
+	if h.lostSaid.now(time.Now()) {
+		h.warnf("nobody heard the oldest messages and the backlog is full: %d dropped so far", total)
+	}
 }
 
 // epochLength is in letters of five bits.
@@ -318,7 +330,7 @@ func (h *Hub) WaitForClients(ctx context.Context, n int) error {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-h.stopped:
+		case <-h.backlog.Stopped():
 			return ErrClosed
 		}
 	}

@@ -4,6 +4,7 @@ package hubbub
 
 // This file acts on clients that lag; slow.go decides:
 //
+//	vacate        clients must leave what the backlog wants to trim
 //	watchLagging  the head has come so far that somebody may lag far
 //	judge         samples what those take, a few times in a Patience
 //	cutAtLunch    ends one that would hold the source and takes too little
@@ -21,7 +22,48 @@ import (
 )
 
 // lag is how many bytes of its feed c has not been sent.
-func (l *loop) lag(c *client) int64 { return l.wire(c).feed.Head() - c.cursor }
+func (l *loop) lag(c *client) int64 { return l.feed(c).Head() - c.cursor }
+
+// vacate sees to it that no client of this loop needs what is to go.
+func (l *loop) vacate() {
+	l.watchLagging()
+	to, some := l.mark.Asked()
+	if !some {
+		return
+	}
+	if c := l.holder; c != nil && l.stands(c, &to) && !l.cutAtLunch(c) {
+		l.watchHolders() // the one that held it last still does
+		return
+	}
+	l.holder = nil
+	var tails tails
+	for _, c := range l.clients {
+		if !l.stands(c, &to) {
+			continue
+		}
+		switch l.hub.o.Slow {
+		case Wait:
+			if l.cutAtLunch(c) {
+				continue
+			}
+			l.holder = c
+			l.watchHolders()
+			return
+		case Cut:
+			l.cut(c, fmt.Sprintf("lapped (%s behind)", size(l.lag(c))))
+		case Skip:
+			l.skip(c, to[c.form()], &tails)
+		}
+	}
+	if !l.holdStrangers(to[Canonical]) {
+		l.mark.Left(&to)
+	}
+}
+
+// stands says that c stands in what is to go.
+func (l *loop) stands(c *client, to *[Encodings]int64) bool {
+	return c.streams() && c.cursor < to[c.form()]
+}
 
 // watchLagging has the clients looked at when one of them may lag far. As long
 // as none can, that costs a comparison a turn and no timer.
@@ -30,7 +72,7 @@ func (l *loop) watchLagging() {
 		return
 	}
 	for f := range l.watchFrom {
-		if w := l.hub.wires[f].Load(); w != nil && w.feed.Head() >= l.watchFrom[f] {
+		if feed := l.hub.backlog.Feed(Encoding(f)); feed != nil && feed.Head() >= l.watchFrom[f] {
 			l.nextJudge.In(l.lookEvery())
 			return
 		}
@@ -39,7 +81,7 @@ func (l *loop) watchLagging() {
 
 // watchHolders has clients judged as long as they hold a source.
 func (l *loop) watchHolders() {
-	if !l.nextJudge.IsSet() && l.hub.room.waiting.Load() > 0 {
+	if !l.nextJudge.IsSet() && l.hub.backlog.Blocked() {
 		l.nextJudge.In(l.lookEvery())
 	}
 }
@@ -50,16 +92,15 @@ func (l *loop) lookEvery() time.Duration { return l.hub.o.Patience / looks }
 // judge looks at every client that lags far. It is called again as long as
 // there is one and either the head moves or the source is held.
 func (l *loop) judge() {
-	far := l.hub.share() / farBehind
-	heads, most := l.hub.heads(), [forms]int64{}
-	// Short messages fill the backlog with their index: then less is far.
-	targets := l.hub.targets()
+	var v View
+	l.hub.backlog.View(&v)
+	far, most := v.Share()/farBehind, [Encodings]int64{}
 	for _, c := range l.clients {
 		f := c.form()
-		switch lag := heads[f] - c.cursor; {
+		switch lag := v.Head(f) - c.cursor; {
 		case !c.streams():
-		case lag > far, c.cursor < targets[f]:
-			l.look(c)
+		case lag > far, c.cursor < v.Target(f): // short messages fill the backlog with their index: then less is far
+			l.look(c, &v)
 			most[f] = far
 		default:
 			most[f] = max(most[f], lag)
@@ -67,7 +108,7 @@ func (l *loop) judge() {
 		}
 	}
 	for f := range most {
-		l.watchFrom[f] = heads[f] + max(far-most[f], 1)
+		l.watchFrom[f] = v.Head(Encoding(f)) + max(far-most[f], 1)
 		if most[f] == far {
 			l.watchHolders()
 		}
@@ -75,7 +116,7 @@ func (l *loop) judge() {
 }
 
 // look samples what c takes.
-func (l *loop) look(c *client) {
+func (l *loop) look(c *client, v *View) {
 	x := c.more()
 	if x.progress == nil {
 		x.progress = &progress{}
@@ -83,7 +124,7 @@ func (l *loop) look(c *client) {
 	if x.progress.look(l.Now(), c.link.Acknowledged(), l.lookEvery()) == 0 {
 		c.link.NarrowUnsent()
 	}
-	if c.cursor < l.wire(c).target.Load() {
+	if c.cursor < v.Target(c.form()) {
 		l.cutAtLunch(c)
 	}
 }
@@ -99,7 +140,7 @@ func (c *client) stopLooking() {
 // is at lunch.
 func (l *loop) cutAtLunch(c *client) bool {
 	o := &l.hub.o
-	if l.hub.room.waiting.Load() == 0 || c.extra == nil || c.extra.progress == nil {
+	if !l.hub.backlog.Blocked() || c.extra == nil || c.extra.progress == nil {
 		return false
 	}
 	p := c.extra.progress
@@ -134,7 +175,7 @@ func (t *tails) of(f *feed.Feed, from, end int64) []byte {
 // skip moves c on to the oldest message that begins at or above to. If it
 // stands inside one it first gets the rest of that, from a copy.
 func (l *loop) skip(c *client, to int64, tails *tails) {
-	f := l.wire(c).feed
+	f := l.feed(c)
 	x := c.more()
 	end := f.EndOf(c.cursor)
 	if rest := end - c.cursor; rest > 0 {

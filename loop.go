@@ -57,13 +57,13 @@ type loop struct {
 
 	// Sending.
 	pass         pass
-	heads        [forms]int64 // how far the feeds go, for this turn
-	writable     queue        // their sockets have room again
-	heardTo      [forms]int64
+	view         View  // the feeds as this turn sees them
+	writable     queue // their sockets have room again
+	mark         *Mark
 	spareLetters []letter // mail.letters' other half
 	holder       *client  // holds the source; vacate looks at it first
 
-	watchFrom [forms]int64 // no client can lag far before the head is there
+	watchFrom [Encodings]int64 // no client can lag far before the head is there
 
 	// Connections that are no clients yet: stranger.go.
 	strangers strangers
@@ -92,10 +92,15 @@ type loop struct {
 	stats loopStats
 
 	// Shared.
-	clear    [forms]atomic.Int64 // no client of this loop stands, or will stand, below
-	heard    [forms]atomic.Int64 // up to where its clients heard the feed
-	assigned atomic.Int64        // connections, those on their way included
+	assigned atomic.Int64 // connections, those on their way included
 	mail     mail
+}
+
+// sweep drops feeds that nobody has read for a while. The first loop calls it.
+func (l *loop) sweep() {
+	if next := l.hub.backlog.Sweep(); next > 0 {
+		l.nextSweep.In(next)
+	}
 }
 
 // mail is what other goroutines leave for a loop.
@@ -110,7 +115,7 @@ func newLoop(h *Hub, hold bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: e, hub: h, acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
+	l := &loop{Loop: e, hub: h, mark: h.backlog.NewMark(), acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
 	l.nextJudge = l.NewTimer(l.judge)
 	l.nextLinger = l.NewTimer(l.checkLinger)
 	l.nextPatrol = l.NewTimer(l.patrol)
@@ -140,7 +145,7 @@ func (l *loop) run() {
 		l.pump()
 		l.vacate()
 		l.flush()
-		l.publishHeard()
+		l.mark.Show()
 		l.RunTimers()
 		l.enterLate()
 		l.resumeAccept()

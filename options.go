@@ -197,6 +197,9 @@ const (
 	InboxNone     Inbox = 1 << 7 // none: what clients send is read and discarded
 )
 
+// formKept is how long an encoding's feed stays after its last client.
+const formKept = time.Minute
+
 const (
 	defaultPatience  = time.Second
 	defaultMinRate   = 64 << 10

@@ -68,7 +68,7 @@ func (l *loop) patrol() {
 func (l *loop) askAfter(c *client) {
 	if c.link.Settle() {
 		l.credit(c)
-		if !c.listens {
+		if !c.seat.Proven() {
 			c.link.Unsettle() // look again
 		}
 		return

@@ -104,7 +104,7 @@ func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) 
 // brokeOff is why a body ended before its end.
 func (h *Hub) brokeOff(err error) (reason string) {
 	select {
-	case <-h.stopped:
+	case <-h.backlog.Stopped():
 		return "shutdown"
 	default:
 	}

@@ -62,7 +62,7 @@ func (h *Hub) Send(message []byte, to ...uint64) error {
 	}
 	var unknown UnknownError
 	var same [codec.Protocols][]byte
-	after := h.feed.Count()
+	after := h.backlog.Count()
 	for _, id := range to {
 		w, err := h.find(id)
 		if err != nil || w.client.protocol == codec.ProtocolPost {
@@ -112,7 +112,7 @@ func (h *Hub) Kick(id uint64, reason string) error {
 		w.loop.Do(func() { w.loop.kickGuest(w.client, why) })
 		return nil
 	}
-	w.loop.postLetter(letter{to: w.client, after: h.feed.Count(), data: []byte(why), kick: true})
+	w.loop.postLetter(letter{to: w.client, after: h.backlog.Count(), data: []byte(why), kick: true})
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (l *loop) kick(c *client, x letter) {
 	}
 	c.muted, c.kicked = true, true
 	l.forget(c)
-	goal := l.wire(c).feed.Begin(x.after + 1)
+	goal := l.feed(c).Begin(x.after + 1)
 	waits := goal - c.cursor
 	if c.hasLetters() {
 		waits += int64(c.extra.letters.share.Held())

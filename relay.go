@@ -5,7 +5,7 @@ package hubbub
 // This file is what clients say among themselves:
 //
 //	Relay   the caller   broadcasts what they said, to all but whoever said it
-//	bar     a publisher  tells those who are not to get a message that it comes
+//	exclude a publisher  tells those who are not to get a message that it comes
 //	passBy  a loop       moves them on over it: they read the same feed as all
 //
 // Who may not get what stands in the index of each form's feed.
@@ -26,7 +26,7 @@ import (
 // broadcast: it is ctx's or ErrClosed.
 func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 	h.listPeople()
-	p := part{most: int(min(pump.ChunkSize, h.feed.Segment()))}
+	p := part{most: int(min(pump.ChunkSize, h.backlog.Segment()))}
 	for i := range b.records {
 		r := &b.records[i]
 		if r.kind != Message {
@@ -39,7 +39,7 @@ func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 				end = begin + h.framing.First(b.data[begin:r.to])
 			}
 			if p.full(end) {
-				if err := h.publishOrWait(ctx, b.data[p.begin:p.end], p.ends, p.of...); err != nil {
+				if err := h.backlog.PublishWait(ctx, Messages{b.data[p.begin:p.end], p.ends, p.of}, Paced); err != nil {
 					return err
 				}
 				p.next()
@@ -51,7 +51,7 @@ func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 	if len(p.ends) == 0 {
 		return ctx.Err()
 	}
-	return h.publishOrWait(ctx, b.data[p.begin:p.end], p.ends, p.of...)
+	return h.backlog.PublishWait(ctx, Messages{b.data[p.begin:p.end], p.ends, p.of}, Paced)
 }
 
 // part is as much of a batch as is broadcast at a time: more would lap clients
@@ -104,23 +104,11 @@ func (s *speakers) origin(r *record, clients int) *feed.Origin {
 	return of
 }
 
-// bar tells clients, before the next messages can be seen, that they are not to
-// get some of them. The caller holds room.mu, and has called listPeople before.
-func (h *Hub) bar(of []feed.Run) {
-	if of == nil {
-		return
-	}
-	last := h.feed.Count()
-	for _, run := range of {
-		last += uint64(run.Messages)
-		if run.Of == nil {
-			continue
-		}
-		for _, id := range run.Of.Not {
-			if w, ok := h.people.find(id); ok {
-				w.client.not.Store(last)
-			}
-		}
+// exclude tells a client, before message last can be seen, that it must not get
+// it. The backlog calls it; whoever publishes has called listPeople before.
+func (h *Hub) exclude(id, last uint64) {
+	if w, ok := h.people.find(id); ok {
+		w.client.not.Store(last)
 	}
 }
 

@@ -99,7 +99,7 @@ func (l *loop) info(c *client) ClientInfo {
 		return i
 	}
 	i.Lag, i.BytesOut = l.lag(c), c.link.Sent()
-	i.MessagesOut = int64(l.wire(c).feed.Seq(c.cursor) - c.first)
+	i.MessagesOut = int64(l.feed(c).Seq(c.cursor) - c.first)
 	if c.extra != nil {
 		i.MessagesOut -= c.extra.skipped
 	}
@@ -130,9 +130,9 @@ type healthReport struct {
 }
 
 func (h *Hub) health() (report any, well bool) {
-	r := healthReport{Status: "ok", Epoch: h.epoch, Seq: h.feed.Count(), Clients: h.clients.Load()}
+	r := healthReport{Status: "ok", Epoch: h.epoch, Seq: h.backlog.Count(), Clients: h.clients.Load()}
 	select {
-	case <-h.stopped:
+	case <-h.backlog.Stopped():
 		r.Status = "ending"
 	default:
 	}

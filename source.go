@@ -46,7 +46,7 @@ func (h *Hub) BroadcastFrom(ctx context.Context, f *os.File) error {
 	case err = <-s.done:
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-h.stopped:
+	case <-h.backlog.Stopped():
 		err = ErrClosed
 	}
 	h.endSource(s)
@@ -124,7 +124,7 @@ func (l *loop) removeSource(s *source) {
 	if l.source == s {
 		l.unwatchSource()
 		if s.held != nil {
-			l.hub.release()
+			l.hub.backlog.Release()
 		}
 		l.source = nil
 	}
@@ -178,7 +178,7 @@ func (l *loop) broadcastSource(s *source) {
 		}
 	}
 	p, ends := s.chunks.Part()
-	held, err := l.hub.publish(p, ends)
+	held, err := l.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Paced)
 	if err != nil {
 		s.chunks.Discard() // this is the end of it
 		s.ended = false
@@ -189,9 +189,9 @@ func (l *loop) broadcastSource(s *source) {
 	switch {
 	case held != nil && s.held == nil:
 		l.unwatchSource() // level triggered, it would tell of itself on and on
-		l.hub.hold()
+		l.hub.backlog.Hold()
 	case held == nil && s.held != nil:
-		l.hub.release()
+		l.hub.backlog.Release()
 		if !s.ended {
 			l.watchSource()
 		}
@@ -210,7 +210,8 @@ func (l *loop) pourOut() {
 	}
 	s.over = true
 	for s.chunks.Pending() {
-		if err := l.hub.publishAnyway(s.chunks.Part()); err != nil {
+		p, ends := s.chunks.Part()
+		if _, err := l.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Unbounded); err != nil {
 			return // closed
 		}
 		s.chunks.Done()
@@ -219,7 +220,7 @@ func (l *loop) pourOut() {
 		l.unwatchSource() // level triggered
 		return
 	}
-	l.hub.release()
+	l.hub.backlog.Release()
 	s.held = nil
 }
 
@@ -236,7 +237,7 @@ func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
 		}
 		for chunks.Pending() {
 			p, ends := chunks.Part()
-			if err := h.publishOrWait(ctx, p, ends); err != nil {
+			if err := h.backlog.PublishWait(ctx, Messages{Bytes: p, Ends: ends}, Paced); err != nil {
 				return err
 			}
 			chunks.Done()
@@ -251,7 +252,7 @@ func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
 }
 
 func (h *Hub) newChunker() *pump.Chunker {
-	return pump.NewChunker(h.framing, h.longest, int(h.feed.Segment()))
+	return pump.NewChunker(h.framing, h.longest, int(h.backlog.Segment()))
 }
 
 // warnOfLong warns of messages that are too long.

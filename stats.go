@@ -40,8 +40,8 @@ func (h *Hub) Stats() Stats {
 	s := Stats{
 		Clients:     int(h.clients.Load()),
 		Refused:     h.refused.Load(),
-		Broadcasts:  int64(h.feed.Count()),
-		Lost:        h.lost.Load(),
+		Broadcasts:  int64(h.backlog.Count()),
+		Lost:        h.backlog.Lost(),
 		LogsDropped: h.log.droppedEver.Load(),
 	}
 	for _, l := range h.loops {

@@ -185,7 +185,7 @@ func (l *loop) watchStrangers() {
 			s.waiting = slices.Delete(s.waiting, 0, 1)
 		}
 	}
-	if len(s.silent) > 0 && !l.nextSniff.IsSet() && (l.hub.feed.Head() > s.heardTo || l.wanted()) {
+	if len(s.silent) > 0 && !l.nextSniff.IsSet() && (l.hub.backlog.Head() > s.heardTo || l.wanted()) {
 		l.checkStrangers()
 	}
 }
@@ -201,7 +201,7 @@ func (l *loop) wanted() bool {
 // checkStrangers makes those raw clients that have had time to speak and for
 // whom there is something.
 func (l *loop) checkStrangers() {
-	s, head, wanted := &l.strangers, l.hub.feed.Head(), l.wanted()
+	s, head, wanted := &l.strangers, l.hub.backlog.Head(), l.wanted()
 	s.heardTo = head
 	for _, c := range slices.Clone(s.silent) {
 		if c.cursor >= head && !wanted {
@@ -278,7 +278,7 @@ func (l *loop) holdStrangers(to int64) bool {
 			continue
 		}
 		if l.hub.o.Slow != Wait {
-			l.comesLate(c)
+			c.cursor = l.mark.Enter(Canonical, c.cursor)
 			continue
 		}
 		if l.age(c) < l.hub.o.Sniff {
@@ -293,7 +293,7 @@ func (l *loop) holdStrangers(to int64) bool {
 
 // endStrangers is for when the hub drains: who has something to get, gets it.
 func (l *loop) endStrangers() {
-	head := l.hub.feed.Head()
+	head := l.hub.backlog.Head()
 	for _, c := range slices.Concat(l.strangers.silent, l.strangers.asking) {
 		if c.cursor < head && l.mayBeRaw(c) {
 			l.becomeRaw(c)
@@ -327,7 +327,7 @@ func (l *loop) checkFirstLine(c *client) bool {
 	case codec.Perhaps:
 		c.link.UsedUp()
 	case codec.Yes:
-		l.hub.heard.forget(c) // it wants something else than it was sent, and may come again
+		l.hub.backlog.Forget(&c.seat) // it wants something else than it was sent, and may come again
 		l.cut(c, "it opens with an HTTP request, and is taken for a raw client")
 	}
 	return !c.unchecked

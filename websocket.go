@@ -120,7 +120,7 @@ func (l *loop) hear(c *client, b *Batch, m proto.FromClient) {
 	case proto.End:
 		c.more().linger.said = true
 		if c.state == live {
-			l.finish(c, l.wire(c).feed.Head(), "done")
+			l.finish(c, l.feed(c).Head(), "done")
 		}
 	case proto.Message:
 		if c.extra != nil && c.extra.linger.said {

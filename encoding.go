@@ -1,0 +1,56 @@
+//go:build unix
+
+package hubbub
+
+import (
+	"sync/atomic"
+	"time"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/feed"
+)
+
+// Encoding is how messages look to clients. Clients of one encoding read the
+// same bytes, from one feed.
+type Encoding uint8
+
+// The encodings. The canonical feed always exists. Another is made when its
+// first client comes, reaches back as far as its clients ask, and goes some time
+// after the last of them has left.
+const (
+	Canonical Encoding = iota // as they came: raw clients and plain HTTP streams
+	Frames                    // a WebSocket frame each
+	V1                        // hubbub.v1: a frame with a JSON object each
+	SSE                       // server-sent events
+	Encodings                 // how many there are
+)
+
+// EncodingOf is the encoding that clients of p read.
+func EncodingOf(p codec.Protocol) Encoding {
+	return [codec.Protocols]Encoding{codec.ProtocolSSE: SSE, codec.ProtocolWebSocket: Frames, codec.ProtocolV1: V1}[p]
+}
+
+// Encoders are what Config.Encode needs, where SSE's resume points begin with
+// epoch.
+func Encoders(epoch string) [Encodings]Encode {
+	return [Encodings]Encode{
+		Frames: func(dst []byte, m feed.Kept) []byte { return codec.AppendMessage(dst, m.Bytes) },
+		V1: func(dst []byte, m feed.Kept) []byte {
+			by := codec.By{}
+			if m.Of != nil {
+				by = codec.By{ID: m.Of.ID, Name: m.Of.Name}
+			}
+			return codec.AppendNumbered(dst, m.Seq, time.UnixMilli(m.At), by, m.Bytes)
+		},
+		SSE: func(dst []byte, m feed.Kept) []byte { return codec.AppendEvent(dst, epoch, m.Seq, m.Bytes) },
+	}
+}
+
+// encodedFeed is one encoding's feed, and what is agreed about it.
+type encodedFeed struct {
+	feed    *feed.Feed
+	floor   int64        // what is below was another feed's
+	target  atomic.Int64 // clients must leave what is below: trim.go
+	readers atomic.Int64 // clients, those on their way included
+	left    atomic.Int64 // when the last of them went, Unix nanoseconds
+}

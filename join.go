@@ -1,0 +1,191 @@
+//go:build unix
+
+package hubbub
+
+// This file is how clients come to an encoding's feed and leave it:
+//
+//	Begin  where a client begins that comes now
+//	Join   a client reads an encoding from a message on
+//	Leave  it reads no more
+//	Sweep  drops the feeds of encodings that nobody has read for a while
+//
+// Messages of the past are encoded by whoever asks for them, as far as the
+// backlog has room. A client that wants more of the past is encoded for alone:
+// it reads the canonical feed until Switch has it go on in its own.
+
+import (
+	"time"
+
+	"hubbub.example/internal/feed"
+)
+
+// backStep is about how much of the past is encoded at a time: publishers wait
+// meanwhile.
+const backStep = 256 << 10
+
+// Position is where a client begins.
+type Position struct {
+	At       int64
+	Backfill bool // At is in the canonical feed, before what its own has
+}
+
+// Begin is where in the canonical feed a client begins that comes now.
+func (l *Log) Begin() int64 {
+	switch first := l.config.First; first {
+	case FirstUnheard:
+		return l.place(Canonical, l.feed.WholeAt(l.heard.upTo(l)))
+	case FirstNone:
+		return l.place(Canonical, l.feed.Head())
+	case FirstAll:
+		return l.place(Canonical, l.feed.Whole())
+	default:
+		return l.place(Canonical, l.feed.Last(int(first)))
+	}
+}
+
+// place is where a client begins that is to begin at offset of an encoding's
+// feed. One that comes while a publisher waits does not hold it as well: it
+// begins after what is to go. Else a stream of new clients, none of which takes
+// anything, would hold the publisher for ever.
+func (l *Log) place(e Encoding, offset int64) int64 {
+	if !l.config.Paced || !l.Blocked() {
+		return offset
+	}
+	x := l.feeds[e].Load()
+	return max(offset, x.feed.EndOf(x.target.Load()))
+}
+
+// Join has one more client read an encoding, after message seq or from where
+// that is possible.
+func (l *Log) Join(e Encoding, seq uint64) (Position, error) {
+	x, err := l.open(e)
+	if err != nil {
+		return Position{}, err
+	}
+	for more := e != Canonical; more; {
+		if more, err = l.reachBack(x, e, seq+1); err != nil {
+			l.Leave(e)
+			return Position{}, err
+		}
+	}
+	if oldest := x.feed.Oldest(); seq+1 < oldest && l.feed.Oldest() < oldest {
+		return Position{l.place(Canonical, l.feed.Begin(seq+1)), true}, nil
+	}
+	return Position{l.place(e, x.feed.Begin(seq+1)), false}, nil
+}
+
+// open is an encoding's feed, made if there is none, for one client more.
+func (l *Log) open(e Encoding) (*encodedFeed, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.feeds[e].Load()
+	if x == nil {
+		// Each has offsets that none before it had: nobody takes one for another's.
+		begin := (l.top/feed.Far + 2) * feed.Far
+		own, err := feed.New(l.config.Limit, begin, l.feed.Count())
+		if err != nil {
+			return nil, err
+		}
+		l.top = begin
+		x = &encodedFeed{feed: own, floor: begin - feed.Far/2} // it grows downwards too
+		l.feeds[e].Store(x)
+	}
+	x.readers.Add(1)
+	return x, nil
+}
+
+// Leave is one client that had joined an encoding fewer. If it was the last of
+// an encoded feed, the feed must be swept when it has been idle for long enough.
+func (l *Log) Leave(e Encoding) (last bool) {
+	x := l.feeds[e].Load()
+	if x.readers.Add(-1) > 0 || e == Canonical {
+		return false
+	}
+	x.left.Store(time.Now().UnixNano())
+	return true
+}
+
+// reachBack encodes a step more of the past, and reports whether there is more
+// to be had from message seq on. It drops nothing for that: what does not fit
+// into the backlog is encoded for one client at a time.
+func (l *Log) reachBack(x *encodedFeed, e Encoding, seq uint64) (more bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isStopped() { // the feeds may be about to close
+		return false, nil
+	}
+	oldest := x.feed.Oldest()
+	from := max(seq, l.feed.Oldest())
+	if from >= oldest {
+		return false, nil
+	}
+	step := l.feed.WholeAt(max(l.feed.Begin(oldest)-backStep, l.feed.Whole()))
+	from = min(max(from, l.feed.Seq(step)+1), oldest-1)
+	// No encoding is shorter than what it is made from.
+	if !l.hasRoomFor(e, l.feed.Begin(oldest)-l.feed.Begin(from), int(oldest-from)) {
+		return false, nil
+	}
+	var past batch
+	l.feed.Each(from, oldest-1, func(m feed.Kept) {
+		m.Bytes = m.Bytes[:len(m.Bytes)-l.config.Separator]
+		past.add(l.config.Encode[e], m)
+	})
+	if !l.hasRoomFor(e, int64(len(past.bytes)), len(past.ends)) {
+		return false, nil
+	}
+	return x.feed.Prepend(past.bytes, past.ends)
+}
+
+// hasRoomFor says that this much more of one encoding fits into the backlog. The
+// caller holds mu.
+func (l *Log) hasRoomFor(e Encoding, bytes int64, messages int) bool {
+	_, to := l.tooMuch(func(of Encoding) feed.Growth {
+		if of == e {
+			return feed.Growth{Bytes: bytes, Messages: messages}
+		}
+		return feed.Growth{}
+	})
+	return to == nil
+}
+
+// Switch has a client that is backfilled, and has had all up to message seq, go
+// on at offset at of its own encoding's feed, if that reaches back so far. With
+// leap it goes on where that begins, whatever it misses.
+func (l *Log) Switch(e Encoding, seq uint64, leap bool) (at int64, missed uint64, ok bool) {
+	l.mu.Lock() // so nothing goes now
+	defer l.mu.Unlock()
+	x := l.feeds[e].Load()
+	if leap {
+		at = x.feed.EndOf(max(x.target.Load(), x.feed.Whole()))
+		return at, x.feed.Seq(at) - seq, true
+	}
+	at = x.feed.Begin(seq + 1)
+	return at, 0, seq+1 >= x.feed.Oldest() && at >= x.target.Load()
+}
+
+// Sweep drops the feeds of encodings that nobody has read for a while, and says
+// after how long there may be more to drop; 0: no more.
+func (l *Log) Sweep() (next time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := Canonical + 1; e < Encodings; e++ {
+		x := l.feeds[e].Load()
+		if x == nil || x.readers.Load() > 0 {
+			continue
+		}
+		if kept := l.config.Idle - time.Since(time.Unix(0, x.left.Load())); kept > 0 {
+			if next == 0 || kept < next {
+				next = kept
+			}
+			continue
+		}
+		l.heard.reach(l.canonical(e, l.heardIn(e)))
+		l.top = max(l.top, x.feed.Head())
+		l.feeds[e].Store(nil)
+		l.batches[e] = batch{}
+		if err := x.feed.Close(); err != nil {
+			l.config.Warn("%v", err)
+		}
+	}
+	return next
+}

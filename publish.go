@@ -1,0 +1,181 @@
+//go:build unix
+
+package hubbub
+
+// This file appends messages to every feed. It is the one sequencing point:
+//
+//	Publish      appends, or returns what closes when there may be room
+//	PublishWait  tries again until there is room
+//
+// Messages are encoded once for each encoding that has a feed, by whoever
+// publishes them.
+
+import (
+	"context"
+	"time"
+
+	"hubbub.example/internal/feed"
+)
+
+// Messages are what is published at once, as package feed wants them.
+type Messages struct {
+	Bytes []byte // the messages with their separators, one after the other
+	Ends  []int  // where each ends
+	Runs  []feed.Run
+}
+
+// How says how messages are published.
+type How uint8
+
+// How messages may be published.
+const (
+	Paced     How = iota // once there is room for them
+	Here                 // likewise, and what comes after something heard counts as heard
+	Unbounded            // whether there is room or not
+)
+
+// Publish appends messages and wakes the shards. If there is no room now, it
+// appends nothing and returns the channel that closes when to try again.
+func (l *Log) Publish(m Messages, how How) (retry <-chan struct{}, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isStopped() {
+		return nil, ErrClosed
+	}
+	at := time.Now()
+	all := l.encode(m, at)
+	if how != Unbounded && l.excess(func(e Encoding) feed.Growth { return all[e].growth() }) {
+		return l.changed, nil
+	}
+	heard := how == Here && l.heard.upTo(l) == l.feed.Head()
+	err = l.append(all, at)
+	if heard {
+		l.heard.reach(l.feed.Head())
+	}
+	return nil, err
+}
+
+// PublishWait is Publish that waits for room.
+func (l *Log) PublishWait(ctx context.Context, m Messages, how How) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	retry, err := l.Publish(m, how)
+	if retry == nil {
+		return err
+	}
+	l.Hold()
+	defer l.Release()
+	for {
+		select {
+		case <-retry:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.stopped:
+			return ErrClosed
+		}
+		if retry, err = l.Publish(m, how); retry == nil {
+			return err
+		}
+	}
+}
+
+// Hold and Release count the publishers that wait for room: slow clients are
+// judged only while there is one.
+func (l *Log) Hold() {
+	l.blocked.Add(1)
+	l.config.Wake()
+}
+
+// Release is one waiting publisher fewer.
+func (l *Log) Release() { l.blocked.Add(-1) }
+
+// Blocked reports whether a publisher waits for room.
+func (l *Log) Blocked() bool { return l.blocked.Load() > 0 }
+
+// append appends to every feed, asks for room one segment ahead, and wakes the
+// shards. The canonical feed comes last: whoever sees its new head finds the
+// others there. The caller holds mu.
+func (l *Log) append(all *[Encodings]batch, at time.Time) error {
+	for e := range l.feeds {
+		if x := l.feeds[e].Load(); x != nil {
+			if err := x.feed.Reserve(len(all[e].bytes)); err != nil {
+				return err // and nothing is appended anywhere
+			}
+		}
+	}
+	l.exclude(all[Canonical].runs)
+	for e := Encodings - 1; e > Canonical; e-- {
+		if x := l.feeds[e].Load(); x != nil {
+			_ = x.feed.Append(all[e].bytes, all[e].ends, 0, all[e].runs...) // reserved
+		}
+	}
+	canonical := &all[Canonical]
+	if err := l.feed.Append(canonical.bytes, canonical.ends, at.UnixMilli(), canonical.runs...); err != nil {
+		return err
+	}
+	l.excess(func(Encoding) feed.Growth { return feed.Growth{Bytes: l.feed.Segment()} })
+	l.config.Wake()
+	return nil
+}
+
+// exclude tells clients, before the next messages can be seen, that they must
+// not get some of them. The caller holds mu.
+func (l *Log) exclude(runs []feed.Run) {
+	if runs == nil {
+		return
+	}
+	last := l.feed.Count()
+	for _, run := range runs {
+		last += uint64(run.Messages)
+		if run.Of == nil {
+			continue
+		}
+		for _, id := range run.Of.Not {
+			l.config.Excluded(id, last)
+		}
+	}
+}
+
+// batch is one encoding's part of what is being published.
+type batch struct {
+	bytes []byte
+	ends  []int
+	runs  []feed.Run
+}
+
+func (b *batch) add(encode Encode, m feed.Kept) {
+	b.bytes = encode(b.bytes, m)
+	b.ends = append(b.ends, len(b.bytes))
+}
+
+func (b *batch) growth() feed.Growth {
+	return feed.Growth{Bytes: int64(len(b.bytes)), Messages: len(b.ends), Runs: b.runs}
+}
+
+// encode puts messages into every encoding that has a feed. The caller holds
+// mu, and the result is good until it lets go.
+func (l *Log) encode(m Messages, at time.Time) *[Encodings]batch {
+	all := &l.batches
+	all[Canonical] = batch{m.Bytes, m.Ends, m.Runs}
+	first := uint64(0)
+	for e := Canonical + 1; e < Encodings; e++ {
+		if l.feeds[e].Load() == nil {
+			continue
+		}
+		if first == 0 {
+			first = l.feed.Count() + 1
+		}
+		b := &all[e]
+		b.bytes, b.ends, b.runs = b.bytes[:0], b.ends[:0], m.Runs
+		kept := feed.Kept{Seq: first, At: at.UnixMilli()}
+		begin, origins := 0, feed.Origins{Runs: m.Runs}
+		for _, end := range m.Ends {
+			kept.Of, kept.Bytes = origins.Next(), m.Bytes[begin:end-l.config.Separator]
+			b.add(l.config.Encode[e], kept)
+			begin = end
+			kept.Seq++
+		}
+	}
+	return all
+}

@@ -1,0 +1,61 @@
+//go:build unix
+
+package hubbub
+
+import "hubbub.example/internal/feed"
+
+// View is what a shard knows of the feeds during one turn: it sends no further
+// than the heads that it has seen. It must not be kept beyond the turn.
+type View struct {
+	log     *Log
+	feeds   [Encodings]*feed.Feed
+	heads   [Encodings]int64
+	targets [Encodings]int64
+	share   int64
+}
+
+// View looks at the feeds as they are now.
+func (l *Log) View(v *View) {
+	*v = View{log: l}
+	n := int64(0)
+	// The canonical feed is appended to last, so it is looked at first: whatever
+	// its head tells of is in the others.
+	for e := range l.feeds {
+		if x := l.feeds[e].Load(); x != nil {
+			v.feeds[e], v.heads[e], v.targets[e] = x.feed, x.feed.Head(), x.target.Load()
+			n++
+		}
+	}
+	v.share = l.config.Limit / n
+}
+
+// Feed is an encoding's feed.
+func (v *View) Feed(e Encoding) *feed.Feed { return v.feeds[e] }
+
+// Head is up to where an encoding's feed is sent.
+func (v *View) Head(e Encoding) int64 { return v.heads[e] }
+
+// Target is where an encoding's feed must be left.
+func (v *View) Target(e Encoding) int64 { return v.targets[e] }
+
+// Share is what of the backlog each feed has to itself.
+func (v *View) Share() int64 { return v.share }
+
+// Blocked reports whether a publisher waits for room.
+func (v *View) Blocked() bool { return v.log.Blocked() }
+
+// AppendEncoded appends message seq, which the canonical feed keeps, in an
+// encoding.
+func (v *View) AppendEncoded(dst []byte, e Encoding, seq uint64) []byte {
+	l := v.log
+	l.feed.Each(seq, seq, func(m feed.Kept) {
+		m.Bytes = m.Bytes[:len(m.Bytes)-l.config.Separator]
+		dst = l.config.Encode[e](dst, m)
+	})
+	return dst
+}
+
+// Switch is Log.Switch.
+func (v *View) Switch(e Encoding, seq uint64, leap bool) (at int64, missed uint64, ok bool) {
+	return v.log.Switch(e, seq, leap)
+}
