@@ -193,6 +193,7 @@ func (h *Hub) makeLoops() error {
 			holding.Add(-int64(h.o.Loops))
 			return fmt.Errorf("make a loop: %w", err)
 		}
+		l.mark = h.backlog.NewMark()
 		h.loops = append(h.loops, l)
 	}
 	h.loops[0].acceptor.reserve = openReserve()

@@ -115,7 +115,7 @@ func newLoop(h *Hub, hold bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: e, hub: h, mark: h.backlog.NewMark(), acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
+	l := &loop{Loop: e, hub: h, acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
 	l.nextJudge = l.NewTimer(l.judge)
 	l.nextLinger = l.NewTimer(l.checkLinger)
 	l.nextPatrol = l.NewTimer(l.patrol)
