@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
@@ -317,7 +318,7 @@ func (l *loop) welcome(c *client) {
 func (l *loop) joined(c *client) {
 	l.stats.joins++
 	l.hub.people.enter(l, c)
-	l.note(Join, c, "")
+	l.note(Join, c, ending.Reason{})
 	l.hub.debugf("client %d (%s, %s) joined", c.id, c.addr, c.protocol)
 	l.hub.notify()
 }
@@ -345,7 +346,7 @@ func (l *loop) refuse(c *client, why string) {
 	case c.protocol == codec.ProtocolRaw:
 		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(why)}, l.Millis())
 	case c.protocol.Framed():
-		_, _ = c.link.Send(&feed.Piece{Bytes: codec.AppendClose(nil, proto.ClosePolicyViolation, strings.TrimSpace(why))}, l.Millis())
+		_, _ = c.link.Send(&feed.Piece{Bytes: goodbye(nil, c.protocol, ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))}, l.Millis())
 	}
 	registered := l.clientOf(c.link.FD()) == c
 	if !registered {

@@ -14,10 +14,10 @@ package hubbub
 // a program sends to one client keeps its place: private.go.)
 
 import (
-	"fmt"
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
@@ -136,7 +136,7 @@ func (l *loop) beat() {
 		}
 		quiet := c.link.SinceRecv(l.Millis())
 		if c.protocol == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
-			l.lost(c, fmt.Errorf("dead: no heartbeat for %s", quiet.Round(time.Second)))
+			l.lost(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
 		if c.link.SinceSent(l.Millis()) >= every && !c.link.Blocked() && c.cursor >= v.Head(c.form()) {
@@ -150,6 +150,15 @@ func (l *loop) beat() {
 	if l.beating > 0 {
 		l.nextBeat.In(every / beatLooks)
 	}
+}
+
+// goodbye is the close frame of a WebSocket, behind the reason in hubbub.v1.
+// That a client is done says the close code.
+func goodbye(dst []byte, p codec.Protocol, why ending.Reason) []byte {
+	if p == codec.ProtocolV1 && why.Kind != proto.ReasonDone {
+		dst = codec.AppendClosing(dst, why.Kind.String(), why.Text)
+	}
+	return codec.AppendClose(dst, why.CloseCode(), why.Text)
 }
 
 // lastWords is what c is still sent before the end of our direction: the rest
@@ -176,11 +185,7 @@ func (l *loop) lastWords(c *client) []byte {
 	if c.hasAside() && x.aside.ack > 0 {
 		p = codec.AppendAck(p, x.aside.ack) // or the client would say it again
 	}
-	code := x.linger.code
-	if code == 0 {
-		code = proto.CloseNormal
-	}
-	p = codec.AppendClose(p, code, x.linger.reason)
+	p = goodbye(p, c.protocol, x.linger.reason)
 	if !x.kept.TryGrow(l.hub.rests, len(p)) {
 		return nil
 	}

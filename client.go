@@ -11,13 +11,13 @@ package hubbub
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"slices"
 	"sync/atomic"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/sock"
@@ -195,7 +195,7 @@ func (l *loop) afterRead(c *client, n int, err error) {
 	case err == nil && (c.link.Readable() || c.state == broken && n > 0):
 		l.readSoon(c)
 	case c.state == broken:
-		l.lost(c, c.extra.broke)
+		l.lost(c, ending.Lost(c.extra.broke))
 	case err == nil:
 		if c.state == finishing {
 			l.heardOut(c, math.MaxInt)
@@ -203,7 +203,7 @@ func (l *loop) afterRead(c *client, n int, err error) {
 	case errors.Is(err, io.EOF):
 		l.endOfInput(c)
 	default:
-		l.lost(c, err)
+		l.lost(c, ending.Lost(err))
 	}
 }
 
@@ -249,7 +249,7 @@ func (l *loop) enter(c *client, b *Batch, begin int, p []byte) {
 	l.record(c, b, begin, messages[:good])
 	// Not before its messages are in the batch: who is cut leaves after them.
 	if good < len(messages) {
-		l.cut(c, tooLong(l.hub.longest))
+		l.cut(c, ending.TooLong(l.hub.longest))
 		return
 	}
 	l.keep(c, rest)
@@ -305,7 +305,7 @@ func (l *loop) keep(c *client, p []byte) {
 // all clients' beginnings together are.
 func (l *loop) checkPartial(c *client) {
 	if n := len(c.extra.partial); n > l.hub.longest+1 {
-		l.cut(c, tooLong(l.hub.longest))
+		l.cut(c, ending.TooLong(l.hub.longest))
 	} else {
 		l.overfull(l.hub.partial)
 	}
@@ -327,10 +327,6 @@ func (h *Hub) fitting(p []byte) int {
 		rest = rest[n:]
 	}
 	return len(p)
-}
-
-func tooLong(longest int) string {
-	return fmt.Sprintf("sent a message longer than %s", size(int64(longest)))
 }
 
 // ignore reads and discards what c sends.
@@ -364,12 +360,12 @@ func (l *loop) endOfInput(c *client) {
 		l.credit(c)
 	}
 	if c.protocol.Framed() {
-		l.lost(c, errAbrupt)
+		l.lost(c, ending.Lost(ending.ErrAbrupt))
 		return
 	}
 	l.lastMessage(c)
 	if c.spoke && c.state == live {
-		l.finish(c, l.feed(c).Head(), "done")
+		l.finish(c, l.feed(c).Head(), ending.Done())
 	}
 }
 

@@ -2,17 +2,13 @@
 
 package hubbub
 
-// This file is every way in which a client ends. Each has a name, which the
-// leave event and the log carry:
+// This file is every way in which a client ends:
 //
-//	finish    it gets what lies before its goal, then farewell:
-//	            "done"       it half-closed after having said something
-//	            "shutdown"   the hub drains
-//	cut       it gets no more; warned of in the log:
-//	            "lapped …", "at lunch …", "idle …", "sent a message longer than …"
-//	endFor    the same, but nothing is wrong: "kicked …"
-//	lost      the connection is no more:
-//	            "reset", "dead: …", or the system's words
+//	finish  it gets what lies before its goal, then farewell: it half-closed
+//	        after having said something, or the hub drains
+//	cut     it gets no more, and the log says why
+//	endFor  the same, but nothing is wrong: it is kicked
+//	lost    the connection broke
 //
 // Every orderly end is a farewell: shutdown(SHUT_WR), then read and discard
 // until the end of file, or no progress for a second, and only then close: a
@@ -22,12 +18,9 @@ package hubbub
 // somebody else's.
 
 import (
-	"errors"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"hubbub.example/internal/proto"
+	"hubbub.example/internal/engine/ending"
 )
 
 // lingerLimit is how long a connection may make no progress after farewell.
@@ -46,8 +39,7 @@ const (
 
 // linger is the end of a client.
 type linger struct {
-	reason  string
-	code    proto.CloseCode // a WebSocket's; 0 is proto.CloseNormal
+	reason  ending.Reason
 	begun   time.Time
 	since   time.Time // the last progress
 	unacked int       // of what was sent, when last looked at
@@ -57,7 +49,7 @@ type linger struct {
 }
 
 // finish lets c have the feed up to goal, then ends it for reason.
-func (l *loop) finish(c *client, goal int64, reason string) {
+func (l *loop) finish(c *client, goal int64, reason ending.Reason) {
 	c.state = finishing
 	c.more().goal = goal
 	c.extra.linger.reason = reason
@@ -114,12 +106,9 @@ func (l *loop) farewell(c *client) {
 }
 
 // cut ends c now, for a reason that is worth a line in the log.
-func (l *loop) cut(c *client, reason string) { l.cutWith(c, proto.ClosePolicyViolation, reason) }
-
-// cutWith is cut with the code that a WebSocket is told.
-func (l *loop) cutWith(c *client, code proto.CloseCode, reason string) {
+func (l *loop) cut(c *client, reason ending.Reason) {
 	if c.state == broken { // it takes no word any more
-		l.lost(c, c.extra.broke)
+		l.lost(c, ending.Lost(c.extra.broke))
 		return
 	}
 	if !c.streams() {
@@ -129,21 +118,15 @@ func (l *loop) cutWith(c *client, code proto.CloseCode, reason string) {
 	if n, err := c.link.Unread(); err == nil && l.hub.inbox.want&InboxMessages != 0 {
 		unread = n
 	}
-	l.warnOfOne("closed: "+kindOf(reason), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason, notRead(int64(unread), "it"))
-	l.endFor(c, code, reason)
+	l.warnOfOne(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason.Text, notRead(int64(unread), "it"))
+	l.endFor(c, reason)
 }
 
 // endFor ends c now: it gets no more, but is told why.
-func (l *loop) endFor(c *client, code proto.CloseCode, reason string) {
-	c.isCut(reason)
-	c.extra.linger.code = code
-	l.farewell(c)
-}
-
-// isCut notes that it is the hub that ends c.
-func (c *client) isCut(reason string) {
+func (l *loop) endFor(c *client, reason ending.Reason) {
 	x := &c.more().linger
 	x.reason, x.cut = reason, true
+	l.farewell(c)
 }
 
 // fell is c whose connection takes no more. What it sent before that may still
@@ -152,7 +135,7 @@ func (c *client) isCut(reason string) {
 // they leave with a reset.
 func (l *loop) fell(c *client, err error) {
 	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.extra.hasNoPart() {
-		l.lost(c, err)
+		l.lost(c, ending.Lost(err))
 		return
 	}
 	c.state = broken
@@ -161,11 +144,7 @@ func (l *loop) fell(c *client, err error) {
 }
 
 // lost ends c when the connection is no more.
-func (l *loop) lost(c *client, err error) {
-	reason := err.Error()
-	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
-		reason = "reset"
-	}
+func (l *loop) lost(c *client, reason ending.Reason) {
 	l.tellLeave(c, reason)
 	l.hub.backlog.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
 	l.drop(c)
@@ -179,29 +158,22 @@ func (l *loop) checkGone(c *client) {
 	}
 	// A reset after the end of file shows here only; read(2) says the end again.
 	if err := c.link.PendingError(); err != nil {
-		l.lost(c, err)
+		l.lost(c, ending.Lost(err))
 		return
 	}
-	l.tellLeave(c, "done")
+	l.tellLeave(c, ending.Done())
 	l.drop(c)
 }
 
 // tellLeave says once that c is gone.
-func (l *loop) tellLeave(c *client, reason string) {
+func (l *loop) tellLeave(c *client, reason ending.Reason) {
 	if c.left || c.id == 0 {
 		return
 	}
 	c.left = true
 	l.hub.people.leave(c)
 	l.note(Leave, c, reason)
-	l.hub.debugf("client %d (%s) left: %s", c.id, c.addr, reason)
-}
-
-// cutFor says that the hub ends c for this reason, and neither c nor the end of
-// the hub itself.
-func (c *client) cutFor(reason string) bool {
-	x := c.extra
-	return x != nil && x.linger.reason == reason && (x.linger.cut || c.kicked)
+	l.hub.debugf("client %d (%s) left: %s", c.id, c.addr, reason.Text)
 }
 
 // discard reads what a client still sends after our farewell.

@@ -20,7 +20,7 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
-	"hubbub.example/internal/proto"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/sock"
 )
 
@@ -117,8 +117,7 @@ func (l *loop) drain(stall time.Duration) {
 // dismiss has c finish because the hub drains.
 func (l *loop) dismiss(c *client) {
 	// Nothing is broadcast any more, so the head is where everybody's feed ends.
-	l.finish(c, l.feed(c).Head(), "shutdown")
-	c.extra.linger.code = proto.CloseGoingAway
+	l.finish(c, l.feed(c).Head(), ending.Shutdown())
 	l.hearOut(c)
 }
 
@@ -267,11 +266,11 @@ func (l *loop) closeAll() {
 	l.closeListeners()
 	l.quitting = true
 	for _, c := range slices.Concat(l.clients, l.strangers.all()) {
-		l.tellLeave(c, "shutdown")
+		l.tellLeave(c, ending.Shutdown())
 		l.drop(c)
 	}
 	for _, c := range l.guests {
-		l.tellLeave(c, "shutdown")
+		l.tellLeave(c, ending.Shutdown())
 	}
 }
 

@@ -16,7 +16,6 @@ package hubbub
 import (
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/feed"
-	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -99,7 +98,7 @@ func (l *loop) flushing() bool {
 func (l *loop) send(c *client) {
 	l.sendSome(c)
 	if c.link.Blocked() && c.kicked && c.streams() {
-		l.endFor(c, proto.ClosePolicyViolation, c.extra.linger.reason)
+		l.endFor(c, c.extra.linger.reason)
 	}
 }
 

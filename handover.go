@@ -13,7 +13,6 @@ package hubbub
 // What is no stream stays net/http's: package web.
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,9 +23,6 @@ import (
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
-
-// errAbrupt is a WebSocket that ends without saying so.
-var errAbrupt = errors.New("the connection ended without a close frame")
 
 func (h *Hub) newWeb() *web.Server {
 	text := "application/octet-stream"

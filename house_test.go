@@ -87,6 +87,7 @@ var houseRules = []houseRule{
 var layers = map[string][]string{
 	".": {
 		"internal/codec",
+		"internal/engine/ending",
 		"internal/engine/link",
 		"internal/engine/loop",
 		"internal/engine/pump",
@@ -100,10 +101,11 @@ var layers = map[string][]string{
 	},
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
-	"internal/engine/link":  {"internal/feed", "internal/poll", "internal/sock"},
-	"internal/engine/loop":  {"internal/poll"},
-	"internal/engine/pump":  {"internal/codec"},
-	"internal/engine/quota": {},
+	"internal/engine/ending": {"internal/proto"},
+	"internal/engine/link":   {"internal/feed", "internal/poll", "internal/sock"},
+	"internal/engine/loop":   {"internal/poll"},
+	"internal/engine/pump":   {"internal/codec"},
+	"internal/engine/quota":  {},
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground
 	// alone.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/sock"
 )
 
@@ -63,8 +64,8 @@ type Event struct {
 	Addr     string    // "192.0.2.7:5123", "unix"
 	Time     time.Time // when the hub saw it
 	Data     []byte    // the message without its separator, which a WebSocket's may contain all the same; good until the next event
-	Reason   string    // why it left
-	Cut      bool      // it left because the hub ended it, for Reason: kicked, too slow, idle, …
+	Code     LeaveCode // why it left
+	Reason   string    // the same, for people
 }
 
 // Batch is a number of events, in order.
@@ -78,7 +79,7 @@ type Batch struct {
 type record struct {
 	kind     EventKind
 	protocol codec.Protocol
-	cut      bool
+	why      LeaveCode
 	single   bool // one message, which may contain separators; else they tell many apart
 	from, to int  // messages: where in data
 	client   uint64
@@ -106,7 +107,7 @@ func (b *Batch) Events() iter.Seq[Event] {
 func (r *record) each(data []byte, framing codec.Framing, yield func(Event) bool) bool {
 	e := Event{
 		Kind: r.kind, Client: r.client, Name: r.name, Protocol: r.protocol.String(),
-		Addr: r.addr.String(), Time: time.Unix(0, r.time), Reason: r.reason, Cut: r.cut,
+		Addr: r.addr.String(), Time: time.Unix(0, r.time), Code: r.why, Reason: r.reason,
 	}
 	if r.kind != Message {
 		return yield(e)
@@ -289,11 +290,11 @@ func (l *loop) undelivered() bool { return l.batch != nil && len(l.batch.records
 // note enters a join or leave. Where no batch is free it goes to the loop's
 // own list, which is bounded: accepting pauses while it is not empty, no post
 // comes, and clients that are there can leave only once.
-func (l *loop) note(kind EventKind, c *client, reason string) {
+func (l *loop) note(kind EventKind, c *client, reason ending.Reason) {
 	if l.hub.inbox.want&InboxPresence == 0 {
 		return
 	}
-	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.Now().UnixNano(), reason: reason, cut: c.cutFor(reason)}
+	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.Now().UnixNano(), why: LeaveCode(reason.Kind), reason: reason.Text}
 	if len(l.late) == 0 {
 		if b := l.open(); b != nil {
 			b.records = append(b.records, r)

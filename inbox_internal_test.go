@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 )
@@ -150,7 +151,7 @@ func TestLateEventsComeInOrder(t *testing.T) {
 		if i%2 == 1 {
 			kind = Leave
 		}
-		l.note(kind, &client{id: uint64(i)}, "")
+		l.note(kind, &client{id: uint64(i)}, ending.Reason{})
 	}
 	if len(l.late) != many {
 		t.Fatalf("%d events wait, want %d", len(l.late), many)
@@ -182,7 +183,7 @@ func TestLateEventsComeInOrder(t *testing.T) {
 func TestUnwantedPresenceIsNotNoted(t *testing.T) {
 	for _, want := range []Inbox{InboxMessages, InboxNone} {
 		l := desk(t, want)
-		l.note(Join, &client{id: 1}, "")
+		l.note(Join, &client{id: 1}, ending.Reason{})
 		if len(l.late) != 0 || l.undelivered() {
 			t.Errorf("inbox %d: a join was noted", want)
 		}

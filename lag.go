@@ -15,10 +15,11 @@ package hubbub
 // writable, so it would never be looked at there.
 
 import (
-	"fmt"
 	"time"
 
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
+	"hubbub.example/internal/proto"
 )
 
 // lag is how many bytes of its feed c has not been sent.
@@ -50,7 +51,7 @@ func (l *loop) vacate() {
 			l.watchHolders()
 			return
 		case Cut:
-			l.cut(c, fmt.Sprintf("lapped (%s behind)", size(l.lag(c))))
+			l.cut(c, ending.Because(proto.ReasonLapped, "lapped (%s behind)", size(l.lag(c))))
 		case Skip:
 			l.skip(c, to[c.form()], &tails)
 		}
@@ -147,7 +148,7 @@ func (l *loop) cutAtLunch(c *client) bool {
 	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.Now(), c.link.Acknowledged(), o.Patience, o.MinRate) {
 		return false
 	}
-	l.cut(c, fmt.Sprintf("at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))
+	l.cut(c, ending.Because(proto.ReasonSlow, "at lunch (%s behind, took less than %s/s over the last %s)", size(l.lag(c)), size(o.MinRate), o.Patience))
 	return true
 }
 
@@ -180,7 +181,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 	end := f.EndOf(c.cursor)
 	if rest := end - c.cursor; rest > 0 {
 		if !x.kept.TryGrow(l.hub.rests, int(rest)) {
-			l.cut(c, fmt.Sprintf("lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", size(l.lag(c))))
+			l.cut(c, ending.Because(proto.ReasonLapped, "lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", size(l.lag(c))))
 			return
 		}
 		x.rest = tails.of(f, c.cursor, end)

@@ -249,13 +249,3 @@ func notRead(bytes int64, who string) string {
 	}
 	return fmt.Sprintf("; %s that %s had sent are not read", size(bytes), who)
 }
-
-// kindOf is a reason without its figures.
-func kindOf(reason string) string {
-	for i := range len(reason) - 1 {
-		if next := reason[i+1]; reason[i] == ' ' && (next == '(' || '0' <= next && next <= '9') {
-			return reason[:i] + " …"
-		}
-	}
-	return reason
-}

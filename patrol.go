@@ -13,8 +13,10 @@ package hubbub
 // is shut, the probes: dead is only who leaves questions unanswered.
 
 import (
-	"fmt"
 	"time"
+
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/proto"
 )
 
 // walksAKeepAlive is how many patrols there are in one keepalive.
@@ -53,7 +55,7 @@ func (l *loop) patrol() {
 		}
 		// Who is not read, since the inbox is full, is not idle.
 		if limit > 0 && c.streams() && !c.link.Readable() && c.link.Idle(l.Millis()) >= limit {
-			l.cut(c, fmt.Sprintf("idle for %s", limit))
+			l.cut(c, ending.Idle(limit))
 		}
 	}
 	if limit > 0 {
@@ -78,6 +80,6 @@ func (l *loop) askAfter(c *client) {
 		return
 	}
 	if quiet := c.link.Silent(l.Now()); quiet >= keep {
-		l.lost(c, fmt.Errorf("dead: no answer for %s", quiet.Round(time.Second/10)))
+		l.lost(c, ending.Because(proto.ReasonDead, "dead: no answer for %s", quiet.Round(time.Second/10)))
 	}
 }

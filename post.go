@@ -21,10 +21,13 @@ import (
 	"io"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/web"
 )
 
@@ -63,14 +66,14 @@ func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.Read
 	l.Do(func() { l.guestJoins(c) })
 	reason, err := h.readBody(ctx, l, c, body)
 	if why, kicked := errors.AsType[web.Refused](context.Cause(ctx)); kicked {
-		reason, err = string(why), why
+		reason, err = ending.Because(proto.ReasonKicked, "%s", why), why
 	}
 	l.Do(func() { l.guestLeaves(c, reason) })
 	return err
 }
 
 // readBody reads the body to its end, and says how it ended.
-func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) (reason string, err error) {
+func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) (reason ending.Reason, err error) {
 	buf := make([]byte, 0, smallestPiece)
 	var begun, posted quota.Share
 	defer begun.Release()
@@ -92,31 +95,31 @@ func (h *Hub) readBody(ctx context.Context, l *loop, c *client, body io.Reader) 
 			return reason, err
 		}
 		if len(buf)-whole > h.longest+1 {
-			return tooLong(h.longest), web.ErrTooLong
+			return ending.TooLong(h.longest), web.ErrTooLong
 		}
 		buf = buf[:copy(buf, buf[whole:])]
 		if !begun.Resize(h.partial, len(buf)) || !posted.Resize(h.posted, len(buf)) {
-			return "the beginnings of messages fill the backlog", errors.New("too many messages are begun and not ended; try again later")
+			return ending.Because(proto.ReasonOverQuota, "the beginnings of messages fill the backlog"), errors.New("too many messages are begun and not ended; try again later")
 		}
 	}
 }
 
 // brokeOff is why a body ended before its end.
-func (h *Hub) brokeOff(err error) (reason string) {
+func (h *Hub) brokeOff(err error) ending.Reason {
 	select {
 	case <-h.backlog.Stopped():
-		return "shutdown"
+		return ending.Shutdown()
 	default:
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Sprintf("idle for %s", h.o.IdleTimeout)
+		return ending.Idle(h.o.IdleTimeout)
 	}
-	return "reset"
+	return ending.Lost(syscall.ECONNRESET)
 }
 
 // endOfBody takes what is left. A last message needs no separator; what is no
 // whole record is told to be none.
-func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (reason string, err error) {
+func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (reason ending.Reason, err error) {
 	var incomplete error
 	whole, separator := h.framing.Whole(rest), h.framing.Separator()
 	switch n := len(rest) - whole; {
@@ -133,12 +136,12 @@ func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (r
 	if reason, err := h.hearGuest(ctx, l, c, rest); err != nil {
 		return reason, err
 	}
-	return "done", incomplete
+	return ending.Done(), incomplete
 }
 
 // hearGuest returns when p, which is whole messages as they came, is in the
 // inbox, as far as none of them is too long.
-func (h *Hub) hearGuest(ctx context.Context, l *loop, c *client, p []byte) (reason string, err error) {
+func (h *Hub) hearGuest(ctx context.Context, l *loop, c *client, p []byte) (reason ending.Reason, err error) {
 	size := len(p)
 	p = h.framing.Clean(p)
 	good := h.fitting(p)
@@ -146,28 +149,28 @@ func (h *Hub) hearGuest(ctx context.Context, l *loop, c *client, p []byte) (reas
 		return reason, err
 	}
 	if good < len(p) {
-		return tooLong(h.longest), web.ErrTooLong
+		return ending.TooLong(h.longest), web.ErrTooLong
 	}
-	return "", nil
+	return ending.Reason{}, nil
 }
 
 // putInbox returns when p is in the inbox. It was size bytes in the body.
-func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size int) (reason string, err error) {
+func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size int) (reason ending.Reason, err error) {
 	if len(p) == 0 || h.inbox.want&InboxMessages == 0 {
-		return "", nil
+		return ending.Reason{}, nil
 	}
 	return h.waitForInbox(ctx, l, &posted{guest: c, data: p, size: size})
 }
 
 // waitForInbox returns when entry is in the inbox.
-func (h *Hub) waitForInbox(ctx context.Context, l *loop, entry *posted) (reason string, err error) {
+func (h *Hub) waitForInbox(ctx context.Context, l *loop, entry *posted) (reason ending.Reason, err error) {
 	entry.entered = make(chan struct{})
 	l.Do(func() { l.posts = append(l.posts, entry) })
 	select {
 	case <-entry.entered:
-		return "", nil
+		return ending.Reason{}, nil
 	case <-h.closed:
-		return "shutdown", web.ErrEnding
+		return ending.Shutdown(), web.ErrEnding
 	case <-ctx.Done():
 		// The loop may be reading its data at this moment: nobody may write to it.
 		l.Do(func() { l.withdraw(entry) })
@@ -175,7 +178,7 @@ func (h *Hub) waitForInbox(ctx context.Context, l *loop, entry *posted) (reason 
 		case <-entry.entered:
 		case <-h.closed:
 		}
-		return "shutdown", ctx.Err()
+		return ending.Shutdown(), ctx.Err()
 	}
 }
 
@@ -218,21 +221,15 @@ func (l *loop) guestJoins(c *client) {
 
 // kickGuest ends c: what it says is not heard any more, and what waits, of its
 // body or for the inbox, does so no longer.
-func (l *loop) kickGuest(c *client, why string) {
+func (l *loop) kickGuest(c *client, why ending.Reason) {
 	if c.left {
 		return
 	}
-	c.isCut(why)
 	l.tellLeave(c, why)
-	c.extra.kick(web.Refused(why))
+	c.extra.kick(web.Refused(why.Text))
 }
 
-func (l *loop) guestLeaves(c *client, reason string) {
-	switch reason {
-	case "done", "reset", "shutdown":
-	default: // it was too long, or idle
-		c.isCut(reason)
-	}
+func (l *loop) guestLeaves(c *client, reason ending.Reason) {
 	l.tellLeave(c, reason)
 	l.guests.remove(c)
 	l.hub.gone(c)

@@ -17,10 +17,10 @@ package hubbub
 // before it.
 
 import (
-	"errors"
 	"fmt"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
@@ -40,7 +40,7 @@ type letter struct {
 	to    *client
 	after uint64 // the last broadcast before it
 	data  []byte // shared with others that get the same
-	kick  bool   // data says why
+	kick  bool   // data is the caller's reason
 }
 
 // letters are those that wait for one client.
@@ -104,15 +104,11 @@ func (h *Hub) Kick(id uint64, reason string) error {
 	if err != nil {
 		return err
 	}
-	why := "kicked"
-	if reason != "" {
-		why += ": " + reason
-	}
 	if w.client.protocol == codec.ProtocolPost {
-		w.loop.Do(func() { w.loop.kickGuest(w.client, why) })
+		w.loop.Do(func() { w.loop.kickGuest(w.client, ending.Kicked(reason)) })
 		return nil
 	}
-	w.loop.postLetter(letter{to: w.client, after: h.backlog.Count(), data: []byte(why), kick: true})
+	w.loop.postLetter(letter{to: w.client, after: h.backlog.Count(), data: []byte(reason), kick: true})
 	return nil
 }
 
@@ -167,7 +163,7 @@ func (l *loop) keepLetter(c *client, x letter) {
 func (l *loop) tooManyLetters(c *client, why string, most, least int) {
 	x := c.extra.letters
 	if l.hub.o.Slow != Skip {
-		l.cut(c, fmt.Sprintf("takes no private messages (%s wait %s)", size(int64(x.share.Held())), why))
+		l.cut(c, ending.Because(proto.ReasonOverQuota, "takes no private messages (%s wait %s)", size(int64(x.share.Held())), why))
 		return
 	}
 	if x.dropped == 0 {
@@ -221,11 +217,10 @@ func (l *loop) forgetLetters(c *client) {
 
 // kick ends c: at once if it would have to be waited for.
 func (l *loop) kick(c *client, x letter) {
-	reason := string(x.data)
-	l.hub.debugf("client %d (%s) is %s", c.id, c.addr, reason)
+	reason := ending.Kicked(string(x.data))
+	l.hub.debugf("client %d (%s) is %s", c.id, c.addr, reason.Text)
 	if c.state == broken {
-		c.isCut(reason)
-		l.lost(c, errors.New(reason))
+		l.lost(c, reason)
 		return
 	}
 	c.muted, c.kicked = true, true
@@ -236,9 +231,8 @@ func (l *loop) kick(c *client, x letter) {
 		waits += int64(c.extra.letters.share.Held())
 	}
 	if c.link.Blocked() || waits > link.Unsent {
-		l.endFor(c, proto.ClosePolicyViolation, reason)
+		l.endFor(c, reason)
 		return
 	}
 	l.finish(c, max(goal, c.cursor), reason)
-	c.extra.linger.code = proto.ClosePolicyViolation
 }

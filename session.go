@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
@@ -116,7 +117,7 @@ func (s *sessions) take(c *client) {
 	x.claims--
 	s.mu.Unlock()
 	if older != nil {
-		x.loop.cutWith(older, proto.ClosePolicyViolation, "replaced by a newer connection of its session")
+		x.loop.cut(older, ending.Because(proto.ReasonReplaced, "replaced by a newer connection of its session"))
 	}
 }
 

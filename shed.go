@@ -12,9 +12,9 @@ package hubbub
 //	shed      a loop  has that client give it back
 
 import (
-	"fmt"
-
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/proto"
 )
 
 // overfull reports whether q is over, and if so sees to it that it will not be.
@@ -78,7 +78,7 @@ func (l *loop) holds(c *client, q *quota.Quota) int {
 func (l *loop) shedFrom(c *client, q *quota.Quota) {
 	switch {
 	case q == l.hub.partial:
-		l.cut(c, fmt.Sprintf("beginnings of messages fill the backlog, and its own is the longest (%s)", size(int64(c.extra.begun.Held()))))
+		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", size(int64(c.extra.begun.Held()))))
 	case c.state == broken: // it gets no private messages
 		l.forgetLetters(c)
 	default:

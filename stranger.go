@@ -30,7 +30,9 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
 
@@ -318,7 +320,7 @@ func (l *loop) checkFirstLine(c *client) bool {
 		c.unchecked = false
 		return true // likewise
 	case err != nil: // which is told only once
-		l.lost(c, err)
+		l.lost(c, ending.Lost(err))
 		return false
 	}
 	switch l.firstLine(p[:n], c) {
@@ -328,7 +330,7 @@ func (l *loop) checkFirstLine(c *client) bool {
 		c.link.UsedUp()
 	case codec.Yes:
 		l.hub.backlog.Forget(&c.seat) // it wants something else than it was sent, and may come again
-		l.cut(c, "it opens with an HTTP request, and is taken for a raw client")
+		l.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
 	}
 	return !c.unchecked
 }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/proto"
 )
 
@@ -47,7 +48,7 @@ func (l *loop) takeFrames(c *client, b *Batch, p []byte) {
 	for c.reads() {
 		part, rest, breach := frames.Next(p, l.longestFrom(c))
 		if breach != nil {
-			l.cutWith(c, breach.Code, breach.Reason)
+			l.cut(c, ending.Breach(breach.Code, breach.Reason))
 			return
 		}
 		switch part.Kind {
@@ -82,7 +83,7 @@ func (l *loop) longestFrom(c *client) int {
 // assemble puts the parts of a message together.
 func (l *loop) assemble(c *client, b *Batch, part codec.Part) {
 	if c.protocol == codec.ProtocolV1 && !part.Text {
-		l.cutWith(c, proto.CloseProtocolError, "hubbub.v1 has text frames only")
+		l.cut(c, ending.Because(proto.ReasonBreach, "hubbub.v1 has text frames only"))
 		return
 	}
 	if part.First && part.Last {
@@ -108,7 +109,7 @@ func (l *loop) takeWhole(c *client, b *Batch, message []byte) {
 	}
 	m, breach := l.decoder.Decode(message)
 	if breach != nil {
-		l.cutWith(c, breach.Code, breach.Reason)
+		l.cut(c, ending.Breach(breach.Code, breach.Reason))
 		return
 	}
 	l.hear(c, b, m)
@@ -120,11 +121,11 @@ func (l *loop) hear(c *client, b *Batch, m proto.FromClient) {
 	case proto.End:
 		c.more().linger.said = true
 		if c.state == live {
-			l.finish(c, l.feed(c).Head(), "done")
+			l.finish(c, l.feed(c).Head(), ending.Done())
 		}
 	case proto.Message:
 		if c.extra != nil && c.extra.linger.said {
-			l.cutWith(c, proto.CloseProtocolError, "a message behind end")
+			l.cut(c, ending.Because(proto.ReasonBreach, "a message behind end"))
 			return
 		}
 		l.hearNumbered(c, b, m)
@@ -143,7 +144,7 @@ func (l *loop) hearNumbered(c *client, b *Batch, m proto.FromClient) {
 	}
 	fresh, err := x.session.follows(m.N)
 	if err != nil {
-		l.cutWith(c, proto.CloseProtocolError, err.Error())
+		l.cut(c, ending.Because(proto.ReasonBreach, "%v", err))
 		return
 	}
 	if fresh {
@@ -162,11 +163,11 @@ func (l *loop) hearNumbered(c *client, b *Batch, m proto.FromClient) {
 func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 	framing := l.hub.framing
 	if len(message) > l.hub.longest {
-		l.cutWith(c, proto.CloseTooBig, tooLong(l.hub.longest))
+		l.cut(c, ending.TooLong(l.hub.longest))
 		return false
 	}
 	if !framing.Fits(message) {
-		l.cutWith(c, proto.ClosePolicyViolation, fmt.Sprintf("a message must be a record of %s bytes", l.hub.o.Framing))
+		l.cut(c, ending.Breach(proto.ClosePolicyViolation, fmt.Sprintf("a message must be a record of %s bytes", l.hub.o.Framing)))
 		return false
 	}
 	separator := framing.Separator()
@@ -187,15 +188,9 @@ func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 // closedBy is c that ends its WebSocket: it gets its own code back.
 func (l *loop) closedBy(c *client, part codec.Part) {
 	if c.state == broken {
-		l.lost(c, c.extra.broke)
+		l.lost(c, ending.Lost(c.extra.broke))
 		return
 	}
-	x := &c.more().linger
-	x.code = part.Code
-	switch x.reason = "done"; part.Code {
-	case proto.CloseNormal, proto.CloseGoingAway, proto.CloseNoStatus:
-	default:
-		x.reason = fmt.Sprintf("closed with %d", part.Code)
-	}
+	c.more().linger.reason = ending.Closed(part.Code)
 	l.farewell(c)
 }

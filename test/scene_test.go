@@ -251,7 +251,7 @@ func (s *stage) leaves(id uint64) string {
 
 // isCut says that client id has left because the hub ended it.
 func (s *stage) isCut(id uint64) bool {
-	return slices.ContainsFunc(s.events.all(), func(e hubbub.Event) bool { return e.Kind == hubbub.Leave && e.Client == id && e.Cut })
+	return slices.ContainsFunc(s.events.all(), func(e hubbub.Event) bool { return e.Kind == hubbub.Leave && e.Client == id && e.Code.Cut() })
 }
 
 // readsNoMore waits until the hub has stopped reading from its clients.

@@ -257,9 +257,13 @@ func (c *socket) hearsText(want ...string) {
 }
 
 // hearsClose waits for a close frame with this code, then for the end of file.
+// In hubbub.v1 a notice of the same comes first.
 func (c *socket) hearsClose(code int) (reason string) {
 	c.t.Helper()
 	op, p := c.next()
+	if bytes.HasPrefix(p, []byte(`{"type":"close",`)) {
+		op, p = c.next()
+	}
 	if op != ws.OpClose {
 		c.t.Fatalf("a WebSocket got %d %s, want to be closed with %d", op, brief(string(p)), code)
 	}

@@ -112,7 +112,7 @@ func (c *chat) leave(ctx context.Context, e hubbub.Event) {
 		return
 	}
 	why := ""
-	if e.Cut {
+	if e.Code.Cut() {
 		why = fmt.Sprintf(" (%s)", visible.AppendLine(nil, []byte(e.Reason)))
 	}
 	c.tell(ctx, g, fmt.Sprintf("* %s has left%s", g.name, why))

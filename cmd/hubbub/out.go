@@ -86,6 +86,6 @@ func jsonRenderer(present *present) func(*hubbub.Batch) []byte {
 func eventLine(e hubbub.Event) jsonl.Event {
 	return jsonl.Event{
 		Type: e.Kind.String(), Time: e.Time, ID: e.Client, Name: e.Name, Addr: e.Addr,
-		Protocol: e.Protocol, Data: e.Data, Reason: e.Reason,
+		Protocol: e.Protocol, Data: e.Data, Code: e.Code.String(), Reason: e.Reason,
 	}
 }

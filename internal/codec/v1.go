@@ -74,6 +74,15 @@ func AppendAck(dst []byte, n uint64) []byte {
 	return AppendText(dst, append(p, '}'))
 }
 
+// AppendClosing appends why the hub is about to close the connection: a code
+// for programs, a reason for people.
+func AppendClosing(dst []byte, code, reason string) []byte {
+	var buffer [256]byte
+	p := append(append(buffer[:0], `{"type":"close","code":"`...), code...)
+	p = proto.AppendString(append(p, `","reason":`...), reason)
+	return AppendText(dst, append(p, `}`...))
+}
+
 // AppendHeartbeat appends what shows that the connection lives.
 func AppendHeartbeat(dst []byte) []byte { return AppendText(dst, []byte(`{"type":"heartbeat"}`)) }
 

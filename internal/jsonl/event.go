@@ -24,7 +24,8 @@ type Event struct {
 	Addr     string
 	Protocol string // of a join
 	Data     []byte // of a message
-	Reason   string // of a leave
+	Code     string // of a leave: why, for programs
+	Reason   string // the same, for people
 }
 
 // nanoseconds is RFC 3339 with all nine digits, so that it sorts as text.
@@ -46,6 +47,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	case "join":
 		dst = proto.AppendString(append(dst, `,"protocol":`...), e.Protocol)
 	case "leave":
+		dst = proto.AppendString(append(dst, `,"code":`...), e.Code)
 		dst = proto.AppendString(append(dst, `,"reason":`...), e.Reason)
 	}
 	return append(dst, "}\n"...)

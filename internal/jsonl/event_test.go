@@ -34,12 +34,12 @@ func TestEventsReadAsPromised(t *testing.T) {
 			`{"type":"message","time":"2026-11-24T12:00:00.000000000Z","id":1,"addr":"unix","base64":"Yf8A"}`,
 		},
 		{
-			Event{Type: "leave", Time: noon, ID: 1, Addr: "unix", Data: []byte("no"), Reason: ""},
-			`{"type":"leave","time":"2026-11-24T12:00:00.000000000Z","id":1,"addr":"unix","reason":""}`,
+			Event{Type: "leave", Time: noon, ID: 1, Addr: "unix", Data: []byte("no"), Code: "done", Reason: ""},
+			`{"type":"leave","time":"2026-11-24T12:00:00.000000000Z","id":1,"addr":"unix","code":"done","reason":""}`,
 		},
 		{
-			Event{Type: "leave", Time: noon, ID: 1, Name: "a\"b\xff", Addr: "unix", Reason: "\xff\n\u2028"},
-			`{"type":"leave","time":"2026-11-24T12:00:00.000000000Z","id":1,"name":"a\"b` + "\ufffd" + `","addr":"unix","reason":"` + "\ufffd" + `\n\u2028"}`,
+			Event{Type: "leave", Time: noon, ID: 1, Name: "a\"b\xff", Addr: "unix", Code: "kicked", Reason: "\xff\n\u2028"},
+			`{"type":"leave","time":"2026-11-24T12:00:00.000000000Z","id":1,"name":"a\"b` + "\ufffd" + `","addr":"unix","code":"kicked","reason":"` + "\ufffd" + `\n\u2028"}`,
 		},
 	} {
 		if got := string(AppendEvent([]byte("before\n"), &c.is)); got != "before\n"+c.want+"\n" {
@@ -85,18 +85,19 @@ func FuzzEvent(f *testing.F) {
 			return
 		}
 		text := string(data)
-		e := Event{Type: kind, Time: time.Unix(0, nanos), ID: id, Name: name, Addr: text, Protocol: text, Data: data, Reason: text}
+		e := Event{Type: kind, Time: time.Unix(0, nanos), ID: id, Name: name, Addr: text, Protocol: text, Data: data, Code: text, Reason: text}
 		line := AppendEvent(nil, &e)
 		if !utf8.Valid(line) || bytes.IndexByte(line, '\n') != len(line)-1 {
 			t.Fatalf("%q is no line of UTF-8", line)
 		}
 		var got struct {
-			Type                         string
-			Time                         time.Time
-			ID                           uint64
-			Name, Addr, Protocol, Reason string
-			Text                         *string
-			Base64                       *[]byte
+			Type                 string
+			Time                 time.Time
+			ID                   uint64
+			Name, Addr, Protocol string
+			Code, Reason         string
+			Text                 *string
+			Base64               *[]byte
 		}
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.DisallowUnknownFields()
@@ -110,7 +111,7 @@ func FuzzEvent(f *testing.F) {
 			return string([]rune(s))
 		}
 		if got.Type != kind || !got.Time.Equal(e.Time) || got.ID != id || got.Name != valid(name, true) || got.Addr != valid(text, true) ||
-			got.Protocol != valid(text, kind == "join") || got.Reason != valid(text, kind == "leave") {
+			got.Protocol != valid(text, kind == "join") || got.Code != valid(text, kind == "leave") || got.Reason != got.Code {
 			t.Errorf("%s, want %+v", line, e)
 		}
 		isText := kind == "message" && utf8.Valid(data)

@@ -1,0 +1,123 @@
+// Package ending says why a client ends, and how long its connection stays open
+// after that.
+//
+//	Reason  why: decided by what finds it, never read from its text
+//	Linger  how long: linger.go
+package ending
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"hubbub.example/internal/proto"
+)
+
+// Reason is why a client ends. The zero value says that it goes on.
+type Reason struct {
+	Kind proto.Reason
+	Text string          // for people
+	Code proto.CloseCode // the close code of a WebSocket, where it is not its Kind's
+}
+
+// Because makes a reason; its text is formatted.
+func Because(kind proto.Reason, format string, args ...any) Reason {
+	return Reason{Kind: kind, Text: fmt.Sprintf(format, args...)}
+}
+
+// Done is a client that had nothing more to say.
+func Done() Reason { return Reason{Kind: proto.ReasonDone, Text: "done"} }
+
+// Shutdown is the end of the hub.
+func Shutdown() Reason { return Reason{Kind: proto.ReasonShutdown, Text: "shutdown"} }
+
+// Kicked is a client that the caller closes; why may be empty.
+func Kicked(why string) Reason {
+	if why == "" {
+		return Reason{Kind: proto.ReasonKicked, Text: "kicked"}
+	}
+	return Because(proto.ReasonKicked, "kicked: %s", why)
+}
+
+// TooLong is a client that sent a message of more than longest bytes.
+func TooLong(longest int) Reason {
+	return Because(proto.ReasonTooLong, "sent a message longer than %s", humanize.IBytes(uint64(longest)))
+}
+
+// Idle is a client that had no byte either way for so long.
+func Idle(limit time.Duration) Reason { return Because(proto.ReasonIdle, "idle for %s", limit) }
+
+// Breach is a client that broke its protocol. The code is what its WebSocket
+// is closed with.
+func Breach(code proto.CloseCode, text string) Reason {
+	r := Reason{Kind: proto.ReasonBreach, Text: text, Code: code}
+	if code == proto.CloseTooBig {
+		r.Kind = proto.ReasonTooLong
+	}
+	return r
+}
+
+// Closed is a client that closed its WebSocket with code, which it gets back.
+// A code that does not mean that all is well stands in the text.
+func Closed(code proto.CloseCode) Reason {
+	r := Done()
+	switch r.Code = code; code {
+	case proto.CloseNormal, proto.CloseGoingAway, proto.CloseNoStatus:
+	default:
+		r.Text = fmt.Sprintf("closed with %d", code)
+	}
+	return r
+}
+
+// ErrAbrupt is a WebSocket whose connection ended without a close frame.
+var ErrAbrupt = errors.New("the connection ended without a close frame")
+
+// Lost is a connection that broke with err.
+func Lost(err error) Reason {
+	switch {
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return Reason{Kind: proto.ReasonReset, Text: "reset"}
+	case errors.Is(err, ErrAbrupt):
+		return Reason{Kind: proto.ReasonReset, Text: err.Error()}
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return Reason{Kind: proto.ReasonDead, Text: err.Error()}
+	}
+	return Reason{Kind: proto.ReasonLost, Text: err.Error()}
+}
+
+// Cut reports whether the hub ended the client and went on serving others.
+func (r Reason) Cut() bool { return r.Kind.Cut() }
+
+// CloseCode is the code of the client's close frame.
+func (r Reason) CloseCode() proto.CloseCode {
+	if r.Code != 0 {
+		return r.Code
+	}
+	return r.Kind.CloseCode()
+}
+
+// Grouped is what the log says of several clients that ended for reasons of
+// this kind: "closed: lapped".
+func (r Reason) Grouped() string { return "closed: " + groups[r.Kind] }
+
+// groups is what clients of each kind have in common.
+var groups = [...]string{
+	proto.ReasonDone:      "done",
+	proto.ReasonReset:     "reset",
+	proto.ReasonDead:      "dead",
+	proto.ReasonLost:      "connection lost",
+	proto.ReasonShutdown:  "shutdown",
+	proto.ReasonKicked:    "kicked",
+	proto.ReasonReplaced:  "replaced by newer connections of their sessions",
+	proto.ReasonLapped:    "lapped",
+	proto.ReasonSlow:      "at lunch",
+	proto.ReasonIdle:      "idle",
+	proto.ReasonTooLong:   "message too long",
+	proto.ReasonBreach:    "protocol error",
+	proto.ReasonOverQuota: "too much held for them",
+	proto.ReasonFull:      "server full",
+	proto.ReasonDenied:    "denied",
+}
