@@ -30,8 +30,8 @@ var slowAttack = []struct {
 	{name: "a header without an end", first: "GET / HTTP/1.1\r\nHost: localhost\r\n", refused: true},
 	{name: "one byte", first: "G"},
 	{name: "a body, a byte a second", first: "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", then: "slow"},
-	{name: "an answer never read", first: "GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n", brief: true},
-	{name: "many answers never read", first: strings.Repeat("GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n", 20), brief: true},
+	{name: "an answer never read", first: "GET /view.js HTTP/1.1\r\nHost: localhost\r\n\r\n", brief: true},
+	{name: "many answers never read", first: strings.Repeat("GET /view.js HTTP/1.1\r\nHost: localhost\r\n\r\n", 60), brief: true},
 	{name: "a body that is refused", first: "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", then: "slow", brief: true},
 }
 

@@ -225,11 +225,69 @@ func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 		got = append(got, r.Text)
 	}
 	slices.Sort(got)
-	want := []string{"another one", "before", "meanwhile", "one", "the server was started anew: its numbers begin again", "two"}
+	want := []string{"another one", "before", "meanwhile", "one", "the server was restarted: its numbers begin again", "two"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the page shows %q, want %q", got, want)
 	}
 	page.isQuiet()
+}
+
+// A server that comes back and no longer takes a line that waits for it, because
+// the line is too long now or no record, gets all others. The page says which
+// line is not sent, and why.
+func TestThePageGoesOnWithoutALineThatTheServerNoLongerTakes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		before, after []string
+		lines         []string // typed before and after the restart is noticed
+		arrive        string
+		refused, why  string
+	}{
+		"a smaller limit": {
+			after: []string{"--max-line", "10"},
+			lines: []string{"much too long now", "short", "after"}, arrive: "short\nafter\n",
+			refused: "much too long now", why: "not sent: the line has 17 bytes; this server takes up to 10",
+		},
+		"records": {
+			after: []string{"--frame", "5", "--out", "tagged"},
+			lines: []string{"no", "short", "after"}, arrive: "shortafter",
+			refused: "no", why: "not sent: the server closed the connection: ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := startForBrowsers(t, append([]string{"127.0.0.1:0"}, test.before...)...)
+			w := wireTo(t, first.address())
+			page := browse(t).open(w.url())
+			page.expects("WebSocket connection to", "/icon.svg", "/favicon.ico")
+			page.isLive()
+			w.hush() // what is sent is numbered, and does not arrive
+			for _, line := range test.lines[:2] {
+				page.press(line + kb.Enter)
+			}
+			page.when(`document.querySelectorAll(".row.mine[data-state=pending]").length === 2`)
+			w.cut()
+			first.kill()
+			second := startForBrowsers(t, append([]string{"127.0.0.1:0"}, test.after...)...)
+			w.mend(second.address())
+			page.when(`document.querySelectorAll(".row.mine[data-state=sent]").length === 1`)
+			page.press(test.lines[2] + kb.Enter)
+			page.when(`document.querySelectorAll(".row.mine[data-state=sent]").length === 2`)
+			page.picture("refused-" + strings.ReplaceAll(name, " ", "-"))
+			for _, r := range page.rows() {
+				if strings.Contains(r.Class, "mine") && (r.State == "refused") != (r.Text == test.refused) {
+					t.Errorf("%q is %s", r.Text, r.State)
+				}
+			}
+			if text := page.text("#rows"); !strings.Contains(text, test.why) {
+				t.Errorf("it shows %q, want %q in it", text, test.why)
+			}
+			if said := second.stdout.until(t, test.lines[2]); !strings.Contains(strings.ReplaceAll(said, "\t", ""), test.lines[1]) {
+				t.Errorf("STDOUT says %q", said)
+			}
+			page.isQuiet()
+		})
+	}
 }
 
 // Ten thousand messages at once are ten thousand in the page. It shows the

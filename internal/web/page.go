@@ -2,8 +2,8 @@
 
 package web
 
-// This file is the page for people with a browser, and its files. They are
-// part of the program.
+// This file serves the page for people with a browser. Its files are part of
+// the program.
 
 import (
 	"bytes"
@@ -12,15 +12,25 @@ import (
 	"encoding/hex"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
-//go:embed page/index.html page/page.css page/page.js page/icon.svg page/favicon.ico
+//go:embed page/*.html page/*.css page/*.js page/*.svg page/*.ico
 var pageFiles embed.FS
 
-// policy lets the page load its own files and speak with this server, by
-// WebSocket too ('self' covers ws of the same host and port), and do nothing
-// else.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+	// The icon for browsers that take no SVG, and for documents that cannot
+	// name an icon: browsers ask for it on their own.
+	".ico": "image/vnd.microsoft.icon",
+}
+
+// policy lets the page load its own files and connect to this server, also by
+// WebSocket ('self' covers ws of the same host and port), and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // pageFile is one file as it is sent.
@@ -30,26 +40,32 @@ type pageFile struct {
 	data        []byte
 }
 
-var page = map[string]*pageFile{
-	"/":         readPage("index.html", "text/html; charset=utf-8"),
-	"/page.css": readPage("page.css", "text/css; charset=utf-8"),
-	"/page.js":  readPage("page.js", "text/javascript; charset=utf-8"),
-	"/icon.svg": readPage("icon.svg", "image/svg+xml"),
-	// The same icon, for browsers that take no SVG, and for what is no page
-	// of ours to name one in: they ask for it here.
-	"/favicon.ico": readPage("favicon.ico", "image/vnd.microsoft.icon"),
-}
+// page is the page's files by the paths that serve them.
+var page = readPage()
 
-func readPage(name, contentType string) *pageFile {
-	data, err := pageFiles.ReadFile(path.Join("page", name))
+func readPage() map[string]*pageFile {
+	files := map[string]*pageFile{}
+	entries, err := pageFiles.ReadDir("page")
+	for _, e := range entries {
+		var data []byte
+		if data, err = pageFiles.ReadFile("page/" + e.Name()); err != nil {
+			break
+		}
+		sum := sha256.Sum256(data)
+		files["/"+strings.TrimSuffix(e.Name(), "index.html")] = &pageFile{
+			contentType: contentTypes[path.Ext(e.Name())],
+			tag:         `"` + hex.EncodeToString(sum[:8]) + `"`,
+			data:        data,
+		}
+	}
 	if err != nil {
 		panic("web: " + err.Error())
 	}
-	sum := sha256.Sum256(data)
-	return &pageFile{contentType: contentType, tag: `"` + hex.EncodeToString(sum[:8]) + `"`, data: data}
+	return files
 }
 
-// file answers with f, or that it has not changed.
+// file answers with f, or that it has not changed. Browsers ask each time
+// (no-cache), so the modules of a page are all of one version.
 func (q *request) file(f *pageFile) {
 	h := q.w.Header()
 	h.Set("Content-Type", f.contentType)

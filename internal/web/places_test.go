@@ -164,7 +164,7 @@ func TestBlockingDescriptorIsNotServed(t *testing.T) {
 func TestHoggedPlacesAreGivenToOthers(t *testing.T) {
 	const each = 20
 	for name, says := range map[string]string{
-		"answers not taken":      strings.Repeat(request("GET /page.js HTTP/1.1", "Host: localhost"), 1000),
+		"answers not taken":      strings.Repeat(request("GET /view.js HTTP/1.1", "Host: localhost"), 1000),
 		"a body that is refused": request("GET / HTTP/1.1", "Host: localhost", "Content-Length: 100"),
 		"a body not asked for":   request("OPTIONS / HTTP/1.1", "Host: localhost", "Content-Length: 100"),
 		"a chunked body":         request("GET /healthz HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "5\r\n",

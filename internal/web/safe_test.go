@@ -68,7 +68,7 @@ func TestForeignPagesMayNotComeHere(t *testing.T) {
 			{"POST / HTTP/1.1", "Content-Length: 3", "hi\n", 204},
 			{whoIsThere, html, "", 200},
 			{"GET /healthz HTTP/1.1", anything, "", 200},
-			{"GET /page.js HTTP/1.1", anything, "", 200},
+			{"GET /main.js HTTP/1.1", anything, "", 200},
 			{"GET /nothing HTTP/1.1", anything, "", 404},
 			{"OPTIONS / HTTP/1.1", "Access-Control-Request-Method: POST", "", 204},
 		} {
@@ -151,7 +151,7 @@ func TestHostMustBeOurs(t *testing.T) {
 		if test.ours {
 			want = 200
 		}
-		for _, first := range []string{"GET / HTTP/1.1", "GET /healthz HTTP/1.1", "GET /page.js HTTP/1.1"} {
+		for _, first := range []string{"GET / HTTP/1.1", "GET /healthz HTTP/1.1", "GET /main.js HTTP/1.1"} {
 			r, body := c.ask(local, request(first, "Host: "+test.host))
 			if r.code != want {
 				t.Errorf("%q %q: %s to %q: %d %q, want %d", test.hosts, test.origins, first, test.host, r.code, body, want)
