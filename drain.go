@@ -94,7 +94,12 @@ func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
 func (h *Hub) lastWords() {
 	l := h.loops[0]
 	said := make(chan struct{})
-	l.Do(func() { l.pourOut(); close(said) })
+	l.Do(func() {
+		for _, h := range l.handlers {
+			h.Drain()
+		}
+		close(said)
+	})
 	select {
 	case <-said:
 	case <-h.closed:

@@ -48,6 +48,8 @@ type Hub struct {
 	browsers browsers
 	people   people
 	speakers speakers
+	reading  atomic.Bool // a source is read by the first loop
+	writing  atomic.Bool // a sink is written by it
 	ids      atomic.Uint64
 	clients  atomic.Int64
 	sockets  atomic.Int64 // connections that loops have, clients or not yet

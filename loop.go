@@ -7,8 +7,7 @@ package hubbub
 //	wait      until something is ready, or said by another goroutine
 //	handle    what is ready: clients are read, those with room again noted
 //	deliver   what was read goes to the inbox, before anything slow
-//	drainTo   the sink, if it is this loop's, is written
-//	pump      the source, likewise, is read and broadcast
+//	handlers  what else the loop serves, the source and the sink, has its turn
 //	vacate    clients leave what the feed wants to forget
 //	flush     a slice of the clients is sent what they have not had
 //	timers    what is due by the clock
@@ -86,8 +85,7 @@ type loop struct {
 
 	// The first loop's only.
 	acceptor acceptor
-	source   *source
-	sink     *sink
+	handlers []attached
 
 	stats loopStats
 
@@ -141,8 +139,7 @@ func (l *loop) run() {
 		l.accept()
 		l.watchStrangers()
 		l.deliver()
-		l.drainTo()
-		l.pump()
+		l.turnHandlers()
 		l.vacate()
 		l.flush()
 		l.mark.Show()
@@ -233,10 +230,8 @@ func (l *loop) handle(events []poll.Event) {
 			l.handleClient(c, e)
 		} else if ln := l.acceptor.find(fd); ln != nil {
 			l.acceptor.ready = append(l.acceptor.ready, ln)
-		} else if s := l.source; s != nil && s.fd == fd {
-			s.readable = true
-		} else if s := l.sink; s != nil && s.fd == fd {
-			l.sinkReady(e)
+		} else {
+			l.tellHandler(e)
 		}
 	}
 }

@@ -5,7 +5,7 @@ package hubbub
 // This file writes what clients send straight to a file:
 //
 //	DeliverTo  takes a file, and chooses who writes it
-//	drainTo    the first loop, when the file tells of readiness and takes a
+//	sink       the first loop, when the file tells of readiness and takes a
 //	           write without waiting: every loop's batches go through it
 //	copyTo     a goroutine, when it may have to wait
 //
@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/stdio"
@@ -40,94 +41,112 @@ func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
 		defer sock.Close(fd)
 		return h.copyTo(ctx, f.Name(), fd)
 	}
-	s := &sink{file: f.Name(), fd: fd, done: make(chan error, 1)}
+	if !h.writing.CompareAndSwap(false, true) {
+		_ = sock.Close(fd)
+		return errors.New("DeliverTo: the messages go to another file already")
+	}
+	defer h.writing.Store(false)
 	l := h.loops[0]
-	l.Do(func() { l.addSink(s) })
+	s := &sink{hub: h, loop: l.Loop, file: f.Name(), fd: fd, done: make(chan error, 1)}
+	l.Do(func() { l.attach(fd, s); s.open() })
 	select {
 	case err = <-s.done:
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-h.closed:
-		return h.finishSink(ctx, s)
+		return s.finish(ctx)
 	}
 	ended := make(chan struct{})
-	l.Do(func() { l.removeSink(s); close(ended) })
+	l.Do(func() { l.detach(fd); s.close(); close(ended) })
 	select {
 	case <-ended:
 		_ = sock.Close(fd)
 		return err
 	case <-h.closed:
-		return h.finishSink(ctx, s)
+		return s.finish(ctx)
 	}
 }
 
-// sink is a file that the first loop writes. After the loop's end the caller
-// of DeliverTo owns it.
+// sink is a file that the first loop writes: one at a time. After the loop's
+// end the caller of DeliverTo owns it.
 type sink struct {
-	file  string
-	fd    int // ours, nonblocking
-	batch *Batch
-	rest  []byte // of the batch
-	full  bool   // it will tell when there is room
-	done  chan error
+	hub    *Hub
+	loop   *eventloop.Loop
+	file   string
+	fd     int // ours, nonblocking
+	batch  *Batch
+	rest   []byte // of the batch
+	full   bool   // it will tell when there is room
+	closed bool
+	done   chan error
 }
 
-func (l *loop) addSink(s *sink) {
-	if l.sink != nil {
-		s.done <- errors.New("DeliverTo: the messages go to another file already")
+func (s *sink) open() {
+	if err := s.loop.Add(s.fd); err != nil {
+		s.fail(err)
 		return
 	}
-	if err := l.Add(s.fd); err != nil {
-		s.done <- err
-		return
-	}
-	l.sink = s
-	l.hub.inbox.drained.Store(true)
+	s.hub.inbox.drained.Store(true)
 }
 
-func (l *loop) removeSink(s *sink) {
-	if l.sink != s {
+func (s *sink) close() {
+	if s.closed {
 		return
 	}
-	l.sink = nil
-	l.hub.inbox.drained.Store(false)
-	_ = l.Remove(s.fd)
+	s.closed = true
+	s.hub.inbox.drained.Store(false)
+	_ = s.loop.Remove(s.fd)
 	if s.batch != nil {
 		s.batch.Release()
 	}
 }
 
-// drainTo writes what is in the inbox, as far as the sink takes it.
-func (l *loop) drainTo() {
-	s := l.sink
-	if s == nil || s.full {
-		return
-	}
-	for range batchesALoop * len(l.hub.loops) {
-		if !s.next(l.hub) {
-			return
-		}
-		again, err := s.write()
-		if err != nil {
-			l.removeSink(s)
-			s.done <- err
-			return
-		}
-		if again {
-			s.full = true
-			return
-		}
-	}
-	l.Wake() // others have their turn first
+// fail ends s for err.
+func (s *sink) fail(err error) {
+	s.close()
+	s.done <- err
 }
 
+// Event says that there is room, or that nobody reads.
+func (s *sink) Event(e *poll.Event) {
+	s.full = s.full && !e.Writable()
+	if e.Failed() && !s.closed {
+		s.fail(fmt.Errorf("write %s: %w", s.file, unix.EPIPE))
+	}
+}
+
+// Turn writes what is in the inbox, as far as the file takes it. Again says
+// that there may be more: others have their turn first.
+func (s *sink) Turn() (again bool) {
+	if s.full || s.closed {
+		return false
+	}
+	for range cap(s.hub.inbox.filled) {
+		if !s.next() {
+			return false
+		}
+		full, err := s.write()
+		if err != nil {
+			s.fail(err)
+			return false
+		}
+		if s.full = full; full {
+			return false
+		}
+	}
+	return true
+}
+
+// Drain has nothing to do: what clients say before their end is written.
+func (s *sink) Drain() {}
+
 // next says whether there is something to write.
-func (s *sink) next(h *Hub) bool {
+func (s *sink) next() bool {
 	for len(s.rest) == 0 {
 		if s.batch != nil {
 			s.batch.Release()
 		}
-		if s.batch = h.TryReceive(); s.batch == nil {
+		if s.batch = s.hub.TryReceive(); s.batch == nil {
 			return false
 		}
 		s.rest = s.batch.Plain()
@@ -148,20 +167,10 @@ func (s *sink) write() (again bool, err error) {
 	return false, nil
 }
 
-// sinkReady enters an event of the sink: room, or nobody who reads.
-func (l *loop) sinkReady(e *poll.Event) {
-	s := l.sink
-	s.full = s.full && !e.Writable()
-	if e.Failed() {
-		l.removeSink(s)
-		s.done <- fmt.Errorf("write %s: %w", s.file, unix.EPIPE)
-	}
-}
-
-// finishSink writes what the loops left, when they have ended.
-func (h *Hub) finishSink(ctx context.Context, s *sink) error {
+// finish writes what the loops left, when they have ended.
+func (s *sink) finish(ctx context.Context) error {
 	defer sock.Close(s.fd)
-	for s.next(h) {
+	for s.next() {
 		again, err := s.write()
 		if err != nil {
 			return err

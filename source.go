@@ -5,7 +5,7 @@ package hubbub
 // This file reads a source and broadcasts its messages:
 //
 //	BroadcastFrom  takes a file, and chooses who reads it
-//	pump           a loop, when the file tells of readiness: it is read only
+//	source         a loop, when the file tells of readiness: it is read only
 //	               when readable, so it need not be nonblocking, and no
 //	               goroutine sleeps in a read that the runtime must watch over
 //	copyFrom       a goroutine, when it does not, as a file on a disk
@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/engine/pump"
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/sock"
@@ -40,8 +41,12 @@ func (h *Hub) BroadcastFrom(ctx context.Context, f *os.File) error {
 	if err != nil {
 		return err
 	}
+	if !h.reading.CompareAndSwap(false, true) {
+		_ = sock.Close(s.fd)
+		return errors.New("BroadcastFrom: another source is being read already")
+	}
 	l := h.loops[0]
-	l.Do(func() { l.addSource(s) })
+	l.Do(func() { l.attach(s.fd, s); s.watch() })
 	select {
 	case err = <-s.done:
 	case <-ctx.Done():
@@ -58,9 +63,10 @@ func (h *Hub) BroadcastFrom(ctx context.Context, f *os.File) error {
 
 // endSource takes s from the loop, or does the loop's part if it has ended.
 func (h *Hub) endSource(s *source) {
+	defer h.reading.Store(false)
 	l := h.loops[0]
 	ended := make(chan struct{})
-	l.Do(func() { l.removeSource(s); close(ended) })
+	l.Do(func() { l.detach(s.fd); s.close(); close(ended) })
 	select {
 	case <-ended:
 		return
@@ -73,8 +79,10 @@ func (h *Hub) endSource(s *source) {
 	}
 }
 
-// source is a file that the first loop reads.
+// source is a file that the first loop reads: one at a time.
 type source struct {
+	hub      *Hub
+	loop     *eventloop.Loop
 	chunks   *pump.Chunker
 	file     string
 	fd       int // a duplicate, ours
@@ -91,85 +99,77 @@ func (h *Hub) newSource(f *os.File) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
 	}
-	return &source{chunks: h.newChunker(), file: f.Name(), fd: fd, done: make(chan error, 1)}, nil
+	return &source{
+		hub: h, loop: h.loops[0].Loop, chunks: h.newChunker(),
+		file: f.Name(), fd: fd, done: make(chan error, 1),
+	}, nil
 }
 
-// addSource begins to read s. The loop reads one source at a time.
-func (l *loop) addSource(s *source) {
-	if l.source != nil {
-		s.done <- errors.New("BroadcastFrom: another source is being read already")
-		return
-	}
-	l.source = s
-	l.watchSource()
-}
-
-func (l *loop) watchSource() {
-	s := l.source
-	if err := l.AddReader(s.fd); err != nil {
+func (s *source) watch() {
+	if err := s.loop.AddReader(s.fd); err != nil {
 		s.done <- err
 		return
 	}
 	s.watched = true
 }
 
-func (l *loop) unwatchSource() {
-	if s := l.source; s.watched {
+func (s *source) unwatch() {
+	if s.watched {
 		s.watched = false
-		_ = l.Remove(s.fd)
+		_ = s.loop.Remove(s.fd)
 	}
 }
 
-func (l *loop) removeSource(s *source) {
-	if l.source == s {
-		l.unwatchSource()
-		if s.held != nil {
-			l.hub.backlog.Release()
-		}
-		l.source = nil
+func (s *source) close() {
+	s.unwatch()
+	if s.held != nil {
+		s.hub.backlog.Release()
 	}
 	_ = sock.Close(s.fd)
 }
 
-// pump reads one chunk if all of the last is broadcast, and broadcasts a part of
-// it if there is room: in between clients are sent to.
-func (l *loop) pump() {
-	s := l.source
-	if s == nil || s.over {
-		return
+// Event says that there is something to read.
+func (s *source) Event(*poll.Event) { s.readable = true }
+
+// Turn reads one chunk if all of the last is broadcast, and broadcasts a part
+// of it if there is room: in between clients are sent to.
+func (s *source) Turn() (again bool) {
+	if s.over {
+		return false
 	}
 	if !s.chunks.Pending() && s.readable && !s.ended {
-		l.readSource(s)
+		s.read()
 	}
 	if s.chunks.Pending() {
-		l.broadcastSource(s)
+		s.broadcast()
 	}
 	if s.ended && !s.chunks.Pending() {
 		s.ended = false
 		s.done <- nil
 	}
+	return false
 }
 
-// readSource reads once: the event is told again while there is more.
-func (l *loop) readSource(s *source) {
+// read reads once: the event is told again while there is more.
+func (s *source) read() {
 	s.readable = false
 	n, err := sock.Recv(s.fd, s.chunks.Space())
 	switch {
 	case errors.Is(err, sock.Again):
 	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO): // EIO: a terminal hung up
 		s.ended = true
-		l.unwatchSource()
-		l.hub.warnOfRest(s.chunks.Finish())
+		s.unwatch()
+		s.hub.warnOfRest(s.chunks.Finish())
 	case err != nil:
-		l.unwatchSource()
+		s.unwatch()
 		s.done <- fmt.Errorf("read %s: %w", s.file, err)
 	default:
-		l.hub.warnOfLong(s.chunks.Took(n))
+		s.hub.warnOfLong(s.chunks.Took(n))
 	}
 }
 
-// broadcastSource broadcasts what is whole, or remembers that it is held.
-func (l *loop) broadcastSource(s *source) {
+// broadcast broadcasts a part, or remembers that it is held.
+func (s *source) broadcast() {
 	if s.held != nil {
 		select {
 		case <-s.held:
@@ -178,22 +178,22 @@ func (l *loop) broadcastSource(s *source) {
 		}
 	}
 	p, ends := s.chunks.Part()
-	held, err := l.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Paced)
+	held, err := s.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Paced)
 	if err != nil {
 		s.chunks.Discard() // this is the end of it
 		s.ended = false
-		l.unwatchSource()
+		s.unwatch()
 		s.done <- err
 		return
 	}
 	switch {
 	case held != nil && s.held == nil:
-		l.unwatchSource() // level triggered, it would tell of itself on and on
-		l.hub.backlog.Hold()
+		s.unwatch() // level triggered, it would tell of itself on and on
+		s.hub.backlog.Hold()
 	case held == nil && s.held != nil:
-		l.hub.backlog.Release()
+		s.hub.backlog.Release()
 		if !s.ended {
-			l.watchSource()
+			s.watch()
 		}
 	}
 	if s.held = held; held == nil {
@@ -201,26 +201,22 @@ func (l *loop) broadcastSource(s *source) {
 	}
 }
 
-// pourOut broadcasts what is held, room or not, and has no more read, which
+// Drain broadcasts what is held, room or not, and has no more read, which
 // would be lost.
-func (l *loop) pourOut() {
-	s := l.source
-	if s == nil {
-		return
-	}
+func (s *source) Drain() {
 	s.over = true
 	for s.chunks.Pending() {
 		p, ends := s.chunks.Part()
-		if _, err := l.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Unbounded); err != nil {
+		if _, err := s.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Unbounded); err != nil {
 			return // closed
 		}
 		s.chunks.Done()
 	}
 	if s.held == nil {
-		l.unwatchSource() // level triggered
+		s.unwatch() // level triggered
 		return
 	}
-	l.hub.backlog.Release()
+	s.hub.backlog.Release()
 	s.held = nil
 }
 
