@@ -88,6 +88,7 @@ var layers = map[string][]string{
 	".": {
 		"internal/codec",
 		"internal/engine/ending",
+		"internal/engine/intake",
 		"internal/engine/link",
 		"internal/engine/loop",
 		"internal/engine/pump",
@@ -102,6 +103,7 @@ var layers = map[string][]string{
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
 	"internal/engine/ending": {"internal/proto"},
+	"internal/engine/intake": {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/proto", "internal/sock"},
 	"internal/engine/link":   {"internal/feed", "internal/poll", "internal/sock"},
 	"internal/engine/loop":   {"internal/poll"},
 	"internal/engine/pump":   {"internal/codec"},

@@ -38,6 +38,15 @@ func (a Addr) AddrPort() netip.AddrPort {
 	return netip.AddrPortFrom(ip, a.port)
 }
 
+// AddrFrom is the inverse of AddrPort.
+func AddrFrom(a netip.AddrPort) Addr {
+	if !a.IsValid() {
+		return Addr{}
+	}
+	scope, _ := strconv.ParseUint(a.Addr().Zone(), 10, 32)
+	return Addr{ip: a.Addr().As16(), port: a.Port(), scope: uint32(scope), inet: true}
+}
+
 // fromIPv4 and fromIPv6 take the fields of sockaddr_in and sockaddr_in6, the
 // port in network order.
 func fromIPv4(ip [4]byte, port uint16) Addr {

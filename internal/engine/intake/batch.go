@@ -1,0 +1,99 @@
+//go:build unix
+
+package intake
+
+import (
+	"iter"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/sock"
+)
+
+const (
+	batchBytes  = 4 * ReadSize
+	batchEvents = 1024
+)
+
+// Kind is what a Record tells.
+type Kind uint8
+
+// The kinds of records, as the public API has them.
+const (
+	Message Kind = iota
+	Join
+	Leave
+)
+
+// Record is one join, one leave, or all the whole messages of one read.
+type Record struct {
+	Kind     Kind
+	Protocol codec.Protocol
+	single   bool // one message, which may contain separators; else they tell many apart
+	from, to int  // messages: where in the batch's data
+	Client   uint64
+	Name     string
+	Addr     sock.Addr
+	Time     int64 // Unix nanoseconds
+	Why      ending.Reason
+}
+
+// Batch is a number of records, in order.
+type Batch struct {
+	inbox   *Inbox
+	data    []byte
+	records []Record
+}
+
+// Records is what the batch holds. It is good until Release.
+func (b *Batch) Records() []Record { return b.records }
+
+// Plain is every message of the batch with its separator, one after the other.
+// It is good until Release.
+func (b *Batch) Plain() []byte { return b.data }
+
+// Messages goes through the messages of a record, without their separators.
+func (b *Batch) Messages(r *Record) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		framing := b.inbox.Framing
+		if r.single {
+			yield(b.data[r.from : r.to-len(framing.Separator())])
+			return
+		}
+		for rest := b.data[r.from:r.to]; len(rest) > 0; {
+			var message []byte
+			message, rest = framing.Next(rest)
+			if !yield(message) {
+				return
+			}
+		}
+	}
+}
+
+// Release gives the batch back. It must not be used any more.
+func (b *Batch) Release() {
+	b.data, b.records = b.data[:0], b.records[:0]
+	if cap(b.data) > batchBytes { // grown for one long message
+		b.data = nil
+	}
+	b.inbox.putBack(b)
+}
+
+// enter adds r. Messages of one client that are told apart by their separators
+// share a record.
+func (b *Batch) enter(r Record) {
+	if n := len(b.records); n > 0 && !r.single {
+		last := &b.records[n-1]
+		if last.Kind == Message && !last.single && last.Client == r.Client && last.to == r.from {
+			last.to = r.to
+			return
+		}
+	}
+	b.records = append(b.records, r)
+}
+
+// full reports whether the batch takes no more before it is handed over: there
+// must be room for the beginning of a message and a read after it.
+func (b *Batch) full() bool {
+	return len(b.data) > batchBytes-2*ReadSize || len(b.records) >= batchEvents
+}

@@ -1,0 +1,124 @@
+//go:build unix
+
+package intake
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/proto"
+)
+
+// body reads what comes in these reads, and returns the messages, and why it
+// ended, or how many bytes were dropped at its end.
+func (d *desk) body(reads ...string) (messages string, size, dropped int, end ending.Reason) {
+	b := d.NewBody()
+	defer b.Release()
+	for _, p := range reads {
+		for len(p) > 0 {
+			n := copy(b.Space(), p)
+			p = p[n:]
+			m, s := b.Took(n)
+			messages, size = messages+string(m), size+s
+			if end = b.Hold(); end != (ending.Reason{}) {
+				return messages, size, 0, end
+			}
+		}
+	}
+	m, s, dropped := b.End()
+	return messages + string(m), size + s, dropped, b.Hold()
+}
+
+// What a body says, however it comes.
+func TestBody(t *testing.T) {
+	long := strings.Repeat("x", 3*smallestBody)
+	for _, c := range []struct {
+		framing codec.Framing
+		longest int
+		reads   []string
+		want    string
+		dropped int
+		end     proto.Reason
+	}{
+		{codec.Line(), 8, nil, "", 0, 0},
+		{codec.Line(), 8, []string{"one\ntwo"}, "one\ntwo\n", 0, 0},
+		{codec.Line(), 8, []string{"o", "ne\r", "\n\ntwo\n"}, "one\n\ntwo\n", 0, 0},
+		{codec.Line(), 8, []string{"12345678\r\n"}, "12345678\n", 0, 0},
+		{codec.Line(), 8, []string{"one\n123456789\ntwo\n"}, "one\n", 0, proto.ReasonTooLong},
+		{codec.Line(), 8, []string{"one\n1234567890"}, "one\n", 0, proto.ReasonTooLong},
+		{codec.Line(), 8, []string{"one\n123456789"}, "one\n", 0, proto.ReasonTooLong},
+		{codec.Line(), 1 << 20, []string{long, long, "\n"}, long + long + "\n", 0, 0},
+		{codec.NUL(), 8, []string{"a\x00b"}, "a\x00b\x00", 0, 0},
+		{codec.Raw(), 8, []string{"as it comes"}, "as it comes", 0, 0},
+		{codec.Record(4), 4, []string{"123", "456"}, "1234", 2, 0},
+	} {
+		d := newDesk(t, func(g *Config) { g.Framing, g.Longest = c.framing, c.longest })
+		got, _, dropped, end := d.body(c.reads...)
+		if got != c.want || dropped != c.dropped || end.Kind != c.end {
+			t.Errorf("%.20q gives %.20q, drops %d and ends with %+v", c.reads, got, dropped, end)
+		}
+		if d.Beginnings.Used() != 0 || d.Posts.Used() != 0 {
+			t.Errorf("%.20q: at the end %d bytes are held, %d of posts", c.reads, d.Beginnings.Used(), d.Posts.Used())
+		}
+	}
+}
+
+// Beginnings are bounded, and posts have half: who can be cut has the rest.
+func TestBodiesHoldALimitedShare(t *testing.T) {
+	for _, c := range []struct {
+		beginnings, posts int64
+		says              int
+		full              bool
+	}{
+		{100, 50, 50, false},
+		{100, 50, 51, true},
+		{40, 50, 41, true},
+	} {
+		d := newDesk(t, func(g *Config) { g.Beginnings, g.Posts = quota.New(c.beginnings), quota.New(c.posts) })
+		_, _, _, end := d.body(strings.Repeat("x", c.says))
+		if (end.Kind == proto.ReasonOverQuota) != c.full {
+			t.Errorf("%d bytes with %d and %d left: %+v", c.says, c.beginnings, c.posts, end)
+		}
+	}
+}
+
+// A post's messages wait for a batch, after joins and leaves that wait; none of
+// one that has left is heard, and none that was withdrawn.
+func TestPostsWaitForABatch(t *testing.T) {
+	d := newDesk(t)
+	all := d.takeAll()
+	post := func(id uint64, says string) (*Post, *Posted) {
+		p := &Post{Sender: *sender(id, codec.ProtocolPost)}
+		entry := NewPosted(p, []byte(says), len(says)+1)
+		d.Post(entry)
+		return p, entry
+	}
+	first, one := post(1, "one\n")
+	kicked, two := post(2, "two\n")
+	_, three := post(3, "three\n")
+	d.Presence(Leave, &kicked.Sender, ending.Kicked(""))
+	d.Withdraw(three)
+	if n := d.EnterPosts(); n != 0 {
+		t.Errorf("without a batch %d bytes are entered", n)
+	}
+	for _, b := range all {
+		b.Release()
+	}
+	if n := d.EnterPosts(); n != 5 || first.Received() != 5 || kicked.Received() != 0 {
+		t.Errorf("%d bytes are entered, of the first %d", n, first.Received())
+	}
+	for _, entry := range []*Posted{one, two, three} {
+		select {
+		case <-entry.Entered:
+		default:
+			t.Error("somebody waits on")
+		}
+	}
+	if got, _ := d.received(); !slices.Equal(got, []string{"2 leave kicked", "1 message one"}) {
+		t.Errorf("it gives %q", got)
+	}
+}

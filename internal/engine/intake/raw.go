@@ -1,0 +1,101 @@
+//go:build unix
+
+package intake
+
+// This file is the input of raw clients. A read goes straight into the batch:
+//
+//	Space       where the next read goes: after the beginning of a message that
+//	            the client holds
+//	Took        whole messages stay there; the rest goes back to the client
+//	EndOfInput  what is left when the input has ended
+
+import "hubbub.example/internal/engine/ending"
+
+// Space is where the next read goes. W has a batch: Batch was called for it.
+func (s *Sender) Space(w *Writer) []byte {
+	begin := len(w.batch.data) + s.inPlace()
+	return w.batch.data[begin : begin+ReadSize]
+}
+
+// inPlace is how much of what the client holds goes before the next read, so
+// that a message that the read completes lies in one piece. A long one is put
+// together elsewhere.
+func (s *Sender) inPlace() int {
+	if s.rare == nil || len(s.rare.partial) >= ReadSize {
+		return 0
+	}
+	return len(s.rare.partial)
+}
+
+// Took enters the whole messages among the n bytes that were read to Space,
+// together with what the client had of the first, and holds the beginning of
+// the next one.
+func (s *Sender) Took(w *Writer, n int) Outcome {
+	b, held := w.batch, s.inPlace()
+	begin := len(b.data)
+	fresh := b.data[begin+held : begin+held+n]
+	x := s.rare
+	if x == nil || x.partial == nil {
+		return s.enter(w, begin, fresh)
+	}
+	if !w.inbox.Framing.Completes(len(x.partial), fresh) {
+		return s.hold(w, fresh)
+	}
+	if held > 0 {
+		copy(b.data[begin:begin+held], x.partial)
+		b.data = b.data[:begin+held+n]
+	} else {
+		x.partial = append(x.partial, fresh...)
+		b.data = append(b.data[:begin], x.partial...)
+	}
+	s.Forget()
+	return s.enter(w, begin, b.data[begin:])
+}
+
+// EndOfInput is the end of what a raw client sends. A beginning without its end
+// counts as a message, except where every message has the same size.
+func (s *Sender) EndOfInput(w *Writer) Outcome {
+	x := s.rare
+	if x == nil || x.partial == nil {
+		return Outcome{}
+	}
+	separator := w.inbox.Framing.Separator()
+	if separator == nil {
+		n := len(x.partial)
+		s.Forget()
+		return Outcome{Dropped: n}
+	}
+	b := w.batch // the read that came to the end had one
+	begin := len(b.data)
+	b.data = append(append(b.data, x.partial...), separator...)
+	s.Forget()
+	return s.enter(w, begin, b.data[begin:])
+}
+
+// enter enters the whole messages of p, which stands in the batch from begin
+// on, and holds the rest.
+func (s *Sender) enter(w *Writer, begin int, p []byte) Outcome {
+	in := w.inbox
+	whole := in.Framing.Whole(p)
+	messages, rest := in.Framing.Clean(p[:whole]), p[whole:]
+	good := in.fitting(messages)
+	w.enterPlain(s, begin, messages[:good])
+	if good < len(messages) {
+		return Outcome{End: ending.TooLong(in.Longest)}
+	}
+	if len(rest) == 0 {
+		return Outcome{}
+	}
+	return s.hold(w, rest)
+}
+
+// hold keeps p, which continues or begins a message, until the rest comes.
+func (s *Sender) hold(w *Writer, p []byte) Outcome {
+	x := s.more()
+	x.partial = append(x.partial, p...)
+	x.held.Grow(w.inbox.Beginnings, len(p))
+	if len(x.partial) > w.inbox.Longest+1 {
+		return Outcome{End: ending.TooLong(w.inbox.Longest)}
+	}
+	return Outcome{}
+}

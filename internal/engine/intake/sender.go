@@ -1,0 +1,157 @@
+//go:build unix
+
+package intake
+
+import (
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/sock"
+)
+
+// Sender is who a client is, and what it has begun to say. Only its loop
+// touches it. There is one for each client, so what is only sometimes needed
+// stands in rare.
+type Sender struct {
+	id       uint64 // 0: it has not joined yet
+	rare     *rare
+	addr     sock.Addr
+	messages uint32 // received
+	since    uint32 // when it joined: seconds since the hub began
+	protocol codec.Protocol
+	muted    bool // what it says is not heard
+	left     bool // its leave was told
+}
+
+// rare is what few senders need, and those not for long.
+type rare struct {
+	name    string
+	request []byte        // what came right behind its request
+	partial []byte        // the beginning of a message
+	held    quota.Share   // of that
+	frames  *codec.Frames // the beginning of a frame, or between two of a message
+	session *Session      // hubbub.v1: what it sends has numbers
+	ended   bool          // hubbub.v1: it has said that this is the end
+}
+
+// NewSender is a client of an address that speaks p and has not joined yet.
+func NewSender(addr sock.Addr, p codec.Protocol) Sender {
+	return Sender{addr: addr, protocol: p}
+}
+
+// Joins gives the client its id, so many seconds after the hub began.
+func (s *Sender) Joins(id uint64, since uint32) { s.id, s.since = id, since }
+
+// ID is the client's id; 0 if it has not joined.
+func (s *Sender) ID() uint64 { return s.id }
+
+// Present reports whether the client has joined and its leave was not told yet.
+func (s *Sender) Present() bool { return s.id != 0 && !s.left }
+
+// Left reports whether the client's leave was told.
+func (s *Sender) Left() bool { return s.left }
+
+// Addr is where the client is.
+func (s *Sender) Addr() sock.Addr { return s.addr }
+
+// Protocol is what the client speaks.
+func (s *Sender) Protocol() codec.Protocol { return s.protocol }
+
+// Since is when the client joined: seconds since the hub began.
+func (s *Sender) Since() uint32 { return s.since }
+
+// Messages is how many messages the client sent.
+func (s *Sender) Messages() uint32 { return s.messages }
+
+// Name is what the client wants to be called; "": it did not say.
+func (s *Sender) Name() string {
+	if s.rare == nil {
+		return ""
+	}
+	return s.rare.name
+}
+
+// Rename gives the client another name. What it said before keeps the one that
+// it had.
+func (s *Sender) Rename(name string) {
+	if name == s.Name() {
+		return
+	}
+	s.more().name = name
+	s.tidy()
+}
+
+// Mute has nothing be heard any more of what the client says, or has it be
+// heard again.
+func (s *Sender) Mute(on bool) { s.muted = on }
+
+// Muted reports whether nothing is heard of what the client says.
+func (s *Sender) Muted() bool { return s.muted }
+
+// Continue has the client's numbers go on where x stands.
+func (s *Sender) Continue(x *Session) { s.more().session = x }
+
+// Session is what the client's numbers belong to; nil if it sent none.
+func (s *Sender) Session() *Session {
+	if s.rare == nil {
+		return nil
+	}
+	return s.rare.session
+}
+
+// Preload has p, which came right behind the client's request, be read before
+// anything else. P is not copied.
+func (s *Sender) Preload(p []byte) {
+	if len(p) > 0 {
+		s.more().request = p
+	}
+}
+
+// Preloaded moves what was preloaded to p, and returns how much; 0: it is used
+// up.
+func (s *Sender) Preloaded(p []byte) int {
+	x := s.rare
+	if x == nil || x.request == nil {
+		return 0
+	}
+	n := copy(p, x.request)
+	if x.request = x.request[n:]; len(x.request) == 0 {
+		x.request = nil
+		s.tidy()
+	}
+	return n
+}
+
+// HasPreload reports whether something that was preloaded is still to be read.
+func (s *Sender) HasPreload() bool { return s.rare != nil && s.rare.request != nil }
+
+// Holds is how many bytes of a message the client has begun to say.
+func (s *Sender) Holds() int {
+	if s.rare == nil {
+		return 0
+	}
+	return s.rare.held.Held()
+}
+
+// Forget drops what the client has begun to say.
+func (s *Sender) Forget() {
+	if x := s.rare; x != nil && x.partial != nil {
+		x.held.Release()
+		x.partial = nil
+		s.tidy()
+	}
+}
+
+// more is the rare part, made on demand.
+func (s *Sender) more() *rare {
+	if s.rare == nil {
+		s.rare = &rare{}
+	}
+	return s.rare
+}
+
+// tidy lets go of the rare part when nothing is in it.
+func (s *Sender) tidy() {
+	if x := s.rare; x != nil && x.name == "" && x.request == nil && x.partial == nil && x.frames == nil && x.session == nil && !x.ended {
+		s.rare = nil
+	}
+}

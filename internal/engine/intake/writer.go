@@ -1,0 +1,153 @@
+//go:build unix
+
+package intake
+
+import (
+	"bytes"
+	"time"
+
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/proto"
+)
+
+// Writer is one loop's end of the inbox. Only its loop touches it.
+type Writer struct {
+	inbox    *Inbox
+	batch    *Batch    // what this turn reads; nil: none is open
+	deferred []Record  // joins and leaves that found no batch
+	posts    []*Posted // what posts say, while there is no batch
+	now      int64     // Unix nanoseconds
+	messages int64     // ever entered
+
+	decoder proto.Decoder
+	pong    []byte
+}
+
+// NewWriter makes one of the writers that the inbox is for.
+func (in *Inbox) NewWriter() *Writer { return &Writer{inbox: in} }
+
+// SetTime says what time it is for what is entered from now on.
+func (w *Writer) SetTime(now time.Time) { w.now = now.UnixNano() }
+
+// Messages is how many messages were entered.
+func (w *Writer) Messages() int64 { return w.messages }
+
+// Batch is the batch that this turn fills, after all deferred joins and leaves;
+// nil while the caller is behind.
+func (w *Writer) Batch() *Batch {
+	w.EnterDeferred()
+	if len(w.deferred) > 0 {
+		return nil
+	}
+	return w.open()
+}
+
+func (w *Writer) open() *Batch {
+	if w.batch != nil && w.batch.full() {
+		w.Deliver()
+	}
+	if w.batch == nil {
+		w.batch = w.inbox.take()
+	}
+	return w.batch
+}
+
+// Deliver hands over what this turn brought.
+func (w *Writer) Deliver() {
+	b := w.batch
+	if b == nil || len(b.records) == 0 {
+		return
+	}
+	w.batch = nil
+	w.inbox.handOver(w, b)
+}
+
+// Undelivered reports whether the batch was added to after the last Deliver.
+func (w *Writer) Undelivered() bool { return w.batch != nil && len(w.batch.records) > 0 }
+
+// Presence enters a join or leave. Where no batch is free it is deferred. That
+// list is bounded: while it is not empty nobody is accepted, no post comes, and
+// clients that are there can leave only once.
+func (w *Writer) Presence(kind Kind, s *Sender, why ending.Reason) {
+	s.left = s.left || kind == Leave
+	if !w.inbox.Presence {
+		return
+	}
+	r := w.record(kind, s)
+	r.Why = why
+	if len(w.deferred) == 0 {
+		if b := w.open(); b != nil {
+			b.records = append(b.records, r)
+			return
+		}
+	}
+	w.inbox.deferred.Add(1)
+	w.deferred = append(w.deferred, r)
+}
+
+// Deferred reports whether joins or leaves of this writer wait for a batch.
+func (w *Writer) Deferred() bool { return len(w.deferred) > 0 }
+
+// EnterDeferred moves joins and leaves into the batch, in order.
+func (w *Writer) EnterDeferred() {
+	for len(w.deferred) > 0 {
+		b := w.open()
+		if b == nil {
+			return
+		}
+		n := min(len(w.deferred), batchEvents-len(b.records))
+		b.records = append(b.records, w.deferred[:n]...)
+		w.deferred = w.deferred[n:]
+		if w.inbox.deferred.Add(-int64(n)) == 0 {
+			w.inbox.wake() // to accept again
+		}
+	}
+	w.deferred = nil
+}
+
+// record is one of s, as of now.
+func (w *Writer) record(kind Kind, s *Sender) Record {
+	return Record{Kind: kind, Client: s.id, Name: s.Name(), Protocol: s.protocol, Addr: s.addr, Time: w.now}
+}
+
+// enterPlain enters messages of s that stand in the batch from begin on, with
+// their separators.
+func (w *Writer) enterPlain(s *Sender, begin int, messages []byte) {
+	b := w.batch
+	if s.muted {
+		messages = nil
+	}
+	b.data = b.data[:begin+len(messages)]
+	if len(messages) == 0 {
+		return
+	}
+	r := w.record(Message, s)
+	r.from, r.to = begin, len(b.data)
+	b.records = append(b.records, r)
+	w.count(s, w.inbox.Framing.Count(messages))
+}
+
+// enterOne enters a message of s, which it copies. A separator at its end is
+// not another, empty, message; of a "\r\n" that is one the "\r" does not count.
+func (w *Writer) enterOne(s *Sender, message []byte) {
+	in, b := w.inbox, w.batch
+	separator := in.Framing.Separator()
+	if !in.Messages || s.muted || len(message)+len(separator) == 0 {
+		return // nobody wants it, or it is nothing
+	}
+	message = bytes.TrimSuffix(message, separator)
+	begin := len(b.data)
+	b.data = append(append(b.data, message...), separator...)
+	b.data = b.data[:begin+len(in.Framing.Clean(b.data[begin:]))]
+	r := w.record(Message, s)
+	r.from, r.to = begin, len(b.data)
+	r.single = in.single(message)
+	w.count(s, 1)
+	b.enter(r)
+}
+
+// count counts messages of s.
+func (w *Writer) count(s *Sender, n int) {
+	s.messages += uint32(n)
+	w.messages += int64(n)
+}
