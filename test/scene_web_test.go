@@ -314,7 +314,9 @@ func (c *socket) nextObject() (o v1, err error) {
 	if op != ws.OpText {
 		return o, fmt.Errorf("frame %d %s", op, brief(string(p)))
 	}
-	err = json.Unmarshal(p, &o)
+	if err = json.Unmarshal(p, &o); err == nil && o.Type == "close" {
+		err = fmt.Errorf("the hub closes: %s", p)
+	}
 	return o, err
 }
 

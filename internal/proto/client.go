@@ -46,8 +46,10 @@ func (d *Decoder) Decode(p []byte) (FromClient, *Breach) {
 		return FromClient{}, Breachf(CloseProtocolError, "not a JSON object")
 	}
 	switch kind, _ := d.text(f.kind); string(kind) {
-	case Heartbeat, End:
-		return FromClient{Type: string(kind)}, nil
+	case Heartbeat: // a constant: string(kind) would allocate
+		return FromClient{Type: Heartbeat}, nil
+	case End:
+		return FromClient{Type: End}, nil
 	case Message:
 	default:
 		return FromClient{}, nil
