@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/feed"
@@ -295,7 +296,7 @@ func (l *loop) welcome(c *client) {
 	c.since = uint32(l.Now().Sub(h.began) / time.Second)
 	f := c.form()
 	c.cursor = l.mark.Enter(f, c.cursor)
-	var v View
+	var v backlog.View
 	h.backlog.View(&v)
 	l.watchFrom[f] = min(l.watchFrom[f], c.cursor+v.Share()/farBehind)
 	c.first = v.Feed(f).Seq(c.cursor)
@@ -368,8 +369,8 @@ func (l *loop) refuse(c *client, why string) {
 
 // leaveBacklog is c that had joined a feed of its own encoding, or had not.
 func (h *Hub) leaveBacklog(c *client) {
-	e := EncodingOf(c.protocol)
-	if e != Canonical && h.backlog.Leave(e) {
+	e := backlog.EncodingOf(c.protocol)
+	if e != backlog.Canonical && h.backlog.Leave(e) {
 		first := h.loops[0]
 		first.Do(func() { first.nextSweep.In(h.o.pace.formKept) })
 	}

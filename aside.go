@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
@@ -128,7 +129,7 @@ func (l *loop) tellMissed(c *client) {
 // those who answer none.
 func (l *loop) beat() {
 	every := l.hub.o.pace.beat
-	var v View
+	var v backlog.View
 	l.hub.backlog.View(&v)
 	for _, c := range l.clients {
 		if !c.protocol.Beats() || !c.streams() {

@@ -5,7 +5,7 @@ package hubbub
 // This file is the way of one message to every client:
 //
 //	Broadcast   any goroutine   frames it and appends it to the feed, once there is room
-//	Publish     publish.go      is the one sequencing point; it wakes the loops
+//	Publish     the backlog     is the one sequencing point; it wakes the loops
 //	flush       a loop          sends what lies between one client's cursor and the head
 
 import (
@@ -13,8 +13,12 @@ import (
 	"fmt"
 	"slices"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/feed"
 )
+
+// ErrClosed says that the hub is closed, or drains before it closes.
+var ErrClosed = backlog.ErrClosed
 
 // Broadcast sends one message, without its separator, to all clients. It
 // returns when the message is in the feed, which with Wait may have to wait
@@ -24,14 +28,14 @@ import (
 // A message that holds its framing's separator reaches clients of that
 // framing as several.
 func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
-	return h.broadcast(ctx, message, nil, Paced)
+	return h.broadcast(ctx, message, nil, backlog.Paced)
 }
 
 // BroadcastExcept is Broadcast to all but some clients. Ids of clients that are
 // not there do no harm.
 func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uint64) error {
 	h.listPeople()
-	return h.broadcast(ctx, message, slices.Clone(except), Paced)
+	return h.broadcast(ctx, message, slices.Clone(except), backlog.Paced)
 }
 
 // BroadcastHere is BroadcastExcept for those who are there now, as what is said
@@ -40,10 +44,10 @@ func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uin
 // too: they keep their order.
 func (h *Hub) BroadcastHere(ctx context.Context, message []byte, except ...uint64) error {
 	h.listPeople()
-	return h.broadcast(ctx, message, slices.Clone(except), Here)
+	return h.broadcast(ctx, message, slices.Clone(except), backlog.Here)
 }
 
-func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, how How) error {
+func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, how backlog.How) error {
 	if err := h.check(message); err != nil {
 		return fmt.Errorf("broadcast: %w", err)
 	}
@@ -55,7 +59,7 @@ func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, ho
 	if except != nil {
 		of = []feed.Run{{Messages: 1, Of: &feed.Origin{Not: except}}}
 	}
-	return h.backlog.PublishWait(ctx, Messages{Bytes: p, Ends: []int{len(p)}, Runs: of}, how)
+	return h.backlog.PublishWait(ctx, backlog.Messages{Bytes: p, Ends: []int{len(p)}, Runs: of}, how)
 }
 
 // separated is message with what separates it from the next.

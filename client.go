@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
@@ -32,7 +33,7 @@ type client struct {
 	extra    *extra
 	link     link.Link
 	place    int32         // in loop.clients
-	seat     Seat          // does what it was sent count as heard?
+	seat     backlog.Seat  // does what it was sent count as heard?
 	since    uint32        // seconds since the hub began
 	messages uint32        // received
 	first    uint64        // the message behind which it began
@@ -56,11 +57,11 @@ type client struct {
 func (c *client) reads() bool { return c.state <= broken }
 
 // form is how c's messages look where it stands.
-func (c *client) form() Encoding {
+func (c *client) form() backlog.Encoding {
 	if c.past {
-		return Canonical
+		return backlog.Canonical
 	}
-	return EncodingOf(c.protocol)
+	return backlog.EncodingOf(c.protocol)
 }
 
 // extra is what few clients need, and those not for long.

@@ -17,7 +17,7 @@
 //	           the head, straight from the feed
 //
 // Clients that want it in another form, as WebSocket frames or as events, read
-// feeds of their own, in which each message is encoded once          form.go
+// feeds of their own, in which each message is encoded once          backlog
 //
 // and the other way:
 //
@@ -35,7 +35,7 @@
 //
 // A client is a descriptor and a cursor, so one that lags costs nothing until
 // the feed wants to forget what it has not had: then it holds the source for
-// a while, is cut, or skips: slow.go decides, lag.go acts, room.go makes room.
+// a while, is cut, or skips: slow.go decides, lag.go acts, backlog makes room.
 //
 // # Words
 //

@@ -14,6 +14,7 @@ package hubbub
 // is room again. One that has all costs a comparison.
 
 import (
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/sock"
@@ -58,7 +59,7 @@ func (l *loop) flush() {
 // one if there is something to send.
 func (l *loop) walk(n int, until int64) {
 	p := &l.pass
-	head := l.view.Head(Canonical)
+	head := l.view.Head(backlog.Canonical)
 	if p.next == 0 {
 		if head == p.head && !p.again {
 			return
@@ -80,7 +81,7 @@ func (l *loop) walk(n int, until int64) {
 
 // credit remembers up to where c has heard its feed.
 func (l *loop) credit(c *client) {
-	l.mark.Delivered(&c.seat, &Delivery{
+	l.mark.Delivered(&c.seat, &backlog.Delivery{
 		Encoding: c.form(), At: c.cursor, Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: l.Millis(),
 	})
 }

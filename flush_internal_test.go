@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 )
 
 // audience is a hub and clients that take what they are sent.
@@ -98,7 +99,7 @@ func TestOneSendADelivery(t *testing.T) {
 		} {
 			before := a.Stats()
 			for round := range int64(10) {
-				if _, err := a.backlog.Publish(Messages{Bytes: []byte(c.lines), Ends: c.ends}, Paced); err != nil {
+				if _, err := a.backlog.Publish(backlog.Messages{Bytes: []byte(c.lines), Ends: c.ends}, backlog.Paced); err != nil {
 					t.Fatal(err)
 				}
 				a.hears([]byte(c.lines))

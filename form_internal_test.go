@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/engine/backlog"
 )
 
 // hall is a hub whose port tells by the first bytes what is spoken.
@@ -75,12 +77,12 @@ func TestAFormsFeedComesAndGoes(t *testing.T) {
 			getsText(t, r, fmt.Sprint(next))
 			next++
 		}
-		f := h.backlog.Feed(Frames)
+		f := h.backlog.Feed(backlog.Frames)
 		h.say(t, fmt.Sprint(next))
 		getsText(t, r, fmt.Sprint(next))
 		next++
 		_ = c.Close()
-		is(t, "its feed is gone", func() bool { return h.backlog.Feed(Frames) == nil })
+		is(t, "its feed is gone", func() bool { return h.backlog.Feed(backlog.Frames) == nil })
 		if n := h.Stats().Clients; n != 0 {
 			t.Fatalf("there are %d clients", n)
 		}
@@ -99,9 +101,9 @@ func TestAFormsFeedComesAndGoes(t *testing.T) {
 // that in all its forms is delivered all the same, and holds nothing up.
 func TestTheBacklogIsForAllFormsTogether(t *testing.T) {
 	t.Parallel()
-	const backlog = 64 << 10
-	for _, message := range []string{strings.Repeat("x", 100), strings.Repeat("\x01", backlog/4)} {
-		h, at := hall(t, Options{Inbox: InboxNone, Backlog: backlog, Patience: 5 * time.Second})
+	const limit = 64 << 10
+	for _, message := range []string{strings.Repeat("x", 100), strings.Repeat("\x01", limit/4)} {
+		h, at := hall(t, Options{Inbox: InboxNone, Backlog: limit, Patience: 5 * time.Second})
 		var reading sync.WaitGroup
 		for _, o := range []struct{ target, protocol string }{{"/", ""}, {"/", "hubbub.v1"}} {
 			_, r := upgrade(t, at, o.target, o.protocol)
@@ -110,11 +112,11 @@ func TestTheBacklogIsForAllFormsTogether(t *testing.T) {
 		events := ask(t, at, "Accept: text/event-stream")
 		reading.Go(func() { _, _ = io.Copy(io.Discard, events) })
 		is(t, "all are there", func() bool { return h.Stats().Joins == 3 })
-		bound := backlog + 10*int64(len(message))
+		bound := limit + 10*int64(len(message))
 		for range 300 {
 			h.say(t, message)
 			kept := int64(0)
-			for e := range Encodings {
+			for e := range backlog.Encodings {
 				f := h.backlog.Feed(e)
 				if f == nil {
 					t.Fatal("an encoding has no feed")
@@ -146,7 +148,7 @@ func TestThePastDropsNothing(t *testing.T) {
 	for range 2 { // what was to go for these has gone
 		h.on(func(*loop) {})
 	}
-	whole := h.backlog.Feed(Canonical).Whole()
+	whole := h.backlog.Feed(backlog.Canonical).Whole()
 	_, r := upgrade(t, at, "/?last=1000", "hubbub.v1")
 	if f, err := readFrame(r); err != nil || !bytes.Contains(f.Payload, []byte("hello")) {
 		t.Fatal(string(f.Payload), err)
@@ -154,7 +156,7 @@ func TestThePastDropsNothing(t *testing.T) {
 	for range 2 {
 		h.on(func(*loop) {})
 	}
-	if now := h.backlog.Feed(Canonical).Whole(); now != whole {
+	if now := h.backlog.Feed(backlog.Canonical).Whole(); now != whole {
 		t.Errorf("the oldest that is kept begins at %d, before at %d", now, whole)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
@@ -127,7 +128,7 @@ func (h *Hub) takeBack(s web.Stream) {
 
 // startAt has c read its feed after message seq.
 func (h *Hub) startAt(c *client, seq uint64) error {
-	p, err := h.backlog.Join(EncodingOf(c.protocol), seq)
+	p, err := h.backlog.Join(backlog.EncodingOf(c.protocol), seq)
 	c.cursor, c.past = p.At, p.Backfill
 	return err
 }

@@ -87,6 +87,7 @@ var houseRules = []houseRule{
 var layers = map[string][]string{
 	".": {
 		"internal/codec",
+		"internal/engine/backlog",
 		"internal/engine/ending",
 		"internal/engine/intake",
 		"internal/engine/link",
@@ -102,12 +103,13 @@ var layers = map[string][]string{
 	},
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
-	"internal/engine/ending": {"internal/proto"},
-	"internal/engine/intake": {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/proto", "internal/sock"},
-	"internal/engine/link":   {"internal/feed", "internal/poll", "internal/sock"},
-	"internal/engine/loop":   {"internal/poll"},
-	"internal/engine/pump":   {"internal/codec"},
-	"internal/engine/quota":  {},
+	"internal/engine/backlog": {"internal/codec", "internal/feed"},
+	"internal/engine/ending":  {"internal/proto"},
+	"internal/engine/intake":  {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/proto", "internal/sock"},
+	"internal/engine/link":    {"internal/feed", "internal/poll", "internal/sock"},
+	"internal/engine/loop":    {"internal/poll"},
+	"internal/engine/pump":    {"internal/codec"},
+	"internal/engine/quota":   {},
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground
 	// alone.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/sock"
@@ -30,7 +31,7 @@ type Hub struct {
 	framing     codec.Framing
 	longest     int // message, without its separator
 	epoch       string
-	backlog     *Log
+	backlog     *backlog.Log
 	web         *web.Server
 	descriptors int // that connections may have, all together
 	inbox       *inbox
@@ -95,7 +96,7 @@ func New(o Options) (*Hub, error) {
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}
-	if h.backlog, err = NewLog(h.backlogConfig()); err != nil {
+	if h.backlog, err = backlog.New(h.backlogConfig()); err != nil {
 		return nil, err
 	}
 	h.inbox = newInbox(o, h.framing, h.wakeAll)
@@ -111,14 +112,14 @@ func New(o Options) (*Hub, error) {
 	return h, nil
 }
 
-func (h *Hub) backlogConfig() Config {
-	return Config{
+func (h *Hub) backlogConfig() backlog.Config {
+	return backlog.Config{
 		Limit:     h.o.Backlog,
 		Separator: len(h.framing.Separator()),
 		Paced:     h.o.Slow == Wait,
-		First:     First(h.o.Replay),
+		First:     backlog.First(h.o.Replay),
 		Idle:      h.o.pace.formKept,
-		Encode:    Encoders(h.epoch),
+		Encode:    backlog.Encoders(h.epoch),
 		Wake:      h.wakeAll,
 		Warn:      h.warnf,
 		Lost:      h.sayLost,

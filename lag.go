@@ -17,6 +17,7 @@ package hubbub
 import (
 	"time"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
@@ -56,13 +57,13 @@ func (l *loop) vacate() {
 			l.skip(c, to[c.form()], &tails)
 		}
 	}
-	if !l.holdStrangers(to[Canonical]) {
+	if !l.holdStrangers(to[backlog.Canonical]) {
 		l.mark.Left(&to)
 	}
 }
 
 // stands says that c stands in what is to go.
-func (l *loop) stands(c *client, to *[Encodings]int64) bool {
+func (l *loop) stands(c *client, to *[backlog.Encodings]int64) bool {
 	return c.streams() && c.cursor < to[c.form()]
 }
 
@@ -73,7 +74,7 @@ func (l *loop) watchLagging() {
 		return
 	}
 	for f := range l.watchFrom {
-		if feed := l.hub.backlog.Feed(Encoding(f)); feed != nil && feed.Head() >= l.watchFrom[f] {
+		if feed := l.hub.backlog.Feed(backlog.Encoding(f)); feed != nil && feed.Head() >= l.watchFrom[f] {
 			l.nextJudge.In(l.lookEvery())
 			return
 		}
@@ -93,9 +94,9 @@ func (l *loop) lookEvery() time.Duration { return l.hub.o.Patience / looks }
 // judge looks at every client that lags far. It is called again as long as
 // there is one and either the head moves or the source is held.
 func (l *loop) judge() {
-	var v View
+	var v backlog.View
 	l.hub.backlog.View(&v)
-	far, most := v.Share()/farBehind, [Encodings]int64{}
+	far, most := v.Share()/farBehind, [backlog.Encodings]int64{}
 	for _, c := range l.clients {
 		f := c.form()
 		switch lag := v.Head(f) - c.cursor; {
@@ -109,7 +110,7 @@ func (l *loop) judge() {
 		}
 	}
 	for f := range most {
-		l.watchFrom[f] = v.Head(Encoding(f)) + max(far-most[f], 1)
+		l.watchFrom[f] = v.Head(backlog.Encoding(f)) + max(far-most[f], 1)
 		if most[f] == far {
 			l.watchHolders()
 		}
@@ -117,7 +118,7 @@ func (l *loop) judge() {
 }
 
 // look samples what c takes.
-func (l *loop) look(c *client, v *View) {
+func (l *loop) look(c *client, v *backlog.View) {
 	x := c.more()
 	if x.progress == nil {
 		x.progress = &progress{}

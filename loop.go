@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
 	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/poll"
@@ -56,13 +57,13 @@ type loop struct {
 
 	// Sending.
 	pass         pass
-	view         View  // the feeds as this turn sees them
-	writable     queue // their sockets have room again
-	mark         *Mark
+	view         backlog.View // the feeds as this turn sees them
+	writable     queue        // their sockets have room again
+	mark         *backlog.Mark
 	spareLetters []letter // mail.letters' other half
 	holder       *client  // holds the source; vacate looks at it first
 
-	watchFrom [Encodings]int64 // no client can lag far before the head is there
+	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
 
 	// Connections that are no clients yet: stranger.go.
 	strangers strangers

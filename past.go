@@ -2,6 +2,8 @@
 
 package hubbub
 
+import "hubbub.example/internal/engine/backlog"
+
 // This file is a client that wants more of the past than its form's feed has:
 // the backlog is full, so the feed cannot reach back any further. Such a client
 // stands in the canonical feed, as a raw one does, with the same rights, and
@@ -31,7 +33,7 @@ func (l *loop) encodePast(c *client, end int64) []byte {
 	from := c.cursor
 	for c.cursor < end && len(piece) < pastPiece {
 		seq := f.Seq(c.cursor) + 1
-		piece = l.view.AppendEncoded(piece, EncodingOf(c.protocol), seq)
+		piece = l.view.AppendEncoded(piece, backlog.EncodingOf(c.protocol), seq)
 		c.cursor = f.Begin(seq + 1)
 	}
 	if c.more().kept.TryGrow(h.rests, len(piece)) {
@@ -46,7 +48,7 @@ func (l *loop) encodePast(c *client, end int64) []byte {
 // and reports whether it does. With leap c goes on where it begins.
 func (l *loop) moveOn(c *client, leap bool) bool {
 	canonical := l.feed(c)
-	at, missed, ok := l.view.Switch(EncodingOf(c.protocol), canonical.Seq(c.cursor), leap)
+	at, missed, ok := l.view.Switch(backlog.EncodingOf(c.protocol), canonical.Seq(c.cursor), leap)
 	if !ok {
 		return false
 	}

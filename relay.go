@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/pump"
 	"hubbub.example/internal/feed"
 )
@@ -39,7 +40,7 @@ func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 				end = begin + h.framing.First(b.data[begin:r.to])
 			}
 			if p.full(end) {
-				if err := h.backlog.PublishWait(ctx, Messages{b.data[p.begin:p.end], p.ends, p.of}, Paced); err != nil {
+				if err := h.backlog.PublishWait(ctx, backlog.Messages{Bytes: b.data[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced); err != nil {
 					return err
 				}
 				p.next()
@@ -51,7 +52,7 @@ func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 	if len(p.ends) == 0 {
 		return ctx.Err()
 	}
-	return h.backlog.PublishWait(ctx, Messages{b.data[p.begin:p.end], p.ends, p.of}, Paced)
+	return h.backlog.PublishWait(ctx, backlog.Messages{Bytes: b.data[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced)
 }
 
 // part is as much of a batch as is broadcast at a time: more would lap clients

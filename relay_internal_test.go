@@ -5,6 +5,7 @@ package hubbub
 import (
 	"testing"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/feed"
 )
 
@@ -28,13 +29,13 @@ func TestAMessageIsLookedAtOnce(t *testing.T) {
 		runs = append(runs, feed.Run{Messages: 1, Of: &feed.Origin{ID: id, Not: []uint64{id}}})
 		ends = append(ends, i+1)
 	}
-	if room, err := h.backlog.Publish(Messages{make([]byte, n), ends, runs}, Paced); room != nil || err != nil {
+	if room, err := h.backlog.Publish(backlog.Messages{Bytes: make([]byte, n), Ends: ends, Runs: runs}, backlog.Paced); room != nil || err != nil {
 		t.Fatal(room, err)
 	}
 	c.not.Store(n - 1)
 	l, looks := h.loops[0], 0
 	for c.cursor < n-2 {
-		end := l.passBy(c, h.backlog.Feed(Canonical), n)
+		end := l.passBy(c, h.backlog.Feed(backlog.Canonical), n)
 		if looks++; end <= c.cursor || end > n-2 {
 			t.Fatalf("at %d it may be sent all up to %d", c.cursor, end)
 		}
@@ -47,7 +48,7 @@ func TestAMessageIsLookedAtOnce(t *testing.T) {
 	if looks > n/lookAhead+1 {
 		t.Errorf("%d messages took %d looks", n, looks)
 	}
-	if end := l.passBy(c, h.backlog.Feed(Canonical), n); end != n || c.cursor != n-1 {
+	if end := l.passBy(c, h.backlog.Feed(backlog.Canonical), n); end != n || c.cursor != n-1 {
 		t.Errorf("behind what it said itself it stands at %d and may be sent all up to %d", c.cursor, end)
 	}
 }

@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/engine/backlog"
 	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/engine/pump"
 	"hubbub.example/internal/poll"
@@ -178,7 +179,7 @@ func (s *source) broadcast() {
 		}
 	}
 	p, ends := s.chunks.Part()
-	held, err := s.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Paced)
+	held, err := s.hub.backlog.Publish(backlog.Messages{Bytes: p, Ends: ends}, backlog.Paced)
 	if err != nil {
 		s.chunks.Discard() // this is the end of it
 		s.ended = false
@@ -207,7 +208,7 @@ func (s *source) Drain() {
 	s.over = true
 	for s.chunks.Pending() {
 		p, ends := s.chunks.Part()
-		if _, err := s.hub.backlog.Publish(Messages{Bytes: p, Ends: ends}, Unbounded); err != nil {
+		if _, err := s.hub.backlog.Publish(backlog.Messages{Bytes: p, Ends: ends}, backlog.Unbounded); err != nil {
 			return // closed
 		}
 		s.chunks.Done()
@@ -233,7 +234,7 @@ func (h *Hub) copyFrom(ctx context.Context, f *os.File) error {
 		}
 		for chunks.Pending() {
 			p, ends := chunks.Part()
-			if err := h.backlog.PublishWait(ctx, Messages{Bytes: p, Ends: ends}, Paced); err != nil {
+			if err := h.backlog.PublishWait(ctx, backlog.Messages{Bytes: p, Ends: ends}, backlog.Paced); err != nil {
 				return err
 			}
 			chunks.Done()

@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/proto"
@@ -280,7 +281,7 @@ func (l *loop) holdStrangers(to int64) bool {
 			continue
 		}
 		if l.hub.o.Slow != Wait {
-			c.cursor = l.mark.Enter(Canonical, c.cursor)
+			c.cursor = l.mark.Enter(backlog.Canonical, c.cursor)
 			continue
 		}
 		if l.age(c) < l.hub.o.Sniff {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package hubbub
+package backlog
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func made(t *testing.T, config Config) (*Log, *Mark) {
 	if config.Encode[V1] == nil {
 		config.Encode = Encoders("epoch")
 	}
-	l, err := NewLog(config)
+	l, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

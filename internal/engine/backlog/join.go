@@ -1,6 +1,6 @@
 //go:build unix
 
-package hubbub
+package backlog
 
 // This file is how clients come to an encoding's feed and leave it:
 //

@@ -1,6 +1,6 @@
 //go:build unix
 
-package hubbub
+package backlog
 
 import (
 	"sync/atomic"

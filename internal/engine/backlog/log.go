@@ -14,7 +14,7 @@
 // Locks: Log.mu, then heard.mu, then the feeds' own. Config's functions are called
 // with Log.mu held, and Unacked with heard.mu as well, so that no descriptor closes
 // meanwhile: none of them may come back here.
-package hubbub
+package backlog
 
 import (
 	"errors"
@@ -78,8 +78,8 @@ type Log struct {
 	top     int64 // the highest offset of the encoded feeds made so far, nearly
 }
 
-// NewLog makes an empty backlog.
-func NewLog(config Config) (*Log, error) {
+// New makes an empty backlog.
+func New(config Config) (*Log, error) {
 	canonical, err := feed.New(config.Limit, 0, 0)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 //go:build unix
 
-package hubbub
+package backlog
 
 // This file appends messages to every feed. It is the one sequencing point:
 //

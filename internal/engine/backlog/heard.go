@@ -1,6 +1,6 @@
 //go:build unix
 
-package hubbub
+package backlog
 
 // This file knows up to where somebody has heard the canonical feed, since by
 // default a new client gets what nobody has heard. Heard is up to the last

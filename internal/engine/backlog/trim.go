@@ -1,6 +1,6 @@
 //go:build unix
 
-package hubbub
+package backlog
 
 // This file gives the oldest memory back. Memory that a client still needs must
 // stay, and so must memory that any shard may be reading. One agreement serves
