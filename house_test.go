@@ -95,6 +95,7 @@ var layers = map[string][]string{
 		"internal/engine/pump",
 		"internal/engine/quota",
 		"internal/feed",
+		"internal/framing",
 		"internal/poll",
 		"internal/proto",
 		"internal/sock",
@@ -105,19 +106,19 @@ var layers = map[string][]string{
 	// Organs: each owns one state of the engine, and returns what is to be done.
 	"internal/engine/backlog": {"internal/codec", "internal/feed"},
 	"internal/engine/ending":  {"internal/proto"},
-	"internal/engine/intake":  {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/proto", "internal/sock"},
+	"internal/engine/intake":  {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/framing", "internal/proto", "internal/sock"},
 	"internal/engine/link":    {"internal/feed", "internal/poll", "internal/sock"},
 	"internal/engine/loop":    {"internal/poll"},
-	"internal/engine/pump":    {"internal/codec"},
+	"internal/engine/pump":    {"internal/framing"},
 	"internal/engine/quota":   {},
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground
 	// alone.
-	"internal/child":   {},
+	"internal/child":   {"internal/framing"},
 	"internal/codec":   {"internal/proto"},
 	"internal/console": {},
 	"internal/feed":    {},
-	"internal/join":    {"internal/proto"},
+	"internal/join":    {"internal/framing", "internal/proto"},
 	"internal/jsonl":   {"internal/proto"},
 	"internal/poll":    {},
 	"internal/sock":    {},
@@ -127,7 +128,8 @@ var layers = map[string][]string{
 	"internal/wsconn":  {"internal/proto"},
 
 	// Ground: facts that several leaves share, pure and without I/O.
-	"internal/proto": {},
+	"internal/framing": {},
+	"internal/proto":   {},
 }
 
 func TestImportsFollowTheLayers(t *testing.T) {

@@ -16,10 +16,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
@@ -28,7 +28,7 @@ import (
 type Hub struct {
 	// Immutable once New returns.
 	o           Options
-	framing     codec.Framing
+	framing     framing.Framing
 	longest     int // message, without its separator
 	epoch       string
 	backlog     *backlog.Log
@@ -85,7 +85,7 @@ func New(o Options) (*Hub, error) {
 		return nil, err
 	}
 	h := &Hub{
-		o: o, framing: o.Framing.codec(), began: time.Now(), patrolEvery: patrolEvery(o),
+		o: o, framing: framing.Framing(o.Framing), began: time.Now(), patrolEvery: patrolEvery(o),
 		changed: make(chan struct{}), closed: make(chan struct{}),
 		descriptors: max(descriptors-descriptorsForUs, o.MaxClients), epoch: strings.ToLower(rand.Text()[:epochLength]),
 	}
@@ -137,18 +137,6 @@ func (h *Hub) sayLost(total int64) {
 
 // epochLength is in letters of five bits.
 const epochLength = 8
-
-func (f Framing) codec() codec.Framing {
-	switch f {
-	case Lines:
-		return codec.Line()
-	case NUL:
-		return codec.NUL()
-	case Raw:
-		return codec.Raw()
-	}
-	return codec.Record(int(f))
-}
 
 // descriptorLimit is how many descriptors the process may have; the runtime
 // has raised the soft limit to the hard one.

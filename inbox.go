@@ -23,6 +23,7 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/sock"
 )
 
@@ -104,7 +105,7 @@ func (b *Batch) Events() iter.Seq[Event] {
 	}
 }
 
-func (r *record) each(data []byte, framing codec.Framing, yield func(Event) bool) bool {
+func (r *record) each(data []byte, framing framing.Framing, yield func(Event) bool) bool {
 	e := Event{
 		Kind: r.kind, Client: r.client, Name: r.name, Protocol: r.protocol.String(),
 		Addr: r.addr.String(), Time: time.Unix(0, r.time), Code: r.why, Reason: r.reason,
@@ -163,7 +164,7 @@ func (b *Batch) full() bool {
 
 // inbox is the queue between the loops and the caller.
 type inbox struct {
-	framing codec.Framing
+	framing framing.Framing
 	want    Inbox
 	filled  chan *Batch
 	drained atomic.Bool // by the first loop, for DeliverTo
@@ -174,7 +175,7 @@ type inbox struct {
 	starved bool     // a loop found none
 }
 
-func newInbox(o Options, framing codec.Framing, wake func()) *inbox {
+func newInbox(o Options, framing framing.Framing, wake func()) *inbox {
 	n := o.Loops * batchesALoop
 	in := &inbox{framing: framing, want: o.Inbox, filled: make(chan *Batch, n), wake: wake}
 	for range n {

@@ -10,10 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/framing"
 )
 
 // desk is a loop with an inbox, and nobody else.
@@ -23,7 +23,7 @@ func desk(t *testing.T, want Inbox) *loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Hub{o: o, framing: codec.Line(), log: newLogQueue(o.Logger)}
+	h := &Hub{o: o, framing: framing.Lines, log: newLogQueue(o.Logger)}
 	h.partial, h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog), quota.New(o.Backlog)
 	t.Cleanup(h.log.close)
 	h.inbox = newInbox(o, h.framing, func() {})
@@ -258,8 +258,8 @@ func visitor(t *testing.T) *client {
 // no message's length.
 func TestRawClientIsNeverTooLong(t *testing.T) {
 	l := desk(t, InboxAll)
-	l.hub.o.Framing, l.hub.framing, l.hub.longest = Raw, codec.Raw(), 8
-	l.hub.inbox.framing = codec.Raw()
+	l.hub.o.Framing, l.hub.framing, l.hub.longest = Raw, framing.Raw, 8
+	l.hub.inbox.framing = framing.Raw
 	talker := visitor(t)
 	b := l.open()
 	b.data = append(b.data, "much more than eight"...)

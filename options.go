@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+
+	"hubbub.example/internal/framing"
 )
 
 // Options says how a hub behaves. The zero value is a hub that works: lines,
@@ -107,42 +109,19 @@ const MaxLoops = 256
 type Framing int
 
 const (
-	Lines Framing = 0  // "\n"; "\r\n" from a client loses its "\r"
-	NUL   Framing = -1 // a zero byte
-	Raw   Framing = -2 // nowhere: bytes as they come
+	Lines = Framing(framing.Lines) // "\n"; "\r\n" from a client loses its "\r"
+	NUL   = Framing(framing.NUL)   // a zero byte
+	Raw   = Framing(framing.Raw)   // nowhere: bytes as they come
 )
 
 // ParseFraming reads what the flag --frame takes: line, nul, raw or a number
 // of bytes.
 func ParseFraming(s string) (Framing, error) {
-	switch s {
-	case "line":
-		return Lines, nil
-	case "nul":
-		return NUL, nil
-	case "raw":
-		return Raw, nil
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > maxRecord {
-		return 0, fmt.Errorf("framing %q: must be line, nul, raw or a record's size in bytes, 1 to %d", s, maxRecord)
-	}
-	return Framing(n), nil
+	f, err := framing.Parse(s)
+	return Framing(f), err
 }
 
-const maxRecord = 1 << 24
-
-func (f Framing) String() string {
-	switch f {
-	case Lines:
-		return "line"
-	case NUL:
-		return "nul"
-	case Raw:
-		return "raw"
-	}
-	return strconv.Itoa(int(f))
-}
+func (f Framing) String() string { return framing.Framing(f).String() }
 
 // Replay says what a new client is sent first: Unheard, ReplayNone,
 // ReplayAll, or, for a number N above 0, the last N messages.
@@ -220,8 +199,8 @@ const (
 // check returns an error that names a field that no default can mend, and says
 // what would be right.
 func (o Options) check() error {
-	if o.Framing < Raw || o.Framing > maxRecord {
-		return fmt.Errorf("Framing %d: must be Lines, NUL, Raw or a record's size of 1 to %d bytes", o.Framing, maxRecord)
+	if o.Framing < Raw || o.Framing > framing.MaxRecord {
+		return fmt.Errorf("Framing %d: must be Lines, NUL, Raw or a record's size of 1 to %d bytes", o.Framing, framing.MaxRecord)
 	}
 	if o.Slow > Skip {
 		return fmt.Errorf("Slow %d: must be Wait, Cut or Skip", o.Slow)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/framing"
 )
 
 const someDescriptors = 1000
@@ -56,7 +56,7 @@ func TestOptionsUpToTheirBounds(t *testing.T) {
 		{Backlog: minBacklog, Framing: minBacklog / 4},
 		{Backlog: math.MaxInt64},
 		{Framing: 1},
-		{Framing: maxRecord},
+		{Framing: framing.MaxRecord},
 		{Framing: Raw, Slow: Skip, Replay: ReplayAll},
 		{Replay: math.MaxInt},
 		{Patience: minPatience, MinRate: 1, KeepAlive: -1, MaxClients: 1, Loops: 1, IdleTimeout: 1},
@@ -94,7 +94,7 @@ func TestWrongOptionIsNamed(t *testing.T) {
 		says string
 	}{
 		{Options{Framing: Raw - 1}, "Framing -3: must be Lines, NUL, Raw or a record's size"},
-		{Options{Framing: maxRecord + 1}, "must be Lines, NUL, Raw or a record's size of 1 to 16777216 bytes"},
+		{Options{Framing: framing.MaxRecord + 1}, "must be Lines, NUL, Raw or a record's size of 1 to 16777216 bytes"},
 		{Options{Slow: Skip + 1}, "Slow 3: must be Wait, Cut or Skip"},
 		{Options{Replay: ReplayAll - 1}, "Replay -3: must be Unheard, ReplayNone, ReplayAll or a number"},
 		{Options{Backlog: minBacklog - 1}, "the least is 65536"},
@@ -130,7 +130,7 @@ func TestOneClientMayAlwaysCome(t *testing.T) {
 
 // Each word of a flag reads as one value, and that value reads as the word.
 func TestFlagWords(t *testing.T) {
-	for word, want := range map[string]Framing{"line": Lines, "nul": NUL, "raw": Raw, "1": 1, "16777216": maxRecord} {
+	for word, want := range map[string]Framing{"line": Lines, "nul": NUL, "raw": Raw, "1": 1, "16777216": framing.MaxRecord} {
 		if got, err := ParseFraming(word); got != want || err != nil || got.String() != word {
 			t.Errorf("framing %q is %v, %v", word, got, err)
 		}
@@ -166,15 +166,6 @@ func TestWrongFlagWordsSayWhatWouldBeRight(t *testing.T) {
 	for _, word := range []string{"", "Wait", "drop"} {
 		if _, err := ParseSlow(word); err == nil || !strings.Contains(err.Error(), "must be wait, cut or skip") {
 			t.Errorf("slow %q: %v", word, err)
-		}
-	}
-}
-
-// A framing is the codec of that name.
-func TestFramingIsItsCodec(t *testing.T) {
-	for framing, want := range map[Framing]codec.Framing{Lines: codec.Line(), NUL: codec.NUL(), Raw: codec.Raw(), 7: codec.Record(7)} {
-		if got := framing.codec(); got != want {
-			t.Errorf("%s is %+v, want %+v", framing, got, want)
 		}
 	}
 }

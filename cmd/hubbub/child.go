@@ -12,6 +12,7 @@ import (
 
 	"hubbub.example"
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/framing"
 )
 
 // This file is a command in the place of STDIN and STDOUT (docs/command.md):
@@ -41,7 +42,7 @@ func (s *server) runCommand(ctx context.Context) {
 		Args:    s.command,
 		Env:     []string{"HUBBUB_ADDRESS=" + s.at[0].String(), "HUBBUB_EPOCH=" + s.hub.Epoch()},
 		Stderr:  stderr,
-		Framing: child.Framing(s.commandFraming()),
+		Framing: framing.Framing(s.commandFraming()),
 		Restart: s.restart,
 		Grace:   s.drain / 2, // clients are to get what it says last
 		Input:   f.feed,

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hubbub.example/internal/console"
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/join"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
@@ -27,7 +28,7 @@ import (
 
 // joinFlags is what the flags of hubbub join say.
 type joinFlags struct {
-	frame          join.Frame
+	frame          framing.Framing
 	out            join.Out
 	eof            join.EOF
 	noConsole      bool
@@ -129,7 +130,7 @@ func newJoinCommand(e env) *cobra.Command {
 func (f *joinFlags) groups() []*flagGroup {
 	m := newFlagGroup("Messages")
 	parsedFlag(m, &f.frame, "frame", "line", "line|nul|raw|N",
-		"where a message ends: at a newline, at a zero byte, nowhere (bytes as they come), or after every N bytes", join.ParseFrame)
+		"where a message ends: at a newline, at a zero byte, nowhere (bytes as they come), or after every N bytes", framing.Parse)
 	parsedFlag(m, &f.out, "out", "plain", "plain|tagged|json",
 		"what STDOUT says: the message; who said it, tab, message; or a JSON object a line, also for what is missing", choice(join.Plain, join.Tagged, join.JSON))
 	parsedFlag(m, &f.eof, "eof", "half-close", "half-close|stay|exit",
@@ -197,15 +198,15 @@ func parses(address string) bool {
 func (f *joinFlags) checkV1(address join.Address, given string) error {
 	raw := ""
 	switch {
-	case f.frame == join.Raw:
+	case f.frame == framing.Raw:
 		raw = "--frame raw"
 	case address.Protocol == join.RawOnly:
 		raw = given
 	}
 	switch {
-	case f.frame == join.Raw && address.Protocol == join.HubbubV1:
+	case f.frame == framing.Raw && address.Protocol == join.HubbubV1:
 		return usage("--frame raw does not go with %s: hubbub.v1 has messages", given)
-	case f.frame == join.Raw && f.out == join.Tagged:
+	case f.frame == framing.Raw && f.out == join.Tagged:
 		return usage("--out tagged does not go with --frame raw, which has no messages to tag")
 	case f.since != proto.Point{} && f.last != nil:
 		return usage("--since and --last do not go together: each says where to begin")

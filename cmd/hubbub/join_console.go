@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"hubbub.example/internal/console"
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/join"
 	"hubbub.example/internal/visible"
 )
@@ -27,7 +28,7 @@ type joinConsole struct {
 // openConsole opens a console, if there is a terminal that is free for one; else
 // it is nil.
 func (f *joinFlags) openConsole(e env, given string) *joinConsole {
-	if f.noConsole || f.out != join.Plain || f.frame != join.Lines || !console.Fit(e.stdin, e.stdout) {
+	if f.noConsole || f.out != join.Plain || f.frame != framing.Lines || !console.Fit(e.stdin, e.stdout) {
 		return nil
 	}
 	typed, keys := io.Pipe()

@@ -59,6 +59,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/framing"
 )
 
 // Options says what is run, and how.
@@ -74,7 +76,7 @@ type Options struct {
 	Stderr *os.File
 
 	// Framing says where a message of its STDIN ends. The zero value is Lines.
-	Framing Framing
+	Framing framing.Framing
 
 	// Restart says when a command that has ended is started again. The zero
 	// value is OnFailure.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/framing"
 )
 
 // ErrGone is what Write says when the process is dead, or is to end.
@@ -53,7 +55,7 @@ func (p *Process) Write(b []byte) (n int, err error) {
 	if err == nil {
 		return n, nil
 	}
-	next := p.o.Framing.boundary(b, n)
+	next := boundary(p.o.Framing, b, n)
 	if next != n {
 		p.torn++
 	}
@@ -89,7 +91,7 @@ func (p *Process) staysAlive() bool {
 }
 
 func (p *Process) discard(b []byte) {
-	p.discarded += p.o.Framing.ends(b, 0)
+	p.discarded += ended(p.o.Framing, b, 0)
 }
 
 // feed has Input write to p, and then ends p's STDIN. What p does not read of
@@ -109,7 +111,7 @@ func (p *Process) feed(ctx context.Context) {
 
 // lost is how many messages, and how many bytes of them, p did not read. What
 // is in the pipe is taken out for that.
-func (p *Process) lost(framing Framing) (messages, bytes int64) {
+func (p *Process) lost() (messages, bytes int64) {
 	if p.kept {
 		defer unix.Close(p.unread)
 	}
@@ -123,7 +125,7 @@ func (p *Process) lost(framing Framing) (messages, bytes int64) {
 	if n := p.prepared - (p.written - int64(len(left))); n > 0 {
 		left = left[n:]
 	}
-	return p.torn + framing.ends(left, p.written-int64(len(left))), int64(len(left))
+	return p.torn + ended(p.o.Framing, left, p.written-int64(len(left))), int64(len(left))
 }
 
 // drain reads what there is to be read from fd, which does not wait.
@@ -139,4 +141,27 @@ func drain(fd int) (all []byte) {
 		}
 		all = append(all, buf[:n]...)
 	}
+}
+
+// boundary is the first at or after n at which a message of p begins, or p
+// ends; p is whole messages.
+func boundary(f framing.Framing, p []byte, n int) int {
+	if n == 0 || f == framing.Raw {
+		return n
+	}
+	if end := f.FirstEnd(p[n-1:], int64(n-1)); end > 0 {
+		return n - 1 + end
+	}
+	return len(p)
+}
+
+// ended is how many messages end in p, which stands at this offset of a stream.
+func ended(f framing.Framing, p []byte, offset int64) int64 {
+	switch {
+	case f == framing.Raw:
+		return 0
+	case f > 0:
+		return (offset+int64(len(p)))/int64(f) - offset/int64(f)
+	}
+	return int64(f.Count(p))
 }

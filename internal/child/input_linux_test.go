@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/framing"
 )
 
 // A process that dies while it is written to is followed by one that is given
@@ -20,12 +21,12 @@ func TestNextBeginsAtAMessage(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 50_000-1)
 	for name, tt := range map[string]struct {
-		framing child.Framing
+		framing framing.Framing
 		message func(i int) string
 		lost    int64 // of those of which a byte is in a full pipe
 	}{
-		"lines":   {child.Lines, func(i int) string { return fmt.Sprint(i) + long + "\n" }, 2},
-		"NUL":     {child.NUL, func(i int) string { return fmt.Sprint(i) + "\n" + long + "\x00" }, 2},
+		"lines":   {framing.Lines, func(i int) string { return fmt.Sprint(i) + long + "\n" }, 2},
+		"NUL":     {framing.NUL, func(i int) string { return fmt.Sprint(i) + "\n" + long + "\x00" }, 2},
 		"records": {50_000, func(i int) string { return fmt.Sprint(i) + long }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -249,7 +249,7 @@ func readable(f *os.File) (is bool) {
 // ended reaps p and tells what there is to be told.
 func (p *Process) ended(ctx context.Context, died time.Time, wait time.Duration) (End, error) {
 	end := End{Command: p.o.name(), PID: p.PID, Start: p.Start, Lived: p.lived, Discarded: p.discarded}
-	end.Lost, end.LostBytes = p.lost(p.o.Framing)
+	end.Lost, end.LostBytes = p.lost()
 	state, err := p.reap()
 	if err != nil {
 		end.Code = -1 // somebody else has reaped it

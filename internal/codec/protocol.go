@@ -1,3 +1,5 @@
+// Package codec turns bytes into messages and back. It takes the bytes there
+// are and does no I/O: what is not a whole message yet stays with the caller.
 package codec
 
 // Protocol is what a client speaks.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 )
 
@@ -30,7 +31,7 @@ import (
 
 // protocol is what is known before anybody was asked.
 func (o Options) protocol() Protocol {
-	if o.WebSocket == nil || o.Frame == Raw {
+	if o.WebSocket == nil || o.Frame == framing.Raw {
 		return RawOnly
 	}
 	if o.needsV1() && o.Address.Protocol == Whichever {

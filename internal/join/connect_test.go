@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 )
 
@@ -158,7 +159,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 	for name, o := range map[string]Options{
 		"tcp://":      {Address: Address{Protocol: RawOnly}},
-		"--frame raw": {Frame: Raw},
+		"--frame raw": {Frame: framing.Raw},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := listen(t, "127.0.0.1:0")

@@ -12,7 +12,6 @@
 //	inbox.go     where whole messages wait for STDOUT
 //	out.go       what STDOUT says of a message
 //	again.go     what follows a connection's end: again, done or failed
-//	frame.go     where a message ends
 //	say.go       the log, which never blocks
 //
 // Two goroutines move the bytes of a connection, one each way, and share
@@ -43,6 +42,7 @@ import (
 	"syscall"
 	"time"
 
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 )
 
@@ -61,7 +61,7 @@ type Options struct {
 	// Lost tells that Stdout is lost before a write would.
 	Lost <-chan error
 
-	Frame Frame
+	Frame framing.Framing
 	EOF   EOF
 	Out   Out // "" means Plain
 

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode"
 
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 )
 
@@ -23,13 +24,12 @@ const (
 const nobody = "-"
 
 // render appends a message to b.
-func (o Out) render(b *bytes.Buffer, frame Frame, m *said) {
+func (o Out) render(b *bytes.Buffer, frame framing.Framing, m *said) {
 	data := m.data()
-	sep, separated := frame.separator()
 	switch o {
 	case Tagged:
 		tag := m.sender() + "\t"
-		if frame == Lines { // each line of it is one on STDOUT
+		if frame == framing.Lines { // each line of it is one on STDOUT
 			data = bytes.ReplaceAll(data, []byte("\n"), []byte("\n"+tag))
 		}
 		b.WriteString(tag)
@@ -38,9 +38,7 @@ func (o Out) render(b *bytes.Buffer, frame Frame, m *said) {
 		return
 	}
 	b.Write(data)
-	if separated {
-		b.WriteByte(sep)
-	}
+	b.Write(frame.Separator())
 }
 
 // sender is who said it: name or number.

@@ -6,33 +6,34 @@ import (
 	"strings"
 	"testing"
 
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 )
 
 func TestWhatStdoutSaysOfAMessage(t *testing.T) {
 	for _, c := range []struct {
-		frame                     Frame
+		frame                     framing.Framing
 		wire, plain, tagged, json string
 	}{
 		{
-			Lines, `{"type":"message","seq":7,"time":"T","text":"hi <b> é"}`,
+			framing.Lines, `{"type":"message","seq":7,"time":"T","text":"hi <b> é"}`,
 			"hi <b> é\n", "-\thi <b> é\n", `{"type":"message","seq":7,"time":"T","text":"hi <b> é"}` + "\n",
 		},
 		{
-			Lines, `{"type":"message","seq":7,"time":"T","text":"","id":3}`,
+			framing.Lines, `{"type":"message","seq":7,"time":"T","text":"","id":3}`,
 			"\n", "3\t\n", `{"type":"message","seq":7,"time":"T","id":3,"text":""}` + "\n",
 		},
 		{
-			Lines, "{\n\"type\":\"message\",\"seq\":7,\n\"text\":\"a\\nb\",\"id\":3,\"name\":\"ann\"}",
+			framing.Lines, "{\n\"type\":\"message\",\"seq\":7,\n\"text\":\"a\\nb\",\"id\":3,\"name\":\"ann\"}",
 			"a\nb\n", "ann\ta\nann\tb\n", `{"type":"message","seq":7,"id":3,"name":"ann","text":"a\nb"}` + "\n",
 		},
 		{
-			NUL, `{"type":"message","seq":7,"text":"\u0085\u009b\u2028\u2029\u007f","name":"\u0085\u2028"}`,
+			framing.NUL, `{"type":"message","seq":7,"text":"\u0085\u009b\u2028\u2029\u007f","name":"\u0085\u2028"}`,
 			"\u0085\u009b\u2028\u2029\x7f\x00", "\ufffd\u2028\t\u0085\u009b\u2028\u2029\x7f\x00",
 			`{"type":"message","seq":7,"name":"\u0085\u2028","text":"\u0085\u009b\u2028\u2029\u007f"}` + "\n",
 		},
 		{
-			NUL, `{"type":"message","seq":7,"text":"a\nb","name":"a\tb"}`,
+			framing.NUL, `{"type":"message","seq":7,"text":"a\nb","name":"a\tb"}`,
 			"a\nb\x00", "a\ufffdb\ta\nb\x00", `{"type":"message","seq":7,"name":"a\tb","text":"a\nb"}` + "\n",
 		},
 		{
@@ -59,20 +60,20 @@ func TestRawMessagesAreTaggedWhole(t *testing.T) {
 	const broken = "\xff" // stands for a break
 	for _, c := range []struct {
 		name  string
-		frame Frame
+		frame framing.Framing
 		out   Out
 		in    []string
 		want  string
 	}{
-		{"lines in pieces", Lines, Tagged, []string{"a\nb", "c\n\nd", "\n"}, "-\ta\n-\tbc\n-\t\n-\td\n"},
-		{"a last line", Lines, Tagged, []string{"a\nb"}, "-\ta\n-\tb\n"},
-		{"a break", Lines, Tagged, []string{"a\nb", broken, "c\n"}, "-\ta\n-\tb\n-\tc\n"},
-		{"two breaks", Lines, Tagged, []string{"b", broken, broken, "c", broken}, "-\tb\n-\tc\n"},
-		{"NUL", NUL, Tagged, []string{"a\nb\x00c\x00"}, "-\ta\nb\x00-\tc\x00"},
+		{"lines in pieces", framing.Lines, Tagged, []string{"a\nb", "c\n\nd", "\n"}, "-\ta\n-\tbc\n-\t\n-\td\n"},
+		{"a last line", framing.Lines, Tagged, []string{"a\nb"}, "-\ta\n-\tb\n"},
+		{"a break", framing.Lines, Tagged, []string{"a\nb", broken, "c\n"}, "-\ta\n-\tb\n-\tc\n"},
+		{"two breaks", framing.Lines, Tagged, []string{"b", broken, broken, "c", broken}, "-\tb\n-\tc\n"},
+		{"NUL", framing.NUL, Tagged, []string{"a\nb\x00c\x00"}, "-\ta\nb\x00-\tc\x00"},
 		{"records", 2, Tagged, []string{"abc", "d"}, "-\tab-\tcd"},
 		{"a record breaks off", 2, Tagged, []string{"abc", broken, "de"}, "-\tab-\tde"},
-		{"JSON", Lines, JSON, []string{"a\nb", "c\n\xff\n"}, `{"text":"a"}|{"text":"bc"}|{"base64":"/w=="}|`},
-		{"JSON of bytes", Raw, JSON, []string{"a\nb", "c"}, `{"text":"a\nb"}|{"text":"c"}|`},
+		{"JSON", framing.Lines, JSON, []string{"a\nb", "c\n\xff\n"}, `{"text":"a"}|{"text":"bc"}|{"base64":"/w=="}|`},
+		{"JSON of bytes", framing.Raw, JSON, []string{"a\nb", "c"}, `{"text":"a\nb"}|{"text":"c"}|`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -115,7 +116,7 @@ func withoutTimes(t *testing.T, out string) (messages string) {
 // A message without an end does not take memory without an end.
 func TestVeryLongRawMessageIsCut(t *testing.T) {
 	var out bytes.Buffer
-	p := &printer{w: &out, frame: Lines, out: Tagged}
+	p := &printer{w: &out, frame: framing.Lines, out: Tagged}
 	block := bytes.Repeat([]byte("x"), 1<<20)
 	for range longestHeld>>20 + 1 {
 		if _, err := p.Write(block); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"hubbub.example/internal/framing"
 )
 
 // An outbox is STDIN's way to the server: a ring that STDIN fills and the
@@ -32,7 +34,7 @@ import (
 // without the lock.
 type outbox struct {
 	ring  []byte
-	frame Frame
+	frame framing.Framing
 	full  func() // is called when STDIN must wait while there is no connection
 
 	mu      sync.Mutex
@@ -53,7 +55,7 @@ type outbox struct {
 
 const ringSize = 1 << 20
 
-func newOutbox(frame Frame, full func()) *outbox {
+func newOutbox(frame framing.Framing, full func()) *outbox {
 	b := &outbox{ring: make([]byte, max(ringSize, int(frame))), frame: frame, full: full, over: make(chan struct{})}
 	b.changed.L = &b.mu
 	return b
@@ -76,8 +78,8 @@ func (b *outbox) fill(r io.Reader, complete bool) {
 			return
 		}
 		if err != nil {
-			if sep, is := b.frame.separator(); is && complete && b.unfinished() {
-				b.add(sep)
+			if sep := b.frame.Separator(); sep != nil && complete && b.unfinished() {
+				b.add(sep[0])
 			}
 			b.end(err)
 			return
@@ -116,7 +118,7 @@ func (b *outbox) filled(n int) bool {
 		return false
 	}
 	at := b.head % b.size()
-	if i := b.frame.lastEnd(b.ring[at:at+int64(n)], b.head); i >= 0 {
+	if i := b.frame.LastEnd(b.ring[at:at+int64(n)], b.head); i > 0 {
 		b.ends = b.head + int64(i)
 	}
 	b.head += int64(n)
@@ -183,7 +185,7 @@ func (b *outbox) toSend() []byte {
 func (b *outbox) took(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i := b.frame.lastEnd(b.toSend()[:n], b.next); i >= 0 {
+	if i := b.frame.LastEnd(b.toSend()[:n], b.next); i > 0 {
 		b.tail, b.torn = b.next+int64(i), false
 	}
 	b.next += int64(n)
@@ -206,8 +208,8 @@ func (b *outbox) giveUpLong() {
 func (b *outbox) skipTorn() {
 	for b.skip && b.next < b.head {
 		p := b.toSend()
-		n := b.frame.firstEnd(p, b.next)
-		if n < 0 {
+		n := b.frame.FirstEnd(p, b.next)
+		if n == 0 {
 			n = len(p)
 		} else {
 			b.skip, b.torn = false, false

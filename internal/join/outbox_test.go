@@ -7,11 +7,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/framing"
 )
 
 func never() bool { return false }
 
-func smallOutbox(frame Frame, size int) *outbox {
+func smallOutbox(frame framing.Framing, size int) *outbox {
 	b := newOutbox(frame, func() {})
 	b.ring = make([]byte, size)
 	return b
@@ -47,18 +49,18 @@ func (b *outbox) get(t *testing.T, n int) string {
 // whole is not.
 func TestBreakRewindsToTheMessagesBeginning(t *testing.T) {
 	for _, c := range []struct {
-		frame Frame
+		frame framing.Framing
 		in    string
 		sent  int
 		want  string // what the next connection gets
 	}{
-		{Lines, "one\ntwo\nthree\n", 0, "one\ntwo\nthree\n"},
-		{Lines, "one\ntwo\nthree\n", 3, "one\ntwo\nthree\n"},
-		{Lines, "one\ntwo\nthree\n", 4, "two\nthree\n"},
-		{Lines, "one\ntwo\nthree\n", 9, "three\n"},
-		{Lines, "one\ntwo\nthr", 9, "thr"},
-		{NUL, "one\x00t\nwo\x00", 6, "t\nwo\x00"},
-		{Raw, "abcdef", 3, "def"},
+		{framing.Lines, "one\ntwo\nthree\n", 0, "one\ntwo\nthree\n"},
+		{framing.Lines, "one\ntwo\nthree\n", 3, "one\ntwo\nthree\n"},
+		{framing.Lines, "one\ntwo\nthree\n", 4, "two\nthree\n"},
+		{framing.Lines, "one\ntwo\nthree\n", 9, "three\n"},
+		{framing.Lines, "one\ntwo\nthr", 9, "thr"},
+		{framing.NUL, "one\x00t\nwo\x00", 6, "t\nwo\x00"},
+		{framing.Raw, "abcdef", 3, "def"},
 		{4, "abcdefghij", 7, "efghij"},
 		{4, "abcdefghij", 8, "ij"},
 	} {
@@ -79,7 +81,7 @@ func TestBreakRewindsToTheMessagesBeginning(t *testing.T) {
 // A message longer than the ring goes through, but a break inside it loses it
 // whole: the next connection begins with the next message.
 func TestBreakInsideAMessageLongerThanTheRing(t *testing.T) {
-	b := smallOutbox(Lines, 8)
+	b := smallOutbox(framing.Lines, 8)
 	b.put(t, "0123")
 	b.get(t, 4)
 	b.put(t, "4567") // full
@@ -109,7 +111,7 @@ func TestBreakInsideAMessageLongerThanTheRing(t *testing.T) {
 // A full ring stops reading STDIN, and says so if there is no connection.
 func TestFullRingStopsReadingStdin(t *testing.T) {
 	full := make(chan struct{})
-	b := newOutbox(Lines, func() { close(full) })
+	b := newOutbox(framing.Lines, func() { close(full) })
 	b.ring = make([]byte, 8)
 	b.rewind()
 	read := &countingReader{r: strings.NewReader("a\nb\nc\nd\ne\nf\n")}
@@ -139,14 +141,14 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 func TestLastMessageIsCompletedIfItShall(t *testing.T) {
 	for _, c := range []struct {
-		frame    Frame
+		frame    framing.Framing
 		in, want string
 	}{
-		{Lines, "a\nb", "a\nb\n"},
-		{Lines, "a\nb\n", "a\nb\n"},
-		{Lines, "", ""},
-		{NUL, "a", "a\x00"},
-		{Raw, "a", "a"},
+		{framing.Lines, "a\nb", "a\nb\n"},
+		{framing.Lines, "a\nb\n", "a\nb\n"},
+		{framing.Lines, "", ""},
+		{framing.NUL, "a", "a\x00"},
+		{framing.Raw, "a", "a"},
 		{4, "abcde", "abcde"},
 	} {
 		b := smallOutbox(c.frame, 64)
@@ -163,7 +165,7 @@ func TestLastMessageIsCompletedIfItShall(t *testing.T) {
 }
 
 func TestStdinsErrorIsKept(t *testing.T) {
-	b := smallOutbox(Lines, 64)
+	b := smallOutbox(framing.Lines, 64)
 	b.fill(io.MultiReader(strings.NewReader("a\n"), failingReader{}), false)
 	if s := b.stdin(); !s.ended || s.bytes != 2 || !errors.Is(s.err, io.ErrUnexpectedEOF) {
 		t.Errorf("after an error STDIN is %+v", s)
@@ -194,10 +196,10 @@ func FuzzOutbox(f *testing.F) {
 	f.Add([]byte("raw"), []byte{1, 255, 1}, int8(-2))
 	f.Fuzz(func(t *testing.T, in, moves []byte, frame int8) {
 		const size = 16
-		if frame < int8(Raw) || frame > size || len(in)+len(moves) > 1000 {
+		if frame < int8(framing.Raw) || frame > size || len(in)+len(moves) > 1000 {
 			return
 		}
-		f := Frame(frame)
+		f := framing.Framing(frame)
 		b := smallOutbox(f, size)
 		streams := [][]byte{nil}
 		rest := in
@@ -238,7 +240,7 @@ func FuzzOutbox(f *testing.F) {
 }
 
 // check finds what the connections got among the messages of in.
-func check(t *testing.T, f Frame, in []byte, streams [][]byte, size int) {
+func check(t *testing.T, f framing.Framing, in []byte, streams [][]byte, size int) {
 	t.Helper()
 	next := 0 // the first message no connection has got whole
 	messages := split(f, in)
@@ -254,7 +256,7 @@ func check(t *testing.T, f Frame, in []byte, streams [][]byte, size int) {
 			if next == len(messages) {
 				t.Fatalf("%q is none of the messages left of %q; connections got %q", m, in, streams)
 			}
-			ended := next < len(messages)-1 || f.lastEnd(in, 0) == len(in)
+			ended := next < len(messages)-1 || f.LastEnd(in, 0) == len(in)
 			if len(m) == len(messages[next]) && (ended || last) {
 				next++
 			} else if last {
@@ -269,10 +271,13 @@ func check(t *testing.T, f Frame, in []byte, streams [][]byte, size int) {
 	}
 }
 
-func split(f Frame, in []byte) (messages [][]byte) {
+func split(f framing.Framing, in []byte) (messages [][]byte) {
 	for at := 0; at < len(in); {
-		n := f.firstEnd(in[at:], int64(at))
-		if n < 0 {
+		n := f.FirstEnd(in[at:], int64(at))
+		switch {
+		case f == framing.Raw:
+			n = 1 // each byte can be lost alone
+		case n == 0:
 			n = len(in) - at
 		}
 		messages = append(messages, in[at:at+n])

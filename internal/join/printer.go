@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"sync/atomic"
 	"time"
+
+	"hubbub.example/internal/framing"
 )
 
 // printer is the server's way to STDOUT. Bytes go out as they come: a prompt
@@ -19,7 +21,7 @@ import (
 // One goroutine at a time writes.
 type printer struct {
 	w     io.Writer
-	frame Frame
+	frame framing.Framing
 	out   Out // "" is Plain
 
 	began bool   // STDOUT stands inside a message
@@ -31,7 +33,7 @@ type printer struct {
 }
 
 func (p *printer) Write(b []byte) (int, error) {
-	sep, separated := p.frame.separator()
+	sep := p.frame.Separator()
 	switch {
 	case len(b) == 0:
 		return 0, nil
@@ -39,13 +41,13 @@ func (p *printer) Write(b []byte) (int, error) {
 		return len(b), p.messages(b)
 	case p.frame > 0:
 		return len(b), p.records(b)
-	case p.owed && separated:
+	case p.owed && sep != nil:
 		p.owed = false
-		if err := p.write([]byte{sep}); err != nil {
+		if err := p.write(sep); err != nil {
 			return 0, err
 		}
 	}
-	p.began = separated && b[len(b)-1] != sep
+	p.began = !bytes.HasSuffix(b, sep)
 	return len(b), p.write(b)
 }
 
@@ -60,15 +62,12 @@ func (p *printer) messages(b []byte) error {
 		p.renderHeld(now)
 	}
 	for len(b) > 0 {
-		n := p.frame.firstEnd(b, int64(len(p.held)))
-		if n < 0 && len(p.held)+len(b) < longestHeld {
+		n := p.frame.FirstEnd(b, int64(len(p.held)))
+		if n == 0 && len(p.held)+len(b) < longestHeld {
 			p.held = append(p.held, b...)
 			break
 		}
-		if n < 0 {
-			n = len(b)
-		}
-		if p.frame == Raw {
+		if n == 0 {
 			n = len(b)
 		}
 		p.held = append(p.held, b[:n]...)
@@ -80,10 +79,7 @@ func (p *printer) messages(b []byte) error {
 
 // renderHeld renders what is held as a message.
 func (p *printer) renderHeld(now time.Time) {
-	m := p.held
-	if sep, is := p.frame.separator(); is {
-		m = bytes.TrimSuffix(m, []byte{sep})
-	}
+	m := bytes.TrimSuffix(p.held, p.frame.Separator())
 	p.out.render(&p.text, p.frame, arrived(m, now))
 	p.owed, p.held = false, p.held[:0]
 }

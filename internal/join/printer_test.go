@@ -5,29 +5,31 @@ import (
 	"errors"
 	"io"
 	"testing"
+
+	"hubbub.example/internal/framing"
 )
 
 func TestWhatBreaksOffStaysApart(t *testing.T) {
 	const broken = "\xff" // stands for a break
 	for _, c := range []struct {
 		name  string
-		frame Frame
+		frame framing.Framing
 		in    []string
 		want  string
 		torn  bool
 	}{
-		{"between lines", Lines, []string{"a\n", broken, "b\n"}, "a\nb\n", false},
-		{"inside a line", Lines, []string{"a\nhal", broken, "b\n"}, "a\nhal\nb\n", true},
-		{"inside a line, twice", Lines, []string{"hal", broken, "f", broken, "b\n"}, "hal\nf\nb\n", true},
-		{"inside a line, then for good", Lines, []string{"hal", broken}, "hal", true},
-		{"with nothing between", Lines, []string{"hal", broken, broken, "b\n"}, "hal\nb\n", true},
-		{"inside a message", NUL, []string{"ha\nl", broken, "b\x00"}, "ha\nl\x00b\x00", true},
-		{"raw", Raw, []string{"abc", broken, "def"}, "abcdef", false},
+		{"between lines", framing.Lines, []string{"a\n", broken, "b\n"}, "a\nb\n", false},
+		{"inside a line", framing.Lines, []string{"a\nhal", broken, "b\n"}, "a\nhal\nb\n", true},
+		{"inside a line, twice", framing.Lines, []string{"hal", broken, "f", broken, "b\n"}, "hal\nf\nb\n", true},
+		{"inside a line, then for good", framing.Lines, []string{"hal", broken}, "hal", true},
+		{"with nothing between", framing.Lines, []string{"hal", broken, broken, "b\n"}, "hal\nb\n", true},
+		{"inside a message", framing.NUL, []string{"ha\nl", broken, "b\x00"}, "ha\nl\x00b\x00", true},
+		{"raw", framing.Raw, []string{"abc", broken, "def"}, "abcdef", false},
 		{"between records", 4, []string{"abcdefgh", broken, "ijkl"}, "abcdefghijkl", false},
 		{"inside a record", 4, []string{"abcdef", broken, "ijkl"}, "abcdijkl", true},
 		{"records in pieces", 4, []string{"a", "bc", "defghi", "j", "", "kl"}, "abcdefghijkl", false},
 		{"the last record's beginning", 4, []string{"abcdef"}, "abcdef", false},
-		{"a prompt", Lines, []string{"login: "}, "login: ", false},
+		{"a prompt", framing.Lines, []string{"login: "}, "login: ", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"sync/atomic"
+
+	"hubbub.example/internal/framing"
 )
 
 // receipts is what an outbox knows beside, where a server acknowledges
@@ -158,12 +160,9 @@ func (b *outbox) hand(end int64) outgoing {
 func (b *outbox) content(from, to int64) []byte {
 	first, second := b.pieces(from, to)
 	b.scratch = append(append(b.scratch[:0], first...), second...)
-	p := b.scratch
-	if sep, is := b.frame.separator(); is && len(p) > 0 && p[len(p)-1] == sep {
-		p = p[:len(p)-1]
-		if b.frame == Lines {
-			p = bytes.TrimSuffix(p, []byte("\r"))
-		}
+	p, ended := bytes.CutSuffix(b.scratch, b.frame.Separator())
+	if ended && b.frame == framing.Lines {
+		p = bytes.TrimSuffix(p, []byte("\r"))
 	}
 	return p
 }
@@ -178,10 +177,10 @@ func (b *outbox) pieces(from, to int64) (first, second []byte) {
 // endOf is just past the message that begins at from; -1 if that has no end yet.
 func (b *outbox) endOf(from int64) int64 {
 	first, second := b.pieces(from, b.head)
-	if n := b.frame.firstEnd(first, from); n >= 0 {
+	if n := b.frame.FirstEnd(first, from); n > 0 {
 		return from + int64(n)
 	}
-	if n := b.frame.firstEnd(second, from+int64(len(first))); n >= 0 {
+	if n := b.frame.FirstEnd(second, from+int64(len(first))); n > 0 {
 		return from + int64(len(first)) + int64(n)
 	}
 	return -1

@@ -6,10 +6,12 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"hubbub.example/internal/framing"
 )
 
 // v1Outbox is one that speaks with a server that takes messages so long.
-func v1Outbox(frame Frame, size, longest int) *outbox {
+func v1Outbox(frame framing.Framing, size, longest int) *outbox {
 	b := smallOutbox(frame, size)
 	if err := b.begin(longest, 0); err != nil {
 		panic(err)
@@ -27,7 +29,7 @@ func (b *outbox) sends(t *testing.T, n int64, want string) {
 }
 
 func TestReceiptsMoveTheTail(t *testing.T) {
-	b := v1Outbox(Lines, 16, 100)
+	b := v1Outbox(framing.Lines, 16, 100)
 	b.put(t, "one\n\ntwo\r\nth")
 	b.sends(t, 1, "one")
 	b.sends(t, 2, "")
@@ -60,7 +62,7 @@ func TestReceiptsMoveTheTail(t *testing.T) {
 // The last message of STDIN may lack its separator; it is sent, kept and
 // acknowledged like any other.
 func TestLastMessageNeedsNoSeparator(t *testing.T) {
-	b := v1Outbox(NUL, 16, 100)
+	b := v1Outbox(framing.NUL, 16, 100)
 	b.fill(strings.NewReader("a\x00b\n"), false)
 	b.sends(t, 1, "a")
 	b.sends(t, 2, "b\n")
@@ -77,7 +79,7 @@ func TestLastMessageNeedsNoSeparator(t *testing.T) {
 // With a full ring whoever waits for receipts says so; the ring grows for a
 // message that the server takes.
 func TestFullRingAsksForReceipts(t *testing.T) {
-	b := v1Outbox(Lines, 8, 20)
+	b := v1Outbox(framing.Lines, 8, 20)
 	hungry := make(chan struct{}, 10)
 	b.hungry = func() { hungry <- struct{}{} }
 	const long = "0123456789abcdefghi"
@@ -104,15 +106,15 @@ func TestFullRingAsksForReceipts(t *testing.T) {
 
 func TestWhatIsLeftOutIsCounted(t *testing.T) {
 	for _, c := range []struct {
-		frame Frame
+		frame framing.Framing
 		in    string
 		sent  []string
 		says  string
 	}{
-		{Lines, "12345\n123456\n1\n", []string{"12345", "1"}, "a message of STDIN was not sent: the server takes 5 bytes at most"},
-		{Lines, "12345\r\n123456\r\n123456", []string{"12345"}, "2 messages"},
-		{Lines, strings.Repeat("x", 100) + "\n1\n", []string{"1"}, "a message"},
-		{NUL, "12345\r\x0012345\x00", []string{"12345"}, "a message"},
+		{framing.Lines, "12345\n123456\n1\n", []string{"12345", "1"}, "a message of STDIN was not sent: the server takes 5 bytes at most"},
+		{framing.Lines, "12345\r\n123456\r\n123456", []string{"12345"}, "2 messages"},
+		{framing.Lines, strings.Repeat("x", 100) + "\n1\n", []string{"1"}, "a message"},
+		{framing.NUL, "12345\r\x0012345\x00", []string{"12345"}, "a message"},
 		{4, "abcdefgh", []string{"abcd", "efgh"}, ""},
 		{4, "abcdefg", []string{"abcd"}, "less than a record of 4 bytes"},
 		{6, "abcdefghijkl", nil, "messages of STDIN were not sent"},
@@ -150,10 +152,10 @@ func FuzzReceipts(f *testing.F) {
 	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz\nshort\r\n"), []byte{9, 9, 1, 2, 9, 3, 9, 9, 1}, int8(0), uint8(9))
 	f.Add([]byte("0123456789abcdef"), []byte{5, 1, 2, 3, 5}, int8(4), uint8(4))
 	f.Fuzz(func(t *testing.T, in, moves []byte, frame int8, longest uint8) {
-		if frame < int8(NUL) || longest == 0 || len(in)+len(moves) > 1000 {
+		if frame < int8(framing.NUL) || longest == 0 || len(in)+len(moves) > 1000 {
 			return
 		}
-		f := Frame(frame)
+		f := framing.Framing(frame)
 		b := v1Outbox(f, max(16, int(f)), int(longest))
 		var got [][]byte
 		taken := int64(0) // by the server
@@ -230,16 +232,14 @@ func wouldWait(b *outbox) bool {
 	return end < 0
 }
 
-func sendable(f Frame, in []byte, longest int) (messages [][]byte) {
+func sendable(f framing.Framing, in []byte, longest int) (messages [][]byte) {
 	for _, m := range split(f, in) {
 		if f > 0 && len(m) < int(f) {
 			continue
 		}
-		if sep, is := f.separator(); is && bytes.HasSuffix(m, []byte{sep}) {
-			m = m[:len(m)-1]
-			if f == Lines {
-				m = bytes.TrimSuffix(m, []byte("\r"))
-			}
+		m, ended := bytes.CutSuffix(m, f.Separator())
+		if ended && f == framing.Lines {
+			m = bytes.TrimSuffix(m, []byte("\r"))
 		}
 		if len(m) <= longest {
 			messages = append(messages, m)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 )
 
@@ -89,7 +90,7 @@ func FuzzV1Server(f *testing.F) {
 		}
 		c := &client{Options: o.withDefaults(), out: &printer{w: out}, log: newTeller(nil), place: o.Since, idle: make(chan struct{}, 1), protocol: HubbubV1}
 		defer c.log.close()
-		c.in = newOutbox(Lines, func() {})
+		c.in = newOutbox(framing.Lines, func() {})
 		c.inbox = newInbox(c.out, c.poke, func(error) {})
 		go c.inbox.run()
 		l, err := openV1(c, deaf{})

@@ -14,6 +14,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/framing"
 )
 
 // desk is an inbox with one writer.
@@ -27,7 +28,7 @@ type desk struct {
 // newDesk makes one for a caller that wants everything; edit may change that.
 func newDesk(t testing.TB, edit ...func(*Config)) *desk {
 	t.Helper()
-	c := Config{Framing: codec.Line(), Longest: 1 << 20, Messages: true, Presence: true, Beginnings: quota.New(1 << 30), Posts: quota.New(1 << 30)}
+	c := Config{Framing: framing.Lines, Longest: 1 << 20, Messages: true, Presence: true, Beginnings: quota.New(1 << 30), Posts: quota.New(1 << 30)}
 	for _, f := range edit {
 		f(&c)
 	}

@@ -19,9 +19,9 @@ package intake
 import (
 	"bytes"
 
-	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/framing"
 )
 
 // ReadSize is how much one read asks for.
@@ -29,7 +29,7 @@ const ReadSize = 64 << 10
 
 // Config is what holds for all input of a hub.
 type Config struct {
-	Framing    codec.Framing
+	Framing    framing.Framing
 	Longest    int          // message, without its separator
 	Messages   bool         // the caller wants messages
 	Presence   bool         // the caller wants joins and leaves
@@ -51,7 +51,7 @@ type Outcome struct {
 // too long. Only where a message can be shorter than one read and still too
 // long does it look at each. Raw bytes are no message.
 func (c *Config) fitting(p []byte) int {
-	if c.Framing == codec.Raw() {
+	if c.Framing == framing.Raw {
 		return len(p)
 	}
 	separator := len(c.Framing.Separator())
@@ -69,5 +69,5 @@ func (c *Config) fitting(p []byte) int {
 // separates messages elsewhere, or nothing separates them.
 func (c *Config) single(message []byte) bool {
 	separator := c.Framing.Separator()
-	return c.Framing == codec.Raw() || len(separator) > 0 && bytes.Contains(message, separator)
+	return c.Framing == framing.Raw || len(separator) > 0 && bytes.Contains(message, separator)
 }

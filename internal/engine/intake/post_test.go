@@ -10,6 +10,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 )
 
@@ -37,24 +38,24 @@ func (d *desk) body(reads ...string) (messages string, size, dropped int, end en
 func TestBody(t *testing.T) {
 	long := strings.Repeat("x", 3*smallestBody)
 	for _, c := range []struct {
-		framing codec.Framing
+		framing framing.Framing
 		longest int
 		reads   []string
 		want    string
 		dropped int
 		end     proto.Reason
 	}{
-		{codec.Line(), 8, nil, "", 0, 0},
-		{codec.Line(), 8, []string{"one\ntwo"}, "one\ntwo\n", 0, 0},
-		{codec.Line(), 8, []string{"o", "ne\r", "\n\ntwo\n"}, "one\n\ntwo\n", 0, 0},
-		{codec.Line(), 8, []string{"12345678\r\n"}, "12345678\n", 0, 0},
-		{codec.Line(), 8, []string{"one\n123456789\ntwo\n"}, "one\n", 0, proto.ReasonTooLong},
-		{codec.Line(), 8, []string{"one\n1234567890"}, "one\n", 0, proto.ReasonTooLong},
-		{codec.Line(), 8, []string{"one\n123456789"}, "one\n", 0, proto.ReasonTooLong},
-		{codec.Line(), 1 << 20, []string{long, long, "\n"}, long + long + "\n", 0, 0},
-		{codec.NUL(), 8, []string{"a\x00b"}, "a\x00b\x00", 0, 0},
-		{codec.Raw(), 8, []string{"as it comes"}, "as it comes", 0, 0},
-		{codec.Record(4), 4, []string{"123", "456"}, "1234", 2, 0},
+		{framing.Lines, 8, nil, "", 0, 0},
+		{framing.Lines, 8, []string{"one\ntwo"}, "one\ntwo\n", 0, 0},
+		{framing.Lines, 8, []string{"o", "ne\r", "\n\ntwo\n"}, "one\n\ntwo\n", 0, 0},
+		{framing.Lines, 8, []string{"12345678\r\n"}, "12345678\n", 0, 0},
+		{framing.Lines, 8, []string{"one\n123456789\ntwo\n"}, "one\n", 0, proto.ReasonTooLong},
+		{framing.Lines, 8, []string{"one\n1234567890"}, "one\n", 0, proto.ReasonTooLong},
+		{framing.Lines, 8, []string{"one\n123456789"}, "one\n", 0, proto.ReasonTooLong},
+		{framing.Lines, 1 << 20, []string{long, long, "\n"}, long + long + "\n", 0, 0},
+		{framing.NUL, 8, []string{"a\x00b"}, "a\x00b\x00", 0, 0},
+		{framing.Raw, 8, []string{"as it comes"}, "as it comes", 0, 0},
+		{framing.Framing(4), 4, []string{"123", "456"}, "1234", 2, 0},
 	} {
 		d := newDesk(t, func(g *Config) { g.Framing, g.Longest = c.framing, c.longest })
 		got, _, dropped, end := d.body(c.reads...)

@@ -17,6 +17,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
@@ -82,7 +83,7 @@ func TestCutClientIsHeardUpToItsLongMessage(t *testing.T) {
 // A client of a raw hub cannot say too much: how much of it is read at once is
 // no message's length.
 func TestRawClientIsNeverTooLong(t *testing.T) {
-	d := newDesk(t, func(c *Config) { c.Framing, c.Longest = codec.Raw(), 8 })
+	d := newDesk(t, func(c *Config) { c.Framing, c.Longest = framing.Raw, 8 })
 	out := d.reads(sender(7, codec.ProtocolRaw), "much more than eight")
 	if _, plain := d.received(); out.End != (ending.Reason{}) || plain != "much more than eight" {
 		t.Errorf("it gives %q, and ends with %+v", plain, out.End)
@@ -92,20 +93,20 @@ func TestRawClientIsNeverTooLong(t *testing.T) {
 // What is left at the end of input is a message, but not a part of a record.
 func TestEndOfInput(t *testing.T) {
 	for _, c := range []struct {
-		framing codec.Framing
+		framing framing.Framing
 		says    string
 		want    string
 		dropped int
 		long    bool
 	}{
-		{codec.Line(), "one\ntwo", "one\ntwo\n", 0, false},
-		{codec.Line(), "one\n", "one\n", 0, false},
-		{codec.Line(), "", "", 0, false},
-		{codec.Line(), "one\n12345678\r", "one\n12345678\n", 0, false},
-		{codec.Line(), "one\n123456789", "one\n", 0, true},
-		{codec.NUL(), "a\x00b", "a\x00b\x00", 0, false},
-		{codec.Raw(), "as it comes", "as it comes", 0, false},
-		{codec.Record(4), "1234567", "1234", 3, false},
+		{framing.Lines, "one\ntwo", "one\ntwo\n", 0, false},
+		{framing.Lines, "one\n", "one\n", 0, false},
+		{framing.Lines, "", "", 0, false},
+		{framing.Lines, "one\n12345678\r", "one\n12345678\n", 0, false},
+		{framing.Lines, "one\n123456789", "one\n", 0, true},
+		{framing.NUL, "a\x00b", "a\x00b\x00", 0, false},
+		{framing.Raw, "as it comes", "as it comes", 0, false},
+		{framing.Framing(4), "1234567", "1234", 3, false},
 	} {
 		d := newDesk(t, func(g *Config) { g.Framing, g.Longest = c.framing, c.framing.Bound(8) })
 		s := sender(1, codec.ProtocolRaw)
@@ -126,7 +127,7 @@ func TestEndOfInput(t *testing.T) {
 func TestRawInputComesOutWhole(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 60 {
-		framing := []codec.Framing{codec.Line(), codec.NUL(), codec.Raw(), codec.Record(1 + random.IntN(9))}[random.IntN(4)]
+		framing := []framing.Framing{framing.Lines, framing.NUL, framing.Raw, framing.Framing(1 + random.IntN(9))}[random.IntN(4)]
 		d := newDesk(t, func(c *Config) { c.Framing, c.Longest = framing, 1<<20 })
 		said := make([]byte, random.IntN(5*ReadSize))
 		for i := range said {
@@ -184,12 +185,12 @@ func TestFrames(t *testing.T) {
 	type row struct {
 		what     string
 		protocol codec.Protocol
-		framing  codec.Framing
+		framing  framing.Framing
 		in       string
 		want     []string
 		out      string
 	}
-	ws1, v1, line := codec.ProtocolWebSocket, codec.ProtocolV1, codec.Line()
+	ws1, v1, line := codec.ProtocolWebSocket, codec.ProtocolV1, framing.Lines
 	for _, c := range []row{
 		{"a message", ws1, line, text("hello"), []string{"hello"}, ""},
 		{"an empty one", ws1, line, text(""), []string{""}, ""},
@@ -197,8 +198,8 @@ func TestFrames(t *testing.T) {
 		{"two lines are one message", ws1, line, text("a\nb"), []string{"a\nb"}, ""},
 		{"fragments", ws1, line, masked(ws.OpText, false, "he") + masked(ws.OpPing, true, "?") + masked(ws.OpContinuation, true, "llo"), []string{"hello"}, "pong"},
 		{"too long", ws1, line, text("hello") + text(strings.Repeat("x", 101)) + text("not heard"), []string{"hello"}, "end 1009"},
-		{"no record", ws1, codec.Record(4), text("1234") + text("123"), []string{"1234"}, "end 1008"},
-		{"nothing", ws1, codec.Raw(), text(""), nil, ""},
+		{"no record", ws1, framing.Framing(4), text("1234") + text("123"), []string{"1234"}, "end 1008"},
+		{"nothing", ws1, framing.Raw, text(""), nil, ""},
 		{"not masked", ws1, line, "\x81\x01a", nil, "end 1002"},
 		{"a close", ws1, line, text("bye") + masked(ws.OpClose, true, "\x03\xe8") + text("not heard"), []string{"bye"}, "end 1000"},
 		{"a close with a code of its own", ws1, line, masked(ws.OpClose, true, "\x0f\xa0"), nil, "end 4000"},

@@ -5,7 +5,7 @@ package pump
 import (
 	"sort"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/framing"
 )
 
 const (
@@ -24,7 +24,7 @@ func Weight(bytes, messages int) int { return bytes + overhead*messages }
 // Chunker cuts what is read from a source into messages, and hands them out a
 // part at a time. One that is longer than allowed goes on in pieces.
 type Chunker struct {
-	framing codec.Framing
+	framing framing.Framing
 	longest int
 	chunk   int
 	most    int    // the weight of one part
@@ -40,7 +40,7 @@ type Chunker struct {
 // NewChunker makes a chunker for a backlog that gives its memory back in
 // segments of this size. A chunk must be far smaller than the backlog, and so
 // must a part of it in its largest encoding: else it would lap a healthy client.
-func NewChunker(framing codec.Framing, longest, segment int) *Chunker {
+func NewChunker(framing framing.Framing, longest, segment int) *Chunker {
 	return &Chunker{framing: framing, longest: longest, chunk: min(ChunkSize, segment), most: 4 * segment}
 }
 

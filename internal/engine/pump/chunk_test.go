@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/framing"
 )
 
 // reading is a chunker, what came out of it, and what it reported.
@@ -18,7 +18,7 @@ type reading struct {
 	dropped  int      // bytes at the end
 }
 
-func newReading(t testing.TB, framing codec.Framing, longest int) *reading {
+func newReading(t testing.TB, framing framing.Framing, longest int) *reading {
 	return &reading{t: t, Chunker: &Chunker{framing: framing, longest: framing.Bound(longest), chunk: ChunkSize, most: 3 * overhead}}
 }
 
@@ -81,7 +81,7 @@ func TestLongLineGoesOnInPieces(t *testing.T) {
 		{"ab\n123456789\nc\n", []string{"ab\n", "12345678\n", "9\n", "c\n"}, 1},
 		{"123456789\n\n123456789\n", []string{"12345678\n", "9\n", "\n", "12345678\n", "9\n"}, 2},
 	} {
-		r := newReading(t, codec.Line(), 8)
+		r := newReading(t, framing.Lines, 8)
 		r.reads(c.in)
 		r.gave(c.want...)
 		if r.long != c.long {
@@ -94,7 +94,7 @@ func TestLongLineGoesOnInPieces(t *testing.T) {
 // However many chunks a long message comes in, it counts once, and the next
 // long one, though it begins where the first ends, counts again.
 func TestLongLineCountsOnce(t *testing.T) {
-	r := newReading(t, codec.Line(), 100)
+	r := newReading(t, framing.Lines, 100)
 	for range 10 {
 		r.reads(strings.Repeat("x", 150))
 	}
@@ -114,7 +114,7 @@ func TestLongLineCountsOnce(t *testing.T) {
 
 // A long message goes on as it comes, and is never kept whole.
 func TestLongLineIsNotKept(t *testing.T) {
-	r := newReading(t, codec.Line(), 1000)
+	r := newReading(t, framing.Lines, 1000)
 	for range 1000 {
 		r.reads(strings.Repeat("x", 999))
 		if cap(r.buf) > 8*(ChunkSize+1000) {
@@ -126,17 +126,17 @@ func TestLongLineIsNotKept(t *testing.T) {
 // A last line without its newline counts.
 func TestLastLineCountsWithoutItsNewline(t *testing.T) {
 	for _, c := range []struct {
-		framing codec.Framing
+		framing framing.Framing
 		in      string
 		want    []string
 	}{
-		{codec.Line(), "", nil},
-		{codec.Line(), "one\n", []string{"one\n"}},
-		{codec.Line(), "one\ntwo", []string{"one\n", "two\n"}},
-		{codec.Line(), "one\n\n", []string{"one\n", "\n"}},
-		{codec.Line(), "one\r\ntwo\r", []string{"one\r\n", "two\r\n"}},
-		{codec.NUL(), "one\x00two", []string{"one\x00", "two\x00"}},
-		{codec.Raw(), "one\ntwo", []string{"one\ntwo"}},
+		{framing.Lines, "", nil},
+		{framing.Lines, "one\n", []string{"one\n"}},
+		{framing.Lines, "one\ntwo", []string{"one\n", "two\n"}},
+		{framing.Lines, "one\n\n", []string{"one\n", "\n"}},
+		{framing.Lines, "one\r\ntwo\r", []string{"one\r\n", "two\r\n"}},
+		{framing.NUL, "one\x00two", []string{"one\x00", "two\x00"}},
+		{framing.Raw, "one\ntwo", []string{"one\ntwo"}},
 	} {
 		r := newReading(t, c.framing, 100)
 		r.reads(c.in)
@@ -151,7 +151,7 @@ func TestLastLineCountsWithoutItsNewline(t *testing.T) {
 // Records come out whole, whatever the chunks are; a piece of one at the end
 // is dropped, and reported.
 func TestRecordsAreNeverTorn(t *testing.T) {
-	r := newReading(t, codec.Record(4), 1000)
+	r := newReading(t, framing.Framing(4), 1000)
 	for _, part := range []string{"123", "4", "abcdABC", "D", "12"} {
 		r.reads(part)
 	}
@@ -166,7 +166,7 @@ func TestRecordsAreNeverTorn(t *testing.T) {
 // Bytes as they come have no length to exceed: what is read at once and is
 // too much is several messages, none of them too long.
 func TestRawBytesAreNeverTooLong(t *testing.T) {
-	r := newReading(t, codec.Raw(), 4)
+	r := newReading(t, framing.Raw, 4)
 	r.reads("12345678ab")
 	r.gave("1234", "5678", "ab")
 	r.endsInput()
@@ -178,7 +178,7 @@ func TestRawBytesAreNeverTooLong(t *testing.T) {
 // A chunk is no larger than the backlog's segment, however small that is.
 func TestChunkIsNoLargerThanASegment(t *testing.T) {
 	for _, segment := range []int{1 << 10, ChunkSize, 4 << 20} {
-		if got := len(NewChunker(codec.Line(), 1000, segment).Space()); got > segment || got > ChunkSize {
+		if got := len(NewChunker(framing.Lines, 1000, segment).Space()); got > segment || got > ChunkSize {
 			t.Errorf("with segments of %d a chunk is %d", segment, got)
 		}
 	}
@@ -194,8 +194,8 @@ func FuzzChunker(f *testing.F) {
 	f.Add(uint8(3), uint8(5), []byte("123451234512"), []byte{7})
 	f.Fuzz(func(t *testing.T, kind, number uint8, data, cuts []byte) {
 		longest := 1 + int(number%32)
-		framing := []codec.Framing{codec.Line(), codec.NUL(), codec.Raw(), codec.Record(longest)}[kind%4]
-		r := newReading(t, framing, longest)
+		f := []framing.Framing{framing.Lines, framing.NUL, framing.Raw, framing.Framing(longest)}[kind%4]
+		r := newReading(t, f, longest)
 		for rest := string(data); len(rest) > 0; {
 			n := min(len(rest), ChunkSize)
 			if len(cuts) > 0 {
@@ -206,13 +206,13 @@ func FuzzChunker(f *testing.F) {
 		}
 		r.endsInput()
 		r.checkLengths()
-		switch framing {
-		case codec.Raw():
+		switch f {
+		case framing.Raw:
 			r.checkBytes(string(data))
-		case codec.Record(longest):
+		case framing.Framing(longest):
 			r.checkBytes(string(data[:len(data)-len(data)%longest]))
 		default:
-			want, long := inPieces(data, framing.Separator(), longest)
+			want, long := inPieces(data, f.Separator(), longest)
 			r.gave(want...)
 			if r.long != long {
 				t.Errorf("%d messages are too long, it counted %d", long, r.long)

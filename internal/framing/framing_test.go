@@ -1,4 +1,4 @@
-package codec
+package framing
 
 import (
 	"bytes"
@@ -7,13 +7,6 @@ import (
 	"strings"
 	"testing"
 )
-
-func (f Framing) String() string {
-	if f.kind == record {
-		return fmt.Sprintf("record of %d", f.size)
-	}
-	return [...]string{"line", "nul", "raw"}[f.kind]
-}
 
 // Where a message ends, at every place where an answer may change.
 func TestFramingAtTheBoundaries(t *testing.T) {
@@ -24,29 +17,29 @@ func TestFramingAtTheBoundaries(t *testing.T) {
 		first   int
 		ends    []int
 	}{
-		{Line(), "", 0, 0, nil},
-		{Line(), "\n", 1, 1, []int{1}},
-		{Line(), "a", 0, 0, nil},
-		{Line(), "a\n", 2, 2, []int{2}},
-		{Line(), "a\nb", 2, 2, []int{2}},
-		{Line(), "\n\n\n", 3, 1, []int{1, 2, 3}},
-		{Line(), "a\n\nb\n", 5, 2, []int{2, 3, 5}},
-		{Line(), "a\x00b", 0, 0, nil},
-		{Line(), "a\r\nb\r", 3, 3, []int{3}},
-		{NUL(), "", 0, 0, nil},
-		{NUL(), "\x00", 1, 1, []int{1}},
-		{NUL(), "a\nb", 0, 0, nil},
-		{NUL(), "a\n\x00b", 3, 3, []int{3}},
-		{NUL(), "a\x00\x00", 3, 2, []int{2, 3}},
-		{Raw(), "", 0, 0, nil},
-		{Raw(), "\n", 1, 1, []int{1}},
-		{Raw(), "a\nb\x00c", 5, 5, []int{5}},
-		{Record(1), "", 0, 0, nil},
-		{Record(1), "ab\n", 3, 1, []int{1, 2, 3}},
-		{Record(3), "ab", 0, 0, nil},
-		{Record(3), "a\nb", 3, 3, []int{3}},
-		{Record(3), "abcd", 3, 3, []int{3}},
-		{Record(3), "abcde\x00", 6, 3, []int{3, 6}},
+		{Lines, "", 0, 0, nil},
+		{Lines, "\n", 1, 1, []int{1}},
+		{Lines, "a", 0, 0, nil},
+		{Lines, "a\n", 2, 2, []int{2}},
+		{Lines, "a\nb", 2, 2, []int{2}},
+		{Lines, "\n\n\n", 3, 1, []int{1, 2, 3}},
+		{Lines, "a\n\nb\n", 5, 2, []int{2, 3, 5}},
+		{Lines, "a\x00b", 0, 0, nil},
+		{Lines, "a\r\nb\r", 3, 3, []int{3}},
+		{NUL, "", 0, 0, nil},
+		{NUL, "\x00", 1, 1, []int{1}},
+		{NUL, "a\nb", 0, 0, nil},
+		{NUL, "a\n\x00b", 3, 3, []int{3}},
+		{NUL, "a\x00\x00", 3, 2, []int{2, 3}},
+		{Raw, "", 0, 0, nil},
+		{Raw, "\n", 1, 1, []int{1}},
+		{Raw, "a\nb\x00c", 5, 5, []int{5}},
+		{Framing(1), "", 0, 0, nil},
+		{Framing(1), "ab\n", 3, 1, []int{1, 2, 3}},
+		{Framing(3), "ab", 0, 0, nil},
+		{Framing(3), "a\nb", 3, 3, []int{3}},
+		{Framing(3), "abcd", 3, 3, []int{3}},
+		{Framing(3), "abcde\x00", 6, 3, []int{3, 6}},
 	} {
 		t.Run(fmt.Sprintf("%v %q", c.framing, c.bytes), func(t *testing.T) {
 			p := []byte(c.bytes)
@@ -74,19 +67,19 @@ func TestCompletesWithTheLastByte(t *testing.T) {
 		fresh   string
 		want    bool
 	}{
-		{Line(), 0, "", false},
-		{Line(), 5, "abc", false},
-		{Line(), 5, "\n", true},
-		{Line(), 0, "\nabc", true},
-		{Line(), 5, "abc\n", true},
-		{NUL(), 5, "\n", false},
-		{NUL(), 5, "\x00", true},
-		{Raw(), 0, "a", true},
-		{Record(8), 0, "1234567", false},
-		{Record(8), 0, "12345678", true},
-		{Record(8), 7, "", false},
-		{Record(8), 7, "8", true},
-		{Record(8), 7, "8123", true},
+		{Lines, 0, "", false},
+		{Lines, 5, "abc", false},
+		{Lines, 5, "\n", true},
+		{Lines, 0, "\nabc", true},
+		{Lines, 5, "abc\n", true},
+		{NUL, 5, "\n", false},
+		{NUL, 5, "\x00", true},
+		{Raw, 0, "a", true},
+		{Framing(8), 0, "1234567", false},
+		{Framing(8), 0, "12345678", true},
+		{Framing(8), 7, "", false},
+		{Framing(8), 7, "8", true},
+		{Framing(8), 7, "8123", true},
 	} {
 		if got := c.framing.Completes(c.have, []byte(c.fresh)); got != c.want {
 			t.Errorf("%v: %q completes what has %d bytes: %v, want %v", c.framing, c.fresh, c.have, got, c.want)
@@ -108,10 +101,10 @@ func TestCleanTakesOnlyWhatEndsALine(t *testing.T) {
 		{"\n\r\n\r", "\n\n\r"},
 		{"a\x00\r\n", "a\x00\n"},
 	} {
-		if got := string(Line().Clean([]byte(c.in))); got != c.want {
+		if got := string(Lines.Clean([]byte(c.in))); got != c.want {
 			t.Errorf("line: %q becomes %q, want %q", c.in, got, c.want)
 		}
-		for _, f := range []Framing{NUL(), Raw(), Record(3)} {
+		for _, f := range []Framing{NUL, Raw, Framing(3)} {
 			if got := string(f.Clean([]byte(c.in))); got != c.in {
 				t.Errorf("%v: %q becomes %q, want it as it is", f, c.in, got)
 			}
@@ -121,12 +114,12 @@ func TestCleanTakesOnlyWhatEndsALine(t *testing.T) {
 
 // What may be a message, and how long one may be.
 func TestRecordsHaveOneLength(t *testing.T) {
-	for _, f := range []Framing{Line(), NUL(), Raw()} {
+	for _, f := range []Framing{Lines, NUL, Raw} {
 		if !f.Fits(nil) || !f.Fits([]byte("abc")) || f.Bound(100) != 100 {
 			t.Errorf("%v: any length up to the user's bound fits", f)
 		}
 	}
-	f := Record(3)
+	f := Framing(3)
 	if f.Fits(nil) || f.Fits([]byte("ab")) || !f.Fits([]byte("abc")) || f.Fits([]byte("abcd")) {
 		t.Error("a record of 3 is 3 bytes long")
 	}
@@ -135,9 +128,9 @@ func TestRecordsHaveOneLength(t *testing.T) {
 	}
 }
 
-// The zero value is Line.
-func TestZeroFramingIsLine(t *testing.T) {
-	if got := (Framing{}).Separator(); string(got) != "\n" {
+// The zero value is Lines.
+func TestZeroFramingIsLines(t *testing.T) {
+	if got := Framing(0).Separator(); string(got) != "\n" {
 		t.Errorf("the zero framing separates with %q", got)
 	}
 }
@@ -154,7 +147,7 @@ func FuzzFraming(f *testing.F) {
 		framing := framingOf(kind)
 		want, tail := reference(framing, data)
 		checkWhole(t, framing, data, want)
-		if framing == Raw() {
+		if framing == Raw {
 			return // it has no messages but what came together
 		}
 		r := receiver{t: t, framing: framing}
@@ -177,13 +170,13 @@ func FuzzFraming(f *testing.F) {
 func framingOf(kind uint8) Framing {
 	switch kind % 8 {
 	case 0:
-		return Line()
+		return Lines
 	case 1:
-		return NUL()
+		return NUL
 	case 2:
-		return Raw()
+		return Raw
 	}
-	return Record(int(kind%8) - 2)
+	return Framing(int(kind%8) - 2)
 }
 
 // reference cuts data into messages, with their separators, the slow way.
@@ -191,15 +184,15 @@ func reference(f Framing, data []byte) (messages [][]byte, tail []byte) {
 	begin := 0
 	for i, b := range data {
 		end := false
-		switch f.kind {
-		case line:
+		switch f {
+		case Lines:
 			end = b == '\n'
-		case nul:
+		case NUL:
 			end = b == 0
-		case raw:
+		case Raw:
 			end = i == len(data)-1
-		case record:
-			end = i+1-begin == f.size
+		default:
+			end = i+1-begin == int(f)
 		}
 		if end {
 			messages = append(messages, data[begin:i+1])
@@ -219,7 +212,7 @@ func checkWhole(t *testing.T, f Framing, data []byte, want [][]byte) {
 	if got := f.Count(whole); got != len(want) {
 		t.Errorf("%v: Count(%q) is %d, want %d", f, whole, got, len(want))
 	}
-	if f.Completes(0, data) != (len(whole) > 0) && f != Raw() {
+	if f.Completes(0, data) != (len(whole) > 0) && f != Raw {
 		t.Errorf("%v: Completes(0, %q) is %v, and %q is whole", f, data, f.Completes(0, data), whole)
 	}
 	ends := f.Ends([]int{-1}, whole)
@@ -262,7 +255,7 @@ func (r *receiver) take(fresh []byte) {
 func checkClean(t *testing.T, f Framing, data []byte) {
 	t.Helper()
 	want := data
-	if f == Line() {
+	if f == Lines {
 		want = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	}
 	if got := f.Clean(slices.Clone(data)); !bytes.Equal(got, want) {
@@ -270,5 +263,49 @@ func checkClean(t *testing.T, f Framing, data []byte) {
 	}
 	if whole := data[:f.Whole(data)]; f.Count(f.Clean(slices.Clone(whole))) != f.Count(whole) {
 		t.Errorf("%v: Clean(%q) holds another number of messages", f, whole)
+	}
+}
+
+func TestParse(t *testing.T) {
+	for in, want := range map[string]Framing{"line": Lines, "nul": NUL, "raw": Raw, "1": 1, "16777216": 1 << 24} {
+		if got, err := Parse(in); err != nil || got != want || got.String() != in {
+			t.Errorf("Parse(%q) = %v, %v, want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "lines", "0", "-1", "16777217", "1.5", "99999999999999999999"} {
+		if got, err := Parse(in); err == nil || !strings.Contains(err.Error(), "line, nul, raw or") {
+			t.Errorf("Parse(%q) = %v, %v, want what would be right", in, got, err)
+		}
+	}
+}
+
+func TestWhereMessagesEnd(t *testing.T) {
+	for _, c := range []struct {
+		framing     Framing
+		in          string
+		offset      int64
+		first, last int
+	}{
+		{Lines, "", 0, 0, 0},
+		{Lines, "ab", 0, 0, 0},
+		{Lines, "ab\ncd\ne", 0, 3, 6},
+		{Lines, "\n", 0, 1, 1},
+		{NUL, "a\x00b\x00", 7, 2, 4},
+		{NUL, "a\n", 0, 0, 0},
+		{Raw, "", 0, 0, 0},
+		{Raw, "abc", 5, 3, 3},
+		{4, "", 0, 0, 0},
+		{4, "abc", 0, 0, 0},
+		{4, "abcd", 0, 4, 4},
+		{4, "abcde", 0, 4, 4},
+		{4, "abcde", 3, 1, 5},
+		{4, "ab", 1, 0, 0},
+		{4, "abc", 1, 3, 3},
+		{4, "abcdefgh", 2, 2, 6},
+		{1, "abc", 2, 1, 3},
+	} {
+		if first, last := c.framing.FirstEnd([]byte(c.in), c.offset), c.framing.LastEnd([]byte(c.in), c.offset); first != c.first || last != c.last {
+			t.Errorf("%v, %q at %d: messages end first at %d, last at %d, want %d, %d", c.framing, c.in, c.offset, first, last, c.first, c.last)
+		}
 	}
 }
