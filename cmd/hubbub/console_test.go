@@ -78,11 +78,11 @@ func TestServersConsole(t *testing.T) {
 	d.types("/who\r")
 	d.screen.until(t, "127.0.0.1:")
 	d.types("/mute 1\r")
-	d.screen.until(t, "1 is muted")
+	d.screen.until(t, "muted 1")
 	d.screen.until(t, "0 B muted") // in /who
 	c.says("not heard\n")
 	d.types("/unmute 1\r")
-	d.screen.until(t, "1 is heard")
+	d.screen.until(t, "unmuted 1")
 	c.says("heard\n")
 	d.screen.until(t, "heard")
 	ann := start(t, "join", d.at(), "--name", "ann", "-v")

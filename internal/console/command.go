@@ -9,37 +9,37 @@ import (
 	"strings"
 )
 
-// This file is what begins with a slash: Command, those that each console has,
-// and, for whoever has clients to deal with, To, Kick, Mute and Unmute.
+// This file is the slash commands: those of every console, and To, Kick, Mute and
+// Unmute for a server's.
 
-// Command is something to type: a slash, Name, a blank, and what Run gets.
+// Command is a slash command: a slash, Name, a blank, and the arguments of Run.
 type Command struct {
 	Name  string // without the slash
-	Usage string // what stands behind it: "ID [reason]"
-	Help  string // what it does, in a few words
+	Usage string // its arguments: "WHO [REASON]"
+	Help  string // one line for /help
 
-	// Client says that its first argument is a client: an id, which Run gets,
-	// or a name that nobody else has. Completion offers both.
+	// Client: the first argument is a client, by ID or by a unique name.
+	// Completion offers both; Run gets the ID.
 	Client bool
 
-	// InOrder says that it waits until what was typed before it is sent.
-	// Otherwise it overtakes lines that wait for a slow client: whoever
-	// wants to kick that one must be able to.
+	// InOrder: it runs after the lines that were typed before it are sent.
+	// Otherwise it overtakes lines that wait for a slow client, so that the
+	// operator can kick that client.
 	InOrder bool
 
-	// Run does it, and may take its time, until ctx ends with the console;
-	// the next command waits for it. What it returns is shown.
+	// Run may take its time, until ctx ends with the console; the next
+	// command waits for it. The console shows what it returns.
 	Run func(ctx context.Context, args string) (string, error)
 }
 
-// To is /to: a message to one client, in order with the messages to all.
+// To is /to: it sends a message to one client, in order with those to all.
 func To(send func(ctx context.Context, id uint64, text string) error) Command {
 	return Command{
-		Name: "to", Usage: "WHO text", Help: "say it to one client", Client: true, InOrder: true,
+		Name: "to", Usage: "WHO TEXT", Help: "send a message to one client", Client: true, InOrder: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, text, err := clientID(args)
 			if err == nil && text == "" {
-				err = errors.New("what shall it be told? /to WHO text")
+				err = errors.New("missing message: /to WHO TEXT")
 			}
 			if err != nil {
 				return "", err
@@ -49,10 +49,10 @@ func To(send func(ctx context.Context, id uint64, text string) error) Command {
 	}
 }
 
-// Kick is /kick: a client's connection is closed, with or without a reason.
+// Kick is /kick: it closes a client's connection, with an optional reason.
 func Kick(kick func(ctx context.Context, id uint64, reason string) error) Command {
 	return Command{
-		Name: "kick", Usage: "WHO [reason]", Help: "close a client's connection", Client: true,
+		Name: "kick", Usage: "WHO [REASON]", Help: "close a client's connection", Client: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, reason, err := clientID(args)
 			if err != nil {
@@ -63,24 +63,24 @@ func Kick(kick func(ctx context.Context, id uint64, reason string) error) Comman
 	}
 }
 
-// Mute is /mute: a client is heard no more. /who says of whom that is so.
+// Mute is /mute: the server ignores what a client sends. /who marks it.
 func Mute(mute func(ctx context.Context, id uint64) error) Command {
-	return ofOne("mute", "hear a client no more", "%d is muted; /unmute %[1]d hears it again", mute)
+	return ofOne("mute", "ignore what a client sends", "muted %d; undo with /unmute %[1]d", mute)
 }
 
 // Unmute is /unmute.
 func Unmute(unmute func(ctx context.Context, id uint64) error) Command {
-	return ofOne("unmute", "hear it again", "%d is heard", unmute)
+	return ofOne("unmute", "stop ignoring it", "unmuted %d", unmute)
 }
 
-// ofOne is a command that takes a client, and nothing else.
+// ofOne is a command that takes one client and nothing else.
 func ofOne(name, help, done string, do func(ctx context.Context, id uint64) error) Command {
 	return Command{
 		Name: name, Usage: "WHO", Help: help, Client: true,
 		Run: func(ctx context.Context, args string) (string, error) {
 			id, rest, err := clientID(args)
 			if err == nil && rest != "" {
-				err = fmt.Errorf("it takes a client and nothing else: /%s WHO", name)
+				err = fmt.Errorf("takes one client and nothing else: /%s WHO", name)
 			}
 			if err != nil {
 				return "", err
@@ -90,15 +90,15 @@ func ofOne(name, help, done string, do func(ctx context.Context, id uint64) erro
 	}
 }
 
-// clientID reads a client's id, and what stands behind it.
+// clientID splits a client's ID from the other arguments.
 func clientID(args string) (id uint64, rest string, err error) {
 	word, rest, _ := strings.Cut(args, " ")
 	id, isID := parseID(word)
 	switch {
 	case word == "":
-		return 0, "", errors.New("which client? Its ID or name comes first: Tab and /who know it")
+		return 0, "", errors.New("missing client: give its ID or name (Tab completes it, /who lists all)")
 	case !isID:
-		return 0, "", fmt.Errorf("there is no client called %s: Tab and /who know who is here", word)
+		return 0, "", fmt.Errorf("no client is called %s (Tab completes names, /who lists all)", word)
 	}
 	return id, strings.TrimSpace(rest), nil
 }
@@ -108,17 +108,17 @@ func parseID(word string) (id uint64, is bool) {
 	return id, err == nil
 }
 
-const mostNamesakes = 20 // that are listed
+const mostNamesakes = 20 // in an error
 
-// isWord reports whether a command can tell a name from an id, and from what
-// stands behind it.
+// isWord reports whether a name can be an argument: it is not an ID and has no
+// blank.
 func isWord(name string) bool {
 	_, isID := parseID(name)
 	return !isID && name != "" && !strings.Contains(name, " ")
 }
 
-// identify has an id in the place of a name that args begin with. A number is
-// an id, whatever clients call themselves.
+// identify replaces the name that args begin with by the client's ID. A number is
+// always an ID, whatever clients call themselves.
 func identify(args string, clients []Client) (string, error) {
 	word, rest, _ := strings.Cut(args, " ")
 	if !isWord(word) {
@@ -141,39 +141,38 @@ func identify(args string, clients []Client) (string, error) {
 	if len(ids) > mostNamesakes {
 		some, more = ids[:mostNamesakes], ", …"
 	}
-	return "", fmt.Errorf("%s clients are called %s: say which by its ID, %s%s", countOf(uint64(len(ids))), word, strings.Join(some, ", "), more)
+	return "", fmt.Errorf("%s clients are called %s; use an ID: %s%s", countOf(uint64(len(ids))), word, strings.Join(some, ", "), more)
 }
 
-// builtin is a command of the console's own. It runs as part of Update.
+// builtin is a command of every console. It runs inside update.
 type builtin struct {
 	Command
 	do func(m *model, args string) *question
 }
 
-// builtins are the commands that each console has; with clients, also who and
-// slow.
+// builtins are the commands of every console; with clients, also who and slow.
 func builtins(clients bool) []builtin {
 	list := []builtin{
-		{Command{Name: "filter", Usage: "[text|-text|#ID]", Help: "show only messages with the text, without it, or of one client; nothing for all"}, (*model).setFilter},
-		{Command{Name: "times", Help: "say the time before each message, or no longer"}, (*model).toggleTimes},
-		{Command{Name: "last", Usage: "[N]", Help: "show what was last once more, with times"}, (*model).showLast},
-		{Command{Name: "clear", Help: "clear the screen, as ^L"}, (*model).clear},
-		{Command{Name: "help", Help: "this"}, (*model).help},
-		{Command{Name: "quit", Help: "end, as ^C on an empty line"}, (*model).quit},
+		{Command{Name: "filter", Usage: "[TEXT|-TEXT|#ID]", Help: "show only messages with the text, without it, or from one client; no argument shows all"}, (*model).setFilter},
+		{Command{Name: "times", Help: "show or hide the time of each message"}, (*model).toggleTimes},
+		{Command{Name: "last", Usage: "[N]", Help: "show the last messages again, with times"}, (*model).showLast},
+		{Command{Name: "clear", Help: "clear the screen, like ^L"}, (*model).clear},
+		{Command{Name: "help", Help: "show this help"}, (*model).help},
+		{Command{Name: "quit", Help: "quit, like ^C on an empty line"}, (*model).quit},
 	}
 	if clients {
 		list = slices.Insert(list, 0,
-			builtin{Command{Name: "who", Usage: "[text]", Help: "who is here, kept up to date; again, or Esc, to close"}, (*model).who},
-			builtin{Command{Name: "slow", Usage: "[text]", Help: "who is behind, furthest first"}, (*model).slow})
+			builtin{Command{Name: "who", Usage: "[TEXT]", Help: "list clients, updated every second; /who again or Esc closes the list"}, (*model).who},
+			builtin{Command{Name: "slow", Usage: "[TEXT]", Help: "list slow clients, furthest behind first"}, (*model).slow})
 	}
 	return list
 }
 
-// meant is a line as it is meant: a command, without its slash, or text to send.
+// meant tells a command from a message, and strips the slash:
 //
-//	//text   is /text, to send
-//	/who     is a command
-//	/nick    is one too, which there is not; or text, where others have commands
+//	//text   the message /text
+//	/who     a command
+//	/nick    an unknown command; a message if the server has commands
 func (m *model) meant(line string) (text string, isCommand bool) {
 	text, isCommand = strings.CutPrefix(line, "/")
 	switch name, _, _ := strings.Cut(text, " "); {
@@ -185,13 +184,13 @@ func (m *model) meant(line string) (text string, isCommand bool) {
 	return text, isCommand
 }
 
-// has reports whether there is a command of that name.
+// has reports whether a command of that name exists.
 func (m *model) has(name string) bool {
 	return slices.ContainsFunc(m.builtins, func(b builtin) bool { return b.Name == name }) ||
 		slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Name == name })
 }
 
-// command runs what was typed behind a slash.
+// command runs a slash command.
 func (m *model) command(text string) *question {
 	name, args, _ := strings.Cut(text, " ")
 	args = strings.TrimSpace(args)
@@ -206,20 +205,19 @@ func (m *model) command(text string) *question {
 			return nil
 		}
 	}
-	m.refuse(fmt.Sprintf("there is no command /%s: /help says what there is; to send it as it is: //%[1]s", name))
+	m.refuse(fmt.Sprintf("no command /%s: /help lists commands; //%[1]s sends it as a message", name))
 	return nil
 }
 
-// perform runs a command of the options', in its place among the lines or at
-// once.
+// perform queues a command of Options, among the lines or ahead of them.
 func (m *model) perform(c Command, args string) {
 	run := func(ctx context.Context) {
 		said, err := m.run(ctx, c, args)
 		switch {
 		case err != nil:
-			m.tell(failure, "/"+c.Name+": "+err.Error())
+			m.notice(failure, "/"+c.Name+": "+err.Error())
 		case said != "":
-			m.tell(answer, said)
+			m.notice(answer, said)
 		}
 	}
 	q := m.errands
@@ -227,11 +225,11 @@ func (m *model) perform(c Command, args string) {
 		q = m.queue
 	}
 	if !q.push(job{len(args), run}) {
-		m.refuse("/" + c.Name + ": not done: too much waits")
+		m.refuse("/" + c.Name + ": too many commands are waiting")
 	}
 }
 
-// run runs c, for whom its arguments name.
+// run runs c with an ID in place of a name.
 func (m *model) run(ctx context.Context, c Command, args string) (said string, err error) {
 	if c.Client && m.Clients != nil {
 		if args, err = identify(args, m.Clients()); err != nil {
@@ -254,8 +252,7 @@ func (m *model) open(t *table) *question {
 	return m.askClients(t, 0)
 }
 
-// again is how many messages are shown once more when not said otherwise, and
-// at most.
+// again is how many messages /last shows by default, and at most.
 const (
 	again     = 20
 	mostAgain = 500
@@ -268,7 +265,7 @@ func (m *model) setFilter(args string) *question {
 	if f.any() {
 		m.recall(again)
 	} else {
-		m.tell(answer, "all messages are shown")
+		m.notice(answer, "showing all messages")
 	}
 	return nil
 }
@@ -283,7 +280,7 @@ func (m *model) showLast(args string) *question {
 	if args != "" {
 		var err error
 		if n, err = strconv.Atoi(args); err != nil || n < 1 {
-			m.refuse(fmt.Sprintf("/last %s: it takes how many, at most %d", args, mostAgain))
+			m.refuse(fmt.Sprintf("/last %s: must be a number from 1 to %d", args, mostAgain))
 			return nil
 		}
 	}
@@ -291,15 +288,15 @@ func (m *model) showLast(args string) *question {
 	return nil
 }
 
-// recall shows messages once more, as the filter wants them.
+// recall shows the last messages again, filtered.
 func (m *model) recall(n int) {
-	last := m.paint.said.last(n, m.filter)
+	last := m.paint.messages.last(n, m.filter)
 	if len(last) == 0 {
-		m.tell(answer, "no such message is remembered")
+		m.notice(answer, "no matching messages in memory")
 	}
 	for _, e := range last {
 		e.kind = remembered
-		m.paint.told.add(e)
+		m.paint.notices.add(e)
 	}
 	m.paint.nudge()
 }
@@ -317,7 +314,7 @@ func (m *model) help(string) *question {
 	withClients := slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Client })
 	say := func(what, does string) {
 		text := fmt.Appendf(nil, "%-*s  %s", wide, what, does)
-		m.paint.told.add(entry{kind: answer, at: m.now(), text: text, hang: hang})
+		m.paint.notices.add(entry{kind: answer, at: m.now(), text: text, hang: hang})
 	}
 	for _, c := range m.Commands {
 		say(strings.TrimSpace("/"+c.Name+" "+c.Usage), c.Help)
@@ -326,10 +323,10 @@ func (m *model) help(string) *question {
 		say(strings.TrimSpace("/"+b.Name+" "+b.Usage), b.Help)
 	}
 	if withClients {
-		say("WHO", "is a client: its ID, or its name if that is one word and nobody else has it")
+		say("WHO", "a client: its ID, or its name if that is one word and unique")
 	}
 	if m.Foreign {
-		say("/others", "are the server's: they are sent as they are; //help asks it for its own")
+		say("/others", "other slash commands go to the server; //help shows its help")
 	}
 	say("//text", "sends /text")
 	for _, k := range keysHelp {
@@ -340,13 +337,13 @@ func (m *model) help(string) *question {
 }
 
 var keysHelp = [][2]string{
-	{"Tab", "completes commands, and clients' names and IDs"},
-	{"Up, Down", "what was entered before, that begins so"},
-	{"^S, ^Q", "hold messages back, go on"},
-	{"^C", "drops the line; on an empty one, quits"},
-	{"^D", "on an empty line: the end of input"},
-	{"^Z", "suspends; in the background messages wait"},
-	{"^A ^E ^B ^F ^W ^U ^K ^Y", "and their like edit as in a shell; ^L clears the screen"},
+	{"Tab", "completes commands, client names and IDs"},
+	{"Up, Down", "recall earlier lines that begin with what you typed"},
+	{"^S, ^Q", "pause and resume messages"},
+	{"^C", "clears the line; quits if it is empty"},
+	{"^D", "ends input, on an empty line"},
+	{"^Z", "suspends; messages wait until you return"},
+	{"^A ^E ^B ^F ^W ^U ^K ^Y", "edit as in a shell; ^L clears the screen"},
 }
 
 func (m *model) quit(string) *question {

@@ -9,17 +9,17 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 )
 
-// This file is Tab: it completes the word before the cursor as far as there is
-// no choice, and then shows the choice.
+// This file is Tab: it completes the word before the cursor up to where the
+// candidates differ, then lists them.
 
-// choice is something that the word before the cursor may become.
+// choice is a candidate for the word before the cursor.
 type choice struct{ word, note string }
 
-// clientsEvent is what Options.Clients has answered.
+// clientsEvent is the answer of Options.Clients.
 type clientsEvent struct {
 	clients []Client
-	table   *table // that they are for
-	forLine string // or what stood before the cursor when Tab was pressed
+	table   *table // the table that asked
+	forLine string // or the text before the cursor when Tab was pressed
 }
 
 // complete answers Tab.
@@ -37,7 +37,7 @@ func (m *model) complete() *question {
 	return nil
 }
 
-// names are the commands that begin so.
+// names are the commands that begin with start.
 func (m *model) names(start string) []choice {
 	var found []choice
 	add := func(c Command) {
@@ -58,14 +58,14 @@ func (m *model) takesClient(name string) bool {
 	return slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Name == name && c.Client })
 }
 
-// offerClients goes on when the clients are known, unless somebody has typed
-// on meanwhile.
+// offerClients completes a client once the clients are known, unless the line has
+// changed meanwhile.
 func (m *model) offerClients(msg clientsEvent) {
 	if m.line.before() != msg.forLine {
 		return
 	}
 	start := msg.forLine[strings.LastIndexByte(msg.forLine, ' ')+1:]
-	called := map[string]int{} // so many
+	called := map[string]int{} // how many clients have the name
 	for _, c := range msg.clients {
 		called[c.Name]++
 	}
@@ -84,12 +84,12 @@ func (m *model) offerClients(msg clientsEvent) {
 	m.offer(start, found)
 }
 
-// byLength has numbers in their order.
+// byLength sorts numbers by value.
 func byLength(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }
 
-// offer completes the word start, or shows what it may become.
+// offer completes the word start, or lists the candidates.
 func (m *model) offer(start string, found []choice) {
 	switch common := commonStart(found); {
 	case len(found) == 0:
@@ -102,7 +102,7 @@ func (m *model) offer(start string, found []choice) {
 	}
 }
 
-// replace puts word in place of the word before the cursor.
+// replace replaces the word before the cursor.
 func (m *model) replace(start, word string) {
 	m.line.remove(m.line.at-len(start), m.line.at)
 	if strings.HasSuffix(word, " ") && strings.HasPrefix(m.line.after(), " ") {
@@ -124,7 +124,7 @@ func commonStart(found []choice) string {
 	return common
 }
 
-// choicesView is what there is to choose from, on so many rows.
+// choicesView lists the candidates on at most so many rows.
 func (m *model) choicesView(rows int) []string {
 	var lines []string
 	for i, c := range m.choices {

@@ -80,65 +80,66 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 )
 
-// Options says what the console is for. In and Out are needed. Functions are
-// called on goroutines of the console's, so several at once; Clients even while
-// it is still at it.
+// Options configures a console. In and Out are required. The console calls the
+// functions on goroutines of its own, several at once; Clients also while an
+// earlier call has not returned.
 type Options struct {
 	In, Out *os.File // the terminal: see Fit
 	Prompt  string   // "" means "> "
 
-	// Visible appends text of strangers, made fit for one line of a terminal
-	// that obeys nothing of it: visible.AppendLine. nil has all that is not
-	// printable ASCII escaped, as Go does in a quoted string.
+	// Visible appends text from elsewhere, made safe for one line of a
+	// terminal, which then obeys none of it: visible.AppendLine. nil escapes
+	// all but printable ASCII, as a quoted string of Go does.
 	Visible func(dst, text []byte) []byte
 
-	// Next is the length of a text's first character and the cells it takes:
-	// visible.Next. nil means a code point, and one.
+	// Next is the size of a text's first character, in bytes and in cells:
+	// visible.Next. nil means a code point, and one cell.
 	Next func(text string) (size, cells int)
 
-	// Send takes a line that was typed, without its end, and may take its
-	// time, until ctx ends with the console. Its error is shown. nil means
-	// that nothing can be sent here.
+	// Send sends a typed line, without its newline. It may block until ctx
+	// ends with the console. The console shows its error. nil means that
+	// nothing can be sent.
 	Send func(ctx context.Context, line string) error
 
-	// As is what Send has stand before a line, and a blank, so that those who
-	// hear it know who said it: shown in the prompt's place when it is sent.
+	// As is what Send puts before a line, with a blank, to tell others who
+	// sent it. The console shows it in place of the prompt.
 	As string
 
-	// EOF is called when input has ended: ^D on an empty line, after all
-	// before it was sent. The console stays. nil means that ^D quits.
+	// EOF is called at the end of input: ^D on an empty line, after all
+	// earlier lines are sent. The console stays. nil means that ^D quits.
 	EOF func()
 
-	// Status is asked every second for the status line. nil means none.
+	// Status is called every second for the status line. nil means none.
 	Status func() Status
 
-	// Clients is asked for /who, /slow and completion; every second while
-	// such a table is open. The slice is the console's to keep. nil means
-	// that there are none of them.
+	// Clients is called for /who, /slow and completion; every second while a
+	// table is open. The console keeps the slice. nil means that these
+	// commands do not exist.
 	Clients func() []Client
 
-	// Commands are those beside the console's own: To, Kick, Mute, Unmute, others.
+	// Commands are added to the console's own: To, Kick, Mute, Unmute, others.
 	Commands []Command
 
-	// Foreign says that whoever is sent what is typed has commands of their
-	// own, which begin with a slash as ours do: what is none of ours is sent
-	// as it is. Otherwise it is refused, as a slip of the finger.
+	// Foreign: the receiver of typed lines has slash commands of its own, so
+	// unknown ones are sent as they are. Otherwise they are refused as typing
+	// errors.
 	Foreign bool
 
-	// NoColor leaves out all colour, bold and dim; so does an environment
-	// with a NO_COLOR that is not empty (no-color.org).
+	// NoColor disables colour, bold and dim; so does a NO_COLOR in the
+	// environment that is not empty (no-color.org).
 	NoColor bool
 }
 
-// Message is what a client said.
+// Message is what a client sent.
 type Message struct {
 	Time time.Time // zero means now
-	ID   uint64    // 0 means that it has none
-	Name string    // "" means that it has none
+	ID   uint64    // 0: none
+	Name string    // "": none
 	Text []byte    // without its separator; copied
 }
 
-// Console is one terminal's. Its methods may be called from any goroutine.
+// Console is the console of one terminal. Its methods may be called from any
+// goroutine.
 type Console struct {
 	o        Options
 	model    *model
@@ -147,29 +148,29 @@ type Console struct {
 	events   chan uv.Event // keys, pastes, and answers to what the model asks
 
 	suspends chan struct{} // ^Z was typed
-	over     atomic.Bool   // nobody reads the terminal any more, nor draws the frame
+	over     atomic.Bool   // the terminal is given back: no keys, no frame
 
 	mu     sync.Mutex
 	quit   chan struct{} // closed: the console ends
-	failed error         // why, if nobody wished it
+	failed error         // why, unless somebody ended it
 }
 
-// What is kept, and of one message.
+// What is kept.
 const (
-	longest    = 4 << 10
-	keepSaid   = 4096
-	keepTold   = 1024
-	spaceSaid  = 4 << 20
-	spaceTold  = 1 << 20
-	longestRaw = 256 // of a name
+	longest      = 4 << 10 // bytes of a message
+	longestRaw   = 256     // bytes of a name
+	keepMessages = 4096
+	keepNotices  = 1024
+	messageSpace = 4 << 20 // bytes of all
+	noticeSpace  = 1 << 20
 )
 
-// New makes a console. What it is given to show before Run waits for it.
+// New makes a console. What is shown before Run appears once it runs.
 func New(o Options) *Console {
 	if o.Prompt == "" {
 		o.Prompt = "> "
 	}
-	l := look{visible: o.Visible, next: o.Next, prompt: o.Prompt}
+	l := style{visible: o.Visible, next: o.Next, prompt: o.Prompt}
 	if l.visible == nil {
 		l.visible = quoted
 	}
@@ -179,13 +180,13 @@ func New(o Options) *Console {
 	l.colour = !o.NoColor && os.Getenv("NO_COLOR") == ""
 	came := new(atomic.Uint64)
 	p := &painter{
-		look: l,
-		told: newRoll(keepTold, spaceTold, came), said: newRoll(keepSaid, spaceSaid, came),
+		style:   l,
+		notices: newScrollback(keepNotices, noticeSpace, came), messages: newScrollback(keepMessages, messageSpace, came),
 		out: tty{o.Out}, wake: make(chan struct{}, 1), reports: make(chan int, 1),
 	}
 	q := newQueue()
 	m := &model{
-		Options: o, look: &p.look, paint: p, queue: q, errands: newQueue(), now: time.Now,
+		Options: o, style: &p.style, paint: p, queue: q, errands: newQueue(), now: time.Now,
 		builtins: builtins(o.Clients != nil), line: line{next: l.next},
 	}
 	c := &Console{
@@ -202,13 +203,13 @@ func New(o Options) *Console {
 	return c
 }
 
-// quoted is what Options.Visible is if nothing is.
+// quoted is the default of Options.Visible.
 func quoted(dst, text []byte) []byte {
 	q := strconv.QuoteToASCII(string(text))
 	return append(dst, strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)...)
 }
 
-// codePoint is what Options.Next is if nothing is.
+// codePoint is the default of Options.Next.
 func codePoint(text string) (size, cells int) {
 	for range text {
 		size++
@@ -219,9 +220,9 @@ func codePoint(text string) (size, cells int) {
 	return 0, 0
 }
 
-// Show shows a message. While the console runs it does not wait for the
-// terminal: what comes faster than that takes is counted instead. Once Run has
-// returned it writes itself, and waits.
+// Show shows a message. While the console runs, Show does not wait for the
+// terminal: messages that come faster than it takes are counted instead. After Run
+// has returned, Show writes and waits.
 func (c *Console) Show(m Message) {
 	c.show(m, 0)
 }
@@ -232,11 +233,11 @@ func (c *Console) show(m Message, cut int) {
 	}
 	text, more := clip(m.Text, longest)
 	name, _ := clip([]byte(m.Name), longestRaw)
-	c.paint.said.add(entry{at: m.Time, id: m.ID, name: string(name), text: bytes.Clone(text), more: more + cut})
+	c.paint.messages.add(entry{at: m.Time, id: m.ID, name: string(name), text: bytes.Clone(text), more: more + cut})
 	c.drawn()
 }
 
-// drawn has what was added drawn.
+// drawn draws what was added.
 func (c *Console) drawn() {
 	if c.over.Load() {
 		c.finish()
@@ -245,17 +246,16 @@ func (c *Console) drawn() {
 	c.paint.nudge()
 }
 
-// Log is a writer for the program's own log: each line written to it is shown,
-// also among messages that come too fast to be drawn.
+// Log is a writer for the program's log. Each line written to it is shown, also
+// among messages that come too fast to be drawn.
 func (c *Console) Log() io.Writer {
 	return &lines{each: func(text []byte, more int) {
-		c.paint.told.add(entry{kind: fromLog, at: time.Now(), text: bytes.Clone(text), more: more})
+		c.paint.notices.add(entry{kind: logged, at: time.Now(), text: bytes.Clone(text), more: more})
 		c.drawn()
 	}}
 }
 
-// Messages is a writer of messages: each line written to it is what parse
-// makes of it, Plain or Tagged.
+// Messages is a writer of messages, one per line. parse is Plain or Tagged.
 func (c *Console) Messages(parse func(line []byte) Message) io.Writer {
 	return &lines{each: func(text []byte, more int) { c.show(parse(text), more) }}
 }
@@ -263,7 +263,7 @@ func (c *Console) Messages(parse func(line []byte) Message) io.Writer {
 // Plain is a message that is all text.
 func Plain(line []byte) Message { return Message{Text: line} }
 
-// Tagged is a message behind the name, or the id, of who said it, and a tab.
+// Tagged is a message after its sender's name or ID and a tab.
 func Tagged(line []byte) Message {
 	tag, text, ok := bytes.Cut(line, []byte("\t"))
 	switch {
@@ -278,7 +278,7 @@ func Tagged(line []byte) Message {
 	return Message{Name: string(tag), Text: text}
 }
 
-// lines cuts what is written into lines, and of each keeps the beginning.
+// lines splits what is written into lines and keeps the beginning of each.
 type lines struct {
 	each func(text []byte, more int)
 
@@ -306,10 +306,10 @@ func (l *lines) Write(p []byte) (int, error) {
 	}
 }
 
-// Run takes the terminal, and gives it back before it returns: when somebody
-// quits, when ctx ends, when the terminal is gone, or when something panics
-// here. Only the last two are errors, and none of them is a reason to end a
-// server. It may be called once.
+// Run takes the terminal and gives it back before it returns: after /quit or ^C,
+// when ctx ends, when the terminal is gone, or when something in the console
+// panics. The last two are errors; neither is a reason to end a server. Call it
+// once.
 func (c *Console) Run(ctx context.Context) error {
 	sending, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -363,7 +363,7 @@ func (c *Console) handle(ctx context.Context) {
 	}
 }
 
-// ask answers a question of the model's, elsewhere: it may take its time.
+// ask answers a question of the model on another goroutine: it may block.
 func (c *Console) ask(ctx context.Context, q *question) {
 	if q == nil {
 		return
@@ -382,16 +382,15 @@ func (c *Console) ask(ctx context.Context, q *question) {
 	})
 }
 
-// lastMoment is how long the end waits for a terminal that takes nothing, and
-// for a line that nobody takes.
+// lastMoment is how long the end waits for a terminal that takes nothing, and for
+// a line that cannot be sent.
 const lastMoment = time.Second
 
-// giveBack leaves the terminal as anybody's, with the messages that were still
-// to be drawn on it.
+// giveBack gives the terminal back, with the remaining messages on it.
 func (c *Console) giveBack(painting *sync.WaitGroup) {
 	released := make(chan struct{})
 	go func() { defer close(released); c.keyboard.release() }()
-	for waiting := true; waiting; { // the keyboard may be about to hand over a key
+	for waiting := true; waiting; { // keys may still be coming
 		select {
 		case <-c.events:
 		case <-released:
@@ -418,7 +417,7 @@ func (c *Console) sayUnsent() {
 	}
 }
 
-// within waits until do is done, but not longer than limit.
+// within runs do and waits for it, up to limit.
 func within(limit time.Duration, do func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); do() }()
@@ -430,7 +429,7 @@ func within(limit time.Duration, do func()) {
 	}
 }
 
-// failure is why the console ended, if nobody wished it.
+// failure is why the console ended, unless somebody ended it.
 func (c *Console) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// filter says which messages are shown. The zero value shows all.
+// filter selects the messages to show. The zero value shows all.
 type filter struct {
 	given string // as it was typed
 	text  []byte // in lower case; "" for all
-	not   bool   // those that do not have it
-	id    uint64 // those of one client; 0 for all
+	not   bool   // show messages without text
+	id    uint64 // show messages of one client; 0 for all
 }
 
-// parseFilter reads what /filter takes:
+// parseFilter reads the argument of /filter:
 //
-//	text     messages that have it, or that somebody says whose name has it
-//	-text    the others
-//	#17      those of client 17
+//	text     messages that contain it, or whose sender's name does
+//	-text    all others
+//	#17      messages of client 17
 func parseFilter(s string) filter {
 	s = strings.TrimSpace(s)
 	if digits, ok := strings.CutPrefix(s, "#"); ok {
@@ -35,10 +35,10 @@ func parseFilter(s string) filter {
 
 func (f filter) any() bool { return f.given != "" }
 
-// shows reports whether e is shown. What is no message always is.
+// shows reports whether e is shown. All entries but messages are.
 func (f filter) shows(e entry) bool {
 	switch {
-	case !f.any() || e.kind != fromClient:
+	case !f.any() || e.kind != message:
 		return true
 	case f.id != 0:
 		return e.id == f.id

@@ -6,13 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// line is the line being typed: a text and where the cursor stands in it. It
-// knows no keys and no terminal.
+// line is the line being typed and its cursor. It knows no keys and no terminal.
 type line struct {
-	next ruler
+	next width
 	text string
 	at   int    // bytes before the cursor
-	kept string // what was cut last, for paste
+	kept string // what was cut last, for yank
 }
 
 func (l *line) set(text string)  { l.text, l.at = text, len(text) }
@@ -55,8 +54,8 @@ func (l *line) cut(from, to int) {
 	}
 }
 
-// wordStart and wordEnd are where a word, of letters and digits, begins and
-// ends; argumentStart knows nothing but blanks, as ^W in a shell.
+// wordStart and wordEnd are the ends of a word of letters and digits;
+// argumentStart is that of a word between blanks, as for ^W in a shell.
 func wordStart(text string, at int) int {
 	head := strings.TrimRightFunc(text[:at], notOfWord)
 	return len(strings.TrimRightFunc(head, ofWord))
@@ -75,38 +74,37 @@ func argumentStart(text string, at int) int {
 func ofWord(r rune) bool    { return unicode.In(r, unicode.Letter, unicode.Digit, unicode.Mark) }
 func notOfWord(r rune) bool { return !ofWord(r) }
 
-// view is the line in so many cells, in two parts with the cursor between
-// them. A line that is too long is shown from a multiple of half the cells on,
-// so that it does not move with every key.
+// view fits the line into so many cells, in two parts with the cursor between
+// them. A long line scrolls by half the width, so that it does not move with every
+// key.
 func (l *line) view(shown func(string) string, cells int) (before, after string) {
 	before, after = shown(l.before()), shown(l.after())
 	if cells < 4 {
 		return "", ""
 	}
-	room := cells - 1 // the cursor may stand behind the end
-	if w := l.next.width(before); w >= room {
+	room := cells - 1 // the cursor may be after the end
+	if w := l.next.cells(before); w >= room {
 		half := room / 2
 		_, before = l.next.cut(before, ((w-room)/half+1)*half)
 		before = "<" + before
 	}
-	room -= l.next.width(before)
-	if l.next.width(after) > room {
+	room -= l.next.cells(before)
+	if l.next.cells(after) > room {
 		after, _ = l.next.cut(after, max(0, room-1))
 		after += ">"
 	}
 	return before, after
 }
 
-// history is what was entered, and where in it somebody stands who looks for
-// something. What stood on the line when the search began selects: only what
-// begins so is found.
+// history is the entered lines and a search among them. The search finds lines that
+// begin with the text that was on the line when it began.
 type history struct {
 	entered []string
-	at      int // len(entered): at no entry, but at what is being typed
+	at      int // the entry shown; len(entered): none, the draft
 	draft   string
 }
 
-// remembers is how many lines; they are a person's, so they are short.
+// remembers is how many lines are kept.
 const remembers = 500
 
 func (h *history) add(text string) {
@@ -119,10 +117,10 @@ func (h *history) add(text string) {
 	h.leave()
 }
 
-// leave ends a search: the next one begins at the newest.
+// leave ends the search; the next one begins at the newest line.
 func (h *history) leave() { h.at = len(h.entered) }
 
-// up is the next older line for what is being typed.
+// up finds the next older line.
 func (h *history) up(now string) (string, bool) {
 	if h.at == len(h.entered) {
 		h.draft = now
@@ -136,7 +134,7 @@ func (h *history) up(now string) (string, bool) {
 	return now, false
 }
 
-// down is the next newer one, and in the end what was being typed.
+// down finds the next newer line, and finally the draft.
 func (h *history) down(now string) (string, bool) {
 	if h.at == len(h.entered) {
 		return now, false
@@ -151,8 +149,8 @@ func (h *history) down(now string) (string, bool) {
 	return h.draft, true
 }
 
-// pasted is what a paste makes of the line: whole lines, and nothing else if
-// there is just one. A terminal sends a newline as a carriage return.
+// pasted splits a paste into lines. A terminal sends a newline as a carriage
+// return.
 func pasted(text string) []string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")

@@ -10,55 +10,54 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 )
 
-// This file is what the console does with a key. Nothing here waits for
-// anything: what may take its time is a question, which Console answers
-// elsewhere, and whose answer comes back as an event.
+// This file is what a key does. Nothing here blocks: what may block is a
+// question, which Console answers on another goroutine; the answer comes back as
+// an event.
 
 type model struct {
 	mu sync.Mutex // held by update and layout
 
 	Options
-	*look
+	*style
 	paint *painter
-	queue *queue // what keeps its place among the lines
+	queue *queue // lines, and commands that keep their order
 	now   func() time.Time
 
-	errands *queue // commands that overtake them
+	errands *queue // commands that overtake lines
 
-	suspend  func() // where a terminal has jobs
-	done     bool   // the console is to end
+	suspend  func() // stops the job, on systems that have jobs
+	done     bool   // the console ends
 	builtins []builtin
 
 	width, height int
 	line          line
 	history       history
 	rates         rates
-	asked         bool // Status has answered
+	asked         bool // Status was answered
 	filter        filter
 	ended         bool      // input has ended
-	dropped       time.Time // when ^C last dropped something
+	dropped       time.Time // when ^C last cleared something
 
-	// Panels: the first that there is is shown.
-	paste   []string // lines pasted, until Enter or Esc
-	into    line     // what stood there, for Esc
+	// Panels; the first that is open is shown.
+	paste   []string // pasted lines, until Enter or Esc
+	into    line     // the line before the paste, for Esc
 	choices []choice
 	table   *table
 }
 
-// question is what the model wants to know, and when it is to be asked. Its
-// answer is an event.
+// question is something the model asks, after some time. The answer is an event.
 type question struct {
 	in     time.Duration
 	answer func() uv.Event
 }
 
-// statusEvent is what Options.Status has answered.
+// statusEvent is the answer of Options.Status.
 type statusEvent struct {
 	at     time.Time
 	status Status
 }
 
-// refresh is how often status and tables are asked for.
+// refresh is how often the status line and tables are updated.
 const refresh = time.Second
 
 func (m *model) askStatus(in time.Duration) *question {
@@ -72,7 +71,7 @@ func (m *model) askClients(t *table, in time.Duration) *question {
 	return &question{in, func() uv.Event { return clientsEvent{clients: m.Clients(), table: t} }}
 }
 
-// update takes what has happened.
+// update handles an event.
 func (m *model) update(e uv.Event) *question {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -91,7 +90,7 @@ func (m *model) update(e uv.Event) *question {
 		switch e.table {
 		case nil:
 			m.offerClients(e)
-		case m.table: // and not one that is closed
+		case m.table: // not one that was closed
 			m.table.fill(e.clients)
 			return m.askClients(m.table, refresh)
 		}
@@ -107,15 +106,15 @@ func (m *model) layout(width, height int) frame {
 	return m.frame()
 }
 
-// frame is what stands below the messages. It leaves a row for them where
-// there are three.
+// frame is what is drawn below the messages. On a terminal of three rows or more
+// it leaves one for them.
 func (m *model) frame() frame {
-	room := m.width - 1 - m.next.width(m.prompt)
+	room := m.width - 1 - m.next.cells(m.prompt)
 	before, after := m.line.view(m.shown, room)
 	f := frame{
 		before: m.tint(dim, m.prompt) + before,
 		after:  after,
-		column: m.next.width(m.prompt) + m.next.width(before),
+		column: m.next.cells(m.prompt) + m.next.cells(before),
 	}
 	var below []string
 	status := m.statusLine()
@@ -150,7 +149,7 @@ func (m *model) panel(rows int) []string {
 	return nil
 }
 
-// edits are the keys that edit the line, and nothing else.
+// edits are the keys that only edit the line.
 var edits = map[string]func(*line){
 	"left": (*line).left, "ctrl+b": (*line).left,
 	"right": (*line).right, "ctrl+f": (*line).right,
@@ -168,7 +167,7 @@ var edits = map[string]func(*line){
 	"alt+backspace": (*line).cutWordLeft,
 }
 
-// key does what a key is for.
+// key handles a key.
 func (m *model) key(k uv.KeyPressEvent) *question {
 	name := k.String()
 	if name != "tab" {
@@ -242,13 +241,11 @@ func (m *model) escape() {
 	}
 }
 
-// bounce is how soon after a ^C that dropped something another is no wish to
-// quit yet.
+// bounce is how long after a ^C that cleared something another one does not quit.
 const bounce = 500 * time.Millisecond
 
-// interrupt is ^C. As in a shell it drops what is being typed; when there is
-// nothing to drop it ends the program, as it does for every server that runs
-// in a terminal.
+// interrupt is ^C. As in a shell it clears the line; when there is nothing to
+// clear it ends the program, as it ends any server in a terminal.
 func (m *model) interrupt() *question {
 	switch {
 	case m.paste != nil, m.line.text != "":
@@ -265,8 +262,8 @@ func (m *model) interrupt() *question {
 	return nil
 }
 
-// endOfInput is ^D: on an empty line the end of STDIN, as the terminal's own
-// line discipline has it; else it deletes.
+// endOfInput is ^D: on an empty line it ends STDIN, as in a terminal's line
+// discipline; otherwise it deletes a character.
 func (m *model) endOfInput() *question {
 	switch {
 	case m.line.text != "":
@@ -280,7 +277,7 @@ func (m *model) endOfInput() *question {
 	return nil
 }
 
-// enter sends the line, or what was pasted, or does what the line commands.
+// enter sends the line or the paste, or runs the command on the line.
 func (m *model) enter() *question {
 	if m.paste != nil {
 		m.sendPaste()
@@ -292,26 +289,26 @@ func (m *model) enter() *question {
 	}
 	text, isCommand := m.meant(line)
 	if !isCommand && !m.send(text) {
-		return nil // it stays on the line
+		return nil // the line stays
 	}
 	m.history.add(line)
 	m.line.set("")
 	if isCommand {
-		m.tell(typed, line)
+		m.notice(typed, line)
 		return m.command(text)
 	}
 	return nil
 }
 
-// send queues lines to be sent, and shows them. It refuses all or none.
+// send queues lines and shows them: all or none.
 func (m *model) send(lines ...string) bool {
 	switch {
 	case m.Send == nil:
-		m.refuse("nothing can be sent here; /help says what can be done")
+		m.refuse("this console cannot send messages; /help lists what it can do")
 		return false
 	case m.ended:
-		m.refuse("input has ended: nothing more can be sent; /quit ends all")
-		return true // or it would stand in the way of what is typed next
+		m.refuse("input has ended: no more messages can be sent; /quit quits")
+		return true // the line is cleared, to make room for /quit
 	}
 	jobs := make([]job, len(lines))
 	for i, l := range lines {
@@ -322,7 +319,7 @@ func (m *model) send(lines ...string) bool {
 		}}
 	}
 	if !m.queue.push(jobs...) {
-		m.refuse(fmt.Sprintf("not sent: more than %s would wait to be sent", bytesOf(unsent)))
+		m.refuse(fmt.Sprintf("not sent: more than %s would be waiting", bytesOf(unsent)))
 		return false
 	}
 	const echoed = 10
@@ -337,15 +334,15 @@ func (m *model) send(lines ...string) bool {
 	return true
 }
 
-// echo shows a line that is sent, as others see it.
+// echo shows a sent line as others see it.
 func (m *model) echo(line string) {
 	head, more := clip([]byte(line), longest)
-	m.paint.told.add(entry{kind: typed, at: m.now(), name: m.As, text: head, more: more})
+	m.paint.notices.add(entry{kind: typed, at: m.now(), name: m.As, text: head, more: more})
 }
 
-// pasteText takes a paste. Lines wait for an Enter: a paste by mistake goes to
-// all clients, and cannot be taken back. They are messages, never commands:
-// what is pasted may be a stranger's. Into a command no lines are pasted.
+// pasteText handles a paste. Several lines wait for Enter: a paste by mistake would
+// go to all clients and could not be undone. They are messages, never commands: the
+// text may be somebody else's. In a command the lines are joined.
 func (m *model) pasteText(content string) {
 	m.choices = nil
 	lines := pasted(content)
@@ -356,7 +353,7 @@ func (m *model) pasteText(content string) {
 	case len(lines) == 1:
 		m.line.insert(lines[0])
 	case len(lines) == 2 && lines[1] == "" && m.line.after() == "":
-		m.line.insert(lines[0]) // a line copied with its end
+		m.line.insert(lines[0]) // a line copied with its newline
 	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//"):
 		m.line.insert(strings.Join(lines, " "))
 	default:
@@ -377,15 +374,15 @@ func (m *model) sendPaste() {
 	}
 }
 
-// pasteView asks what to do with lines that were pasted.
+// pasteView asks what to do with pasted lines.
 func (m *model) pasteView(rows int) []string {
 	size := 0
 	for _, l := range m.paste {
 		size += len(l) + 1
 	}
-	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc drops them", several(uint64(len(m.paste)), "line"), bytesOf(int64(size)))
-	if m.next.width(ask) >= m.width {
-		ask = fmt.Sprintf("%s: Enter sends, Esc drops", several(uint64(len(m.paste)), "line"))
+	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc discards them", several(uint64(len(m.paste)), "line"), bytesOf(int64(size)))
+	if m.next.cells(ask) >= m.width {
+		ask = fmt.Sprintf("%s: Enter sends, Esc discards", several(uint64(len(m.paste)), "line"))
 	}
 	lines := []string{m.tint(reverse, m.next.shorten(ask, m.width-1))}
 	for i, l := range m.paste {
@@ -402,13 +399,13 @@ func (m *model) pasteView(rows int) []string {
 	return lines
 }
 
-// tell shows something of the console's own, before messages that wait.
-func (m *model) tell(k kind, text string) {
+// notice shows a line of the console's own, ahead of waiting messages.
+func (m *model) notice(k kind, text string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		head, more := clip([]byte(line), longest)
-		m.paint.told.add(entry{kind: k, at: m.now(), text: head, more: more})
+		m.paint.notices.add(entry{kind: k, at: m.now(), text: head, more: more})
 	}
 	m.paint.nudge()
 }
 
-func (m *model) refuse(text string) { m.tell(failure, text) }
+func (m *model) refuse(text string) { m.notice(failure, text) }

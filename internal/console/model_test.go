@@ -85,7 +85,7 @@ func (d *desk) sends() {
 // told is what the console has said of its own.
 func (d *desk) told() string {
 	var b []byte
-	for _, e := range d.paint.told.take(nil, 1000, 1<<20, filter{}).entries {
+	for _, e := range d.paint.notices.take(nil, 1000, 1<<20, filter{}).entries {
 		b = d.append(b, &e, false, 0)
 	}
 	return strings.ReplaceAll(string(b), "\r\n", "\n")
@@ -157,9 +157,9 @@ func TestClientsAreNamed(t *testing.T) {
 		{"/kick   an", "13 ", "* kicked 13\n"},
 		{"/kick 7", "7 ", "* kicked 7\n"},
 		{"/kick #11", "11 ", "* kicked 11\n"},
-		{"/kick bob", "", "! /kick: 2 clients are called bob: say which by its ID, 8, 10\n"},
-		{"/kick ANN", "", "! /kick: there is no client called ANN: Tab and /who know who is here\n"},
-		{"/kick", "", "! /kick: which client? Its ID or name comes first: Tab and /who know it\n"},
+		{"/kick bob", "", "! /kick: 2 clients are called bob; use an ID: 8, 10\n"},
+		{"/kick ANN", "", "! /kick: no client is called ANN (Tab completes names, /who lists all)\n"},
+		{"/kick", "", "! /kick: missing client: give its ID or name (Tab completes it, /who lists all)\n"},
 	} {
 		kicked = nil
 		d.enter(tt.typed)
@@ -208,9 +208,9 @@ func TestCommandsOfOthersAreSent(t *testing.T) {
 
 func TestALineThatIsRefusedStays(t *testing.T) {
 	for name, o := range map[string]Options{
-		"! nothing can be sent here; /help says what can be done\n":     {},
-		"! input has ended: nothing more can be sent; /quit ends all\n": {EOF: func() {}, Send: func(context.Context, string) error { return nil }},
-		"! not sent: more than 4.0 MiB would wait to be sent\n":         {Send: func(context.Context, string) error { return nil }},
+		"! this console cannot send messages; /help lists what it can do\n": {},
+		"! input has ended: no more messages can be sent; /quit quits\n":    {EOF: func() {}, Send: func(context.Context, string) error { return nil }},
+		"! not sent: more than 4.0 MiB would be waiting\n":                  {Send: func(context.Context, string) error { return nil }},
 	} {
 		d := newDesk(t, o)
 		if o.EOF != nil {
@@ -245,7 +245,7 @@ func TestAPasteIsSentWholeOrNotAtAll(t *testing.T) {
 	d := newDesk(t, Options{Send: func(context.Context, string) error { n++; return nil }})
 	d.update(uv.PasteEvent{Content: strings.Repeat("0123456789\n", unsent/11+1)})
 	d.press("enter")
-	if got := d.told(); got != "! not sent: more than 4.0 MiB would wait to be sent\n" {
+	if got := d.told(); got != "! not sent: more than 4.0 MiB would be waiting\n" {
 		t.Errorf("told is %q", got)
 	}
 	if d.paste == nil || d.queue.waiting() != 0 {
@@ -404,7 +404,7 @@ func TestAllThatOthersSayPassesVisible(t *testing.T) {
 		Send:     func(context.Context, string) error { return errors.New("stranger") },
 	})
 	var seen strings.Builder
-	look := func() {
+	style := func() {
 		f := d.frame()
 		seen.WriteString(f.before + f.after + f.below + "\n" + d.told())
 		d.c.paint.change(func() {})
@@ -413,26 +413,26 @@ func TestAllThatOthersSayPassesVisible(t *testing.T) {
 	d.c.Show(Message{ID: 1, Name: "stranger", Text: []byte("stranger\nstranger")})
 	_, _ = d.c.Log().Write([]byte("stranger\n"))
 	_, _ = d.c.Messages(Tagged).Write([]byte("stranger\tstranger\n"))
-	look()
+	style()
 	d.update(statusEvent{d.time, d.Status()})
 	d.enter("/who")
 	d.update(clientsEvent{clients: d.Clients(), table: d.table})
-	look()
+	style()
 	d.types("/k 1")
 	d.update(d.press("tab").answer())
-	look()
+	style()
 	d.enter("")
 	for _, b := range []string{"/k 1", "/last", "/filter stranger", "/who stranger no one", "/stranger", "/kick stranger", "stranger"} {
 		if q := d.enter(b); q != nil {
 			d.update(q.answer())
 		}
 		d.sends()
-		look()
+		style()
 	}
 	d.types("stranger")
-	look()
+	style()
 	d.update(uv.PasteEvent{Content: "stranger\nstranger"})
-	look()
+	style()
 	if n := strings.Count(seen.String(), "STRANGER"); n < 20 {
 		t.Errorf("strangers are seen %d times in\n%s", n, seen.String())
 	}
@@ -500,9 +500,9 @@ func TestRatesAreOfTheTimeThatPassed(t *testing.T) {
 
 // The memory is bounded in entries and in bytes, and what it lets go of
 // before it was drawn is counted once.
-func TestTheRollIsBoundedAndCounts(t *testing.T) {
+func TestTheScrollbackIsBoundedAndCounts(t *testing.T) {
 	c := New(Options{})
-	r := newRoll(10, 100, c.paint.said.came)
+	r := newScrollback(10, 100, c.paint.messages.came)
 	add := func(size int) { r.add(entry{text: make([]byte, size)}) }
 	for range 12 {
 		add(1)
@@ -530,12 +530,12 @@ func TestShowDoesNotWaitForTheTerminal(t *testing.T) {
 	c.paint.out = writer(func(p []byte) (int, error) { <-stuck; return len(p), nil })
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { defer close(done); _ = c.paint.run(stop, c.model.layout) }()
-	for i := range 3 * keepSaid {
+	for i := range 3 * keepMessages {
 		c.Show(Message{Text: []byte("message " + strconv.Itoa(i))})
 		_, _ = c.Log().Write([]byte("log\n"))
 	}
-	if n := c.paint.counts().undrawn; n < 2*keepSaid-fullPicture {
-		t.Errorf("%d are counted, want two thirds of %d", n, 3*keepSaid)
+	if n := c.paint.counts().undrawn; n < 2*keepMessages-fullPicture {
+		t.Errorf("%d are counted, want two thirds of %d", n, 3*keepMessages)
 	}
 	close(stuck)
 	close(stop)
@@ -596,7 +596,7 @@ func BenchmarkMessage(b *testing.B) {
 
 // A room's messages say themselves who has said them: each guest has a colour.
 func TestSpeakersInARoomHaveTheirColours(t *testing.T) {
-	l := look{visible: quoted, next: codePoint, colour: true}
+	l := style{visible: quoted, next: codePoint, colour: true}
 	shown := func(text string) string {
 		return strings.TrimSuffix(string(l.append(nil, &entry{text: []byte(text)}, false, 80)), "\r\n")
 	}
@@ -622,7 +622,7 @@ func TestSpeakersInARoomHaveTheirColours(t *testing.T) {
 // What the console says itself breaks between words, and no row of it begins
 // as a stranger likes.
 func TestWhatTheConsoleSaysBreaksBetweenWords(t *testing.T) {
-	l := look{visible: quoted, next: codePoint}
+	l := style{visible: quoted, next: codePoint}
 	for _, tt := range []struct {
 		kind    kind
 		text    string
@@ -631,17 +631,17 @@ func TestWhatTheConsoleSaysBreaksBetweenWords(t *testing.T) {
 		hang    int
 		want    string
 	}{
-		{fromLog, "client 7 closed: lapped", false, 17, 0, "client 7 closed:|  lapped"}, // 16 of 16 cells
-		{fromLog, "client 7 closed: lapped", false, 16, 0, "client 7|  closed:|  lapped"},
+		{logged, "client 7 closed: lapped", false, 17, 0, "client 7 closed:|  lapped"}, // 16 of 16 cells
+		{logged, "client 7 closed: lapped", false, 16, 0, "client 7|  closed:|  lapped"},
 		{failure, "there is no client 18", false, 20, 0, "! there is no|  client 18"},
 		{answer, "/to ID text  say it to one", false, 20, 2, "* /to ID text  say|    it to one"},
 		{answer, "/to ID text  say it", true, 25, 0, "00:00:00 * /to ID text|           say it"},
-		{fromLog, "averylongwordindeed and more", false, 10, 0, "averylongwordindeed|  and|  more"},
-		{fromLog, "a averylongwordindeed", false, 10, 0, "a|  averylongwordindeed"},
-		{fromLog, "  a    b  ", false, 4, 0, "  a|  b"},
-		{fromLog, "   ", false, 3, 0, ""},
-		{fromLog, "no room", false, 2, 0, "no room"},
-		{fromClient, "a message is the terminal's", false, 10, 0, "a message is the terminal's"},
+		{logged, "averylongwordindeed and more", false, 10, 0, "averylongwordindeed|  and|  more"},
+		{logged, "a averylongwordindeed", false, 10, 0, "a|  averylongwordindeed"},
+		{logged, "  a    b  ", false, 4, 0, "  a|  b"},
+		{logged, "   ", false, 3, 0, ""},
+		{logged, "no room", false, 2, 0, "no room"},
+		{message, "a message is the terminal's", false, 10, 0, "a message is the terminal's"},
 	} {
 		got := string(l.append(nil, &entry{kind: tt.kind, text: []byte(tt.text), hang: tt.hang}, tt.times, tt.columns))
 		if want := strings.ReplaceAll(tt.want, "|", "\r\n") + "\r\n"; got != want {

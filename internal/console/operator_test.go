@@ -63,11 +63,11 @@ func TestWhatIsNotDrawnIsCounted(t *testing.T) {
 	term := open(t, 80, 24, "")
 	term.enter("/flood 200000")
 	term.shows(": flood 200000")
-	term.shows("not drawn")
+	term.shows("skipped")
 	term.press("C-c")
 	term.givenBack(0)
 	counted, drawn := 0, 0
-	undrawn := regexp.MustCompile(`^… ([\d,]+) messages? not drawn`)
+	undrawn := regexp.MustCompile(`^… ([\d,]+) messages? skipped`)
 	for line := range strings.SplitSeq(term.all(), "\n") {
 		if m := undrawn.FindStringSubmatch(line); m != nil {
 			n, _ := strconv.Atoi(strings.ReplaceAll(m[1], ",", ""))
@@ -90,20 +90,20 @@ func TestEveryCommandDoesWhatItSays(t *testing.T) {
 		{"/to 3 only you", "> /to 3 only you", `to 3 "only you"`},
 		{"/to #1 and you", "> /to #1 and you", `to 1 "and you"`},
 		{"/to ann by name", "> /to ann by name", `to 1 "by name"`},
-		{"/to 3", "! /to: what shall it be told? /to WHO text", ""},
+		{"/to 3", "! /to: missing message: /to WHO TEXT", ""},
 		{"/to 99 nobody", "! /to: there is no client 99", ""},
-		{"/to bob hi", "! /to: there is no client called bob: Tab and /who know who is here", ""},
-		{"/mute 1", "* 1 is muted; /unmute 1 hears it again", "mute 1 true"},
-		{"/unmute 1", "* 1 is heard", "mute 1 false"},
-		{"/mute 1 now", "! /mute: it takes a client and nothing else: /mute WHO", ""},
-		{"/kick", "! /kick: which client? Its ID or name comes first: Tab and /who know it", ""},
+		{"/to bob hi", "! /to: no client is called bob (Tab completes names, /who lists all)", ""},
+		{"/mute 1", "* muted 1; undo with /unmute 1", "mute 1 true"},
+		{"/unmute 1", "* unmuted 1", "mute 1 false"},
+		{"/mute 1 now", "! /mute: takes one client and nothing else: /mute WHO", ""},
+		{"/kick", "! /kick: missing client: give its ID or name (Tab completes it, /who lists all)", ""},
 		{"/kick 2 too loud", "* kicked 2", `kick 2 "too loud"`},
 		{"/kick 2", "! /kick: there is no client 2", ""},
 		{"/err disk full", "hubbub: disk full", ""},
-		{"/nonsense", "! there is no command /nonsense: /help says what there is; to send it as it is:\n  //nonsense", ""},
-		{"/last 0", "! /last 0: it takes how many, at most 500", ""},
-		{"/last", "* no such message is remembered", ""},
-		{"/help", "* /kick WHO [reason]        close a client's connection", ""},
+		{"/nonsense", "! no command /nonsense: /help lists commands; //nonsense sends it as a message", ""},
+		{"/last 0", "! /last 0: must be a number from 1 to 500", ""},
+		{"/last", "* no matching messages in memory", ""},
+		{"/help", "* /kick WHO [REASON]        close a client's connection", ""},
 	} {
 		term.press("C-l")
 		term.hides("* ")
@@ -122,7 +122,7 @@ func TestTheTablesAreLiveAndMessagesGoOnAboveThem(t *testing.T) {
 	term := open(t, 80, 24, "-clients 1000")
 	term.enter("/who")
 	term.shows("id name")
-	term.shows("1-10 of 1,000, PgUp and PgDn for more")
+	term.shows("1-10 of 1,000 (PgUp and PgDn scroll")
 	term.press("PageDown")
 	term.shows("11-20 of 1,000")
 	term.press("PageUp")
@@ -130,7 +130,7 @@ func TestTheTablesAreLiveAndMessagesGoOnAboveThem(t *testing.T) {
 	term.enter("/flood 3")
 	term.shows("3 漢字: flood 3\n>")
 	term.enter("/who 192.0.2.100:")
-	term.shows("4, Esc closes")
+	term.shows("4 clients (Esc closes)")
 	term.enter("/slow")
 	term.shows("1-10 of 666")
 	term.until("the furthest behind first", func(s string) bool {
@@ -138,9 +138,9 @@ func TestTheTablesAreLiveAndMessagesGoOnAboveThem(t *testing.T) {
 		return strings.HasPrefix(s, " 2 ")
 	})
 	term.enter("/slow nobody like that")
-	term.shows("none of 1,000 is such a client; Esc closes")
+	term.shows("no match among 1,000 clients (Esc closes)")
 	term.press("Escape")
-	term.hides("none of")
+	term.hides("no match")
 	term.enter("/quit")
 	term.shows("this is the shell")
 }
@@ -167,7 +167,7 @@ func TestAFilterHidesAndCounts(t *testing.T) {
 	term.shows("\n1 ann: no such word")
 	term.press("C-l")
 	term.enter("/filter")
-	term.shows("* all messages are shown")
+	term.shows("* showing all messages")
 	term.enter("/flood 1")
 	term.shows("\n1 ann: flood 1")
 }
@@ -193,12 +193,12 @@ func TestMessagesAreHeldBackOnDemand(t *testing.T) {
 	term.shows("PAUSED")
 	term.enter("/flood 5000")
 	term.shows("PAUSED 4,096 |")
-	term.shows("904 undrawn")
+	term.shows("904 skipped")
 	term.hides("flood 1\n")
 	term.press("C-q")
 	term.shows(": flood 5000")
-	term.shows("| 904 not drawn")
-	if all := term.all(); !strings.Contains(all, "… 904 messages not drawn: more came than can be shown\n2: flood 905\n") {
+	term.shows("| 904 skipped")
+	if all := term.all(); !strings.Contains(all, "… 904 messages skipped: they came faster than the terminal can show\n2: flood 905\n") {
 		t.Errorf("the gap is not where it is:\n%.2000s", all)
 	}
 }
@@ -218,7 +218,7 @@ func TestTabCompletesCommandsAndClients(t *testing.T) {
 	term.press("C-u")
 	term.types("/f")
 	term.press("Tab")
-	term.shows("\nflood  N\nfilter  [text|-text|#ID]\n")
+	term.shows("\nflood  N\nfilter  [TEXT|-TEXT|#ID]\n")
 	term.types("i")
 	term.press("Tab")
 	term.line("/filter")
@@ -229,7 +229,7 @@ func TestHistoryFindsWhatBeginsSo(t *testing.T) {
 	for _, l := range []string{"first", "/mute 1", "second", "second"} {
 		term.enter(l)
 	}
-	term.shows("* 1 is muted")
+	term.shows("* muted 1")
 	term.press("Up")
 	term.line("second")
 	term.press("Up")
@@ -271,7 +271,7 @@ func TestPastedLinesAreMessagesNeverCommands(t *testing.T) {
 	term.paste("e")
 	term.line("be")
 	term.paste("fore\n/quit\n\tl\u0085ast\n")
-	term.shows("3 lines pasted, 21 B: Enter sends each as a message, Esc drops them")
+	term.shows("3 lines pasted, 21 B: Enter sends each as a message, Esc discards them")
 	term.shows(`        l\u0085ast`)
 	term.press("Enter")
 	for _, l := range []string{"before", "/quit", "\tl\u0085ast"} {
@@ -313,7 +313,7 @@ func TestNothingWaitsForALineThatCannotBeSent(t *testing.T) {
 	term.enter("one")
 	term.enter("/to 1 two")
 	term.enter("three")
-	term.shows("3 lines to be sent")
+	term.shows("3 lines waiting to be sent")
 	term.enter("/kick 3")
 	term.did(`kick 3 ""`)
 	if strings.Contains(term.read("record"), `"two"`) {
@@ -327,7 +327,7 @@ func TestNothingWaitsForALineThatCannotBeSent(t *testing.T) {
 	term.enter("/block")
 	term.shows("* sending waits")
 	term.enter("four")
-	term.shows("1 line to be sent")
+	term.shows("1 line waiting to be sent")
 	term.enter("/quit")
 	term.shows("! not sent: 1 line")
 	term.givenBack(0)
@@ -341,7 +341,7 @@ func TestEndOfInput(t *testing.T) {
 	term.shows("input has ended")
 	term.types("more")
 	term.press("Enter")
-	term.shows("! input has ended: nothing more can be sent")
+	term.shows("! input has ended: no more messages can be sent")
 	term.press("C-u")
 	term.enter("/flood 2")
 	term.shows("2: flood 2")
@@ -397,7 +397,7 @@ func TestTheTerminalIsGivenBackWhateverHappens(t *testing.T) {
 				t.Errorf("the terminal says\n%s", all)
 			}
 			if name == "a panic" {
-				term.did("ended: the console panicked: boom in a command")
+				term.did("ended: console panicked: boom in a command")
 			}
 		})
 	}

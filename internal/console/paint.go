@@ -7,50 +7,48 @@ import (
 	"time"
 )
 
-// This file is the only one that writes to the terminal, and one goroutine
-// does. What is on the screen:
+// This file alone writes to the terminal, on one goroutine. The screen:
 //
-//	… messages, which the terminal scrolls and keeps, as anybody's output
+//	… messages, which the terminal scrolls and keeps, like any output
 //	> the line being typed      ┐
 //	  a panel, when one is open │ the frame
 //	  status                    ┘
 //
-// The cursor stands on the frame's first row, always. So a picture begins with
-// "to the left, and erase what is below", whatever the terminal's height and
-// width, and however it has counted the cells of what somebody sent: there is
-// nothing to keep count of, hence nothing to tear. Then come the messages,
-// which may wrap and scroll as they like, then the frame again. Its lines may
-// not wrap, and where the cursor goes the terminal has saved itself, so that
-// the frame, too, survives characters of a width that is disputed.
+// Between pictures the cursor is on the frame's first row. A picture returns to
+// the left, erases what is below, writes the new messages, which may wrap and
+// scroll, and then the frame. So it does not matter how the terminal counts the
+// cells of a message. The lines of the frame may not wrap, and the terminal itself
+// saves the cursor's place, so the frame survives characters of disputed width.
 //
-// A terminal that does not take what is written blocks this goroutine and
-// nobody else.
+// One thing moves the cursor off that row: a terminal that is made narrower may
+// break the line being typed. See reflown.
+//
+// A terminal that does not take what is written blocks this goroutine only.
 
-// frame is what stands below the messages. Its parts are fit for a terminal.
+// frame is what is drawn below the messages. Its parts are safe for a terminal.
 type frame struct {
 	before, after string // the line being typed, around the cursor
-	column        int    // where the cursor should be, if widths are as we think
-	below         string // what stands on the rows below it, "\n" between them
+	column        int    // of the cursor, if the terminal measures as we do
+	below         string // the rows below it, "\n" between them
 }
 
-// What is drawn at a time, and how often. 7,680 messages a second is what
-// this comes to; what comes faster than that is counted, not drawn.
+// How much a picture draws, and how often: up to 7,680 messages a second. Faster
+// messages are counted, not drawn.
 const (
 	interval    = time.Second / 30
 	fullPicture = 256      // messages
 	fullBytes   = 64 << 10 // of their text
 )
 
-// Modes of the terminal (xterm's ctlseqs.txt has them all). A picture is
-// between sync and synced, which have a terminal that knows them show it in
-// one go.
+// Modes of the terminal (all are in xterm's ctlseqs.txt). A terminal that knows
+// sync and synced shows what is between them at once.
 const (
 	sync2026, synced2026 = "\x1b[?2026h", "\x1b[?2026l"
 	wrapOff, wrapOn      = "\x1b[?7l", "\x1b[?7h"
 	pasteOn, pasteOff    = "\x1b[?2004h", "\x1b[?2004l"
 	saveCursor           = "\x1b7"
 	restoreCursor        = "\x1b8"
-	eraseBelow           = "\r\x1b[C\x1b[J\r\x1b[K" // not all at once: at home, tmux takes that for a screen to remember
+	eraseBelow           = "\r\x1b[C\x1b[J\r\x1b[K" // in two steps: in the top left corner, tmux would keep the erased screen in its history
 	askCursor            = "\x1b[6n"
 	eraseAll             = "\x1b[H\x1b[2J"
 )
@@ -66,39 +64,39 @@ type layout func(columns, rows int) frame
 
 // painter draws.
 type painter struct {
-	look
-	told *roll // the log, and what came of commands
-	said *roll // messages
-	wake chan struct{}
+	style
+	notices  *scrollback // the log, and what commands answered
+	messages *scrollback
+	wake     chan struct{}
 
 	reports chan int // the cursor's column, as the terminal says when asked
 
-	terminal sync.Mutex // the right to write, which may take as long as the terminal likes
+	terminal sync.Mutex // held while writing, which may block
 	out      screen
 
 	mu      sync.Mutex // never held while anything is written
 	frame   frame
 	fresh   bool   // the frame is not on the screen yet
-	away    bool   // the terminal is somebody else's for now
-	paused  bool   // messages are held back
-	times   bool   // before each message
-	filter  filter // what is shown
-	clear   bool   // the screen is to be cleared first
+	away    bool   // the terminal is the shell's for now
+	paused  bool   // messages wait
+	times   bool   // show the time of each message
+	filter  filter // of messages
+	clear   bool   // clear the screen first
 	columns int    // of the terminal
-	undrawn uint64 // messages, all together
-	hidden  uint64 // by the filter, since it was set
+	undrawn uint64 // messages, in total
+	hidden  uint64 // messages, since the filter was set
 
-	// Whoever has the right to write.
+	// Used by whoever holds terminal.
 	drawnAt spot // where the last picture left the cursor
 	buf     []byte
 	batch   [2][]entry
 }
 
-// spot is a column of the frame's first row, and how many there were.
+// spot is the cursor's column in the frame's first row, and the terminal's width.
 type spot struct{ column, columns int }
 
-// reflown is how many rows the cursor has gone down with the line being typed
-// in a terminal that was made narrower and breaks lines that are too long.
+// reflown is how many rows the cursor has moved down if the terminal was made
+// narrower and broke the line being typed.
 func (s spot) reflown(columns int) int {
 	if columns <= 0 || columns >= s.columns {
 		return 0
@@ -106,7 +104,7 @@ func (s spot) reflown(columns int) int {
 	return s.column / columns
 }
 
-// nudge has the painter look whether there is something to draw.
+// nudge makes the painter check whether there is something to draw.
 func (p *painter) nudge() {
 	select {
 	case p.wake <- struct{}{}:
@@ -114,7 +112,7 @@ func (p *painter) nudge() {
 	}
 }
 
-// change changes what the painter goes by.
+// change changes what is drawn, and draws.
 func (p *painter) change(how func()) {
 	p.mu.Lock()
 	how()
@@ -123,14 +121,14 @@ func (p *painter) change(how func()) {
 	p.nudge()
 }
 
-// counts is what the status line says of the painter.
+// counts is the painter's part of the status line.
 type counts struct {
 	undrawn, hidden, held uint64
 	paused                bool
 }
 
 func (p *painter) counts() counts {
-	held, lapped := p.said.waiting()
+	held, lapped := p.messages.waiting()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.paused {
@@ -139,7 +137,7 @@ func (p *painter) counts() counts {
 	return counts{p.undrawn + lapped, p.hidden, held, p.paused}
 }
 
-// run draws until stop is closed, at most so often.
+// run draws until stop is closed, at most once per interval.
 func (p *painter) run(stop <-chan struct{}, layout layout) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -161,8 +159,8 @@ func (p *painter) run(stop <-chan struct{}, layout layout) error {
 	}
 }
 
-// draw draws what is new, for the size that the terminal has right now: a
-// signal that says so may come later than the change.
+// draw draws what is new, for the terminal's size at this moment: the signal for
+// a change may come later than the change.
 func (p *painter) draw(layout layout) error {
 	p.terminal.Lock()
 	defer p.terminal.Unlock()
@@ -178,16 +176,16 @@ func (p *painter) draw(layout layout) error {
 // reportWithin is how long a terminal may take to say where its cursor is.
 const reportWithin = 200 * time.Millisecond
 
-// reflown is the same, asked of the terminal where it matters: it may have drawn
-// the last picture after it was made narrower, and xterm cuts lines instead of
-// breaking them. In both cases the cursor stands in the last column, on its row.
+// reflown is the same, but asks the terminal for the cursor's column: it may have
+// drawn the last picture after it was made narrower, and xterm cuts lines instead
+// of breaking them. In both cases the cursor is in the last column, on its row.
 func (p *painter) reflown(columns int) int {
 	rows := p.drawnAt.reflown(columns)
 	if rows == 0 {
 		return 0
 	}
 	select {
-	case <-p.reports: // to an earlier question
+	case <-p.reports: // an answer that came too late
 	default:
 	}
 	if _, err := io.WriteString(p.out, askCursor); err != nil {
@@ -203,7 +201,7 @@ func (p *painter) reflown(columns int) int {
 	return rows
 }
 
-// report takes the column in which the terminal says that its cursor is.
+// report takes the terminal's answer: the cursor's column.
 func (p *painter) report(column int) {
 	select {
 	case p.reports <- column:
@@ -211,7 +209,7 @@ func (p *painter) report(column int) {
 	}
 }
 
-// up is the cursor so many rows further up.
+// up moves the cursor up by so many rows.
 func up(rows int) string {
 	if rows == 0 {
 		return ""
@@ -219,7 +217,7 @@ func up(rows int) string {
 	return "\x1b[" + strconv.Itoa(rows) + "A"
 }
 
-// picture is what brings the screen up to date; nothing if it is.
+// picture is what brings the screen up to date; empty if it is.
 func (p *painter) picture(f frame, columns, reflown int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -246,30 +244,30 @@ func (p *painter) picture(f frame, columns, reflown int) []byte {
 	return p.buf
 }
 
-// appendNew appends what has come since the last picture.
+// appendNew appends the entries that came since the last picture.
 func (p *painter) appendNew() {
-	told := p.told.take(p.batch[0][:0], fullPicture, fullBytes, filter{})
-	said := taken{entries: p.batch[1][:0]}
+	notices := p.notices.take(p.batch[0][:0], fullPicture, fullBytes, filter{})
+	messages := taken{entries: p.batch[1][:0]}
 	if !p.paused {
-		said = p.said.take(said.entries, fullPicture, fullBytes, p.filter)
+		messages = p.messages.take(messages.entries, fullPicture, fullBytes, p.filter)
 	}
-	p.undrawn += told.lapped + said.lapped
-	p.hidden += said.hidden
-	for _, t := range []taken{told, said} {
+	p.undrawn += notices.lapped + messages.lapped
+	p.hidden += messages.hidden
+	for _, t := range []taken{notices, messages} {
 		if t.lapped > 0 {
-			p.buf = p.look.undrawn(p.buf, t.lapped, p.columns)
+			p.buf = p.style.undrawn(p.buf, t.lapped, p.columns)
 		}
 	}
-	p.appendInOrder(told.entries, said.entries)
-	clear(told.entries) // let go of the texts
-	clear(said.entries)
-	p.batch = [2][]entry{told.entries, said.entries}
-	if told.more || said.more {
+	p.appendInOrder(notices.entries, messages.entries)
+	clear(notices.entries) // free the texts
+	clear(messages.entries)
+	p.batch = [2][]entry{notices.entries, messages.entries}
+	if notices.more || messages.more {
 		p.nudge()
 	}
 }
 
-// appendInOrder appends the entries of both as they came.
+// appendInOrder merges the entries of both in the order in which they came.
 func (p *painter) appendInOrder(a, b []entry) {
 	for len(a)+len(b) > 0 {
 		if len(b) == 0 || len(a) > 0 && a[0].came < b[0].came {
@@ -280,8 +278,8 @@ func (p *painter) appendInOrder(a, b []entry) {
 	}
 }
 
-// appendFrame appends the frame, from the row it begins on. Rows are made
-// first, so that nothing scrolls after the cursor is saved.
+// appendFrame appends the frame. It makes room for all rows first, so that nothing
+// scrolls after the cursor is saved.
 func (p *painter) appendFrame() {
 	rows := 0
 	if p.frame.below != "" {
@@ -311,7 +309,7 @@ func (p *painter) appendFrame() {
 	p.buf = append(p.buf, restoreCursor+wrapOn...)
 }
 
-// enter takes the terminal, which somebody else may have drawn on.
+// enter takes the terminal, on which others may have drawn.
 func (p *painter) enter() error {
 	p.terminal.Lock()
 	defer p.terminal.Unlock()
@@ -320,7 +318,7 @@ func (p *painter) enter() error {
 	return err
 }
 
-// leave gives the terminal back, without the frame.
+// leave erases the frame and gives the terminal back.
 func (p *painter) leave() {
 	p.mu.Lock()
 	was := p.away
@@ -334,7 +332,7 @@ func (p *painter) leave() {
 	}
 }
 
-// finish draws what is left to draw, once there is no frame any more.
+// finish draws all remaining entries, without a frame.
 func (p *painter) finish() {
 	p.terminal.Lock()
 	defer p.terminal.Unlock()
@@ -349,7 +347,7 @@ func (p *painter) finish() {
 	}
 }
 
-// left is a part of what finish has to draw.
+// left is the next part of what finish draws.
 func (p *painter) left() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,16 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// This file gives the terminal back when something panics, or the process ends
-// without asking the console. A panic of the console's own ends the console, and
-// Run returns it: a server that serves thousands does not end with its window.
-// One of anybody else's ends the process, but not before Rescue.
+// This file gives the terminal back when something panics or when the process
+// ends without the console. A panic in the console ends the console only, and Run
+// returns it: a server with thousands of clients does not die with its window. Any
+// other panic ends the process, after Rescue.
 
-// open is the console that has the terminal; there is one terminal.
+// open is the console that has the terminal.
 var open atomic.Pointer[Console]
 
-// Rescue gives the terminal back when the goroutine panics in which it is
-// deferred, and lets the panic go on.
+// Rescue, deferred in a goroutine, gives the terminal back when the goroutine
+// panics, and lets the panic continue.
 //
 //	go func() {
 //		defer console.Rescue()
@@ -29,15 +29,15 @@ func Rescue() {
 	panic(r)
 }
 
-// GiveBack gives the terminal back, if a console has it, for a process that ends
-// at once.
+// GiveBack gives the terminal back, if a console has it, before the process
+// exits.
 func GiveBack() {
 	if c := open.Load(); c != nil {
 		within(lastMoment, c.surrender)
 	}
 }
 
-// surrender gives the terminal back at once, with what had come by then.
+// surrender draws what is left and gives the terminal back.
 func (c *Console) surrender() {
 	c.paint.leave()
 	c.finish()
@@ -52,10 +52,10 @@ type PanicError struct {
 }
 
 func (p *PanicError) Error() string {
-	return fmt.Sprintf("the console panicked: %v\n\n%s", p.Value, p.Stack)
+	return fmt.Sprintf("console panicked: %v\n\n%s", p.Value, p.Stack)
 }
 
-// attempt does what may fail or panic: either ends the console.
+// attempt runs do; its error or panic ends the console.
 func (c *Console) attempt(do func() error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -31,7 +31,7 @@ func TestRunEndsWhenTheTerminalTakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := []byte(strings.Repeat("x", longest))
-	for range 10 * keepSaid {
+	for range 10 * keepMessages {
 		c.Show(Message{Text: line})
 	}
 	cancel()

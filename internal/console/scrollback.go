@@ -6,60 +6,59 @@ import (
 	"time"
 )
 
-// This file is what the console remembers: the feed's idea once more, with the
-// terminal as its only client. Whoever has something to show appends it and is
-// done; the painter has a cursor, and when it is lapped, it says by how many.
+// This file is what the console remembers: the idea of the feed again, with the
+// terminal as its only client. Show appends and returns; the painter has a
+// cursor, and when it is lapped, it reports by how many entries.
 //
-// There are two rolls, so that a flood of messages does not carry away an
-// answer, or what the log says. What is drawn at a time is drawn in the order
-// in which it came.
+// There are two scrollbacks, so that a flood of messages does not push out an
+// answer or a line of the log. Each picture draws its entries in the order in
+// which they came.
 
-// kind is where an entry comes from, and so how it looks.
+// kind is where an entry comes from; it decides how the entry looks.
 type kind uint8
 
 const (
-	fromClient kind = iota // a message
-	fromLog                // the program's own log
+	message    kind = iota // what a client sent
+	logged                 // a line of the program's log
 	typed                  // what the operator typed
-	answer                 // what came of it
-	failure                // the same, when it did not work
-	remembered             // a message once more, with its time
+	answer                 // what a command answered
+	failure                // why it failed
+	remembered             // a message shown again, with its time
 )
 
-// entry is one line, or several, of the scroll-back. It does not change.
+// entry is one or several lines. It does not change.
 type entry struct {
 	kind kind
-	came uint64 // in which order, whatever the roll
+	came uint64 // its number among the entries of both scrollbacks
 	at   time.Time
 	id   uint64
 	name string
 	text []byte
-	more int // bytes of the message that text does not have
-	hang int // cells by which its second row goes in
+	more int // bytes of the message that are not in text
+	hang int // indent of its second row, in cells
 }
 
-// roll is a bounded scroll-back. It may be used from any goroutine.
-type roll struct {
+// scrollback is a bounded list of entries. It may be used from any goroutine.
+type scrollback struct {
 	max   int            // entries
 	space int            // bytes
-	came  *atomic.Uint64 // all rolls together
+	came  *atomic.Uint64 // counts the entries of both
 
 	mu      sync.Mutex
-	entries []entry // as a ring: number n stands at n % max
-	first   uint64  // the oldest that is kept
-	head    uint64  // the next one's number
-	drawn   uint64  // the next one to draw
+	entries []entry // a ring: entry n is at n % max
+	first   uint64  // number of the oldest entry
+	head    uint64  // number of the next entry
+	drawn   uint64  // number of the next entry to draw
 	bytes   int
-	lapped  uint64 // entries that went before they were drawn, since take told
+	lapped  uint64 // entries dropped undrawn since the last take
 }
 
-func newRoll(entries, bytes int, came *atomic.Uint64) *roll {
-	return &roll{max: entries, space: bytes, came: came, entries: make([]entry, entries)}
+func newScrollback(entries, bytes int, came *atomic.Uint64) *scrollback {
+	return &scrollback{max: entries, space: bytes, came: came, entries: make([]entry, entries)}
 }
 
-// add appends e, whose text is the roll's from now on, and lets go of the
-// oldest to make room.
-func (r *roll) add(e entry) {
+// add appends e and drops the oldest entries to make room. It keeps e.text.
+func (r *scrollback) add(e entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.head > r.first && (r.head-r.first == uint64(r.max) || r.bytes+e.size() > r.space) {
@@ -80,17 +79,17 @@ func (r *roll) add(e entry) {
 
 func (e *entry) size() int { return len(e.text) + len(e.name) }
 
-// taken is what the painter is to draw.
+// taken is what the painter draws next.
 type taken struct {
 	entries []entry
-	lapped  uint64 // went undrawn before these
-	hidden  uint64 // that the filter kept back
-	more    bool   // is to be drawn after these
+	lapped  uint64 // entries dropped before these
+	hidden  uint64 // messages the filter hid
+	more    bool   // more entries follow
 }
 
-// take appends to into what comes next, but no more than so many entries and
-// so many bytes of text; one more may be over.
-func (r *roll) take(into []entry, entries, bytes int, f filter) taken {
+// take appends the next entries to into: at most so many entries, and bytes of
+// text, which the last entry may exceed.
+func (r *scrollback) take(into []entry, entries, bytes int, f filter) taken {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := taken{entries: into, lapped: r.lapped}
@@ -108,17 +107,16 @@ func (r *roll) take(into []entry, entries, bytes int, f filter) taken {
 	return t
 }
 
-// waiting is how many are not drawn yet, and how many will never be since take
-// told last.
-func (r *roll) waiting() (undrawn, lapped uint64) {
+// waiting is how many entries are not drawn yet, and how many were dropped since
+// the last take.
+func (r *scrollback) waiting() (undrawn, lapped uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.head - r.drawn, r.lapped
 }
 
-// last is the newest of what has been drawn, or been passed over, that f
-// shows; the oldest first.
-func (r *roll) last(n int, f filter) []entry {
+// last is the newest n entries before the cursor that f shows, oldest first.
+func (r *scrollback) last(n int, f filter) []entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var found []entry

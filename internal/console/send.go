@@ -5,33 +5,33 @@ import (
 	"sync"
 )
 
-// This file is the way of what is typed. It may have to wait, since a source
-// is paced to the clients, and meanwhile the console goes on: one goroutine
-// sends, in the order in which things were typed, and what waits for it is
-// bounded. Another does the commands that need not wait for lines: errands.
+// This file queues what is typed. Sending may block, because a source is paced to
+// the clients, and the console must not: one goroutine sends lines in the order
+// in which they were typed, from a bounded queue. Another runs the commands that
+// need not wait for lines: errands.
 
-// unsent is how many bytes may wait. A paste that would not fit is refused
-// whole, and said.
+// unsent is how many bytes may wait. A paste that does not fit is refused as a
+// whole, with an error.
 const unsent = 4 << 20
 
-// job is a line to send, or a command that keeps its place among the lines.
+// job is a line to send, or a command.
 type job struct {
-	size int // of what it holds
+	size int // in bytes
 	do   func(ctx context.Context)
 }
 
-// queue holds what waits. It may be used from any goroutine.
+// queue is jobs that wait. It may be used from any goroutine.
 type queue struct {
 	mu    sync.Mutex
 	jobs  []job
 	bytes int
-	busy  bool // with a job that is not among jobs any more
+	busy  bool // a job is running
 	more  chan struct{}
 }
 
 func newQueue() *queue { return &queue{more: make(chan struct{}, 1)} }
 
-// push queues all jobs, or none.
+// push queues all jobs or none.
 func (q *queue) push(jobs ...job) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -50,8 +50,7 @@ func (q *queue) push(jobs ...job) bool {
 	return true
 }
 
-// run does jobs until ctx ends, or drained says that no more will come and
-// none is left.
+// run runs jobs until ctx ends, or last is closed and no job is left.
 func (q *queue) run(ctx context.Context, last <-chan struct{}) {
 	for {
 		for j, ok := q.next(); ok && ctx.Err() == nil; j, ok = q.next() {
@@ -69,13 +68,13 @@ func (q *queue) run(ctx context.Context, last <-chan struct{}) {
 	}
 }
 
-// next takes the next job, and says so by being busy until it is called again.
+// next takes the next job; the queue is busy with it until the next call.
 func (q *queue) next() (job, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.busy = len(q.jobs) > 0
 	if !q.busy {
-		q.jobs = nil // let go of what a large paste took
+		q.jobs = nil // free the memory of a large paste
 		return job{}, false
 	}
 	j := q.jobs[0]
@@ -83,7 +82,7 @@ func (q *queue) next() (job, bool) {
 	return j, true
 }
 
-// waiting is how many are not done yet.
+// waiting is how many jobs are not done.
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// Status is what the status line says. The zero value says nothing.
+// Status is the content of the status line.
 type Status struct {
-	Where   string // what is served, or joined: said first
-	Clients int    // how many are connected; less than 0 where that is no question
-	In, Out Flow   // what came and what went, since whenever
-	Slowest uint64 // the client that is furthest behind
-	Lag     int64  // by how many bytes; 0 if nobody is
+	Where   string // the address that is served or joined
+	Clients int    // how many are connected; < 0: not shown
+	In, Out Flow   // received and sent, since any fixed time
+	Slowest uint64 // the client furthest behind
+	Lag     int64  // how many bytes it is behind; 0: none is
 }
 
-// Flow is a count that only grows. The console makes a rate of it.
+// Flow is a count that only grows; the console shows its rate.
 type Flow struct{ Messages, Bytes uint64 }
 
-// rates makes rates of what Status counts.
+// rates turns the counts of Status into rates.
 type rates struct {
 	at      time.Time
 	last    Status
@@ -29,7 +29,7 @@ type rate struct {
 	messages, bytes float64 // a second
 }
 
-// next takes a new count.
+// next takes the next Status.
 func (r *rates) next(at time.Time, s Status) {
 	if passed := at.Sub(r.at).Seconds(); !r.at.IsZero() && passed > 0 {
 		r.in = r.in.of(s.In, r.last.In, passed)
@@ -45,7 +45,7 @@ func (rate) of(now, before Flow, seconds float64) rate {
 	}
 }
 
-// brief is a rate in a few characters.
+// brief is the rate of messages, or of bytes if messages are not counted.
 func (r rate) brief() string {
 	if r.messages == 0 && r.bytes > 0 {
 		return bytesOf(int64(r.bytes)) + "/s"
@@ -64,7 +64,7 @@ func (r rate) brief() string {
 	}
 }
 
-// long has the bytes as well.
+// long is the rates of both.
 func (r rate) long() string {
 	if r.messages == 0 || r.bytes == 0 {
 		return r.brief()
@@ -72,61 +72,60 @@ func (r rate) long() string {
 	return r.brief() + " " + bytesOf(int64(r.bytes)) + "/s"
 }
 
-// part is something the status line says, in its own words and in fewer, for
-// when there is little room.
+// part is a part of the status line, in full and abbreviated.
 type part struct{ long, short string }
 
-// statusParts is what there is to say, the most urgent first.
+// statusParts are the parts, most urgent first.
 func (m *model) statusParts() []part {
 	var parts []part
-	say := func(long, short string) { parts = append(parts, part{long, short}) }
+	add := func(long, short string) { parts = append(parts, part{long, short}) }
 	c := m.paint.counts()
 	if c.paused {
-		say(fmt.Sprintf("PAUSED, %s waiting: ^Q goes on", countOf(c.held)), "PAUSED "+countOf(c.held))
+		add(fmt.Sprintf("PAUSED, %s waiting: ^Q resumes", countOf(c.held)), "PAUSED "+countOf(c.held))
 	}
 	if n := m.queue.waiting(); n > 0 {
-		say(several(uint64(n), "line")+" to be sent", countOf(uint64(n))+" unsent")
+		add(several(uint64(n), "line")+" waiting to be sent", countOf(uint64(n))+" unsent")
 	}
 	if m.ended {
-		say("input has ended", "ended")
+		add("input has ended", "ended")
 	}
 	s := m.rates.last
 	if s.Clients >= 0 && m.asked {
 		clients := several(uint64(s.Clients), "client")
-		say(clients, clients)
+		add(clients, clients)
 	}
 	if m.asked {
-		say("in "+m.rates.in.long(), "in "+m.rates.in.brief())
-		say("out "+m.rates.out.long(), "out "+m.rates.out.brief())
+		add("in "+m.rates.in.long(), "in "+m.rates.in.brief())
+		add("out "+m.rates.out.long(), "out "+m.rates.out.brief())
 	}
 	if s.Lag > 0 {
-		say(fmt.Sprintf("slowest %d, %s behind", s.Slowest, bytesOf(s.Lag)), fmt.Sprintf("%d -%s", s.Slowest, bytesOf(s.Lag)))
+		add(fmt.Sprintf("slowest %d, %s behind", s.Slowest, bytesOf(s.Lag)), fmt.Sprintf("%d -%s", s.Slowest, bytesOf(s.Lag)))
 	}
 	if m.filter.any() {
 		text := m.next.shorten(m.shown(m.filter.given), 20)
-		say("filter "+text+", "+countOf(c.hidden)+" hidden", "filter "+text)
+		add("filter "+text+", "+countOf(c.hidden)+" hidden", "filter "+text)
 	}
 	if c.undrawn > 0 {
-		say(countOf(c.undrawn)+" not drawn", countOf(c.undrawn)+" undrawn")
+		add(countOf(c.undrawn)+" skipped", countOf(c.undrawn)+" skipped")
 	}
 	if s.Where != "" {
 		where := m.shown(s.Where)
-		say(where, "")
+		add(where, "")
 	}
 	return parts
 }
 
 const between = " | "
 
-// statusLine says as much as there is room for: the least urgent parts become
-// short, and then they go.
+// statusLine fits the parts into the width: it abbreviates the least urgent ones,
+// then drops them.
 func (m *model) statusLine() string {
 	if m.Status == nil {
 		return ""
 	}
 	parts, room := m.statusParts(), max(0, m.width-1)
 	long := len(parts)
-	for m.next.width(joined(parts, long)) > room && len(parts) > 1 {
+	for m.next.cells(joined(parts, long)) > room && len(parts) > 1 {
 		if long > 0 {
 			long--
 		} else {
@@ -136,18 +135,18 @@ func (m *model) statusLine() string {
 	return m.tint(dim, m.next.shorten(joined(parts, long), room))
 }
 
-// joined is the parts, so many of them in full.
+// joined joins the parts, the first ones in full.
 func joined(parts []part, long int) string {
 	text := ""
 	for i, p := range parts {
-		said := p.short
+		word := p.short
 		if i < long {
-			said = p.long
+			word = p.long
 		}
-		if text != "" && said != "" {
+		if text != "" && word != "" {
 			text += between
 		}
-		text += said
+		text += word
 	}
 	return text
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Client is a row of /who and /slow, and what completion offers.
+// Client is a row of /who and /slow, and a candidate for completion.
 type Client struct {
 	ID             uint64
 	Name           string
@@ -19,17 +19,17 @@ type Client struct {
 	Muted          bool
 }
 
-// table is /who or /slow while it is open. It is asked for anew every second.
+// table is /who or /slow while it is open. It is refreshed every second.
 type table struct {
-	slow  bool   // only who is behind, furthest first
-	text  string // only who has it in name, address, protocol or id, or is muted; "" for all
+	slow  bool   // only list slow clients, furthest behind first
+	text  string // only clients with it in name, address, protocol, ID or "muted"; "" for all
 	rows  []Client
 	total int
-	known bool // rows are there
+	known bool // the clients have been answered
 	top   int  // the first row shown
 }
 
-// fill takes what Options.Clients has answered.
+// fill takes the answer of Options.Clients.
 func (t *table) fill(clients []Client) {
 	t.total, t.known = len(clients), true
 	t.rows = slices.DeleteFunc(clients, func(c Client) bool { return !t.has(c) })
@@ -49,27 +49,27 @@ func (t *table) has(c Client) bool {
 	return strings.Contains(text, strings.ToLower(t.text))
 }
 
-// scroll moves by so many rows, as far as there are any.
+// scroll moves by so many rows, within the table.
 func (t *table) scroll(by, rows int) {
 	t.top = max(0, min(t.top+by, len(t.rows)-rows))
 }
 
-// column is one of the table's. Each says how many cells it takes at most.
+// column is a column of the table.
 type column struct {
 	name  string
-	most  int
+	most  int  // cells
 	right bool // numbers
 	of    func(Client) string
 }
 
-// columns are in the order in which they stand; spare is the order in which
-// they go when there is no room. The last one is there where it says something.
-func (l *look) columns(now time.Time) []column {
+// columns are in display order; spare is the order in which they are dropped on a
+// narrow terminal. The last one is shown only if a client is muted.
+func (s *style) columns(now time.Time) []column {
 	return []column{
 		{"id", 20, true, func(c Client) string { return strconv.FormatUint(c.ID, 10) }},
-		{"name", longestName, false, func(c Client) string { return l.shown(c.Name) }},
-		{"address", 47, false, func(c Client) string { return l.shown(c.Addr) }},
-		{"protocol", 12, false, func(c Client) string { return l.shown(c.Protocol) }},
+		{"name", longestName, false, func(c Client) string { return s.shown(c.Name) }},
+		{"address", 47, false, func(c Client) string { return s.shown(c.Addr) }},
+		{"protocol", 12, false, func(c Client) string { return s.shown(c.Protocol) }},
 		{"since", 12, false, func(c Client) string { return since(c.Since, now) }},
 		{"lag", 9, true, func(c Client) string { return bytesOf(c.Lag) }},
 		{"", 5, false, func(c Client) string { return muted(c.Muted) }},
@@ -87,7 +87,7 @@ var spare = []string{"protocol", "since", "address", "name"}
 
 const shortestName = 6 // cells
 
-// since is a time of day, or a day as well.
+// since is a time of day, with the date if it is older than a day.
 func since(at, now time.Time) string {
 	if now.Sub(at) < 24*time.Hour {
 		return at.Format(time.TimeOnly)
@@ -95,13 +95,13 @@ func since(at, now time.Time) string {
 	return at.Format("Jan _2 15:04")
 }
 
-// view is the table on so many rows.
-func (l *look) view(t *table, width, rows int, now time.Time) []string {
+// view is the table on at most so many rows.
+func (s *style) view(t *table, width, rows int, now time.Time) []string {
 	if !t.known {
-		return []string{l.tint(dim, "…")}
+		return []string{s.tint(dim, "…")}
 	}
 	if len(t.rows) == 0 {
-		return []string{l.tint(dim, l.next.shorten(t.nobody(), width))}
+		return []string{s.tint(dim, s.next.shorten(t.nobody(), width))}
 	}
 	foot := rows >= 4
 	room := rows - 1
@@ -110,9 +110,9 @@ func (l *look) view(t *table, width, rows int, now time.Time) []string {
 	}
 	t.scroll(0, room)
 	page := t.rows[t.top:min(len(t.rows), t.top+room)]
-	lines := l.rows(page, width, now)
+	lines := s.rows(page, width, now)
 	if foot {
-		lines = append(lines, l.tint(dim, l.next.shorten(t.foot(len(page)), width)))
+		lines = append(lines, s.tint(dim, s.next.shorten(t.foot(len(page)), width)))
 	}
 	return lines
 }
@@ -120,24 +120,24 @@ func (l *look) view(t *table, width, rows int, now time.Time) []string {
 func (t *table) nobody() string {
 	switch {
 	case t.text != "":
-		return fmt.Sprintf("none of %s is such a client; Esc closes", countOf(uint64(t.total)))
+		return fmt.Sprintf("no match among %s (Esc closes)", several(uint64(t.total), "client"))
 	case t.slow && t.total > 0:
-		return "nobody is behind; Esc closes"
+		return "no slow clients (Esc closes)"
 	}
-	return "nobody is here; Esc closes"
+	return "no clients (Esc closes)"
 }
 
 func (t *table) foot(shown int) string {
 	all := countOf(uint64(len(t.rows)))
 	if shown == len(t.rows) {
-		return all + ", Esc closes"
+		return several(uint64(shown), "client") + " (Esc closes)"
 	}
-	return fmt.Sprintf("%d-%d of %s, PgUp and PgDn for more, Esc closes", t.top+1, t.top+shown, all)
+	return fmt.Sprintf("%d-%d of %s (PgUp and PgDn scroll, Esc closes)", t.top+1, t.top+shown, all)
 }
 
-// rows are the heading and a line for each client.
-func (l *look) rows(page []Client, width int, now time.Time) []string {
-	columns := l.columns(now)
+// rows are the heading and one line per client.
+func (s *style) rows(page []Client, width int, now time.Time) []string {
+	columns := s.columns(now)
 	cells := make([][]string, len(columns))
 	wide := make([]int, len(columns))
 	for i, c := range columns {
@@ -145,7 +145,7 @@ func (l *look) rows(page []Client, width int, now time.Time) []string {
 		for _, client := range page {
 			text := c.of(client)
 			cells[i] = append(cells[i], text)
-			wide[i] = min(c.most, max(wide[i], l.next.width(text)))
+			wide[i] = min(c.most, max(wide[i], s.next.cells(text)))
 		}
 	}
 	for _, name := range spare {
@@ -155,21 +155,21 @@ func (l *look) rows(page []Client, width int, now time.Time) []string {
 		}
 		i := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
 		if left := wide[i] - over; name == "name" && left >= shortestName {
-			wide[i] = left // a name is still one when it is cut
+			wide[i] = left // a name is of use when it is cut, too
 		} else {
 			wide[i] = 0
 		}
 	}
 	lines := make([]string, 0, len(page)+1)
-	heading := l.row(columns, wide, func(i int) string { return columns[i].name })
-	lines = append(lines, l.tint(reverse, heading))
+	heading := s.row(columns, wide, func(i int) string { return columns[i].name })
+	lines = append(lines, s.tint(reverse, heading))
 	for n := range page {
-		lines = append(lines, l.row(columns, wide, func(i int) string { return cells[i][n] }))
+		lines = append(lines, s.row(columns, wide, func(i int) string { return cells[i][n] }))
 	}
 	return lines
 }
 
-// total is what a row takes, with a blank between columns.
+// total is the width of a row, with a blank between columns.
 func total(wide []int) int {
 	n := 0
 	for _, w := range wide {
@@ -180,7 +180,7 @@ func total(wide []int) int {
 	return n - 1
 }
 
-func (l *look) row(columns []column, wide []int, text func(i int) string) string {
+func (s *style) row(columns []column, wide []int, text func(i int) string) string {
 	var b strings.Builder
 	for i, c := range columns {
 		if wide[i] == 0 {
@@ -189,7 +189,7 @@ func (l *look) row(columns []column, wide []int, text func(i int) string) string
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		cell := l.next.fit(text(i), wide[i])
+		cell := s.next.fit(text(i), wide[i])
 		if c.right {
 			trimmed := strings.TrimRight(cell, " ")
 			cell = strings.Repeat(" ", len(cell)-len(trimmed)) + trimmed

@@ -12,18 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is the console as a job of the shell's:
+// This file is the console as a job of the shell:
 //
-//	^Z    the terminal is given back, and the job stops
-//	fg    it takes the terminal again, and draws what came meanwhile
-//	bg    the program goes on without the terminal, until fg
+//	^Z    gives the terminal back and stops the job
+//	fg    takes the terminal again and draws what came meanwhile
+//	bg    continues without the terminal, until fg
 //
-// A job that others have stopped, with SIGTSTP or SIGSTOP, has had no time to
-// give the terminal back, which shells are used to; it takes it anew as well.
+// A job that is stopped by SIGTSTP or SIGSTOP cannot give the terminal back first;
+// shells handle that. On fg it takes the terminal again, too.
 
-// Fit reports whether in and out are a terminal that a console can be on: one
-// that can more than print, and that is ours, not left to us by whoever
-// started us in the background.
+// Fit reports whether a console can run on in and out: a terminal that can do more
+// than print, and in whose foreground we are.
 func Fit(in, out *os.File) bool {
 	if term := os.Getenv("TERM"); term == "" || term == "dumb" {
 		return false
@@ -31,7 +30,7 @@ func Fit(in, out *os.File) bool {
 	return isTerminal(in) && isTerminal(out) && inForeground(in)
 }
 
-// inForeground reports whether nobody else reads the terminal.
+// inForeground reports whether we are the terminal's foreground job.
 func inForeground(f *os.File) bool {
 	is := true
 	withDescriptor(f, func(fd int) {
@@ -41,7 +40,7 @@ func inForeground(f *os.File) bool {
 	return is
 }
 
-// control suspends and resumes, until ctx ends.
+// control handles ^Z, fg and resizing, until ctx ends.
 func (c *Console) control(ctx context.Context) error {
 	goesOn, resized := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(goesOn, unix.SIGCONT)
@@ -55,7 +54,7 @@ func (c *Console) control(ctx context.Context) error {
 		case <-resized:
 			c.paint.nudge()
 			continue
-		case <-goesOn: // we were stopped by others
+		case <-goesOn: // after SIGTSTP or SIGSTOP
 		case <-c.suspends:
 			c.paint.leave()
 			c.keyboard.release()
@@ -67,19 +66,19 @@ func (c *Console) control(ctx context.Context) error {
 	}
 }
 
-// stopGroup stops us, and whoever is in a pipeline with us, as the terminal
-// itself would have, and returns when we go on. SIGTSTP is never asked for
-// with signal.Notify: Go does not give back what the signal does by default.
+// stopGroup stops us and the rest of our pipeline, as the terminal's own ^Z would,
+// and returns when we continue. It must never catch SIGTSTP with signal.Notify: Go
+// does not restore the signal's default action.
 func stopGroup(goesOn <-chan os.Signal) {
 	_ = unix.Kill(0, unix.SIGTSTP)
 	select {
 	case <-goesOn:
-	case <-time.After(lastMoment): // an orphaned group is not stopped, nor who ignores it
+	case <-time.After(lastMoment): // the system does not stop an orphaned group
 	}
 }
 
-// retake takes the terminal once it is ours. A shell tells nobody that it has
-// put a running job in the foreground, so that is looked at now and then.
+// retake takes the terminal once we are in the foreground. No signal tells a
+// running job so: it asks now and then.
 func (c *Console) retake(ctx context.Context) error {
 	c.paint.leave()
 	for !inForeground(c.o.In) {
@@ -96,8 +95,7 @@ func (c *Console) retake(ctx context.Context) error {
 	return c.paint.enter()
 }
 
-// Write writes to a terminal that somebody who shares it may have made
-// nonblocking.
+// Write also works if another program has made the terminal nonblocking.
 func (t tty) Write(b []byte) (int, error) {
 	for n := 0; ; {
 		m, err := t.File.Write(b[n:])
@@ -111,5 +109,5 @@ func (t tty) Write(b []byte) (int, error) {
 	}
 }
 
-// obeyEscapes has nothing to do: here every terminal obeys escape sequences.
+// obeyEscapes does nothing: here each terminal obeys escape sequences.
 func obeyEscapes(*os.File) (restore func(), err error) { return func() {}, nil }

@@ -2,15 +2,15 @@ package console
 
 import "strings"
 
-// This file cuts text to the cells of a terminal. Terminals do not agree on
-// how wide a character is, so no more depends on it than how well a line is
-// filled: paint.go does not let a line that turns out longer wrap.
+// This file cuts text to the cells of a terminal. Terminals do not agree on how
+// wide a character is, so little depends on it: a line may be filled badly, but
+// paint.go never lets it wrap.
 
-// ruler knows how long the first character of a text is, and how wide.
-type ruler func(text string) (size, cells int)
+// width measures the first character of a text: its bytes and its cells.
+type width func(text string) (size, cells int)
 
-// width is how many cells text takes.
-func (next ruler) width(text string) int {
+// cells is how many cells text takes.
+func (next width) cells(text string) int {
 	total := 0
 	for len(text) > 0 {
 		size, cells := next(text)
@@ -21,7 +21,7 @@ func (next ruler) width(text string) int {
 }
 
 // cut splits text so that head takes at most so many cells.
-func (next ruler) cut(text string, cells int) (head, tail string) {
+func (next width) cut(text string, cells int) (head, tail string) {
 	at := 0
 	for at < len(text) {
 		size, n := next(text[at:])
@@ -33,31 +33,30 @@ func (next ruler) cut(text string, cells int) (head, tail string) {
 	return text[:at], text[at:]
 }
 
-// fit is text in exactly so many cells: filled up with blanks, or cut, which
-// shows.
-func (next ruler) fit(text string, cells int) string {
-	w := next.width(text)
+// fit pads or cuts text to exactly so many cells. A cut is marked.
+func (next width) fit(text string, cells int) string {
+	w := next.cells(text)
 	if w > cells {
 		text, _ = next.cut(text, cells-1)
 		text += "…"
-		w = next.width(text)
+		w = next.cells(text)
 	}
 	return text + strings.Repeat(" ", max(0, cells-w))
 }
 
-// shorten is text in at most so many cells.
-func (next ruler) shorten(text string, cells int) string {
-	if next.width(text) <= cells {
+// shorten cuts text to at most so many cells. A cut is marked.
+func (next width) shorten(text string, cells int) string {
+	if next.cells(text) <= cells {
 		return text
 	}
 	text, _ = next.cut(text, max(0, cells-1))
 	return text + "…"
 }
 
-// wrap breaks text at blanks into rows of at most so many cells, the first of
-// another length than the others. A word that is longer than a row is the
-// terminal's to break. Where there is no room at all it is one row.
-func (next ruler) wrap(text string, first, others int) []string {
+// wrap breaks text at blanks into rows of at most so many cells; the first row
+// has its own limit. It leaves a word that is longer than a row to the terminal.
+// Without any room the text is one row.
+func (next width) wrap(text string, first, others int) []string {
 	text = strings.TrimRight(text, " ")
 	var rows []string
 	for room := first; others > 0; room = others {
@@ -79,8 +78,8 @@ func (next ruler) wrap(text string, first, others int) []string {
 	return append(rows, text)
 }
 
-// before is where the character begins that ends at the byte at.
-func (next ruler) before(text string, at int) int {
+// before is the start of the character that ends at byte at.
+func (next width) before(text string, at int) int {
 	i := 0
 	for {
 		size, _ := next(text[i:])
