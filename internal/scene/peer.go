@@ -1,0 +1,174 @@
+//go:build unix
+
+package scene
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Peer is a client of the plainest kind, or the test's end of any connection.
+// All it does is over in LongEnough.
+type Peer struct {
+	net.Conn
+	T testing.TB
+	R *bufio.Reader // what comes is read from here
+}
+
+// NewPeer is the test's end of c. It closes with the test.
+func NewPeer(t testing.TB, c net.Conn) *Peer {
+	t.Helper()
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(LongEnough)); err != nil {
+		t.Fatal(err)
+	}
+	return &Peer{Conn: c, T: t, R: bufio.NewReader(c)}
+}
+
+// Dial connects to HOST:PORT or unix:PATH.
+func Dial(t testing.TB, address string) *Peer {
+	t.Helper()
+	return dialAs(t, address, nil)
+}
+
+// DialNarrow connects as over an ordinary network: the huge segments and
+// buffers of the loopback would hide that the peer does not read.
+func DialNarrow(t testing.TB, address string) *Peer {
+	t.Helper()
+	return dialAs(t, address, Narrow(address))
+}
+
+func dialAs(t testing.TB, address string, prepare func(fd int) error) *Peer {
+	t.Helper()
+	c, err := Connect(address, prepare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewPeer(t, c)
+}
+
+// Narrow gives a socket small buffers and segments before it connects to
+// address.
+func Narrow(address string) func(fd int) error {
+	return func(fd int) error {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096); err != nil {
+			return err
+		}
+		if strings.HasPrefix(address, "unix:") {
+			return nil
+		}
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1448)
+	}
+}
+
+// Connect is Dial for goroutines other than the test's own. prepare, if not
+// nil, sets the socket up before it connects.
+func Connect(address string, prepare func(fd int) error) (net.Conn, error) {
+	d := net.Dialer{Timeout: LongEnough, KeepAlive: -1}
+	if prepare != nil {
+		d.Control = func(_, _ string, c syscall.RawConn) error {
+			var err error
+			return errors.Join(c.Control(func(fd uintptr) { err = prepare(int(fd)) }), err)
+		}
+	}
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	c, err := d.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.SetDeadline(time.Now().Add(LongEnough))
+}
+
+// Says sends text.
+func (p *Peer) Says(text string) {
+	p.T.Helper()
+	if _, err := io.WriteString(p, text); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Hears waits for exactly this.
+func (p *Peer) Hears(want string) {
+	p.T.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(p.R, got)
+	if string(got[:n]) != want {
+		p.T.Fatalf("the peer got %s (%v), want %s", Brief(string(got[:n])), err, Brief(want))
+	}
+}
+
+// HearsEnd waits for the end of file, and for nothing before it.
+func (p *Peer) HearsEnd() {
+	p.T.Helper()
+	if rest, err := io.ReadAll(p.R); err != nil || len(rest) > 0 {
+		p.T.Fatalf("the peer got %s (%v), want the end of file", Brief(string(rest)), err)
+	}
+}
+
+// Done half-closes: nothing more will be sent.
+func (p *Peer) Done() {
+	p.T.Helper()
+	if err := EndSending(p.Conn); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// EndSending half-closes c.
+func EndSending(c net.Conn) error {
+	return c.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// Reset leaves with a reset, as a program does that is killed with input
+// unread.
+func (p *Peer) Reset() {
+	p.T.Helper()
+	if err := Reset(p.Conn); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Reset closes c with a reset.
+func Reset(c net.Conn) error {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		if err := tcp.SetLinger(0); err != nil {
+			return err
+		}
+	}
+	return c.Close()
+}
+
+// Descriptor is the descriptor of c, to look at.
+func Descriptor(c net.Conn) (int, error) {
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	err = raw.Control(func(at uintptr) { fd = int(at) })
+	return fd, err
+}
+
+// Arrived is how many bytes wait in the socket to be read.
+func (p *Peer) Arrived() int {
+	p.T.Helper()
+	fd, err := Descriptor(p.Conn)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	n, _, err := unix.Recvfrom(fd, make([]byte, 1<<20), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		p.T.Fatal(err)
+	}
+	return max(n, 0)
+}

@@ -1,0 +1,101 @@
+//go:build unix
+
+// Package scene is what the tests of all packages are made of. Only tests
+// import it.
+//
+//	scene.go    waiting, with one bound for all of it
+//	board.go    a list that grows and that tests wait for
+//	peer.go     a client of the plainest kind
+//	program.go  a program that runs, and what it prints
+//	pipes.go    pairs of descriptors
+//
+// Every wait is for something that happens. A test that passes never waits for
+// a bound to be over, so bounds are long, and a busy machine meets them too.
+package scene
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// LongEnough bounds every wait. Only something broken takes as long.
+const LongEnough = time.Minute
+
+// Main runs the tests of a package that mostly wait: more of them at a time
+// than there are cores, unless -parallel is given. It does not return.
+func Main(m *testing.M) {
+	const atOnce = "16"
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// Until looks again and again until ok. It is for what nothing reports, such
+// as a counter or what the kernel knows.
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	limit := time.After(LongEnough)
+	for !ok() {
+		select {
+		case <-look.C:
+		case <-limit:
+			t.Fatalf("still waiting until %s", what)
+		}
+	}
+}
+
+// Next waits for a value of c, or for c to be closed.
+func Next[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(LongEnough):
+		t.Fatalf("still waiting for %s", what)
+	}
+	panic("unreachable")
+}
+
+// Brief is text as a failure can show it: quoted, and not all of it if it is
+// long.
+func Brief(text string) string {
+	const most = 300
+	if len(text) <= 2*most {
+		return fmt.Sprintf("%q", text)
+	}
+	return fmt.Sprintf("%d bytes, %q ... %q", len(text), text[:most], text[len(text)-most:])
+}
+
+// Needs skips the test on a machine that lacks one of these programs. In CI
+// that is a failure.
+func Needs(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(strings.TrimSpace(name)); err != nil {
+			Unable(t, err.Error())
+		}
+	}
+}
+
+// Unable skips the test, for a reason that the machine gives. In CI, where
+// everything is installed, that is a failure.
+func Unable(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
