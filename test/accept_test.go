@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 )
 
 // When all come back at once, as after a restart, they wait in the queue of
@@ -36,7 +37,7 @@ func TestBurstOfConnects(t *testing.T) {
 		conns := make([]net.Conn, clients)
 		began := time.Now()
 		err := together(clients, func(i int) (err error) {
-			conns[i], err = connect(s.at, nil)
+			conns[i], err = scene.Connect(s.at, nil)
 			return err
 		})
 		t.Logf("all have connected after %v", time.Since(began))
@@ -68,26 +69,26 @@ func TestMaxClients(t *testing.T) {
 		for i := range 30 { // more than are seen off at a time
 			p := dial(t, s.at)
 			if i%2 == 0 {
-				p.says("may I come in?\n") // unread input must not turn the answer into a reset
+				p.Says("may I come in?\n") // unread input must not turn the answer into a reset
 			}
-			p.hears("hubbub: refused: the server is full (2 clients)\n")
-			p.hearsEnd()
+			p.Hears("hubbub: refused: the server is full (2 clients)\n")
+			p.HearsEnd()
 			_ = p.Close()
 		}
 		s.logs("refused: 2 clients are connected, and no more are admitted")
-		if n := len(s.log.all()); n != 1 {
+		if n := len(s.log.All()); n != 1 {
 			t.Errorf("it was said %d times, want once", n)
 		}
 		if now := s.Stats(); now.Refused != 30 || now.Joins != 2 || now.Clients != 2 {
 			t.Errorf("%d were refused, %d joined, %d are there", now.Refused, now.Joins, now.Clients)
 		}
-		peers[0].says("farewell\n")
-		peers[0].done()
-		peers[0].hearsEnd()
+		peers[0].Says("farewell\n")
+		peers[0].Done()
+		peers[0].HearsEnd()
 		s.has(1)
-		s.client().says("thanks\n")
+		s.client().Says("thanks\n")
 		s.hears("1 farewell", "3 thanks")
-		peers[1].says("still here\n")
+		peers[1].Says("still here\n")
 		s.hears("1 farewell", "3 thanks", "2 still here")
 	})
 }
@@ -111,7 +112,7 @@ func TestListenBothFamilies(t *testing.T) {
 	}
 	_, port, _ := net.SplitHostPort(everywhere[0].String())
 	for _, host := range families {
-		dial(t, net.JoinHostPort(host, port)).says("by every address\n")
+		dial(t, net.JoinHostPort(host, port)).Says("by every address\n")
 	}
 
 	named, err := s.Listen("tcp://localhost:0")
@@ -133,9 +134,9 @@ func TestListenBothFamilies(t *testing.T) {
 		}
 	}
 	for _, a := range named {
-		dial(t, a.String()).says("by name\n")
+		dial(t, a.String()).Says("by name\n")
 	}
-	s.events.when(t, "everybody is heard", func(all []hubbub.Event) bool {
+	s.events.When(t, "everybody is heard", func(all []hubbub.Event) bool {
 		return len(texts(all)) == len(families)+len(named)
 	})
 }
@@ -154,7 +155,7 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("listening on %s says %v, want %s", address, err, want)
 		}
 	}
-	s.client().says("on we go\n")
+	s.client().Says("on we go\n")
 	s.hears("1 on we go")
 }
 
@@ -170,7 +171,7 @@ func TestIdleTimeoutClosesOnlyTheIdle(t *testing.T) {
 		if reason := s.leaves(1); reason != "idle for 1s" {
 			t.Errorf("it left because %q", reason)
 		}
-		idle.hearsEnd()
+		idle.HearsEnd()
 		_ = idle.Close()
 		s.logs("client 1 (")
 		s.has(1)
@@ -243,11 +244,11 @@ func TestWhoListensIsNotIdle(t *testing.T) {
 	p := s.client()
 	for began := time.Now(); time.Since(began) < 2*time.Second; {
 		s.says("x")
-		p.hears("x\n")
+		p.Hears("x\n")
 		passes(20 * time.Millisecond)
 	}
 	s.leaves(1)
-	p.hearsEnd()
+	p.HearsEnd()
 }
 
 // WaitForClients waits for so many, and not longer than ctx allows.
@@ -288,12 +289,12 @@ func TestUnixSocketComesAndGoes(t *testing.T) {
 	if got := info.Mode(); got != os.ModeSocket|0o620 {
 		t.Errorf("its mode is %v", got)
 	}
-	s.client().says("hello\n")
+	s.client().Says("hello\n")
 	s.hears("1 hello")
-	if got := s.events.all()[0].Addr; got != "unix" {
+	if got := s.events.All()[0].Addr; got != "unix" {
 		t.Errorf("a client's address is %q, want unix", got)
 	}
-	if err := s.Drain(patient(t), longEnough); err != nil {
+	if err := s.Drain(patient(t), scene.LongEnough); err != nil {
 		t.Error(err)
 	}
 	left, err := os.ReadDir(path[:strings.LastIndexByte(path, '/')])

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -37,7 +38,7 @@ type childOptions struct {
 func TestMain(m *testing.M) {
 	o := os.Getenv(childVariable)
 	if o == "" {
-		os.Exit(m.Run())
+		scene.Main(m)
 	}
 	if err := beChild([]byte(o)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -157,15 +158,15 @@ func TestIdleHubUsesNoCPU(t *testing.T) {
 	peers := make([]*peer, clients)
 	for i := range peers {
 		peers[i] = dial(t, c.at)
-		peers[i].says("hello\n")
+		peers[i].Says("hello\n")
 		if i%4 == 1 {
-			peers[i].says("half a line")
+			peers[i].Says("half a line")
 		}
 	}
 	// Whoever comes gets it, so whoever has it is there.
 	c.says("first\n")
 	for _, p := range peers {
-		p.hears("first\n")
+		p.Hears("first\n")
 	}
 	before := c.cpu()
 	passes(3 * time.Second)
@@ -173,7 +174,7 @@ func TestIdleHubUsesNoCPU(t *testing.T) {
 		t.Errorf("in three idle seconds %v of CPU were used", used)
 	}
 	c.says("last\n")
-	peers[0].hears("last\n")
+	peers[0].Hears("last\n")
 }
 
 // Without descriptors the hub goes on: it refuses one with a word, once in a
@@ -184,31 +185,31 @@ func TestOutOfDescriptors(t *testing.T) {
 	const clients, n = 60, 3000
 	c := startChild(t, childOptions{Descriptors: 40, MaxClients: 1000, Backlog: 1 << 20, Replay: hubbub.ReplayAll})
 	c.says("hello\n")
-	fates := newBoard[string]()
+	fates := &scene.Board[string]{}
 	for i := range clients {
 		p := dial(t, c.at)
 		if i == 0 { // the source must have its descriptor before all are gone
-			if _, err := p.r.Peek(len("hello\n")); err != nil {
+			if _, err := p.R.Peek(len("hello\n")); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if i%2 == 1 {
-			p.says("may I come in?\n") // unread input must not turn a refusal into a reset
+			p.Says("may I come in?\n") // unread input must not turn a refusal into a reset
 		}
 		go func() { meetFate(p, n, fates) }()
 	}
 	count := func(want string) int {
 		n := 0
-		for _, fate := range fates.all() {
+		for _, fate := range fates.All() {
 			if fate == want {
 				n++
 			}
 		}
 		return n
 	}
-	until(t, "one is refused", func() bool { return count("refused") == 1 })
+	scene.Until(t, "one is refused", func() bool { return count("refused") == 1 })
 	before := c.cpu()
-	until(t, "three are refused", func() bool { return count("refused") == 3 })
+	scene.Until(t, "three are refused", func() bool { return count("refused") == 3 })
 	if used := c.cpu() - before; used > 500*time.Millisecond {
 		t.Errorf("in the two seconds in which two were refused %v of CPU were used", used)
 	}
@@ -219,11 +220,11 @@ func TestOutOfDescriptors(t *testing.T) {
 	for i := range n {
 		c.says(string(numbered(i, 1000)) + "\n")
 	}
-	until(t, "all who are served have heard everything", func() bool { return count("told") == served })
+	scene.Until(t, "all who are served have heard everything", func() bool { return count("told") == served })
 	c.says("goodbye\n")
-	until(t, "all have come to their end", func() bool { return count("refused")+count("done") == clients })
+	scene.Until(t, "all have come to their end", func() bool { return count("refused")+count("done") == clients })
 	if count("served") != count("done") || count("torn") > 0 {
-		t.Errorf("what became of them: %v", fates.all())
+		t.Errorf("what became of them: %v", fates.All())
 	}
 	if said := c.ends(); strings.Count(said, "out of descriptors with") != 1 {
 		t.Errorf("it was said more than once a minute, or not at all:\n%s", said)
@@ -231,41 +232,41 @@ func TestOutOfDescriptors(t *testing.T) {
 }
 
 // meetFate is one client, who notes what becomes of him.
-func meetFate(p *peer, n int, fates *board[string]) {
+func meetFate(p *peer, n int, fates *scene.Board[string]) {
 	stays := false
 	defer func() {
 		if !stays {
-			_ = reset(p.Conn)
+			_ = scene.Reset(p.Conn)
 		}
 	}()
 	next := -1
 	for {
-		line, err := p.r.ReadString('\n')
+		line, err := p.R.ReadString('\n')
 		line = strings.TrimSuffix(line, "\n")
 		switch {
 		case err != nil:
-			fates.add("torn")
+			fates.Add("torn")
 			return
 		case line == "hubbub: refused: the server is out of descriptors":
-			fates.add("refused")
+			fates.Add("refused")
 			stays = true // as a person would who has not looked yet
 			return
 		case next < 0:
-			fates.add("served")
+			fates.Add("served")
 			next = 0
 			if line != "hello" { // who comes late begins with the oldest that is kept
 				_, _ = fmt.Sscanf(line, "%d", &next)
 				next++
 			}
 		case line == "goodbye":
-			fates.add("done")
+			fates.Add("done")
 			return
 		case line != string(numbered(next, 1000)):
-			fates.add("torn")
+			fates.Add("torn")
 			return
 		default:
 			if next++; next == n {
-				fates.add("told")
+				fates.Add("told")
 			}
 		}
 	}

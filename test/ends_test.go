@@ -19,6 +19,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/sock"
 )
 
@@ -33,17 +34,17 @@ func TestHalfCloseAfterSending(t *testing.T) {
 			s.says(string(numbered(i, size)))
 		}
 		p := s.client()
-		p.says("hello\nlast words")
-		p.done()
-		if err := followAll(p.r, size, n); err != nil {
+		p.Says("hello\nlast words")
+		p.Done()
+		if err := followAll(p.R, size, n); err != nil {
 			t.Fatal(err)
 		}
-		p.hearsEnd()
+		p.HearsEnd()
 		s.hears("1 hello", "1 last words")
 		if got := s.leaves(1); got != "done" {
 			t.Errorf("it left because %q, want done", got)
 		}
-		until(t, "it is gone", func() bool { return s.Stats().Clients == 0 })
+		scene.Until(t, "it is gone", func() bool { return s.Stats().Clients == 0 })
 	})
 }
 
@@ -54,22 +55,22 @@ func TestWatcherStays(t *testing.T) {
 	everyNetwork(t, func(t *testing.T, address string) {
 		s := openAt(t, address, hubbub.Options{Loops: 1})
 		watcher, other := s.client(), s.client()
-		watcher.done()
-		other.says("hello") // when the loop has this, it has seen the watcher's end
-		other.done()
-		other.hearsEnd()
+		watcher.Done()
+		other.Says("hello") // when the loop has this, it has seen the watcher's end
+		other.Done()
+		other.HearsEnd()
 		for i := range 100 {
 			s.says(fmt.Sprint(i))
-			watcher.hears(fmt.Sprintf("%d\n", i))
+			watcher.Hears(fmt.Sprintf("%d\n", i))
 		}
 		s.hears("2 hello")
 		if n := s.Stats().Clients; n != 1 {
 			t.Errorf("there are %d clients, want the watcher alone", n)
 		}
-		if err := s.Drain(patient(t), longEnough); err != nil {
+		if err := s.Drain(patient(t), scene.LongEnough); err != nil {
 			t.Error(err)
 		}
-		watcher.hearsEnd()
+		watcher.HearsEnd()
 	})
 }
 
@@ -81,10 +82,10 @@ func TestALeaveIsToldAtOnce(t *testing.T) {
 		how, reason string
 		do          func(p *peer)
 	}{
-		{"done", "done", func(p *peer) { p.says("last words"); p.done() }},
-		{"gone", "done", func(p *peer) { p.says(strings.Repeat("x", 300_000)); _ = p.Close() }},
-		{"reset", "reset", func(p *peer) { p.reset() }},
-		{"cut", "sent a message longer than 512 KiB", func(p *peer) { p.says(strings.Repeat("x", 600<<10)) }},
+		{"done", "done", func(p *peer) { p.Says("last words"); p.Done() }},
+		{"gone", "done", func(p *peer) { p.Says(strings.Repeat("x", 300_000)); _ = p.Close() }},
+		{"reset", "reset", func(p *peer) { p.Reset() }},
+		{"cut", "sent a message longer than 512 KiB", func(p *peer) { p.Says(strings.Repeat("x", 600<<10)) }},
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			s := open(t, hubbub.Options{MaxMessage: 512 << 10})
@@ -130,7 +131,7 @@ func TestEOFCountsAfterAllInput(t *testing.T) {
 			}
 		}
 		if err := together(40, func(i int) error {
-			c, err := connect(s.at, nil)
+			c, err := scene.Connect(s.at, nil)
 			if err != nil {
 				return err
 			}
@@ -158,8 +159,8 @@ func TestClientLeavesMidWrite(t *testing.T) {
 		do  func(c net.Conn) error
 	}{
 		{"closing", net.Conn.Close},
-		{"by reset", reset},
-		{"half-closing first", func(c net.Conn) error { return errors.Join(endSending(c), c.Close()) }},
+		{"by reset", scene.Reset},
+		{"half-closing first", func(c net.Conn) error { return errors.Join(scene.EndSending(c), c.Close()) }},
 	} {
 		t.Run(leave.how, func(t *testing.T) {
 			everyNetwork(t, func(t *testing.T, address string) {
@@ -167,11 +168,11 @@ func TestClientLeavesMidWrite(t *testing.T) {
 				stays := s.client()
 				goes := s.narrowClient()
 				const n, size = 500, 2000
-				following := begins(func() error { return followAll(stays.r, size, n) })
+				following := begins(func() error { return followAll(stays.R, size, n) })
 				for i := range n {
 					s.says(string(numbered(i, size)))
 					if i == n/2 { // it has read half of something, and more is on its way
-						goes.hears(string(numbered(0, size)[:size/2]))
+						goes.Hears(string(numbered(0, size)[:size/2]))
 						if err := leave.do(goes.Conn); err != nil {
 							t.Fatal(err)
 						}
@@ -182,7 +183,7 @@ func TestClientLeavesMidWrite(t *testing.T) {
 				}
 				s.leaves(2)
 				s.says("on we go")
-				stays.hears("on we go\n")
+				stays.Hears("on we go\n")
 				if n := s.Stats().Clients; n != 1 {
 					t.Errorf("there are %d clients, want 1", n)
 				}
@@ -199,7 +200,7 @@ func TestClientsLeaveAtAnyMoment(t *testing.T) {
 		s := openAt(t, address, hubbub.Options{Backlog: 1 << 20, Replay: hubbub.ReplayAll})
 		stays := s.client()
 		const n, size, leavers = 400, 500, 120
-		following := begins(func() error { return followAll(stays.r, size, n) })
+		following := begins(func() error { return followAll(stays.R, size, n) })
 		leaving := begins(func() error {
 			return together(leavers, func(i int) error { return comeAndGo(s.at, i) })
 		})
@@ -210,11 +211,11 @@ func TestClientsLeaveAtAnyMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Who left without a word is noticed by what is sent to him.
-		until(t, "only one is left", func() bool {
+		scene.Until(t, "only one is left", func() bool {
 			s.says("still there?")
 			return s.Stats().Clients == 1
 		})
-		s.events.when(t, "the last words of all who closed", func(all []hubbub.Event) bool {
+		s.events.When(t, "the last words of all who closed", func(all []hubbub.Event) bool {
 			came := map[string]bool{}
 			for _, text := range texts(all) {
 				_, text, _ = strings.Cut(text, " ")
@@ -232,7 +233,7 @@ func TestClientsLeaveAtAnyMoment(t *testing.T) {
 
 // comeAndGo is client i, who leaves as clients do.
 func comeAndGo(address string, i int) error {
-	c, err := connect(address, nil)
+	c, err := scene.Connect(address, nil)
 	if err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func comeAndGo(address string, i int) error {
 		if _, err := fmt.Fprintf(c, "hello\n%d's last words", i); err != nil {
 			return err
 		}
-		if err := endSending(c); err != nil {
+		if err := scene.EndSending(c); err != nil {
 			return err
 		}
 		_, err := io.Copy(io.Discard, c)
@@ -250,19 +251,19 @@ func comeAndGo(address string, i int) error {
 		if _, err := io.WriteString(c, "never to be fin"); err != nil {
 			return err
 		}
-		return reset(c)
+		return scene.Reset(c)
 	case 2: // at once
 		return c.Close()
 	default: // having heard something
 		if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil {
 			return err
 		}
-		return reset(c)
+		return scene.Reset(c)
 	}
 }
 
 // A hub that drains while everybody talks and is talked to gives each client
-// all that was broadcast and then the end of file, never a reset, though
+// all that was broadcast and then the end of file, never a scene.Reset, though
 // clients send until the very end.
 func TestCloseLosesNothing(t *testing.T) {
 	t.Parallel()
@@ -277,12 +278,12 @@ func TestCloseLosesNothing(t *testing.T) {
 		}
 		following := begins(func() error {
 			return together(clients, func(i int) error {
-				if err := followAll(peers[i].r, size, n); err != nil {
+				if err := followAll(peers[i].R, size, n); err != nil {
 					return err
 				}
-				rest, err := io.ReadAll(peers[i].r)
+				rest, err := io.ReadAll(peers[i].R)
 				if len(rest) > 0 {
-					err = errors.Join(err, fmt.Errorf("%s came afterwards", brief(string(rest))))
+					err = errors.Join(err, fmt.Errorf("%s came afterwards", scene.Brief(string(rest))))
 				}
 				return errors.Join(err, peers[i].Close())
 			})
@@ -321,15 +322,15 @@ func TestDrainHearsOut(t *testing.T) {
 		line := string(numbered(7, 99)) + "\n"
 		peers := s.clients(clients)
 		for _, p := range peers {
-			p.says(strings.Repeat(line, lines))
+			p.Says(strings.Repeat(line, lines))
 		}
 		for _, p := range peers {
-			until(t, "the kernel has it", func() bool { return p.unacked() == 0 || strings.HasPrefix(address, "unix:") })
+			scene.Until(t, "the kernel has it", func() bool { return p.unacked() == 0 || strings.HasPrefix(address, "unix:") })
 		}
 		if n := s.Stats().MessagesIn; n == clients*lines {
 			t.Fatal("all was read before the hub began to drain: make the scene larger")
 		}
-		draining := begins(func() error { return s.Drain(patient(t), longEnough) })
+		draining := begins(func() error { return s.Drain(patient(t), scene.LongEnough) })
 		received := 0
 		for e := range s.Events() {
 			if e.Kind == hubbub.Message {
@@ -359,8 +360,8 @@ func TestAPauseAtTheEnd(t *testing.T) {
 		s.says(text)
 		draining := begins(func() error { return s.Drain(patient(t), 4*time.Second) })
 		passes(2 * time.Second)
-		p.hears(text + "\n")
-		p.hearsEnd()
+		p.Hears(text + "\n")
+		p.HearsEnd()
 		_ = p.Close()
 		if err := draining(); err != nil {
 			t.Error(err)
@@ -375,11 +376,11 @@ func TestTheVanishedLeaveThoughTheSinkIsBlocked(t *testing.T) {
 	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxMessages})
 	talker := s.client()
 	go talks(talker)
-	until(t, "the inbox is full, and the socket too", func() bool { return talker.unacked() > 256<<10 })
+	scene.Until(t, "the inbox is full, and the socket too", func() bool { return talker.unacked() > 256<<10 })
 	for _, p := range s.clients(20) {
 		_ = p.Close()
 	}
-	until(t, "they have left", func() bool {
+	scene.Until(t, "they have left", func() bool {
 		s.says("is anybody there?")
 		return s.Stats().Clients == 1
 	})
@@ -390,7 +391,7 @@ func TestTheVanishedLeaveThoughTheSinkIsBlocked(t *testing.T) {
 func TestDrainBroadcastsWhatIsHeld(t *testing.T) {
 	t.Parallel()
 	const size = 1000
-	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: longEnough, SocketOptions: []string{"SO_SNDBUF=16384"}})
+	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: scene.LongEnough, SocketOptions: []string{"SO_SNDBUF=16384"}})
 	p := s.narrowClient()
 	from, to := pipe(t)
 	broadcasting := begins(func() error { return s.BroadcastFrom(context.Background(), from) })
@@ -402,7 +403,7 @@ func TestDrainBroadcastsWhatIsHeld(t *testing.T) {
 			break // the hub holds its source, and the pipe is full
 		}
 	}
-	draining := begins(func() error { return s.Drain(patient(t), longEnough) })
+	draining := begins(func() error { return s.Drain(patient(t), scene.LongEnough) })
 	if err := broadcasting(); !errors.Is(err, hubbub.ErrClosed) {
 		t.Errorf("the source ended with %v", err)
 	}
@@ -410,7 +411,7 @@ func TestDrainBroadcastsWhatIsHeld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard, err := io.ReadAll(p.r)
+	heard, err := io.ReadAll(p.R)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -429,8 +430,8 @@ func TestWhatWasReadBeforeCloseIsReceived(t *testing.T) {
 	t.Parallel()
 	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{})
 	p := s.client()
-	p.says("one\ntwo\n")
-	until(t, "both are read", func() bool { return s.Stats().MessagesIn == 2 })
+	p.Says("one\ntwo\n")
+	scene.Until(t, "both are read", func() bool { return s.Stats().MessagesIn == 2 })
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -456,10 +457,10 @@ func TestDrainSaysWhatWasNotDelivered(t *testing.T) {
 		s.narrowClient() // takes nothing
 		const n, size = 1000, 4000
 		following := begins(func() error {
-			if err := followAll(takes.r, size, n); err != nil {
+			if err := followAll(takes.R, size, n); err != nil {
 				return err
 			}
-			rest, err := io.ReadAll(takes.r)
+			rest, err := io.ReadAll(takes.R)
 			return errors.Join(err, takes.Close(), errorIf(len(rest) > 0, "more came"))
 		})
 		for i := range n {
@@ -492,9 +493,9 @@ func TestDrainSaysWhatNobodyHeard(t *testing.T) {
 	s := open(t, hubbub.Options{})
 	p := s.client()
 	s.says("heard")
-	p.hears("heard\n")
-	p.reset()
-	until(t, "nobody is there", func() bool { return s.Stats().Clients == 0 })
+	p.Hears("heard\n")
+	p.Reset()
+	scene.Until(t, "nobody is there", func() bool { return s.Stats().Clients == 0 })
 	s.says("unheard", "unheard as well")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -515,7 +516,7 @@ func TestAClosedHubSaysSo(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p.hearsEnd()
+	p.HearsEnd()
 	if err := s.Close(); err != nil {
 		t.Errorf("a second Close says %v", err)
 	}
@@ -524,7 +525,7 @@ func TestAClosedHubSaysSo(t *testing.T) {
 	for what, err := range map[string]error{
 		"Broadcast":      s.Broadcast(ctx, []byte("x")),
 		"WaitForClients": s.WaitForClients(ctx, 1),
-		"Settle":         s.Settle(ctx, longEnough),
+		"Settle":         s.Settle(ctx, scene.LongEnough),
 		"BroadcastFrom":  s.BroadcastFrom(ctx, source),
 		"Listen":         second(s.Listen("127.0.0.1:0")),
 	} {

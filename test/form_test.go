@@ -6,7 +6,6 @@ package hubbub_test
 // difference to what it hears.
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -43,11 +43,11 @@ func TestHeardInOneFormIsHeard(t *testing.T) {
 						p.hearsAll("three")
 					}
 					if protocol == "raw" {
-						p.says("I listen\n")
+						p.Says("I listen\n")
 					}
 					if leaves == "well" {
 						p.leave()
-						_, _ = io.Copy(io.Discard, p.r)
+						_, _ = io.Copy(io.Discard, p.R)
 						_ = p.Close()
 					} else if err := p.Close(); err != nil {
 						t.Fatal(err)
@@ -85,37 +85,37 @@ func (s *stage) listener(protocol string, target ...string) *listener {
 		} else {
 			p = s.raw()
 		}
-		return &listener{p, protocol, func() { p.done() }, p.line}
+		return &listener{p, protocol, func() { p.Done() }, p.line}
 	case "sse":
 		p := s.sse(at)
-		return &listener{p, protocol, func() { p.done() }, func() string { return p.event().data }}
+		return &listener{p, protocol, func() { p.Done() }, func() string { return p.event().data }}
 	case "websocket":
 		c := s.socket(at)
-		return &listener{c.peer, protocol, func() { c.says(closing(1000, "")) }, func() string {
+		return &listener{c.peer, protocol, func() { c.Says(closing(1000, "")) }, func() string {
 			_, p := c.next()
 			return string(p)
 		}}
 	}
 	c, _ := s.v1(at)
-	return &listener{c.peer, protocol, func() { c.says(closing(1000, "")) }, func() string { return c.object("message").Text }}
+	return &listener{c.peer, protocol, func() { c.Says(closing(1000, "")) }, func() string { return c.object("message").Text }}
 }
 
 // line is the next one.
 func (p *peer) line() string {
-	p.t.Helper()
-	line, err := p.r.ReadString('\n')
+	p.T.Helper()
+	line, err := p.R.ReadString('\n')
 	if err != nil {
-		p.t.Fatalf("a client got %s (%v), want a line", brief(line), err)
+		p.T.Fatalf("a client got %s (%v), want a line", scene.Brief(line), err)
 	}
 	return line[:len(line)-1]
 }
 
 // hearsAll waits for exactly these.
 func (p *listener) hearsAll(want ...string) {
-	p.t.Helper()
+	p.T.Helper()
 	for _, want := range want {
 		if got := p.next(); got != want {
-			p.t.Fatalf("a client that speaks %s got %s, want %s", p.protocol, brief(got), brief(want))
+			p.T.Fatalf("a client that speaks %s got %s, want %s", p.protocol, scene.Brief(got), scene.Brief(want))
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestTheBacklogGoesRoundAfterAWebSocketLeft(t *testing.T) {
 			p := s.listener(protocol)
 			s.says("one")
 			p.hearsAll("one")
-			p.says("x")
+			p.Says("x")
 			_ = p.Close()
 			s.leaves(1)
 			for i := range 1000 {
@@ -140,7 +140,7 @@ func TestTheBacklogGoesRoundAfterAWebSocketLeft(t *testing.T) {
 			q := s.listener(protocol)
 			got := q.next()
 			if i, err := strconv.Atoi(got[:9]); err != nil || i < 900 || got != string(numbered(i, 1000)) {
-				t.Errorf("the next client gets %s first", brief(got))
+				t.Errorf("the next client gets %s first", scene.Brief(got))
 			}
 		})
 	}
@@ -156,19 +156,19 @@ func TestARequestIsUnderWayWhileTheBacklogGoesRound(t *testing.T) {
 				t.Parallel()
 				s := openAt(t, protocol+"127.0.0.1:0", unhurried(hubbub.Options{Backlog: 64 << 10, Slow: slow}))
 				p := dial(t, s.at)
-				p.says("GET / HT")
+				p.Says("GET / HT")
 				q := s.stream("/")
 				for i := range 1000 {
 					s.says(string(numbered(i, 1000)))
-					q.hears(string(numbered(i, 1000)) + "\n")
+					q.Hears(string(numbered(i, 1000)) + "\n")
 				}
-				p.says("TP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+				p.Says("TP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 				if answer := p.answered(http.MethodGet); answer.StatusCode != http.StatusOK {
 					t.Fatal(answer.Status)
 				}
 				got := p.line()
 				if i, err := strconv.Atoi(got[:9]); err != nil || i < 900 || got != string(numbered(i, 1000)) {
-					t.Errorf("it gets %s first", brief(got))
+					t.Errorf("it gets %s first", scene.Brief(got))
 				}
 			})
 		}
@@ -188,8 +188,8 @@ func TestAnHTTPStreamThatHalfClosesIsServedToTheEnd(t *testing.T) {
 				s.says(string(numbered(i, size)))
 			}
 			p := dial(t, s.at)
-			p.says(request(http.MethodGet, "/", accept))
-			p.done()
+			p.Says(request(http.MethodGet, "/", accept))
+			p.Done()
 			if answer := p.answered(http.MethodGet); answer.StatusCode != http.StatusOK {
 				t.Fatal(answer.Status)
 			}
@@ -199,10 +199,10 @@ func TestAnHTTPStreamThatHalfClosesIsServedToTheEnd(t *testing.T) {
 					next = func() string { return p.event().data }
 				}
 				if got := next(); got != string(numbered(i, size)) {
-					t.Fatalf("message %d is %s", i, brief(got))
+					t.Fatalf("message %d is %s", i, scene.Brief(got))
 				}
 			}
-			p.hearsEnd()
+			p.HearsEnd()
 			if reason := s.leaves(1); reason != "done" {
 				t.Errorf("it left because %q", reason)
 			}
@@ -222,7 +222,7 @@ func TestAllFormsHearTheSame(t *testing.T) {
 				t.Parallel()
 				const messages, clients = 1000, 20
 				r := rand.New(rand.NewPCG(seed, 5))
-				s := openAny(t, hubbub.Options{Slow: slow, Backlog: 256 << 10, MaxMessage: 60_000, Replay: hubbub.Replay(r.IntN(4) - 2), Loops: 2, Patience: longEnough})
+				s := openAny(t, hubbub.Options{Slow: slow, Backlog: 256 << 10, MaxMessage: 60_000, Replay: hubbub.Replay(r.IntN(4) - 2), Loops: 2, Patience: scene.LongEnough})
 				first, hello := s.v1("/?last=0")
 				_ = first.Close()
 				begun := make(chan int) // what has been broadcast when a client may come
@@ -244,7 +244,7 @@ func TestAllFormsHearTheSame(t *testing.T) {
 					if i%(messages/clients) == 0 && i > 0 {
 						begun <- i
 					}
-					ctx, cancel := context.WithTimeout(context.Background(), longEnough)
+					ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
 					err := s.Broadcast(ctx, varied(i))
 					cancel()
 					if err != nil {
@@ -273,14 +273,14 @@ func varied(i int) []byte {
 func hearAll(s *stage, epoch string, came, end int, slow hubbub.Slow, r *rand.Rand) error {
 	var prepare func(fd int) error
 	if r.IntN(2) == 0 {
-		prepare = narrow(s.at)
+		prepare = scene.Narrow(s.at)
 	}
-	c, err := connect(s.at, prepare)
+	c, err := scene.Connect(s.at, prepare)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	p := &peer{Conn: c, t: s.t, r: bufio.NewReader(c)}
+	p := &peer{scene.NewPeer(s.t, c)}
 	since, headers, target := -1, []string(nil), "/"
 	switch r.IntN(5) {
 	case 0:
@@ -307,7 +307,7 @@ func hearAll(s *stage, epoch string, came, end int, slow hubbub.Slow, r *rand.Ra
 	if _, err := io.WriteString(c, request(http.MethodGet, target, headers...)); err != nil {
 		return err
 	}
-	answer, err := http.ReadResponse(p.r, nil)
+	answer, err := http.ReadResponse(p.R, nil)
 	if err != nil || answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("GET %s: %v %w", target, answer, err)
 	}
@@ -321,7 +321,7 @@ func hearAll(s *stage, epoch string, came, end int, slow hubbub.Slow, r *rand.Ra
 		if slow == hubbub.Skip && r.IntN(200) == 0 {
 			passes(time.Duration(r.IntN(50)) * time.Millisecond)
 		}
-		if err := c.SetDeadline(time.Now().Add(longEnough)); err != nil { // for each, not for all
+		if err := c.SetDeadline(time.Now().Add(scene.LongEnough)); err != nil { // for each, not for all
 			return err
 		}
 		if err := next(); err != nil {
@@ -340,7 +340,7 @@ type hearer struct {
 // hears enters a message; gap says that it may be told of what is missing.
 func (h *hearer) hears(seq int, message []byte, tells bool) error {
 	if seq < 1 || !bytes.Equal(message, varied(seq-1)) {
-		return fmt.Errorf("message %d is torn or another: %s", seq, brief(string(message)))
+		return fmt.Errorf("message %d is torn or another: %s", seq, scene.Brief(string(message)))
 	}
 	switch {
 	case h.last < 0, seq == h.last+1:
@@ -376,7 +376,7 @@ func (h *hearer) plain(message []byte) error {
 }
 
 func (h *hearer) line(p *peer) error {
-	line, err := p.r.ReadBytes('\n')
+	line, err := p.R.ReadBytes('\n')
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -29,17 +30,17 @@ func TestHalfLineBlocksNobody(t *testing.T) {
 		s := openAt(t, address, hubbub.Options{Loops: 1})
 		halves := s.clients(3)
 		for _, p := range halves {
-			p.says("first half, ")
+			p.Says("first half, ")
 		}
 		other := s.client()
-		other.says("whole\n")
+		other.Says("whole\n")
 		s.hears("4 whole")
 		all := append(halves, other, s.client())
 		s.says("hello")
 		for _, p := range all {
-			p.hears("hello\n")
+			p.Hears("hello\n")
 		}
-		halves[1].says("second half\n")
+		halves[1].Says("second half\n")
 		s.hears("4 whole", "2 first half, second half")
 	})
 }
@@ -50,7 +51,7 @@ func TestLinesReadTogetherAllGoOut(t *testing.T) {
 	t.Parallel()
 	everyNetwork(t, func(t *testing.T, address string) {
 		s := openAt(t, address, hubbub.Options{})
-		s.client().says("one\n\ntwo\r\nthree\nfo")
+		s.client().Says("one\n\ntwo\r\nthree\nfo")
 		s.hears("1 one", "1 ", "1 two", "1 three")
 	})
 }
@@ -74,7 +75,7 @@ func TestMessagesStayWhole(t *testing.T) {
 				const clients, each, size = 12, 60, 30
 				s := openAt(t, address, hubbub.Options{Framing: c.framing, Loops: 2})
 				err := together(clients, func(int) error {
-					p, err := connect(s.at, nil)
+					p, err := scene.Connect(s.at, nil)
 					if err != nil {
 						return err
 					}
@@ -94,9 +95,9 @@ func TestMessagesStayWhole(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.events.when(t, "everybody has left", func(all []hubbub.Event) bool { return left(all) == clients })
+				s.events.When(t, "everybody has left", func(all []hubbub.Event) bool { return left(all) == clients })
 				next := map[string]int{}
-				for _, text := range texts(s.events.all()) {
+				for _, text := range texts(s.events.All()) {
 					id, text, _ := strings.Cut(text, " ")
 					if want := string(numbered(next[id], size)) + c.gets; text != want {
 						t.Fatalf("from client %s came %q, want %q", id, text, want)
@@ -137,12 +138,12 @@ func TestRawBytesComeAsTheyAre(t *testing.T) {
 		for i := range 200 {
 			piece := bytes.Repeat([]byte{byte(i)}, 1+i*i%5000)
 			want = append(want, piece...)
-			p.says(string(piece))
+			p.Says(string(piece))
 		}
-		p.done()
+		p.Done()
 		s.leaves(1)
 		var got []byte
-		for _, e := range s.events.all() {
+		for _, e := range s.events.All() {
 			got = append(got, e.Data...)
 		}
 		if !bytes.Equal(got, want) {
@@ -169,12 +170,12 @@ func TestHostileBytes(t *testing.T) {
 		p := s.client()
 		var want []string
 		for _, m := range messages {
-			p.says(m + "\n")
+			p.Says(m + "\n")
 			want = append(want, "1 "+strings.TrimSuffix(m, "\r"))
 		}
 		s.hears(want...)
 		s.says(string(all))
-		p.hears(string(all) + "\n")
+		p.Hears(string(all) + "\n")
 	})
 }
 
@@ -194,12 +195,12 @@ func TestAMegabyteLine(t *testing.T) {
 			})
 		})
 		for i := range 50 {
-			small.says(fmt.Sprintf("%d\n", i))
+			small.Says(fmt.Sprintf("%d\n", i))
 		}
 		if err := speaking(); err != nil {
 			t.Fatal(err)
 		}
-		all := s.events.when(t, "all lines", func(all []hubbub.Event) bool { return len(texts(all)) == len(sizes)+50 })
+		all := s.events.When(t, "all lines", func(all []hubbub.Event) bool { return len(texts(all)) == len(sizes)+50 })
 		for i, size := range sizes {
 			long := strings.Repeat(string(rune('a'+i)), size)
 			if !slices.ContainsFunc(all, func(e hubbub.Event) bool { return string(e.Data) == long }) {
@@ -209,7 +210,7 @@ func TestAMegabyteLine(t *testing.T) {
 		// And the same way round.
 		long := strings.Repeat("x", 1<<20)
 		s.says(long)
-		small.hears(long + "\n")
+		small.Hears(long + "\n")
 	})
 }
 
@@ -222,7 +223,7 @@ func TestTooLongALineClosesOnlyItsSender(t *testing.T) {
 		const most = 1000
 		s := openAt(t, address, hubbub.Options{MaxMessage: most})
 		other := s.client()
-		other.says("first half, ")
+		other.Says("first half, ")
 		for i, line := range []string{
 			strings.Repeat("x", most+1) + "\n",
 			strings.Repeat("x", most+2),
@@ -239,23 +240,23 @@ func TestTooLongALineClosesOnlyItsSender(t *testing.T) {
 			if reason := s.leaves(id); reason != "sent a message longer than 1000 B" {
 				t.Errorf("client %d left because %q", id, reason)
 			}
-			p.hearsEnd()
+			p.HearsEnd()
 			_ = p.Close()
 		}
 		s.logs("client 2 (")
 		longest := strings.Repeat("x", most)
-		s.client().says(longest + "\n")
-		other.says("second half\n")
-		all := s.events.when(t, "what was not too long", func(all []hubbub.Event) bool { return len(texts(all)) >= 3 })
+		s.client().Says(longest + "\n")
+		other.Says("second half\n")
+		all := s.events.When(t, "what was not too long", func(all []hubbub.Event) bool { return len(texts(all)) >= 3 })
 		for _, text := range texts(all) {
 			switch text {
 			case "6 " + longest, "1 first half, second half", "4 short": // the one before, not the one after
 			default:
-				t.Errorf("there came %s", brief(text))
+				t.Errorf("there came %s", scene.Brief(text))
 			}
 		}
 		s.says("on we go")
-		other.hears("on we go\n")
+		other.Hears("on we go\n")
 	})
 }
 
@@ -278,7 +279,7 @@ func TestACutMixesNothing(t *testing.T) {
 					return err
 				}
 			}
-			return endSending(peers[i].Conn)
+			return scene.EndSending(peers[i].Conn)
 		})
 	})
 	s.readsNoMore()
@@ -289,7 +290,7 @@ func TestACutMixesNothing(t *testing.T) {
 			case bytes.Equal(e.Data, numbered(next[e.Client], size)):
 				next[e.Client]++
 			case !bytes.HasPrefix(e.Data, []byte("half ")) || len(e.Data) != 905:
-				return fmt.Errorf("from client %d, after %d messages, came %s", e.Client, next[e.Client], brief(string(e.Data)))
+				return fmt.Errorf("from client %d, after %d messages, came %s", e.Client, next[e.Client], scene.Brief(string(e.Data)))
 			}
 			if want--; want == 0 {
 				return nil
@@ -346,20 +347,20 @@ func TestFlooderStarvesNobody(t *testing.T) {
 		for range 3 {
 			go talks(s.client())
 		}
-		until(t, "the flood is high", func() bool { return flood.Load() > 4<<20 })
+		scene.Until(t, "the flood is high", func() bool { return flood.Load() > 4<<20 })
 		for i := range 30 {
-			quiet.says(fmt.Sprintf("quiet %d\n", i))
+			quiet.Says(fmt.Sprintf("quiet %d\n", i))
 			select {
 			case got := <-said:
 				s.says(got)
-			case <-time.After(longEnough):
+			case <-time.After(scene.LongEnough):
 				t.Fatal("the quiet one is not heard")
 			}
-			quiet.hears(fmt.Sprintf("quiet %d\n", i))
+			quiet.Hears(fmt.Sprintf("quiet %d\n", i))
 		}
 		s.says("for all")
 		s.client()
-		quiet.hears("for all\n")
+		quiet.Hears("for all\n")
 	})
 }
 
@@ -383,7 +384,7 @@ func TestAnInboxThatIsNotTaken(t *testing.T) {
 			s.says(string(numbered(i, 1000)))
 		}
 		for i, p := range peers {
-			if err := followAll(p.r, 1000, 500); err != nil {
+			if err := followAll(p.R, 1000, 500); err != nil {
 				t.Fatalf("client %d: %v", i, err)
 			}
 		}
@@ -401,7 +402,7 @@ func TestAnInboxThatIsNotTaken(t *testing.T) {
 				t.Errorf("client %d said %d messages; of such there came %d", i, want, got)
 			}
 		}
-		if err := followAll(late.r, 1000, 500); err != nil {
+		if err := followAll(late.R, 1000, 500); err != nil {
 			t.Errorf("who came meanwhile: %v", err)
 		}
 	})
@@ -412,7 +413,7 @@ func tell(p *peer, size int, said *atomic.Int64, stop <-chan struct{}) error {
 	for i := 0; ; i++ {
 		select {
 		case <-stop:
-			return endSending(p.Conn)
+			return scene.EndSending(p.Conn)
 		default:
 		}
 		if _, err := p.Write(append(numbered(i, size), '\n')); err != nil {
@@ -449,7 +450,7 @@ func TestJoinsThatNobodyTakes(t *testing.T) {
 	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1, Inbox: hubbub.InboxPresence})
 	const clients = 1000 // more than a turn accepts, times the batches there are
 	err := together(clients, func(int) error {
-		c, err := connect(s.at, nil)
+		c, err := scene.Connect(s.at, nil)
 		if err == nil {
 			t.Cleanup(func() { _ = c.Close() })
 		}
@@ -483,8 +484,8 @@ func TestVisitorsThatNobodyTakes(t *testing.T) {
 	}
 	_ = together(8, func(int) error {
 		for range visitors / 8 {
-			if c, err := connect(s.at, nil); err == nil {
-				_ = reset(c)
+			if c, err := scene.Connect(s.at, nil); err == nil {
+				_ = scene.Reset(c)
 			}
 		}
 		return nil
@@ -501,9 +502,9 @@ func TestInboxKinds(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Inbox: hubbub.InboxNone})
 		p := s.client()
-		p.says(strings.Repeat("nobody wants to know\n", 100_000))
-		p.done()
-		p.hearsEnd()
+		p.Says(strings.Repeat("nobody wants to know\n", 100_000))
+		p.Done()
+		p.HearsEnd()
 		if got := s.Stats().BytesIn; got != 2_100_000 {
 			t.Errorf("%d bytes were read, want 2100000", got)
 		}
@@ -514,12 +515,12 @@ func TestInboxKinds(t *testing.T) {
 	t.Run("messages", func(t *testing.T) {
 		s := open(t, hubbub.Options{Inbox: hubbub.InboxMessages})
 		p := s.client()
-		p.says("hello\n")
-		p.done()
-		p.hearsEnd()
-		s.client().says("hello again\n")
+		p.Says("hello\n")
+		p.Done()
+		p.HearsEnd()
+		s.client().Says("hello again\n")
 		s.hears("1 hello", "2 hello again")
-		if n := len(s.events.all()); n != 2 {
+		if n := len(s.events.All()); n != 2 {
 			t.Errorf("%d events came, want the two messages", n)
 		}
 	})
@@ -531,8 +532,8 @@ func TestABatchIsEventsAndBytes(t *testing.T) {
 	t.Parallel()
 	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Framing: hubbub.NUL})
 	p := s.client()
-	p.says("a\x00\x00b\nc\x00un")
-	p.done()
+	p.Says("a\x00\x00b\nc\x00un")
+	p.Done()
 	var plain, events strings.Builder
 	for {
 		b, err := s.Receive(patient(t))
@@ -542,7 +543,7 @@ func TestABatchIsEventsAndBytes(t *testing.T) {
 		plain.Write(b.Plain())
 		for e := range b.Events() {
 			fmt.Fprintf(&events, "%s %d %q,", e.Kind, e.Client, e.Data)
-			if e.Addr != p.LocalAddr().String() || time.Since(e.Time) > longEnough {
+			if e.Addr != p.LocalAddr().String() || time.Since(e.Time) > scene.LongEnough {
 				t.Errorf("event %+v", e)
 			}
 		}
@@ -564,9 +565,9 @@ func TestALastRecordMustBeWhole(t *testing.T) {
 	t.Parallel()
 	s := open(t, hubbub.Options{Framing: hubbub.Framing(4)})
 	p := s.client()
-	p.says("12345678abc")
-	p.done()
-	p.hearsEnd()
+	p.Says("12345678abc")
+	p.Done()
+	p.HearsEnd()
 	s.hears("1 1234", "1 5678")
 	s.logs("client 1: its last 3 bytes are no whole record and are dropped")
 }
@@ -578,10 +579,10 @@ func TestManyThatAreCutAreSummedUp(t *testing.T) {
 	const many = 200
 	s := openAny(t, hubbub.Options{MaxMessage: 1000, Loops: 2})
 	for i := range many {
-		s.socket("/").says(string(frame(ws.OpBinary, true, make([]byte, 1001+i))))
+		s.socket("/").Says(string(frame(ws.OpBinary, true, make([]byte, 1001+i))))
 	}
 	other := s.socket("/")
-	other.says("\x81\x01a") // not masked
+	other.Says("\x81\x01a") // not masked
 	for i := range many + 1 {
 		s.leaves(uint64(i + 1))
 	}
@@ -590,7 +591,7 @@ func TestManyThatAreCutAreSummedUp(t *testing.T) {
 	}
 	first, others, breaches := 0, 0, 0
 	var unread string
-	for _, line := range s.log.all() {
+	for _, line := range s.log.All() {
 		var n int
 		_, err := fmt.Sscanf(line, "and %d other", &n)
 		switch {
@@ -615,20 +616,20 @@ func TestManyThatEndInsideARecordAreSummedUp(t *testing.T) {
 	s := open(t, hubbub.Options{Framing: 4})
 	for range many {
 		c := s.client()
-		c.says("abc")
-		c.done()
-		c.hearsEnd()
+		c.Says("abc")
+		c.Done()
+		c.HearsEnd()
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	others := 0
-	for _, line := range s.log.all() {
+	for _, line := range s.log.All() {
 		var n int
 		_, _ = fmt.Sscanf(line, "and %d other", &n)
 		others += n
 	}
-	if all := s.log.all(); len(all) > many/2 || others == 0 {
+	if all := s.log.All(); len(all) > many/2 || others == 0 {
 		t.Errorf("it said %q", all)
 	}
 }
@@ -639,14 +640,14 @@ func TestHalfLinesAreBounded(t *testing.T) {
 	s := open(t, hubbub.Options{Backlog: 1 << 20, MaxMessage: 200_000})
 	half := strings.Repeat("x", 190_000)
 	for range 5 {
-		s.client().says(half)
+		s.client().Says(half)
 	}
-	until(t, "five are kept", func() bool { return s.Stats().BytesIn == 5*190_000 })
+	scene.Until(t, "five are kept", func() bool { return s.Stats().BytesIn == 5*190_000 })
 	innocent := s.client()
-	innocent.says(half[:100_000])
+	innocent.Says(half[:100_000])
 	s.logs("closed: beginnings of messages fill the backlog, and its own is the longest (186 KiB)")
 	s.has(5)
-	innocent.says("\n")
+	innocent.Says("\n")
 	s.hears("6 " + half[:100_000])
 }
 
@@ -659,17 +660,17 @@ func TestTheLongestBeginningOfAllLoopsGoes(t *testing.T) {
 	half := strings.Repeat("x", big)
 	hoarder := s.client()
 	others := s.clients(19) // every second is with the other loop
-	hoarder.says(half)
-	until(t, "it is held", func() bool { return s.Stats().BytesIn == big })
+	hoarder.Says(half)
+	scene.Until(t, "it is held", func() bool { return s.Stats().BytesIn == big })
 	for i := 0; i < len(others); i += 2 {
-		others[i].says(half[:ordinary])
+		others[i].Says(half[:ordinary])
 	}
 	if reason := s.leaves(1); !strings.HasSuffix(reason, "its own is the longest (234 KiB)") {
 		t.Errorf("it left because %q", reason)
 	}
 	for i := 0; i < len(others); i += 2 {
-		others[i].says("\n")
+		others[i].Says("\n")
 	}
-	s.events.when(t, "all others", func(all []hubbub.Event) bool { return len(texts(all)) == 10 })
+	s.events.When(t, "all others", func(all []hubbub.Event) bool { return len(texts(all)) == 10 })
 	s.has(19)
 }

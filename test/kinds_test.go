@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -72,9 +73,9 @@ func (s *stage) party(kind string) *party {
 // newest is the id of the client that came last.
 func (s *stage) newest() (id uint64) {
 	s.t.Helper()
-	until(s.t, "the hub has told of it", func() bool {
+	scene.Until(s.t, "the hub has told of it", func() bool {
 		joins := int64(0)
-		for _, e := range s.events.all() {
+		for _, e := range s.events.All() {
 			if e.Kind == hubbub.Join {
 				joins++
 				id = e.Client
@@ -88,13 +89,13 @@ func (s *stage) newest() (id uint64) {
 func (p *party) speaksLines(c *peer) {
 	p.peer = c
 	p.next = func() string {
-		line, err := c.r.ReadString('\n')
+		line, err := c.R.ReadString('\n')
 		if err != nil {
-			p.t.Fatalf("%s got %q: %v", p.kind, line, err)
+			p.T.Fatalf("%s got %q: %v", p.kind, line, err)
 		}
 		return strings.TrimSuffix(line, "\n")
 	}
-	p.say = func(message string) { c.says(message + "\n") }
+	p.say = func(message string) { c.Says(message + "\n") }
 }
 
 func (p *party) speaksFrames(c *socket) {
@@ -102,11 +103,11 @@ func (p *party) speaksFrames(c *socket) {
 	p.next = func() string {
 		op, got := c.next()
 		if op != ws.OpText {
-			p.t.Fatalf("%s got frame %d %q", p.kind, op, got)
+			p.T.Fatalf("%s got frame %d %q", p.kind, op, got)
 		}
 		return string(got)
 	}
-	p.say = func(message string) { c.says(text(message)) }
+	p.say = func(message string) { c.Says(text(message)) }
 }
 
 func (p *party) speaksObjects(c *socket) {
@@ -115,22 +116,22 @@ func (p *party) speaksObjects(c *socket) {
 		for {
 			o, err := c.nextObject()
 			if err != nil {
-				p.t.Fatalf("%s: %v", p.kind, err)
+				p.T.Fatalf("%s: %v", p.kind, err)
 			}
 			if o.Type == "message" || o.Type == "private" {
 				return o.Text
 			}
 		}
 	}
-	p.say = func(message string) { c.says(text(said(0, message))) }
+	p.say = func(message string) { c.Says(text(said(0, message))) }
 }
 
 // hearsAll waits for these messages, and for nothing else before them.
 func (p *party) hearsAll(want ...string) {
-	p.t.Helper()
+	p.T.Helper()
 	for i, want := range want {
 		if got := p.next(); got != want {
-			p.t.Fatalf("%s %d: message %d is %s, want %s", p.kind, p.id, i, brief(got), brief(want))
+			p.T.Fatalf("%s %d: message %d is %s, want %s", p.kind, p.id, i, scene.Brief(got), scene.Brief(want))
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 )
 
 // Many broadcast at once, through many loops: all clients see one order, in
@@ -41,7 +42,7 @@ func TestEveryoneSeesTheSameOrder(t *testing.T) {
 	orders := make([][]string, len(peers))
 	if err := together(len(peers), func(i int) error {
 		for range broadcasters * each {
-			line, err := peers[i].r.ReadString('\n')
+			line, err := peers[i].R.ReadString('\n')
 			if err != nil {
 				return err
 			}
@@ -73,7 +74,7 @@ func TestEveryoneSeesTheSameOrder(t *testing.T) {
 }
 
 func broadcastEach(h *hubbub.Hub, who, n int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), longEnough)
+	ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
 	defer cancel()
 	for i := range n {
 		if err := h.Broadcast(ctx, fmt.Appendf(nil, "%d says %d", who, i)); err != nil {
@@ -105,7 +106,7 @@ func TestPartialWritesAreContinued(t *testing.T) {
 					})
 				})
 				want := broadcastSizes(t, s, most, total)
-				if err := s.Drain(patient(t), longEnough); err != nil {
+				if err := s.Drain(patient(t), scene.LongEnough); err != nil {
 					t.Error(err)
 				}
 				if err := reading(); err != nil {
@@ -184,7 +185,7 @@ func TestEveryByteArrives(t *testing.T) {
 				s := openAt(t, address, hubbub.Options{Framing: c.framing})
 				p := s.client()
 				s.says(c.said...)
-				p.hears(c.heard)
+				p.Hears(c.heard)
 			})
 		})
 	}
@@ -205,7 +206,7 @@ func TestWhoComesInTheMiddleMissesNothingAfterwards(t *testing.T) {
 		}
 	})
 	if err := together(clients, func(int) error {
-		c, err := connect(s.at, nil)
+		c, err := scene.Connect(s.at, nil)
 		if err != nil {
 			return err
 		}
@@ -220,7 +221,7 @@ func TestWhoComesInTheMiddleMissesNothingAfterwards(t *testing.T) {
 			var i int
 			fmt.Sscanf(line, "%d", &i)
 			if strings.TrimSuffix(line, "\n") != string(numbered(i, size)) || seen > 0 && i != last+1 {
-				return fmt.Errorf("after message %d: %s", last, brief(line))
+				return fmt.Errorf("after message %d: %s", last, scene.Brief(line))
 			}
 			last = i
 			seen++

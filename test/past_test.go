@@ -29,7 +29,7 @@ func TestAFullBacklogIsThePastOfEveryKind(t *testing.T) {
 		if i == all+1 {
 			s.says(line(i)) // and on it goes
 		}
-		text.hears(line(i) + "\n")
+		text.Hears(line(i) + "\n")
 		if got := events.event().data; got != line(i) {
 			t.Fatalf("an event says %q, want %q", got, line(i))
 		}

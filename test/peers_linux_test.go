@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -80,7 +81,7 @@ func TestNoDelayUnlessUnset(t *testing.T) {
 		p := dial(t, at[0].String())
 		s.has(2)
 		s.says("hello")
-		p.hears("hello\n")
+		p.Hears("hello\n")
 	}
 }
 
@@ -100,7 +101,7 @@ func TestDescriptorsCloseOnExec(t *testing.T) {
 	s.has(2)
 	reading := begins(func() error { return s.BroadcastFrom(patient(t), source) })
 	_, _ = theirs.WriteString("hello\n")
-	p.hears("hello\n")
+	p.Hears("hello\n")
 
 	var kinds []string
 	for _, fd := range descriptors(t) {
@@ -149,7 +150,7 @@ func TestAPeerThatPausesLives(t *testing.T) {
 	const size, n = 1000, 2000
 	s := open(t, hubbub.Options{KeepAlive: time.Second})
 	pauses, silent := s.narrowClient(), s.client()
-	following := begins(func() error { return followAll(silent.r, size, n) })
+	following := begins(func() error { return followAll(silent.R, size, n) })
 	for i := range n {
 		s.says(string(numbered(i, size)))
 	}
@@ -157,12 +158,12 @@ func TestAPeerThatPausesLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	passes(3500 * time.Millisecond)
-	if err := followAll(pauses.r, size, n); err != nil {
+	if err := followAll(pauses.R, size, n); err != nil {
 		t.Error(err)
 	}
 	s.says("still there?")
-	pauses.hears("still there?\n")
-	silent.hears("still there?\n")
+	pauses.Hears("still there?\n")
+	silent.Hears("still there?\n")
 }
 
 // A peer whose cable is pulled is gone in at most twice KeepAlive: also with
@@ -212,9 +213,9 @@ func TestKeepAliveFindsDeadPeer(t *testing.T) {
 // until the kernel probes its window.
 func shutsWindow(s *stage) {
 	s.says(slices.Repeat([]string{string(numbered(0, 10_000))}, 100)...)
-	joined := s.events.when(s.t, "a join", func(all []hubbub.Event) bool { return len(all) > 0 })
+	joined := s.events.When(s.t, "a join", func(all []hubbub.Event) bool { return len(all) > 0 })
 	fd := ourEnd(s.t, joined[0].Addr)
-	until(s.t, "the window is shut", func() bool {
+	scene.Until(s.t, "the window is shut", func() bool {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		return err == nil && info.Probes > 0
 	})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 )
 
 // posts posts a body and returns the answer's code.
@@ -28,8 +29,8 @@ func (s *stage) posts(target, body string) int {
 }
 
 func (p *peer) posts(target, body string) int {
-	p.t.Helper()
-	p.says(request(http.MethodPost, target, fmt.Sprintf("Content-Length: %d", len(body))) + body)
+	p.T.Helper()
+	p.Says(request(http.MethodPost, target, fmt.Sprintf("Content-Length: %d", len(body))) + body)
 	return p.answered(http.MethodPost).StatusCode
 }
 
@@ -59,7 +60,7 @@ func story(events []hubbub.Event) (all []string) {
 // tells waits until all this has happened, and nothing else.
 func (s *stage) tells(want ...string) {
 	s.t.Helper()
-	all := s.events.when(s.t, fmt.Sprintf("%d events", len(want)), func(all []hubbub.Event) bool { return len(all) >= len(want) })
+	all := s.events.When(s.t, fmt.Sprintf("%d events", len(want)), func(all []hubbub.Event) bool { return len(all) >= len(want) })
 	if got := story(all); !slices.Equal(got, want) {
 		s.t.Fatalf("it happened %q, want %q", got, want)
 	}
@@ -78,8 +79,8 @@ func TestAPostIsAClientThatComesAndGoes(t *testing.T) {
 		if code := s.posts("/", ""); code != http.StatusNoContent {
 			t.Fatal(code)
 		}
-		s.events.when(t, "the next", func(all []hubbub.Event) bool { return len(all) == 7 })
-		until(t, "the hub has counted them", func() bool {
+		s.events.When(t, "the next", func(all []hubbub.Event) bool { return len(all) == 7 })
+		scene.Until(t, "the hub has counted them", func() bool {
 			n := s.Stats()
 			return n.Clients == 0 && n.Joins == 2 && n.MessagesIn == 3
 		})
@@ -108,18 +109,18 @@ func TestAPostsLongestMessage(t *testing.T) {
 			s := openAny(t, hubbub.Options{MaxMessage: longest})
 			p := dial(t, s.at)
 			if how == "in chunks" {
-				p.says(request(http.MethodPost, "/", chunked) + chunk("first\n"))
+				p.Says(request(http.MethodPost, "/", chunked) + chunk("first\n"))
 				s.hears("1 first")
-				p.says(chunk(strings.Repeat("x", longest+c.more)+c.end) + "0\r\n\r\n")
+				p.Says(chunk(strings.Repeat("x", longest+c.more)+c.end) + "0\r\n\r\n")
 			} else {
 				body := "first\n" + strings.Repeat("x", longest+c.more) + c.end
-				p.says(request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(body))) + body)
+				p.Says(request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(body))) + body)
 			}
 			if code := p.answered(http.MethodPost).StatusCode; code != c.code {
 				t.Errorf("%d bytes more than the longest, and %q, %s: %d, want %d", c.more, c.end, how, code, c.code)
 			}
 			s.leaves(1)
-			got := texts(s.events.all())
+			got := texts(s.events.All())
 			if c.code == 204 && (len(got) != 2 || len(got[1]) != longest+2) || c.code == 413 && !slices.Equal(got, []string{"1 first"}) {
 				t.Errorf("%d bytes more than the longest, and %q, %s: %d messages are heard", c.more, c.end, how, len(got))
 			}
@@ -147,12 +148,12 @@ func TestAPostGoesOn(t *testing.T) {
 	t.Parallel()
 	s := openAny(t, hubbub.Options{})
 	p := dial(t, s.at)
-	p.says(request(http.MethodPost, "/", chunked))
+	p.Says(request(http.MethodPost, "/", chunked))
 	var want []string
 	for i := range 20 {
 		line := fmt.Sprintf("line %d", i)
 		want = append(want, "1 "+line)
-		p.says(chunk(line[:3]) + chunk(line[3:]+"\n"))
+		p.Says(chunk(line[:3]) + chunk(line[3:]+"\n"))
 		s.hears(want...)
 	}
 	s.has(1)
@@ -171,7 +172,7 @@ func TestPostsWaitForTheInbox(t *testing.T) {
 	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 2}))
 	posting := begins(func() error {
 		return together(guests, func(i int) error {
-			c, err := connect(s.at, nil)
+			c, err := scene.Connect(s.at, nil)
 			if err != nil {
 				return err
 			}
@@ -200,13 +201,13 @@ func TestPostsWaitForTheInbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := map[string]int{}
-	all := s.events.when(t, "all that was posted", func(all []hubbub.Event) bool { return len(all) == guests*(lines+2) })
+	all := s.events.When(t, "all that was posted", func(all []hubbub.Event) bool { return len(all) == guests*(lines+2) })
 	for _, e := range all {
 		switch i := next[e.Name]; {
 		case i == 0 && e.Kind == hubbub.Join, i == lines+1 && e.Kind == hubbub.Leave:
 		case e.Kind == hubbub.Message && string(e.Data) == string(numbered(i-1, size)):
 		default:
-			t.Fatalf("event %d of %s is a %s %s", i, e.Name, e.Kind, brief(string(e.Data)))
+			t.Fatalf("event %d of %s is a %s %s", i, e.Name, e.Kind, scene.Brief(string(e.Data)))
 		}
 		next[e.Name]++
 	}
@@ -226,7 +227,7 @@ func TestEmptyPostsWaitForTheInbox(t *testing.T) {
 			if _, err := io.WriteString(p, request(http.MethodPost, "/?name=x", "Content-Length: 0")); err != nil {
 				return err
 			}
-			answer, err := http.ReadResponse(p.r, nil)
+			answer, err := http.ReadResponse(p.R, nil)
 			if err != nil {
 				return err
 			}
@@ -244,7 +245,7 @@ func TestEmptyPostsWaitForTheInbox(t *testing.T) {
 	if err := posting(); err != nil {
 		t.Fatal(err)
 	}
-	all := s.events.when(t, "all that came and went", func(all []hubbub.Event) bool { return presences(all) == 2*posts })
+	all := s.events.When(t, "all that came and went", func(all []hubbub.Event) bool { return presences(all) == 2*posts })
 	there := 0
 	for _, e := range all {
 		switch {
@@ -271,7 +272,7 @@ func TestAPostThatSaysNothingIsIdle(t *testing.T) {
 		if how == chunked {
 			line = chunk(line)
 		}
-		p.says(request(http.MethodPost, "/", how) + line)
+		p.Says(request(http.MethodPost, "/", how) + line)
 		answer := p.answered(http.MethodPost)
 		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusRequestTimeout || string(why) != "the body has said nothing for 50ms\n" {
 			t.Errorf("%s: it is told %s: %q", how, answer.Status, why)
@@ -294,7 +295,7 @@ func TestAPostThatWaitsForTheInboxIsNotIdle(t *testing.T) {
 		_, err := io.WriteString(p, request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(body)))+body)
 		return err
 	})
-	until(t, "the inbox is full for longer than a client may be idle", func() bool {
+	scene.Until(t, "the inbox is full for longer than a client may be idle", func() bool {
 		before := s.Stats().MessagesIn
 		passes(2 * idle)
 		return before > 0 && s.Stats().MessagesIn == before
@@ -326,7 +327,7 @@ func TestAPostThatEndsWithinARecord(t *testing.T) {
 		{"a", http.StatusBadRequest, "the body ends within a message: its last 1 bytes are no record of 3; the records before them are taken\n"},
 	} {
 		p := dial(t, s.at)
-		p.says(request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(c.body))) + c.body)
+		p.Says(request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(c.body))) + c.body)
 		answer := p.answered(http.MethodPost)
 		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != c.code || string(why) != c.why {
 			t.Errorf("%q is answered with %s: %q", c.body, answer.Status, why)
@@ -349,7 +350,7 @@ func TestAHubEndsWhileItIsPostedTo(t *testing.T) {
 			t.Parallel()
 			s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{}))
 			p := dial(t, s.at)
-			p.says(request(http.MethodPost, "/", chunked))
+			p.Says(request(http.MethodPost, "/", chunked))
 			s.has(1)
 			if full {
 				line := chunk(strings.Repeat("x", 9999) + "\n")
@@ -381,7 +382,7 @@ func TestAHubEndsWhileItIsPostedTo(t *testing.T) {
 					t.Errorf("it is told %s", answer.Status)
 				}
 			}
-			for _, line := range s.log.all() {
+			for _, line := range s.log.All() {
 				if strings.Contains(line, "have not ended") {
 					t.Errorf("the hub said %q", line)
 				}
@@ -426,13 +427,13 @@ func TestPostsHoldHalfAtMost(t *testing.T) {
 	var all []*peer
 	for range posts {
 		p := dial(t, s.at)
-		p.says(request(http.MethodPost, "/", chunked) + chunk(strings.Repeat("x", held)))
+		p.Says(request(http.MethodPost, "/", chunked) + chunk(strings.Repeat("x", held)))
 		all = append(all, p)
 	}
 	refused := make(chan struct{}, posts)
 	for _, p := range all {
 		go func() {
-			if answer, err := http.ReadResponse(p.r, nil); err == nil && answer.StatusCode == http.StatusServiceUnavailable {
+			if answer, err := http.ReadResponse(p.R, nil); err == nil && answer.StatusCode == http.StatusServiceUnavailable {
 				refused <- struct{}{}
 			}
 		}()
@@ -446,9 +447,9 @@ func TestPostsHoldHalfAtMost(t *testing.T) {
 	}
 	c := s.raw()
 	half := strings.Repeat("y", held)
-	c.says(half)
+	c.Says(half)
 	id := uint64(s.Stats().Joins)
-	c.says("\n")
+	c.Says("\n")
 	s.hears(fmt.Sprintf("%d %s", id, half))
 }
 
@@ -462,14 +463,14 @@ func (s *stage) kicks(id uint64, reason string) {
 
 // isKicked waits until the body's answer says so, and the connection ends.
 func (p *peer) isKicked(want string) {
-	p.t.Helper()
+	p.T.Helper()
 	answer := p.answered(http.MethodPost)
 	why, err := io.ReadAll(answer.Body)
 	if answer.StatusCode != http.StatusForbidden || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain") || string(why) != want+"\n" || err != nil {
-		p.t.Fatalf("it is told %s: %q %v", answer.Status, why, err)
+		p.T.Fatalf("it is told %s: %q %v", answer.Status, why, err)
 	}
-	p.done()
-	p.hearsEnd()
+	p.Done()
+	p.HearsEnd()
 }
 
 // Who is kicked while its body goes on is answered with the reason. What it has
@@ -484,14 +485,14 @@ func TestKickOfAPost(t *testing.T) {
 				line, begun = chunk(line), chunk(begun)
 			}
 			p := dial(t, s.at)
-			p.says(request(http.MethodPost, "/", how) + line)
-			s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
-			p.says(begun)
+			p.Says(request(http.MethodPost, "/", how) + line)
+			s.events.When(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
+			p.Says(begun)
 			s.kicks(id, []string{"enough", ""}[i])
 			if reason := s.leaves(id); reason != []string{"kicked: enough", "kicked"}[i] || !s.isCut(id) {
 				t.Errorf("%s: it left because it is %q", how, reason)
 			}
-			p.says(strings.TrimPrefix(line, begun))
+			p.Says(strings.TrimPrefix(line, begun))
 			p.isKicked([]string{"kicked: enough", "kicked"}[i])
 		}
 		s.has(0)
@@ -520,15 +521,15 @@ func TestKickOfAPostThatNeverStops(t *testing.T) {
 		}
 		return nil
 	})
-	s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) > 1000 })
+	s.events.When(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) > 1000 })
 	s.kicks(1, "spam")
 	if err := posting(); err != nil {
 		t.Error(err)
 	}
 	s.has(0)
 	s.leaves(1) // which may be heard of later than answered
-	heard := texts(s.events.all())
-	if all := s.events.all(); all[len(all)-1].Kind != hubbub.Leave || all[len(all)-1].Reason != "kicked: spam" {
+	heard := texts(s.events.All())
+	if all := s.events.All(); all[len(all)-1].Kind != hubbub.Leave || all[len(all)-1].Reason != "kicked: spam" {
 		t.Errorf("the last that happened is %v", all[len(all)-1])
 	}
 	if n := said.Load(); int64(len(heard)) > n {
@@ -549,7 +550,7 @@ func TestKickOfAPostThatWaitsForTheInbox(t *testing.T) {
 	t.Parallel()
 	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 1}))
 	p := dial(t, s.at)
-	p.says(request(http.MethodPost, "/", chunked))
+	p.Says(request(http.MethodPost, "/", chunked))
 	s.has(1)
 	line := chunk(strings.Repeat("x", 9999) + "\n")
 	flooding := begins(func() error {
@@ -573,7 +574,7 @@ func TestKickOfAPostThatWaitsForTheInbox(t *testing.T) {
 	}
 	s.take()
 	s.leaves(1)
-	if got := int64(len(texts(s.events.all()))); got != n {
+	if got := int64(len(texts(s.events.All()))); got != n {
 		t.Errorf("%d messages are heard, and %d were when it was kicked", got, n)
 	}
 }
@@ -584,10 +585,10 @@ func TestKickOfAPostThatEnds(t *testing.T) {
 	s := openAny(t, hubbub.Options{})
 	p := dial(t, s.at)
 	for id := uint64(1); id < 200; id++ {
-		p.says(request(http.MethodPost, "/", chunked) + chunk("hello\n"))
-		s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == int(id) })
+		p.Says(request(http.MethodPost, "/", chunked) + chunk("hello\n"))
+		s.events.When(t, "it is heard", func(all []hubbub.Event) bool { return len(texts(all)) == int(id) })
 		kicking := begins(func() error { _ = s.Kick(id, ""); return nil })
-		p.says("0\r\n\r\n")
+		p.Says("0\r\n\r\n")
 		answer := p.answered(http.MethodPost)
 		_, _ = io.Copy(io.Discard, answer.Body)
 		if err := kicking(); err != nil {
@@ -611,16 +612,16 @@ func TestMuteOfAPost(t *testing.T) {
 	t.Parallel()
 	s := openAny(t, hubbub.Options{})
 	p := dial(t, s.at)
-	p.says(request(http.MethodPost, "/", chunked))
+	p.Says(request(http.MethodPost, "/", chunked))
 	s.has(1)
 	for i, mute := range []bool{false, true, false} {
 		if err := s.Mute(1, mute); err != nil {
 			t.Fatal(err)
 		}
-		p.says(chunk(fmt.Sprintf("word %d\n", i)))
-		until(t, "it is taken", func() bool { return s.listed().Clients[0].In.Bytes == int64(7*(i+1)) })
+		p.Says(chunk(fmt.Sprintf("word %d\n", i)))
+		scene.Until(t, "it is taken", func() bool { return s.listed().Clients[0].In.Bytes == int64(7*(i+1)) })
 	}
-	p.says("0\r\n\r\n")
+	p.Says("0\r\n\r\n")
 	if answer := p.answered(http.MethodPost); answer.StatusCode != http.StatusNoContent {
 		t.Errorf("it is told %s", answer.Status)
 	}

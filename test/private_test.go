@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -115,8 +116,8 @@ func TestUnknownIDsAreNamed(t *testing.T) {
 	if err := s.Send([]byte("hello"), 7, 1, 9); !errors.As(err, &unknown) || !slices.Equal(unknown.IDs, []uint64{7, 9}) {
 		t.Errorf("Send says %v", err)
 	}
-	c.hears("hello\n") // all the same
-	c.reset()
+	c.Hears("hello\n") // all the same
+	c.Reset()
 	s.leaves(1)
 	for name, err := range map[string]error{
 		"Send": s.Send([]byte("x"), 1), "Kick": s.Kick(1, ""), "Mute": s.Mute(1, true), "Rename": s.Rename(1, "ann"),
@@ -134,7 +135,7 @@ func TestPrivateMessageMustFit(t *testing.T) {
 		t.Errorf("Send says %v", err)
 	}
 	s.sends("1234567890", 1)
-	c.hears("1234567890\n")
+	c.Hears("1234567890\n")
 }
 
 // A client that does not take what it alone is sent is cut when that is a
@@ -146,13 +147,13 @@ func TestTooManyPrivateMessagesCut(t *testing.T) {
 			s := open(t, hubbub.Options{Slow: slow})
 			stuck, other := s.narrowClient(), s.client()
 			line := strings.Repeat("x", 64<<10)
-			until(t, "it is cut", func() bool { return s.Send([]byte(line), 1) != nil })
+			scene.Until(t, "it is cut", func() bool { return s.Send([]byte(line), 1) != nil })
 			if reason := s.leaves(1); !strings.HasPrefix(reason, "takes no private messages (") {
 				t.Errorf("it leaves because it %s", reason)
 			}
 			s.sends("hello", 2)
-			other.hears("hello\n")
-			n, _ := io.Copy(io.Discard, stuck.r)
+			other.Hears("hello\n")
+			n, _ := io.Copy(io.Discard, stuck.R)
 			if n == 0 || n > 4<<20 {
 				t.Errorf("it got %d bytes", n)
 			}
@@ -173,7 +174,7 @@ func TestTooManyPrivateMessagesAreDropped(t *testing.T) {
 	s.logs("takes no private messages")
 	last, got := -1, 0
 	for {
-		line, err := stuck.r.ReadString('\n')
+		line, err := stuck.R.ReadString('\n')
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +183,7 @@ func TestTooManyPrivateMessagesAreDropped(t *testing.T) {
 		}
 		var i int
 		if _, err := fmt.Sscanf(line, "%d", &i); err != nil || i <= last || line != string(numbered(i, 64<<10))+"\n" {
-			t.Fatalf("after message %d comes %s", last, brief(line))
+			t.Fatalf("after message %d comes %s", last, scene.Brief(line))
 		}
 		last, got = i, got+1
 	}
@@ -207,13 +208,13 @@ func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
 					s.sends(string(numbered(i, size)), 1)
 				}
 				n := 0
-				until(t, "it is too much", func() bool {
+				scene.Until(t, "it is too much", func() bool {
 					s.sends(string(numbered(n, size)), 2)
 					n++
 					for range 2 { // the loops have seen to it, else more would be on its way
 						s.Clients()
 					}
-					return slices.ContainsFunc(s.log.all(), func(line string) bool { return strings.Contains(line, "all that does fills the backlog") })
+					return slices.ContainsFunc(s.log.All(), func(line string) bool { return strings.Contains(line, "all that does fills the backlog") })
 				})
 				if n >= 60 {
 					t.Fatalf("it was too much after %d", n)
@@ -221,14 +222,14 @@ func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
 				s.logs("client 1 ")
 				s.sends("the last", 2)
 				for i := range n {
-					stuck.hears(string(numbered(i, size)) + "\n")
+					stuck.Hears(string(numbered(i, size)) + "\n")
 				}
-				stuck.hears("the last\n")
+				stuck.Hears("the last\n")
 				if slow == hubbub.Skip {
 					s.sends("the last", 1)
 					for line := ""; line != "the last\n"; {
 						var err error
-						if line, err = hoarder.r.ReadString('\n'); err != nil {
+						if line, err = hoarder.R.ReadString('\n'); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -264,7 +265,7 @@ func TestKick(t *testing.T) {
 				t.Errorf("it is told %q", reason)
 			}
 		default:
-			p.hearsEnd()
+			p.HearsEnd()
 		}
 		if reason := s.leaves(p.id); reason != "kicked: enough" || !s.isCut(p.id) {
 			t.Errorf("it leaves because %s", reason)
@@ -285,7 +286,7 @@ func TestKickOfOneThatTakesNothing(t *testing.T) {
 	if reason := s.leaves(1); reason != "kicked" {
 		t.Errorf("it leaves because %s", reason)
 	}
-	if n, _ := io.Copy(io.Discard, stuck.r); n >= 100*int64(len(line)) {
+	if n, _ := io.Copy(io.Discard, stuck.R); n >= 100*int64(len(line)) {
 		t.Error("it was waited for")
 	}
 }
@@ -306,7 +307,7 @@ func TestMute(t *testing.T) {
 					t.Errorf("/clients says that it is muted: %v, want %v", got, mute)
 				}
 				p.say(fmt.Sprint("word ", i))
-				until(t, "it is heard", func() bool { return s.listed().Clients[0].In.Bytes > int64(i*8) })
+				scene.Until(t, "it is heard", func() bool { return s.listed().Clients[0].In.Bytes > int64(i*8) })
 			}
 			s.hears("1 word 0", "1 word 2")
 		})
@@ -323,7 +324,7 @@ func TestRename(t *testing.T) {
 		s.sends("go on", p.id)
 		p.hearsAll("go on")
 		p.say("hello")
-		all := s.events.when(t, "it says so", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
+		all := s.events.When(t, "it says so", func(all []hubbub.Event) bool { return len(texts(all)) == i+1 })
 		if got := all[len(all)-1].Name; got != name {
 			t.Errorf("it is called %q, want %q", got, name)
 		}
@@ -344,12 +345,12 @@ func TestRenameLeavesThePast(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.sends("go on", 1) // it is called so by then
-		c.hears("go on\n")
-		c.says(fmt.Sprint(i, "\n"))
-		until(t, "it is said", func() bool { return s.Stats().MessagesIn == int64(i+1) })
+		c.Hears("go on\n")
+		c.Says(fmt.Sprint(i, "\n"))
+		scene.Until(t, "it is said", func() bool { return s.Stats().MessagesIn == int64(i+1) })
 	}
 	s.relay()
-	all := s.events.when(t, "all is heard", func(all []hubbub.Event) bool { return len(texts(all)) == len(names) })
+	all := s.events.When(t, "all is heard", func(all []hubbub.Event) bool { return len(texts(all)) == len(names) })
 	late, _ := s.v1("/?last=100")
 	for i, e := range slices.DeleteFunc(slices.Clone(all), func(e hubbub.Event) bool { return e.Kind != hubbub.Message }) {
 		if e.Name != names[i] {
@@ -376,14 +377,14 @@ func TestPrivateMessagesToWhoGoes(t *testing.T) {
 			}
 			return nil
 		})
-		c.reset()
+		c.Reset()
 		if err := sending(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.has(1)
 	s.sends("still here", 1)
-	stay.hears("still here\n")
+	stay.Hears("still here\n")
 }
 
 // A letter that comes behind the end of its client is not waited for, nor does
@@ -408,7 +409,7 @@ func TestPrivateMessageBehindTheEnd(t *testing.T) {
 	}
 	for i, c := range all {
 		if i%2 == 0 {
-			_, _ = io.Copy(io.Discard, c.r)
+			_, _ = io.Copy(io.Discard, c.R)
 			_ = c.Close()
 		}
 	}
@@ -448,7 +449,7 @@ func TestKickOfOneWhoseConnectionIsBroken(t *testing.T) {
 	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Loops: 1})
 	gone, flood := s.client(), s.client()
 	s.fillInbox(flood)
-	gone.says("unread\n")
+	gone.Says("unread\n")
 	s.breaks(gone)
 	s.kicks(1, "enough")
 	s.has(2)
@@ -456,7 +457,7 @@ func TestKickOfOneWhoseConnectionIsBroken(t *testing.T) {
 	if reason := s.leaves(1); reason != "kicked: enough" || !s.isCut(1) {
 		t.Errorf("it leaves because it is %q", reason)
 	}
-	for _, line := range texts(s.events.all()) {
+	for _, line := range texts(s.events.All()) {
 		if strings.HasPrefix(line, "1 ") {
 			t.Errorf("it is heard: %q", line)
 		}
@@ -472,14 +473,14 @@ func TestPrivateMessagesToWhomIsBroken(t *testing.T) {
 	for i := range each {
 		s.sends(string(numbered(i, size)), 1)
 	}
-	gone.says("unread\n")
+	gone.Says("unread\n")
 	s.breaks(gone)
 	for i := range each {
 		s.sends(string(numbered(i, size)), 2)
 	}
-	stuck.hears("one\ntwo\n")
+	stuck.Hears("one\ntwo\n")
 	for i := range each {
-		stuck.hears(string(numbered(i, size)) + "\n")
+		stuck.Hears(string(numbered(i, size)) + "\n")
 	}
 }
 
@@ -501,11 +502,11 @@ func (s *stage) fillInbox(p *peer) {
 // hub find out.
 func (s *stage) breaks(p *peer) {
 	s.t.Helper()
-	until(s.t, "it has said that", func() bool { return p.unacked() == 0 })
-	p.reset()
+	scene.Until(s.t, "it has said that", func() bool { return p.unacked() == 0 })
+	p.Reset()
 	other := s.client()
 	for _, line := range []string{"one", "two"} { // each is sent to all before the next
 		s.says(line)
-		other.hears(line + "\n")
+		other.Hears(line + "\n")
 	}
 }

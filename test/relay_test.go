@@ -36,7 +36,7 @@ func (s *stage) relay() {
 			}
 			for e := range b.Events() {
 				e.Data = slices.Clone(e.Data)
-				s.events.add(e)
+				s.events.Add(e)
 			}
 			b.Release()
 		}
@@ -51,13 +51,13 @@ func TestRelayReachesAllOthers(t *testing.T) {
 		if p.say != nil {
 			p.say(fmt.Sprint("from ", i))
 		}
-		s.events.when(t, "it is heard", func(all []hubbub.Event) bool { return p.say == nil || len(texts(all)) > 0 })
+		s.events.When(t, "it is heard", func(all []hubbub.Event) bool { return p.say == nil || len(texts(all)) > 0 })
 	}
-	s.events.when(t, "all are heard", func(all []hubbub.Event) bool { return len(texts(all)) == 3 })
+	s.events.When(t, "all are heard", func(all []hubbub.Event) bool { return len(texts(all)) == 3 })
 	s.says("from the source")
 	for i, p := range all {
 		var want []string
-		for _, line := range texts(s.events.all()) {
+		for _, line := range texts(s.events.All()) {
 			if id, line, _ := strings.Cut(line, " "); id != fmt.Sprint(all[i].id) {
 				want = append(want, line)
 			}
@@ -121,7 +121,7 @@ func TestRelayIsInOneOrder(t *testing.T) {
 	}
 	said := slices.DeleteFunc(slices.Clone(order), func(line string) bool { return strings.HasPrefix(line, "source ") })
 	var inbox []string
-	for _, e := range s.events.all() {
+	for _, e := range s.events.All() {
 		if e.Kind == hubbub.Message {
 			inbox = append(inbox, string(e.Data))
 		}
@@ -135,7 +135,7 @@ func TestRelaySaysWho(t *testing.T) {
 	s := openRelay(t, hubbub.Options{})
 	listener, _ := s.v1("/")
 	talker := s.socket("/?name=ann")
-	talker.says(text("hello"))
+	talker.Says(text("hello"))
 	if o := listener.object("message"); o.Text != "hello" || o.ID != 2 || o.Name != "ann" || o.Seq != 1 {
 		t.Errorf("%+v", o)
 	}
@@ -211,11 +211,11 @@ func TestBroadcastExcept(t *testing.T) {
 func TestRelayTellsWhoCounts(t *testing.T) {
 	s := openRelay(t, hubbub.Options{})
 	talker, hello := s.v1("/")
-	talker.says(text(said(0, "one")))
+	talker.Says(text(said(0, "one")))
 	if o := talker.object("passed"); o.Seq != 1 {
 		t.Errorf("%+v", o)
 	}
-	talker.says(text(said(0, "two")) + text(said(0, "three")))
+	talker.Says(text(said(0, "two")) + text(said(0, "three")))
 	for last := uint64(1); last < 3; {
 		o := talker.object("passed")
 		if o.Seq <= last {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 )
 
 // What was broadcast with nobody there waits for the first client; the second
@@ -25,13 +26,13 @@ func TestTheFirstClientHearsWhatNobodyHas(t *testing.T) {
 		s := openAt(t, address, hubbub.Options{})
 		s.says("one", "two")
 		first := s.client()
-		first.hears("one\ntwo\n")
+		first.Hears("one\ntwo\n")
 		second := s.client()
 		s.says("three")
-		first.hears("three\n")
-		second.hears("three\n")
+		first.Hears("three\n")
+		second.Hears("three\n")
 		_, _ = first.Close(), second.Close()
-		until(t, "the hub has noticed that both are gone", func() bool {
+		scene.Until(t, "the hub has noticed that both are gone", func() bool {
 			s.says("anyone?")
 			return s.Stats().Clients == 0
 		})
@@ -40,7 +41,7 @@ func TestTheFirstClientHearsWhatNobodyHas(t *testing.T) {
 		third := s.client()
 		for line := ""; line != "four\n"; {
 			var err error
-			if line, err = third.r.ReadString('\n'); err != nil || line != "anyone?\n" && line != "four\n" {
+			if line, err = third.R.ReadString('\n'); err != nil || line != "anyone?\n" && line != "four\n" {
 				t.Fatalf("the third client heard %q (%v)", line, err)
 			}
 		}
@@ -63,18 +64,18 @@ func TestBroadcastHereIsForThoseWhoAreThere(t *testing.T) {
 		p := s.client()
 		here("to all but one", 1)
 		here("to all")
-		p.hears("to all\n")
+		p.Hears("to all\n")
 		here("to all but one", 1)
-		if err := s.Settle(patient(t), longEnough); err != nil {
+		if err := s.Settle(patient(t), scene.LongEnough); err != nil {
 			t.Error(err)
 		}
-		p.says("that is all\n")
-		p.done()
-		p.hearsEnd()
+		p.Says("that is all\n")
+		p.Done()
+		p.HearsEnd()
 		s.has(0)
 		s.says("to whoever comes")
 		here("with him")
-		s.client().hears("to whoever comes\nwith him\n")
+		s.client().Hears("to whoever comes\nwith him\n")
 	})
 }
 
@@ -92,7 +93,7 @@ func TestAStreamBeginsWithItsAnswer(t *testing.T) {
 		}
 		s.streamLater(p, target)
 		s.says("before")
-		p.hears(want + "before\n")
+		p.Hears(want + "before\n")
 		_ = p.Close()
 	}
 }
@@ -106,10 +107,10 @@ func TestAPortProbeHasHeardNothing(t *testing.T) {
 		do  func(t *testing.T, s *stage)
 	}{
 		{"connects and closes", func(t *testing.T, s *stage) { _ = dial(t, s.at).Close() }},
-		{"connects and resets", func(t *testing.T, s *stage) { dial(t, s.at).reset() }},
+		{"connects and resets", func(t *testing.T, s *stage) { dial(t, s.at).Reset() }},
 		{"closes with everything unread", func(t *testing.T, s *stage) {
 			p := dial(t, s.at)
-			until(t, "the messages are there", func() bool { return arrived(t, p) == len("one\ntwo\n") })
+			scene.Until(t, "the messages are there", func() bool { return p.Arrived() == len("one\ntwo\n") })
 			_ = p.Close()
 		}},
 	} {
@@ -119,12 +120,12 @@ func TestAPortProbeHasHeardNothing(t *testing.T) {
 			for range 20 {
 				joins := s.Stats().Joins
 				probe.do(t, s)
-				until(t, "the probe came and went", func() bool {
+				scene.Until(t, "the probe came and went", func() bool {
 					now := s.Stats()
 					return now.Joins == joins+1 && now.Clients == 0
 				})
 			}
-			s.client().hears("one\ntwo\n")
+			s.client().Hears("one\ntwo\n")
 		})
 	}
 }
@@ -136,15 +137,15 @@ func TestWhoLeavesHasHeard(t *testing.T) {
 		s := openAt(t, address, hubbub.Options{})
 		s.says("one")
 		p := s.client()
-		p.hears("one\n")
+		p.Hears("one\n")
 		s.says("two")
-		p.hears("two\n")
-		p.says("thanks\n")
-		p.done()
-		p.hearsEnd()
+		p.Hears("two\n")
+		p.Says("thanks\n")
+		p.Done()
+		p.HearsEnd()
 		s.has(0)
 		s.says("three")
-		s.client().hears("three\n")
+		s.client().Hears("three\n")
 	})
 }
 
@@ -156,14 +157,14 @@ func TestAMessageHalfSentIsNotHeard(t *testing.T) {
 	s := open(t, hubbub.Options{SocketOptions: []string{"SO_SNDBUF=16384"}})
 	s.says("short")
 	p := s.narrowClient()
-	p.hears("short\n")
-	p.says("I listen\n")
+	p.Hears("short\n")
+	p.Says("I listen\n")
 	s.hears("1 I listen")
 	s.says(string(numbered(1, size)))
-	p.hears(string(numbered(1, size)[:3000]))
-	p.reset()
+	p.Hears(string(numbered(1, size)[:3000]))
+	p.Reset()
 	s.has(0)
-	s.client().hears(string(numbered(1, size)) + "\n")
+	s.client().Hears(string(numbered(1, size)) + "\n")
 }
 
 // The other choices: nothing, the last N, all that is kept.
@@ -189,10 +190,10 @@ func TestReplay(t *testing.T) {
 				s.says("one", "", "three", "four")
 				first := s.client()
 				s.says("now")
-				first.hears(c.want)
+				first.Hears(c.want)
 				if replay != hubbub.ReplayNone {
 					// That somebody has heard it changes nothing.
-					s.client().hears(strings.TrimPrefix(c.want, firstOf(c.replay, c.want)))
+					s.client().Hears(strings.TrimPrefix(c.want, firstOf(c.replay, c.want)))
 				}
 			})
 		})
@@ -229,7 +230,7 @@ func TestNobodyConnectedPastTheBacklog(t *testing.T) {
 				s.logs("nobody heard the oldest messages and the backlog is full: ")
 				p := s.client()
 				first := -1
-				err := follow(p.r, size, n, func(i int) {
+				err := follow(p.R, size, n, func(i int) {
 					if first < 0 {
 						first = i
 					}
@@ -245,7 +246,7 @@ func TestNobodyConnectedPastTheBacklog(t *testing.T) {
 					t.Errorf("only %d bytes were kept", kept)
 				}
 				var left *hubbub.UndeliveredError
-				if err := s.Settle(ctx, longEnough); !errors.As(err, &left) || left.Unheard != int64(lost) {
+				if err := s.Settle(ctx, scene.LongEnough); !errors.As(err, &left) || left.Unheard != int64(lost) {
 					t.Errorf("Settle says %v, want %d messages unheard", err, lost)
 				}
 			})
@@ -265,12 +266,12 @@ func TestRawReplaysToo(t *testing.T) {
 		s.says(string(chunk))
 	}
 	p := s.client()
-	go func() { _ = s.Drain(patient(t), longEnough) }()
+	go func() { _ = s.Drain(patient(t), scene.LongEnough) }()
 	got, err := io.ReadAll(bufio.NewReader(p))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(got) < 30<<10 || !bytes.HasSuffix(all, got) || len(got)%100 != 0 {
-		t.Errorf("%s of %d bytes is not their end", brief(string(got)), len(all))
+		t.Errorf("%s of %d bytes is not their end", scene.Brief(string(got)), len(all))
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -76,17 +77,17 @@ func request(method, target string, headers ...string) string {
 
 // asks sends a request and reads the head of the answer.
 func (p *peer) asks(method, target string, headers ...string) *http.Response {
-	p.t.Helper()
-	p.says(request(method, target, headers...))
+	p.T.Helper()
+	p.Says(request(method, target, headers...))
 	return p.answered(method)
 }
 
 // answered reads the head of an answer.
 func (p *peer) answered(method string) *http.Response {
-	p.t.Helper()
-	answer, err := http.ReadResponse(p.r, &http.Request{Method: method})
+	p.T.Helper()
+	answer, err := http.ReadResponse(p.R, &http.Request{Method: method})
 	if err != nil {
-		p.t.Fatalf("no answer: %v", err)
+		p.T.Fatalf("no answer: %v", err)
 	}
 	return answer
 }
@@ -134,10 +135,10 @@ type occurrence struct{ id, kind, data string }
 
 // event reads the next one; comments are passed over.
 func (p *peer) event() occurrence {
-	p.t.Helper()
+	p.T.Helper()
 	e, err := p.nextEvent()
 	if err != nil {
-		p.t.Fatalf("no event: %v", err)
+		p.T.Fatalf("no event: %v", err)
 	}
 	return e
 }
@@ -145,7 +146,7 @@ func (p *peer) event() occurrence {
 func (p *peer) nextEvent() (e occurrence, err error) {
 	var data []string
 	for {
-		line, err := p.r.ReadString('\n')
+		line, err := p.R.ReadString('\n')
 		if err != nil {
 			if errors.Is(err, io.EOF) && (line != "" || data != nil) {
 				err = fmt.Errorf("torn after %q: %w", line, io.ErrUnexpectedEOF)
@@ -227,16 +228,16 @@ func closing(code int, reason string) string {
 
 // next reads one frame.
 func (c *socket) next() (op ws.OpCode, payload []byte) {
-	c.t.Helper()
+	c.T.Helper()
 	op, payload, err := c.nextFrame()
 	if err != nil {
-		c.t.Fatalf("no frame: %v", err)
+		c.T.Fatalf("no frame: %v", err)
 	}
 	return op, payload
 }
 
 func (c *socket) nextFrame() (ws.OpCode, []byte, error) {
-	f, err := readFrame(c.r)
+	f, err := readFrame(c.R)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -248,10 +249,10 @@ func (c *socket) nextFrame() (ws.OpCode, []byte, error) {
 
 // hearsText waits for these messages, each in a text frame.
 func (c *socket) hearsText(want ...string) {
-	c.t.Helper()
+	c.T.Helper()
 	for _, want := range want {
 		if op, got := c.next(); op != ws.OpText || string(got) != want {
-			c.t.Fatalf("a WebSocket got %d %s, want text %s", op, brief(string(got)), brief(want))
+			c.T.Fatalf("a WebSocket got %d %s, want text %s", op, scene.Brief(string(got)), scene.Brief(want))
 		}
 	}
 }
@@ -259,23 +260,23 @@ func (c *socket) hearsText(want ...string) {
 // hearsClose waits for a close frame with this code, then for the end of file.
 // In hubbub.v1 a notice of the same comes first.
 func (c *socket) hearsClose(code int) (reason string) {
-	c.t.Helper()
+	c.T.Helper()
 	op, p := c.next()
 	if bytes.HasPrefix(p, []byte(`{"type":"close",`)) {
 		op, p = c.next()
 	}
 	if op != ws.OpClose {
-		c.t.Fatalf("a WebSocket got %d %s, want to be closed with %d", op, brief(string(p)), code)
+		c.T.Fatalf("a WebSocket got %d %s, want to be closed with %d", op, scene.Brief(string(p)), code)
 	}
 	got := 1005
 	if len(p) >= 2 {
 		got, reason = int(binary.BigEndian.Uint16(p)), string(p[2:])
 	}
 	if got != code {
-		c.t.Fatalf("a WebSocket is closed with %d %q, want %d", got, reason, code)
+		c.T.Fatalf("a WebSocket is closed with %d %q, want %d", got, reason, code)
 	}
-	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
-		c.t.Fatalf("behind its close frame a WebSocket got %s (%v)", brief(string(rest)), err)
+	if rest, err := io.ReadAll(c.R); err != nil || len(rest) > 0 {
+		c.T.Fatalf("behind its close frame a WebSocket got %s (%v)", scene.Brief(string(rest)), err)
 	}
 	return reason
 }
@@ -298,10 +299,10 @@ func (s *stage) v1(target string) (*socket, v1) {
 
 // object reads the next thing the hub says, which must be of this type.
 func (c *socket) object(kind string) v1 {
-	c.t.Helper()
+	c.T.Helper()
 	o, err := c.nextObject()
 	if err != nil || o.Type != kind {
-		c.t.Fatalf("a client of hubbub.v1 got %+v (%v), want %s", o, err, kind)
+		c.T.Fatalf("a client of hubbub.v1 got %+v (%v), want %s", o, err, kind)
 	}
 	return o
 }
@@ -312,7 +313,7 @@ func (c *socket) nextObject() (o v1, err error) {
 		return o, err
 	}
 	if op != ws.OpText {
-		return o, fmt.Errorf("frame %d %s", op, brief(string(p)))
+		return o, fmt.Errorf("frame %d %s", op, scene.Brief(string(p)))
 	}
 	if err = json.Unmarshal(p, &o); err == nil && o.Type == "close" {
 		err = fmt.Errorf("the hub closes: %s", p)
@@ -322,7 +323,7 @@ func (c *socket) nextObject() (o v1, err error) {
 
 // saysV1 says these messages, numbered from first; 0 is without numbers.
 func (c *socket) saysV1(first uint64, messages ...string) {
-	c.t.Helper()
+	c.T.Helper()
 	var all strings.Builder
 	for i, m := range messages {
 		n := uint64(0)
@@ -331,7 +332,7 @@ func (c *socket) saysV1(first uint64, messages ...string) {
 		}
 		all.WriteString(text(said(n, m)))
 	}
-	c.says(all.String())
+	c.Says(all.String())
 }
 
 // said is a message as a client of hubbub.v1 says it.

@@ -5,7 +5,6 @@ package hubbub_test
 // hubbub.v1: who is told what, and messages that arrive once.
 
 import (
-	"bufio"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -72,7 +72,7 @@ func TestAResumePointIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := openAny(t, hubbub.Options{Backlog: 64 << 10})
 	first, hello := s.v1("/?last=0")
-	go func() { _, _ = io.Copy(io.Discard, first.r) }()
+	go func() { _, _ = io.Copy(io.Discard, first.R) }()
 	epoch := hello.Epoch
 	const n = 300
 	for i := range n { // far more than the backlog
@@ -106,7 +106,7 @@ func TestAResumePointIsAnswered(t *testing.T) {
 			}
 			if hello.Seq < n {
 				if m := client.object("message"); m.Seq != hello.Seq+1 || m.Text != string(numbered(int(m.Seq)-1, 1000)) {
-					t.Errorf("since %s, behind %d comes %d %s", c.point, hello.Seq, m.Seq, brief(m.Text))
+					t.Errorf("since %s, behind %d comes %d %s", c.point, hello.Seq, m.Seq, scene.Brief(m.Text))
 				}
 			}
 			_ = client.Close()
@@ -122,7 +122,7 @@ func TestAResumePointIsAnsweredInEvents(t *testing.T) {
 	_ = first.Close()
 	s.has(0)
 	reads := s.sse("/?last=0") // so there is a feed of events
-	go func() { _, _ = io.Copy(io.Discard, reads.r) }()
+	go func() { _, _ = io.Copy(io.Discard, reads.R) }()
 	const n = 300
 	for i := range n {
 		s.says(string(numbered(i, 1000)))
@@ -200,7 +200,7 @@ func TestBreachesOfV1(t *testing.T) {
 		{text(`{"type":"message","text":"`+strings.Repeat(`\u0041`, 100)+`"}`) + text(`{"type":"end"}`), 1000},
 	} {
 		client, _ := s.v1("/?last=0")
-		client.says(c.says)
+		client.Says(c.says)
 		client.hearsClose(c.code)
 		_ = client.Close()
 	}
@@ -246,7 +246,7 @@ func TestWhatAClientOfV1MaySay(t *testing.T) {
 		for _, object := range c.says {
 			all.WriteString(text(object))
 		}
-		client.says(all.String())
+		client.Says(all.String())
 		ack := uint64(0)
 		op, p := client.next()
 		for ; op == ws.OpText; op, p = client.next() {
@@ -264,7 +264,7 @@ func TestWhatAClientOfV1MaySay(t *testing.T) {
 		_ = client.Close()
 		s.leaves(1)
 		var heard []string
-		for _, e := range s.events.all() {
+		for _, e := range s.events.All() {
 			if e.Kind == hubbub.Message {
 				heard = append(heard, string(e.Data))
 			}
@@ -306,7 +306,7 @@ func TestANewerConnectionOfASessionEndsTheOlder(t *testing.T) {
 		older = newer
 	}
 	s.has(1)
-	all := s.events.when(t, "all it said", func(all []hubbub.Event) bool { return len(texts(all)) >= connections })
+	all := s.events.When(t, "all it said", func(all []hubbub.Event) bool { return len(texts(all)) >= connections })
 	for i, said := range texts(all) {
 		if _, text, _ := strings.Cut(said, " "); text != fmt.Sprint(i) || i >= connections {
 			t.Fatalf("it said %q", texts(all))
@@ -353,7 +353,7 @@ func TestANewerConnectionOfASessionWaitsForTheInbox(t *testing.T) {
 		older[i].hearsClose(1008)
 	}
 	s.take()
-	all := s.events.when(t, "who came and went", func(all []hubbub.Event) bool {
+	all := s.events.When(t, "who came and went", func(all []hubbub.Event) bool {
 		return presences(all) >= 3*pairs
 	})
 	there := map[string]int{}
@@ -392,14 +392,14 @@ func TestEachMessageArrivesOnceThroughBreaks(t *testing.T) {
 		target := fmt.Sprintf("/?last=0&name=%d&session=session-number-%d", i, i)
 		acked := uint64(0)
 		for acked < messages {
-			c, err := connect(s.at, nil)
+			c, err := scene.Connect(s.at, nil)
 			if err != nil {
 				return err
 			}
-			acked, err = sayNumbered(&socket{&peer{Conn: c, t: t, r: bufio.NewReader(c)}, s}, target, messages, r)
+			acked, err = sayNumbered(&socket{&peer{scene.NewPeer(t, c)}, s}, target, messages, r)
 			switch r.IntN(3) {
 			case 0:
-				_ = reset(c)
+				_ = scene.Reset(c)
 			case 1:
 				_ = c.Close()
 			default: // it is there for some time
@@ -415,7 +415,7 @@ func TestEachMessageArrivesOnceThroughBreaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := map[string]int{}
-	s.events.when(t, "all messages", func(all []hubbub.Event) bool {
+	s.events.When(t, "all messages", func(all []hubbub.Event) bool {
 		n := 0
 		for _, e := range all {
 			if e.Kind == hubbub.Message {
@@ -424,12 +424,12 @@ func TestEachMessageArrivesOnceThroughBreaks(t *testing.T) {
 		}
 		return n >= sessions*messages
 	})
-	for _, e := range s.events.all() {
+	for _, e := range s.events.All() {
 		if e.Kind != hubbub.Message {
 			continue
 		}
 		if want := string(numbered(next[e.Name], 20+next[e.Name]%300)); string(e.Data) != want {
-			t.Fatalf("session %s says %s, want %s", e.Name, brief(string(e.Data)), brief(want))
+			t.Fatalf("session %s says %s, want %s", e.Name, scene.Brief(string(e.Data)), scene.Brief(want))
 		}
 		next[e.Name]++
 	}
@@ -443,7 +443,7 @@ func sayNumbered(c *socket, target string, end uint64, r *rand.Rand) (acked uint
 		return 0, err
 	}
 	for line := ""; line != "\r\n"; {
-		if line, err = c.r.ReadString('\n'); err != nil {
+		if line, err = c.R.ReadString('\n'); err != nil {
 			return 0, err
 		}
 	}
@@ -486,12 +486,12 @@ func TestWhoSaysEndIsServedToTheEnd(t *testing.T) {
 	}
 	c := s.narrowSocket("/", speaksV1)
 	c.object("hello")
-	c.says(text(said(0, "goodbye")) + text(`{"type":"end"}`))
+	c.Says(text(said(0, "goodbye")) + text(`{"type":"end"}`))
 	s.hears("1 goodbye")
 	s.says("too late")
 	for i := range n {
 		if m := c.object("message"); m.Text != string(numbered(i, size)) {
-			t.Fatalf("message %d is %s", i, brief(m.Text))
+			t.Fatalf("message %d is %s", i, scene.Brief(m.Text))
 		}
 	}
 	c.hearsClose(1000)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 )
 
 // A client that never reads must not delay one that does, whatever is to
@@ -39,12 +40,12 @@ func TestSlowClientDelaysNobody(t *testing.T) {
 				for i := range n {
 					message := string(numbered(i, size))
 					s.says(message)
-					p.hears(message + "\n")
+					p.Hears(message + "\n")
 				}
 				if o.Slow != hubbub.Wait {
 					return
 				}
-				if err := followAll(stuck.r, size, n); err != nil {
+				if err := followAll(stuck.R, size, n); err != nil {
 					t.Errorf("the stuck one, after lunch: %v", err)
 				}
 			})
@@ -108,7 +109,7 @@ func TestSteadyReaderIsNeverCut(t *testing.T) {
 				t.Fatal("the client was cut")
 			}
 			steady.hurry.Store(true)
-			if err := s.Drain(patient(t), longEnough); err != nil {
+			if err := s.Drain(patient(t), scene.LongEnough); err != nil {
 				t.Error(err)
 			}
 			if err := following(); err != nil {
@@ -213,10 +214,10 @@ func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 				_, _, err := pour(ctx, s, size)
 				return err
 			})
-			until(t, "the backlog is full", func() bool { return s.Stats().Broadcasts*size > backlog })
+			scene.Until(t, "the backlog is full", func() bool { return s.Stats().Broadcasts*size > backlog })
 			var all []net.Conn
 			come := func() {
-				c, err := connect(s.at, narrow(s.at))
+				c, err := scene.Connect(s.at, scene.Narrow(s.at))
 				if err == nil && protocol == "websocket" {
 					_, err = io.WriteString(c, request(http.MethodGet, "/?last=1000000", handshake...))
 				}
@@ -226,7 +227,7 @@ func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 				all = append(all, c)
 			}
 			var held int64
-			until(t, "the source is held", func() bool {
+			scene.Until(t, "the source is held", func() bool {
 				come()
 				before := held
 				held = s.Stats().Broadcasts
@@ -234,7 +235,7 @@ func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 				return held == before
 			})
 			const segments = 3 // each of which one patience frees
-			until(t, "the source goes on", func() bool {
+			scene.Until(t, "the source goes on", func() bool {
 				come()
 				passes(patience / 6)
 				return (s.Stats().Broadcasts-held)*size > segments*backlog/16
@@ -255,7 +256,7 @@ func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 func TestBackFromLunchInTime(t *testing.T) {
 	t.Parallel()
 	const size = 1000
-	s := open(t, hubbub.Options{Backlog: 1 << 20, Patience: longEnough})
+	s := open(t, hubbub.Options{Backlog: 1 << 20, Patience: scene.LongEnough})
 	p := s.narrowClient()
 	ctx, stop := context.WithCancel(patient(t))
 	var sent int
@@ -264,7 +265,7 @@ func TestBackFromLunchInTime(t *testing.T) {
 		return err
 	})
 	held := s.isHeld(900<<10/size + 1)
-	if err := follow(p.r, size, int(held), nil); err != nil {
+	if err := follow(p.R, size, int(held), nil); err != nil {
 		t.Fatal(err)
 	}
 	stop()
@@ -295,7 +296,7 @@ func TestCutClosesWhoIsLapped(t *testing.T) {
 		}
 		s.logs("closed: lapped (")
 		// What it gets is in order, then it ends, perhaps inside a message.
-		err := follow(p.r, size, n, nil)
+		err := follow(p.R, size, n, nil)
 		if err == nil || strings.Contains(err.Error(), "this is none") {
 			t.Errorf("it got %v, want messages in order and an end", err)
 		}
@@ -340,7 +341,7 @@ func TestSkipTearsNoMessage(t *testing.T) {
 					})
 				})
 				var left *hubbub.UndeliveredError
-				if err := s.Drain(ctx, longEnough); err != nil && (!errors.As(err, &left) || left.Clients > 0) {
+				if err := s.Drain(ctx, scene.LongEnough); err != nil && (!errors.As(err, &left) || left.Clients > 0) {
 					t.Error(err)
 				}
 				if err := rest(); err != nil {
@@ -377,7 +378,7 @@ func saidSkipped(t *testing.T, s *stage) int64 {
 		t.Fatalf("%d log lines were dropped: make the scene smaller", n)
 	}
 	sum := int64(0)
-	for _, line := range s.log.all() {
+	for _, line := range s.log.All() {
 		var id, n int64
 		if _, err := fmt.Sscanf(line, "client %d skipped %d message", &id, &n); err == nil {
 			sum += n
@@ -393,7 +394,7 @@ func TestWhoIsAtLunchIsKnownInTime(t *testing.T) {
 	const patience, size = 2 * time.Second, 16 << 10
 	s := open(t, hubbub.Options{Backlog: 1 << 20, Patience: patience, SocketOptions: []string{"SO_SNDBUF=16384"}})
 	p := s.narrowClient()
-	p.says("I listen\n")
+	p.Says("I listen\n")
 	s.hears("1 I listen")
 	ctx := patient(t)
 	for i := 0; s.Stats().Clients > 0; i++ {
@@ -443,13 +444,13 @@ func TestAnOldLunchIsForgotten(t *testing.T) {
 		passes(patience / 10)
 	}
 	passes(patience)
-	if err := followAll(p.r, size, n); err != nil { // back
+	if err := followAll(p.R, size, n); err != nil { // back
 		t.Fatal(err)
 	}
 	end := n + 3*backlog/size
 	following := begins(func() error {
 		passes(patience / 4) // it need not be there at once
-		return follow(p.r, size, end, nil)
+		return follow(p.R, size, end, nil)
 	})
 	say(3 * backlog)
 	if err := following(); err != nil {
@@ -462,7 +463,7 @@ func TestTheSourceGoesOnWhenTheSlowestLeaves(t *testing.T) {
 	t.Parallel()
 	everyNetwork(t, func(t *testing.T, address string) {
 		const size = 1000
-		s := openAt(t, address, hubbub.Options{Backlog: 256 << 10, Patience: longEnough})
+		s := openAt(t, address, hubbub.Options{Backlog: 256 << 10, Patience: scene.LongEnough})
 		p := s.narrowClient()
 		ctx, stop := context.WithCancel(patient(t))
 		pouring := begins(func() error {
@@ -470,8 +471,8 @@ func TestTheSourceGoesOnWhenTheSlowestLeaves(t *testing.T) {
 			return err
 		})
 		held := s.isHeld(200<<10/size + 1)
-		p.reset()
-		until(t, "the source goes on", func() bool { return s.Stats().Broadcasts > held+1000 })
+		p.Reset()
+		scene.Until(t, "the source goes on", func() bool { return s.Stats().Broadcasts > held+1000 })
 		stop()
 		if err := pouring(); err != nil {
 			t.Error(err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -51,13 +52,13 @@ func TestBroadcastSaysWhatIsNoMessage(t *testing.T) {
 	}
 	p := lines.client()
 	lines.says("1234567890")
-	p.hears("1234567890\n")
+	p.Hears("1234567890\n")
 }
 
 // held is a hub whose source is held, by a client that takes nothing.
 func held(t *testing.T) (*stage, *peer) {
 	t.Helper()
-	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: longEnough, SocketOptions: []string{"SO_SNDBUF=8192"}})
+	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: scene.LongEnough, SocketOptions: []string{"SO_SNDBUF=8192"}})
 	p := s.narrowClient()
 	holding, stop := context.WithCancel(patient(t))
 	pouring := begins(func() error {
@@ -86,11 +87,11 @@ func TestAHeldBroadcastEndsWithItsContext(t *testing.T) {
 			t.Errorf("Broadcast says %v, want that ctx was cancelled", err)
 		}
 	}
-	if err := followAll(p.r, 1000, n); err != nil {
+	if err := followAll(p.R, 1000, n); err != nil {
 		t.Fatal(err)
 	}
 	s.says("at last")
-	p.hears("at last\n")
+	p.Hears("at last\n")
 }
 
 // A hub that closes, or drains, lets go of who is held.
@@ -216,12 +217,12 @@ func TestBroadcastFrom(t *testing.T) {
 			s := open(t, hubbub.Options{Backlog: 256 << 10})
 			p := s.client()
 			reading := begins(func() error { return s.BroadcastFrom(patient(t), source.open(t)) })
-			p.hears(source.want)
+			p.Hears(source.want)
 			if err := reading(); err != nil {
 				t.Errorf("BroadcastFrom says %v", err)
 			}
 			s.says("and on we go")
-			p.hears("and on we go\n")
+			p.Hears("and on we go\n")
 		})
 	}
 }
@@ -250,16 +251,16 @@ func TestASourceThatPauses(t *testing.T) {
 				t.Fatal(err)
 			}
 			whole := said[:strings.LastIndexByte(said, '\n')+1]
-			p.hears(whole)
+			p.Hears(whole)
 			s.says("between")
-			p.hears("between\n")
+			p.Hears("between\n")
 			if strings.HasSuffix(said, ", ") {
-				p.says("I am heard\n")
+				p.Says("I am heard\n")
 				s.hears("1 I am heard")
 				if _, err := w.WriteString("\n"); err != nil {
 					t.Fatal(err)
 				}
-				p.hears("first half, \n")
+				p.Hears("first half, \n")
 			}
 		}
 		_ = w.Close()
@@ -280,7 +281,7 @@ func TestALongLineOfASourceGoesOnInPieces(t *testing.T) {
 	longest := strings.Repeat("x", 1000)
 	fmt.Fprintf(w, "%s\n%sy\n%s%s%sz", longest, longest, longest, longest, longest)
 	_ = w.Close()
-	p.hears(longest + "\n" + longest + "\ny\n" + longest + "\n" + longest + "\n" + longest + "\nz\n")
+	p.Hears(longest + "\n" + longest + "\ny\n" + longest + "\n" + longest + "\n" + longest + "\nz\n")
 	if err := reading(); err != nil {
 		t.Error(err)
 	}
@@ -297,14 +298,14 @@ func TestTwoSourcesAtOnce(t *testing.T) {
 	r2, w2 := pipe(t)
 	reading := begins(func() error { return s.BroadcastFrom(patient(t), r1) })
 	_, _ = w1.WriteString("first\n")
-	p.hears("first\n")
+	p.Hears("first\n")
 	_, _ = w2.WriteString("second\n")
 	if err := s.BroadcastFrom(patient(t), r2); err == nil || err.Error() != "BroadcastFrom: another source is being read already" {
 		t.Errorf("a second source says %v", err)
 	}
 	_, _ = w1.WriteString("first again\n")
 	_ = w1.Close()
-	p.hears("first again\n")
+	p.Hears("first again\n")
 	if err := reading(); err != nil {
 		t.Error(err)
 	}
@@ -312,7 +313,7 @@ func TestTwoSourcesAtOnce(t *testing.T) {
 	if err := s.BroadcastFrom(patient(t), r2); err != nil {
 		t.Errorf("after the first has ended, the second says %v", err)
 	}
-	p.hears("second\n")
+	p.Hears("second\n")
 }
 
 // BroadcastFrom ends with its context, leaves the file open and in its mode,
@@ -326,7 +327,7 @@ func TestBroadcastFromEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(patient(t))
 		reading := begins(func() error { return s.BroadcastFrom(ctx, r) })
 		_, _ = w.WriteString("heard\n")
-		p.hears("heard\n")
+		p.Hears("heard\n")
 		cancel()
 		if err := reading(); !errors.Is(err, context.Canceled) {
 			t.Errorf("BroadcastFrom says %v, want that ctx was cancelled", err)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 )
 
 // After storms of clients that come and go in every way, the hub has the
@@ -33,13 +34,13 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	s := openAt(t, "127.0.0.1:0", hubbub.Options{MaxClients: 100, Loops: 3, Sniff: 200 * time.Millisecond})
 	stay := []*peer{s.sse("/"), s.socket("/").peer, s.socket("/", speaksV1).peer}
 	for _, p := range stay {
-		go func() { _, _ = io.Copy(io.Discard, p.r) }() // who keeps each form's feed
+		go func() { _, _ = io.Copy(io.Discard, p.R) }() // who keeps each form's feed
 	}
 	storm(t, s)
 	still := inUse(t)
 	for range 2 {
 		storm(t, s)
-		until(t, "all that the storm took is given back", func() bool { return inUse(t).within(still) })
+		scene.Until(t, "all that the storm took is given back", func() bool { return inUse(t).within(still) })
 	}
 	source, theirs := pipe(t)
 	_ = theirs.Close()
@@ -56,7 +57,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	for _, p := range stay {
 		_ = p.Close()
 	}
-	until(t, "nothing is left", func() bool { return inUse(t).within(nothing) })
+	scene.Until(t, "nothing is left", func() bool { return inUse(t).within(nothing) })
 }
 
 // used is what a process uses that could leak.
@@ -79,7 +80,7 @@ func inUse(t *testing.T) used {
 func storm(t *testing.T, s *stage) {
 	t.Helper()
 	err := together(200, func(i int) error {
-		c, err := connect(s.at, nil)
+		c, err := scene.Connect(s.at, nil)
 		if err != nil {
 			return err
 		}
@@ -87,18 +88,18 @@ func storm(t *testing.T, s *stage) {
 		case 0:
 			return c.Close()
 		case 1:
-			return reset(c)
+			return scene.Reset(c)
 		case 2: // one too many is refused, and that may be a reset
 			_, _ = fmt.Fprintf(c, "half a line")
 			return c.Close()
 		case 3:
 			_, _ = fmt.Fprintf(c, "a line\n")
-			_ = endSending(c)
+			_ = scene.EndSending(c)
 			_, _ = io.Copy(io.Discard, c)
 			return c.Close()
 		case 4:
 			_, _ = io.WriteString(c, strings.Repeat("lines\n", 1000))
-			return reset(c)
+			return scene.Reset(c)
 		case 5: // what is not asked for to its end, and what is not spoken here
 			_, _ = io.WriteString(c, []string{"GET / HT", "\x16\x03\x01", "P", "PRI * HTTP/2.0\r\n"}[i/10%4])
 			return c.Close()
@@ -108,23 +109,23 @@ func storm(t *testing.T, s *stage) {
 			return c.Close()
 		case 7:
 			_, _ = io.WriteString(c, request(http.MethodPost, "/", chunked)+chunk("a post\nhalf"))
-			return []func(net.Conn) error{reset, net.Conn.Close}[i/10%2](c)
+			return []func(net.Conn) error{scene.Reset, net.Conn.Close}[i/10%2](c)
 		case 8:
 			_, _ = io.WriteString(c, request(http.MethodGet, "/?last=9", acceptEvents))
 			_, _ = io.ReadFull(c, make([]byte, 50))
-			return []func(net.Conn) error{reset, net.Conn.Close}[i/10%2](c)
+			return []func(net.Conn) error{scene.Reset, net.Conn.Close}[i/10%2](c)
 		default:
 			_, _ = io.WriteString(c, request(http.MethodGet, fmt.Sprintf("/?last=9&session=storm-session-%d", i%3), append([]string{speaksV1}, handshake...)...))
 			_, _ = io.ReadFull(c, make([]byte, 50))
 			_, _ = io.WriteString(c, []string{text(said(1, "hello")), closing(1000, ""), "\x81", "what"}[i/10%4])
-			return []func(net.Conn) error{reset, net.Conn.Close}[i/10%2](c)
+			return []func(net.Conn) error{scene.Reset, net.Conn.Close}[i/10%2](c)
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Who left without a word is noticed by what it is sent.
-	until(t, "all have left", func() bool {
+	scene.Until(t, "all have left", func() bool {
 		s.says("anyone?")
 		return s.Stats().Clients == 3
 	})
@@ -140,7 +141,7 @@ func TestCloseInAStorm(t *testing.T) {
 		s := open(t, hubbub.Options{Loops: 4, Inbox: hubbub.InboxNone})
 		storming := begins(func() error {
 			return together(40, func(int) error {
-				if c, err := connect(s.at, nil); err == nil {
+				if c, err := scene.Connect(s.at, nil); err == nil {
 					_ = c.Close()
 				}
 				return nil
@@ -157,7 +158,7 @@ func TestCloseInAStorm(t *testing.T) {
 			t.Errorf("there are %d clients", n)
 		}
 	}
-	until(t, "nothing is left", func() bool { return inUse(t).within(nothing) })
+	scene.Until(t, "nothing is left", func() bool { return inUse(t).within(nothing) })
 }
 
 // Everybody does everything at the same time, and in the midst of it the hub
@@ -261,7 +262,7 @@ func (m *mob) useHub(random *rand.Rand) {
 
 // beClient is one client's life.
 func (m *mob) beClient(random *rand.Rand) {
-	c, err := connect(m.addresses[random.IntN(len(m.addresses))], nil)
+	c, err := scene.Connect(m.addresses[random.IntN(len(m.addresses))], nil)
 	if err != nil {
 		return // the hub is gone
 	}
@@ -286,9 +287,9 @@ func (m *mob) beClient(random *rand.Rand) {
 func (m *mob) leave(c net.Conn, how int) {
 	switch how {
 	case 0:
-		_ = reset(c)
+		_ = scene.Reset(c)
 	case 1:
-		_ = endSending(c)
+		_ = scene.EndSending(c)
 		_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 		passes(time.Millisecond)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hubbub.example"
+	"hubbub.example/internal/scene"
 )
 
 // Each opening leads to what it is, at once or byte by byte.
@@ -47,7 +48,7 @@ func TestEachOpeningIsTold(t *testing.T) {
 				p := dial(t, s.at)
 				if bytewise {
 					for i := range len(c.opening) {
-						p.says(c.opening[i : i+1])
+						p.Says(c.opening[i : i+1])
 						runtime.Gosched() // as often as not, the hub looks at each
 					}
 				} else if _, err := io.WriteString(p, c.opening); err != nil && c.answer == "" {
@@ -57,11 +58,11 @@ func TestEachOpeningIsTold(t *testing.T) {
 					s.hears("1 " + c.heard)
 					continue
 				}
-				if line, _ := p.r.ReadString('\n'); !strings.HasPrefix(line, strings.Replace(c.answer, "1.0", "1.", 1)[:7]) || !strings.Contains(line, c.answer[8:]) {
-					t.Errorf("%s, byte by byte: %v is answered with %q", brief(c.opening), bytewise, line)
+				if line, _ := p.R.ReadString('\n'); !strings.HasPrefix(line, strings.Replace(c.answer, "1.0", "1.", 1)[:7]) || !strings.Contains(line, c.answer[8:]) {
+					t.Errorf("%s, byte by byte: %v is answered with %q", scene.Brief(c.opening), bytewise, line)
 				}
-				if n := s.Stats(); n.Joins != 0 || n.Clients != 0 || len(s.events.all()) != 0 {
-					t.Errorf("%s counts as a client", brief(c.opening))
+				if n := s.Stats(); n.Joins != 0 || n.Clients != 0 || len(s.events.All()) != 0 {
+					t.Errorf("%s counts as a client", scene.Brief(c.opening))
 				}
 			}
 		}
@@ -79,13 +80,13 @@ func TestWhatIsNotSpokenIsRefused(t *testing.T) {
 			s := openAt(t, scheme+"127.0.0.1:0", unhurried(hubbub.Options{}))
 			for i := range 3 {
 				p := dial(t, s.at)
-				p.says(c.opening[:1])
-				p.says(c.opening[1:])
-				p.hearsEnd()
-				until(t, "it is counted", func() bool { return s.Stats().Refused == int64(i+1) })
+				p.Says(c.opening[:1])
+				p.Says(c.opening[1:])
+				p.HearsEnd()
+				scene.Until(t, "it is counted", func() bool { return s.Stats().Refused == int64(i+1) })
 			}
 			s.logs(c.said)
-			if all := s.log.all(); len(all) != 1 {
+			if all := s.log.All(); len(all) != 1 {
 				t.Errorf("it was said %q", all)
 			}
 			if n := s.Stats(); n.Joins != 0 || n.Clients != 0 {
@@ -108,7 +109,7 @@ func TestASilentClientMissesNothing(t *testing.T) {
 			began := time.Now()
 			p := dial(t, s.at)
 			if half {
-				p.done() // `ncat host 9000 </dev/null` watches
+				p.Done() // `ncat host 9000 </dev/null` watches
 			}
 			// Others are not asked to wait until it is known what this one is.
 			if code, _ := s.get("/healthz"); code != http.StatusOK {
@@ -118,13 +119,13 @@ func TestASilentClientMissesNothing(t *testing.T) {
 				t.Errorf("it is a client before it is known what it speaks: %+v", n)
 			}
 			s.says("one", "two")
-			p.hears("one\n")
+			p.Hears("one\n")
 			if took := time.Since(began); took < sniff*9/10 {
 				t.Errorf("it had only %v to speak", took)
 			} else if took > sniff+700*time.Millisecond {
 				t.Errorf("it waited %v", took)
 			}
-			p.hears("two\n")
+			p.Hears("two\n")
 			if n := s.Stats(); n.Joins != 1 || n.Clients != 1 {
 				t.Errorf("the hub has counted %+v", n)
 			}
@@ -141,12 +142,12 @@ func TestASlowRequestDelaysNoSilentClient(t *testing.T) {
 	s := openUnasked(t, "127.0.0.1:0", hubbub.Options{Sniff: 50 * time.Millisecond})
 	s.take()
 	asks := dial(t, s.at)
-	asks.says("GET / HTTP/1.1\r\n")
+	asks.Says("GET / HTTP/1.1\r\n")
 	p := dial(t, s.at)
 	passes(100 * time.Millisecond)
 	began := time.Now()
 	s.says("hello")
-	p.hears("hello\n")
+	p.Hears("hello\n")
 	if took := time.Since(began); took > 400*time.Millisecond {
 		t.Errorf("it waited %v", took)
 	}
@@ -162,19 +163,19 @@ func TestARequestThatComesTooLateIsNotReceived(t *testing.T) {
 		var p *peer
 		s.join(1, func() { p = dial(t, s.at) })
 		if split > 0 {
-			p.says(line[:split])
+			p.Says(line[:split])
 			passes(2 * time.Millisecond) // perhaps a turn later
 		}
 		_, _ = io.WriteString(p, line[split:]+"\r\nrm -rf\n")
 		if reason := s.leaves(1); !strings.Contains(reason, "HTTP request") {
 			t.Errorf("it left because %q", reason)
 		}
-		if got := texts(s.events.all()); len(got) > 0 {
+		if got := texts(s.events.All()); len(got) > 0 {
 			t.Errorf("split at %d: %q was received", split, got)
 		}
 		s.logs("HTTP request")
-		if n := len(s.log.all()); n != 1 {
-			t.Errorf("the hub said %q", s.log.all())
+		if n := len(s.log.All()); n != 1 {
+			t.Errorf("the hub said %q", s.log.All())
 		}
 	}
 }
@@ -207,8 +208,8 @@ func TestAnAddressForRawClients(t *testing.T) {
 		_, _ = io.WriteString(p, c.says)
 		if c.heard == nil {
 			s.leaves(1)
-			if got := texts(s.events.all()); len(got) > 0 {
-				t.Errorf("%v: of %s %q was received", c.framing, brief(c.says), got)
+			if got := texts(s.events.All()); len(got) > 0 {
+				t.Errorf("%v: of %s %q was received", c.framing, scene.Brief(c.says), got)
 			}
 			continue
 		}
@@ -226,7 +227,7 @@ func TestAnAddressForHTTP(t *testing.T) {
 	s := openAt(t, "http://127.0.0.1:0", hubbub.Options{Sniff: time.Millisecond})
 	silent := dial(t, s.at)
 	p := dial(t, s.at)
-	p.says("hello\n\n")
+	p.Says("hello\n\n")
 	if answer := p.answered(http.MethodGet); answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("it is told %s", answer.Status)
 	}
@@ -235,8 +236,8 @@ func TestAnAddressForHTTP(t *testing.T) {
 	if answer := silent.asks(http.MethodGet, "/"); answer.StatusCode != http.StatusOK {
 		t.Error(answer.Status)
 	}
-	silent.hears("one\ntwo\n") // since it came
-	if got := texts(s.events.all()); len(got) > 0 {
+	silent.Hears("one\ntwo\n") // since it came
+	if got := texts(s.events.All()); len(got) > 0 {
 		t.Errorf("%q was received", got)
 	}
 }
@@ -249,11 +250,11 @@ func TestAStrangerThatGoesIsForgotten(t *testing.T) {
 	s.take()
 	still := inUse(t)
 	for _, opening := range []string{"", "P", "GET / HT", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Le"} {
-		for _, how := range []func(p *peer){func(p *peer) { _ = p.Close() }, (*peer).reset, func(p *peer) { p.done(); _ = p.Close() }} {
+		for _, how := range []func(p *peer){func(p *peer) { _ = p.Close() }, (*peer).Reset, func(p *peer) { p.Done(); _ = p.Close() }} {
 			var all []*peer
 			for range 10 {
 				p := dial(t, s.at)
-				p.says(opening)
+				p.Says(opening)
 				all = append(all, p)
 			}
 			for _, p := range all {
@@ -262,14 +263,14 @@ func TestAStrangerThatGoesIsForgotten(t *testing.T) {
 		}
 	}
 	// Over TCP one that has said nothing, and ends its side, may watch.
-	until(t, "what it said is all that is left of it", func() bool {
+	scene.Until(t, "what it said is all that is left of it", func() bool {
 		s.says("anyone?")
 		return inUse(t).within(used{still.descriptors + 20, still.goroutines})
 	})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "nothing is left", func() bool { return inUse(t).within(still) })
+	scene.Until(t, "nothing is left", func() bool { return inUse(t).within(still) })
 }
 
 // Strangers keep a hub neither from draining nor from closing.
@@ -281,7 +282,7 @@ func TestAHubEndsWithStrangers(t *testing.T) {
 		var all []*peer
 		for _, opening := range []string{"", "P", "GET / HT", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
 			p := dial(t, s.at)
-			p.says(opening)
+			p.Says(opening)
 			all = append(all, p)
 		}
 		if answer := all[3].answered(http.MethodGet); answer.StatusCode != http.StatusOK {
@@ -290,8 +291,8 @@ func TestAHubEndsWithStrangers(t *testing.T) {
 		s.says("one")
 		began := time.Now()
 		if drain {
-			ended := begins(func() error { return s.Drain(patient(t), longEnough) })
-			all[0].hears("one\n")
+			ended := begins(func() error { return s.Drain(patient(t), scene.LongEnough) })
+			all[0].Hears("one\n")
 			_ = all[0].Close()
 			_ = all[1].Close()
 			if err := ended(); err != nil {
@@ -313,8 +314,8 @@ func TestAFullHubSaysSo(t *testing.T) {
 	s.raw()
 	s.socket("/")
 	p := dial(t, s.rawAt)
-	p.hears("hubbub: refused: the server is full (2 clients)\n")
-	p.hearsEnd()
+	p.Hears("hubbub: refused: the server is full (2 clients)\n")
+	p.HearsEnd()
 	for _, headers := range [][]string{nil, {acceptEvents}, handshake, append([]string{speaksV1}, handshake...)} {
 		if code, body := s.get("/", headers...); code != http.StatusServiceUnavailable || !strings.Contains(body, "full") {
 			t.Errorf("%v is answered with %d %q", headers, code, body)
@@ -338,11 +339,11 @@ func TestRequestsWaitForAPlace(t *testing.T) {
 	var slow []net.Conn
 	for range places { // a body that nobody wants is waited for
 		p := dial(t, s.at)
-		p.says(request("PUT", "/", "Content-Length: 10"))
+		p.Says(request("PUT", "/", "Content-Length: 10"))
 		slow = append(slow, p)
 	}
 	err := together(more, func(int) error {
-		c, err := connect(s.at, nil)
+		c, err := scene.Connect(s.at, nil)
 		if err != nil {
 			return err
 		}
@@ -372,19 +373,19 @@ func TestClientsAreListed(t *testing.T) {
 	raw, plain, events, bare := s.raw(), s.stream("/"), s.sse("/?name=eve"), s.socket("/?name=ann")
 	v, hello := s.v1("/?name=" + strings.Repeat("n", 64))
 	post := dial(t, s.at)
-	post.says(request(http.MethodPost, "/?name=bob", chunked) + chunk("one\ntwo\nhalf"))
-	raw.says("one\ntwo\nha")
-	bare.says(text("one"))
+	post.Says(request(http.MethodPost, "/?name=bob", chunked) + chunk("one\ntwo\nhalf"))
+	raw.Says("one\ntwo\nha")
+	bare.Says(text("one"))
 	v.saysV1(1, "one", "two", "three")
 	s.says("hello", "again")
-	raw.hears("hello\nagain\n")
-	plain.hears("hello\nagain\n")
+	raw.Hears("hello\nagain\n")
+	plain.Hears("hello\nagain\n")
 	events.event()
 	events.event()
 	bare.hearsText("hello", "again")
 	for o := (v1{}); o.Seq != 3; o, _ = v.nextObject() {
 	}
-	until(t, "all is heard", func() bool { return s.Stats().MessagesIn == 8 })
+	scene.Until(t, "all is heard", func() bool { return s.Stats().MessagesIn == 8 })
 	frames := 3*len(text(said(1, "one"))) + len("two") - len("one") + len("three") - len("one")
 	type figures struct {
 		protocol, name  string
@@ -400,7 +401,7 @@ func TestClientsAreListed(t *testing.T) {
 		6: {"post", "bob", 2, 0, 8, 0},
 	}
 	var got listed
-	until(t, "all is told", func() bool {
+	scene.Until(t, "all is told", func() bool {
 		got = s.listed()
 		return len(got.Clients) == len(want)
 	})
@@ -448,7 +449,7 @@ func TestTheFiguresOfASlowClient(t *testing.T) {
 		t.Fatal("it skipped nothing")
 	}
 	var told int64
-	until(t, "the figures are right", func() bool {
+	scene.Until(t, "the figures are right", func() bool {
 		told = s.listed().Clients[0].Out.Messages
 		return told == messages
 	})
@@ -471,9 +472,9 @@ func TestClientsAreListedWhileTheyBreak(t *testing.T) {
 	go func() { _, _ = filler.Write(slices.Repeat([]byte("filler\n"), 2_000_000)) }()
 	s.readsNoMore()
 	p := s.socket("/?last=0")
-	p.says(text("unread"))
-	until(t, "it is there", func() bool { return p.unacked() == 0 })
-	p.reset()
+	p.Says(text("unread"))
+	scene.Until(t, "it is there", func() bool { return p.unacked() == 0 })
+	p.Reset()
 	for i := range 300 {
 		s.says(string(numbered(i, 1000)))
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 
 	"hubbub.example"
 )
@@ -40,7 +41,7 @@ func TestAClientOthersHaveMade(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.hears("1 hello")
-		if e := s.events.all()[1]; e.Name != "ann" || e.Protocol != protocol {
+		if e := s.events.All()[1]; e.Name != "ann" || e.Protocol != protocol {
 			t.Errorf("it was said by %+v", e)
 		}
 		s.says("from the hub")
@@ -71,8 +72,8 @@ func TestAPongOvertakes(t *testing.T) {
 	for i := range n {
 		s.says(string(numbered(i, size)))
 	}
-	c.says(string(frame(ws.OpPing, true, []byte("now"))))
-	until(t, "it is there", func() bool { return c.unacked() == 0 })
+	c.Says(string(frame(ws.OpPing, true, []byte("now"))))
+	scene.Until(t, "it is there", func() bool { return c.unacked() == 0 })
 	ponged, next := -1, 0
 	for next < n {
 		op, p := c.next()
@@ -82,7 +83,7 @@ func TestAPongOvertakes(t *testing.T) {
 		case op == ws.OpText && string(p) == string(numbered(next, size)):
 			next++
 		default:
-			t.Fatalf("behind message %d comes %d %s", next-1, op, brief(string(p)))
+			t.Fatalf("behind message %d comes %d %s", next-1, op, scene.Brief(string(p)))
 		}
 	}
 	if ponged < 0 || ponged > n/4 {
@@ -123,15 +124,15 @@ func TestCloseCodes(t *testing.T) {
 	} {
 		client := s.socket("/?last=0")
 		id := uint64(s.Stats().Joins)
-		client.says(text("before") + c.says)
+		client.Says(text("before") + c.says)
 		client.hearsClose(c.code)
 		_ = client.Close()
 		if reason := s.leaves(id); c.reason != "" && reason != c.reason {
 			t.Errorf("%q: it left because %q, want %q", c.says, reason, c.reason)
 		}
-		all := texts(s.events.all())
+		all := texts(s.events.All())
 		if last := all[len(all)-1]; last != fmt.Sprintf("%d before", id) {
-			t.Errorf("%q: the last that was heard is %s", c.says, brief(last))
+			t.Errorf("%q: the last that was heard is %s", c.says, scene.Brief(last))
 		}
 	}
 	c := s.socket("/?last=0")
@@ -150,7 +151,7 @@ func TestADrainingHubSaysSo(t *testing.T) {
 	bare := s.socket("/")
 	numbered, _ := s.v1("/")
 	s.says("one", "two")
-	draining := begins(func() error { return s.Drain(patient(t), longEnough) })
+	draining := begins(func() error { return s.Drain(patient(t), scene.LongEnough) })
 	bare.hearsText("one", "two")
 	bare.hearsClose(1001)
 	_ = bare.Close()
@@ -223,7 +224,7 @@ func TestMessagesHoweverTheyAreCut(t *testing.T) {
 			}
 			return nil
 		})
-		go func() { _, _ = io.Copy(io.Discard, c.r) }()
+		go func() { _, _ = io.Copy(io.Discard, c.R) }()
 		s.hears(want...)
 		if err := saying(); err != nil {
 			t.Error(err)
@@ -253,9 +254,9 @@ func TestANewlineInsideAMessage(t *testing.T) {
 			p := s.listener(protocol, "/?last=0")
 			for _, m := range c.says {
 				if protocol == "websocket" {
-					p.says(string(frame(ws.OpBinary, true, []byte(m))))
+					p.Says(string(frame(ws.OpBinary, true, []byte(m))))
 				} else {
-					p.says(text(said(0, m)))
+					p.Says(text(said(0, m)))
 				}
 			}
 			var got []string
@@ -285,7 +286,7 @@ func TestAMessageThatIsNoRecord(t *testing.T) {
 	t.Parallel()
 	s := openAny(t, hubbub.Options{Framing: 3})
 	c := s.socket("/")
-	c.says(text("ab"))
+	c.Says(text("ab"))
 	if reason := c.hearsClose(1008); !strings.Contains(reason, "3 bytes") {
 		t.Errorf("the reason is %q", reason)
 	}
@@ -310,7 +311,7 @@ func TestBroadcastsInFrames(t *testing.T) {
 		for _, want := range c.says {
 			op, got := p.next()
 			if string(got) != want || (op == ws.OpText) != (want != "\xff" && want != "\xc3" && want != "\xff\x00") {
-				t.Errorf("%v: it gets %d %s, want %s", c.framing, op, brief(string(got)), brief(want))
+				t.Errorf("%v: it gets %d %s, want %s", c.framing, op, scene.Brief(string(got)), scene.Brief(want))
 			}
 		}
 	}
@@ -322,7 +323,7 @@ func TestAHubThatOnlySendsAnswersPings(t *testing.T) {
 	t.Parallel()
 	s := openAny(t, hubbub.Options{Inbox: hubbub.InboxNone})
 	c := s.socket("/")
-	c.says(text("nobody wants this") + string(frame(ws.OpText, false, []byte("nor"))) + string(frame(ws.OpPing, true, []byte("ping"))))
+	c.Says(text("nobody wants this") + string(frame(ws.OpText, false, []byte("nor"))) + string(frame(ws.OpPing, true, []byte("ping"))))
 	if op, p := c.next(); op != ws.OpPong || string(p) != "ping" {
 		t.Errorf("it gets %d %q", op, p)
 	}
@@ -331,7 +332,7 @@ func TestAHubThatOnlySendsAnswersPings(t *testing.T) {
 	if o := v.object("ack"); o.N != 1 {
 		t.Errorf("it gets %+v", o)
 	}
-	c.says(closing(1000, ""))
+	c.Says(closing(1000, ""))
 	c.hearsClose(1000)
 	_ = c.Close()
 	s.has(1)
@@ -367,12 +368,12 @@ func TestWebSocketsWaitForTheInbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := map[uint64]int{}
-	for _, e := range s.events.when(t, "all messages", func(all []hubbub.Event) bool { return len(all) == 2*n+2 }) {
+	for _, e := range s.events.When(t, "all messages", func(all []hubbub.Event) bool { return len(all) == 2*n+2 }) {
 		if e.Kind != hubbub.Message {
 			continue
 		}
 		if string(e.Data) != string(numbered(next[e.Client], size)) {
-			t.Fatalf("client %d says %s", e.Client, brief(string(e.Data)))
+			t.Fatalf("client %d says %s", e.Client, scene.Brief(string(e.Data)))
 		}
 		next[e.Client]++
 	}
@@ -385,13 +386,13 @@ func TestWhoHoardsBeginningsIsCut(t *testing.T) {
 	const backlog = 256 << 10
 	s := openAny(t, hubbub.Options{Backlog: backlog})
 	honest := s.socket("/")
-	honest.says(string(frame(ws.OpText, false, []byte("half a message, "))))
+	honest.Says(string(frame(ws.OpText, false, []byte("half a message, "))))
 	for range 10 {
 		c := s.socket("/")
-		c.says(string(frame(ws.OpText, false, make([]byte, backlog/4-1))))
+		c.Says(string(frame(ws.OpText, false, make([]byte, backlog/4-1))))
 	}
 	s.logs("beginnings of messages fill the backlog")
-	honest.says(string(frame(ws.OpContinuation, true, []byte("and its end"))))
+	honest.Says(string(frame(ws.OpContinuation, true, []byte("and its end"))))
 	s.hears("1 half a message, and its end")
 }
 
@@ -402,17 +403,17 @@ func TestABeginningInEscapesCountsAsItCame(t *testing.T) {
 	const long, backlog = 60_000, 256 << 10
 	s := openAny(t, hubbub.Options{Backlog: backlog, MaxMessage: long})
 	honest := s.socket("/?last=0")
-	honest.says(string(frame(ws.OpText, false, []byte("half a message, "))))
+	honest.Says(string(frame(ws.OpText, false, []byte("half a message, "))))
 	escapes, _ := s.v1("/?last=0")
 	begun := `{"type":"message","text":"` + strings.Repeat(`\u0041`, long/2)
-	escapes.says(string(frame(ws.OpText, false, []byte(begun))))
+	escapes.Says(string(frame(ws.OpText, false, []byte(begun))))
 	for range 2 {
-		s.socket("/?last=0").says(string(frame(ws.OpText, false, make([]byte, long))))
+		s.socket("/?last=0").Says(string(frame(ws.OpText, false, make([]byte, long))))
 	}
 	if reason := s.leaves(2); !strings.Contains(reason, "its own is the longest") {
 		t.Errorf("it left because %q", reason)
 	}
-	honest.says(string(frame(ws.OpContinuation, true, []byte("and its end"))))
+	honest.Says(string(frame(ws.OpContinuation, true, []byte("and its end"))))
 	s.hears("1 half a message, and its end")
 }
 
@@ -426,8 +427,8 @@ func TestAMessageInEscapesIsBounded(t *testing.T) {
 	c, _ := s.v1("/?last=0")
 	message := `{"type":"message","text":"` + strings.Repeat(`\u0041`, longest) + `"}`
 	message += strings.Repeat(" ", 6*longest+1024-len(message))
-	c.says(string(frame(ws.OpText, false, []byte(message[:longest]))))
-	c.says(string(frame(ws.OpContinuation, true, []byte(message[longest:]))))
+	c.Says(string(frame(ws.OpText, false, []byte(message[:longest]))))
+	c.Says(string(frame(ws.OpContinuation, true, []byte(message[longest:]))))
 	s.hears("1 " + strings.Repeat("A", longest))
 	for _, begins := range []string{
 		`{"type":"message","text":"` + strings.Repeat("x", 7*longest),
@@ -435,7 +436,7 @@ func TestAMessageInEscapesIsBounded(t *testing.T) {
 		`{"type":"message","base64":"` + strings.Repeat("YWFh", 7*longest/4),
 	} {
 		c, _ := s.v1("/?last=0")
-		c.says(string(frame(ws.OpText, false, []byte(begins))))
+		c.Says(string(frame(ws.OpText, false, []byte(begins))))
 		c.hearsClose(1009)
 	}
 	for _, long := range []string{
@@ -443,7 +444,7 @@ func TestAMessageInEscapesIsBounded(t *testing.T) {
 		`{"type":"message","base64":"` + strings.Repeat("YWFh", (longest+3)/3) + `"}`,
 	} {
 		c, _ := s.v1("/?last=0")
-		c.says(string(frame(ws.OpText, true, []byte(long))))
+		c.Says(string(frame(ws.OpText, true, []byte(long))))
 		c.hearsClose(1009)
 	}
 }
@@ -465,7 +466,7 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 					c.object("hello")
 				}
 				other := s.socket("/?last=0")
-				for i := 0; len(s.events.all()) < 3; { // both join, one leaves
+				for i := 0; len(s.events.All()) < 3; { // both join, one leaves
 					var batch []string
 					for range 1 + 16<<10/size { // which laps nobody who reads
 						batch = append(batch, string(numbered(i, size)))
@@ -491,7 +492,7 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 						break
 					}
 					if op != ws.OpText || !bytes.Contains(p, numbered(next, size)) {
-						t.Fatalf("message %d is %d %s", next, op, brief(string(p)))
+						t.Fatalf("message %d is %d %s", next, op, scene.Brief(string(p)))
 					}
 					next++
 				}
