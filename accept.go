@@ -26,6 +26,7 @@ import (
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/feed"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
@@ -45,8 +46,8 @@ type acceptor struct {
 	ready     []*sock.Listener // connections wait there
 	watching  bool
 	reserve   int // a descriptor to let go when there is no other
-	saidOut   seldom
-	saidOther seldom
+	saidOut   logger.Throttle
+	saidOther logger.Throttle
 }
 
 // addListeners begins to accept.
@@ -103,7 +104,7 @@ func (l *loop) watch(on bool) {
 			err = l.Remove(ln.FD)
 		}
 		if err != nil {
-			l.hub.warnf("%s: %v", ln, err)
+			l.hub.log.Warnf("%s: %v", ln, err)
 		}
 	}
 }
@@ -134,14 +135,14 @@ func (l *loop) acceptFailed(ln *sock.Listener, err error) {
 	switch {
 	case errors.Is(err, sock.Again), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
 	case errors.Is(err, sock.ErrNoDescriptors):
-		if a.saidOut.now(l.Now()) {
-			l.hub.warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", ln, clients(l.hub.clients.Load()), a.saidOut.others())
+		if a.saidOut.Allow(l.Now()) {
+			l.hub.log.Warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", ln, logger.Count(l.hub.clients.Load(), "client"), a.saidOut.Suppressed())
 		}
 		l.refuseOne(ln)
 		l.rest()
 	default:
-		if a.saidOther.now(l.Now()) {
-			l.hub.warnf("%s: %v", ln, err)
+		if a.saidOther.Allow(l.Now()) {
+			l.hub.log.Warnf("%s: %v", ln, err)
 		}
 		l.rest()
 	}
@@ -211,7 +212,7 @@ func (l *loop) admit(fd int, addr sock.Addr, port sock.Protocol) {
 			continue
 		}
 		if err := s.Set(fd); err != nil {
-			h.warnf("%s refused: %v", addr, err)
+			h.log.Warnf("%s refused: %v", addr, err)
 			l.refuse(c, fmt.Sprintf("hubbub: refused: %v\n", err))
 			return
 		}
@@ -245,7 +246,7 @@ func (h *Hub) fewest() *loop {
 func (l *loop) adopt(c *client) {
 	l.hub.sessions.take(c)
 	if err := l.Add(c.link.FD()); err != nil {
-		l.hub.warnf("%s refused: %v", c.addr, err)
+		l.hub.log.Warnf("%s refused: %v", c.addr, err)
 		c.state = dead
 		c.link.Close()
 		l.hub.sessions.leave(c)
@@ -320,7 +321,7 @@ func (l *loop) joined(c *client) {
 	l.stats.joins++
 	l.hub.people.enter(l, c)
 	l.note(Join, c, ending.Reason{})
-	l.hub.debugf("client %d (%s, %s) joined", c.id, c.addr, c.protocol)
+	l.hub.log.Debugf("client %d (%s, %s) joined", c.id, c.addr, c.protocol)
 	l.hub.notify()
 }
 
@@ -330,8 +331,8 @@ func (l *loop) refuseFull(c *client) {
 	if n < int64(l.hub.o.MaxClients) { // who is no client yet has the rest
 		n, are = l.hub.sockets.Load(), "connections are open"
 	}
-	if l.saidFull.now(l.Now()) {
-		l.hub.warnf("%s refused: %d %s, and no more are admitted%s", c.addr, n, are, l.saidFull.others())
+	if l.saidFull.Allow(l.Now()) {
+		l.hub.log.Warnf("%s refused: %d %s, and no more are admitted%s", c.addr, n, are, l.saidFull.Suppressed())
 	}
 	l.refuse(c, fmt.Sprintf("hubbub: refused: the server is full (%d %s)\n", n, strings.Fields(are)[0]))
 }

@@ -21,6 +21,7 @@ import (
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
@@ -330,6 +331,9 @@ func (h *Hub) fitting(p []byte) int {
 	return len(p)
 }
 
+// endedInside are clients whose last bytes are no whole record.
+var endedInside = logger.Kind{Of: "ended inside a record, which is dropped"}
+
 // ignore reads and discards what c sends.
 func (l *loop) ignore(c *client) {
 	n, err := c.link.Recv(l.scratch(), l.Millis())
@@ -377,7 +381,7 @@ func (l *loop) lastMessage(c *client) {
 	}
 	separator := l.hub.framing.Separator()
 	if separator == nil {
-		l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, len(c.extra.partial))
+		l.hub.log.Group(endedInside, 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, len(c.extra.partial))
 		l.forget(c)
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/logger"
 )
 
 // lingerLimit is how long a connection may make no progress after farewell.
@@ -118,7 +119,7 @@ func (l *loop) cut(c *client, reason ending.Reason) {
 	if n, err := c.link.Unread(); err == nil && l.hub.inbox.want&InboxMessages != 0 {
 		unread = n
 	}
-	l.warnOfOne(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason.Text, notRead(int64(unread), "it"))
+	l.hub.log.Group(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason.Text, logger.Unread(int64(unread), "it"))
 	l.endFor(c, reason)
 }
 
@@ -173,7 +174,7 @@ func (l *loop) tellLeave(c *client, reason ending.Reason) {
 	c.left = true
 	l.hub.people.leave(c)
 	l.note(Leave, c, reason)
-	l.hub.debugf("client %d (%s) left: %s", c.id, c.addr, reason.Text)
+	l.hub.log.Debugf("client %d (%s) left: %s", c.id, c.addr, reason.Text)
 }
 
 // discard reads what a client still sends after our farewell.

@@ -13,14 +13,12 @@ package hubbub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize/english"
-
 	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/sock"
 )
 
@@ -35,13 +33,13 @@ type UndeliveredError struct {
 func (e *UndeliveredError) Error() string {
 	var parts []string
 	if e.Clients > 0 {
-		parts = append(parts, fmt.Sprintf("%s to %d %s", size(e.Bytes), e.Clients, english.PluralWord(e.Clients, "client", "")))
+		parts = append(parts, logger.Bytes(e.Bytes)+" to "+logger.Count(int64(e.Clients), "client"))
 	}
 	if e.Unheard > 0 {
-		parts = append(parts, messages(e.Unheard)+", which nobody has heard")
+		parts = append(parts, logger.Count(e.Unheard, "message")+", which nobody has heard")
 	}
 	if e.Unread > 0 {
-		parts = append(parts, size(e.Unread)+" from clients, which the sink was too slow for")
+		parts = append(parts, logger.Bytes(e.Unread)+" from clients, which the sink was too slow for")
 	}
 	return "not delivered: " + strings.Join(parts, "; ")
 }
@@ -245,8 +243,7 @@ func (h *Hub) end() {
 	}
 	holding.Add(-int64(len(h.loops)))
 	close(h.closed)
-	h.saySums()
-	h.log.close()
+	h.log.Close()
 }
 
 // abandon closes what the loop still has after its end: clients that were on

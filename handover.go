@@ -20,6 +20,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
@@ -46,8 +47,8 @@ func (h *Hub) newWeb() *web.Server {
 			h.places.Add(1)
 			h.wakeAll()
 		},
-		Logf:   h.warnf,
-		Debugf: h.debugf,
+		Logf:   h.log.Warnf,
+		Debugf: h.log.Debugf,
 	})
 }
 
@@ -60,14 +61,14 @@ type origin struct {
 // endWeb ends what net/http still answers.
 func (h *Hub) endWeb() {
 	if err := h.web.Close(); err != nil {
-		h.warnf("%v", err)
+		h.log.Warnf("%v", err)
 	}
 }
 
 // full says why one more client could not be taken in.
 func (h *Hub) full() error {
 	if n := h.clients.Load(); n >= int64(h.o.MaxClients) {
-		return fmt.Errorf("the server is full (%s)", clients(n))
+		return fmt.Errorf("the server is full (%s)", logger.Count(n, "client"))
 	}
 	return nil
 }
@@ -112,7 +113,7 @@ func (h *Hub) takeBack(s web.Stream) {
 		c.link.Restock(s.Input)
 	}
 	if err := h.startAt(c, begin.seq); err != nil {
-		h.warnf("%s refused: %v", c.addr, err)
+		h.log.Warnf("%s refused: %v", c.addr, err)
 		h.sockets.Add(-1)
 		_ = sock.Close(s.FD)
 		return

@@ -96,6 +96,7 @@ var layers = map[string][]string{
 		"internal/engine/quota",
 		"internal/feed",
 		"internal/framing",
+		"internal/logger",
 		"internal/poll",
 		"internal/proto",
 		"internal/sock",
@@ -105,7 +106,7 @@ var layers = map[string][]string{
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
 	"internal/engine/backlog": {"internal/codec", "internal/feed"},
-	"internal/engine/ending":  {"internal/proto"},
+	"internal/engine/ending":  {"internal/logger", "internal/proto"},
 	"internal/engine/intake":  {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/framing", "internal/proto", "internal/sock"},
 	"internal/engine/link":    {"internal/feed", "internal/poll", "internal/sock"},
 	"internal/engine/loop":    {"internal/poll"},
@@ -127,8 +128,9 @@ var layers = map[string][]string{
 	"internal/web":     {"internal/proto"},
 	"internal/wsconn":  {"internal/proto"},
 
-	// Ground: facts that several leaves share, pure and without I/O.
+	// Ground: what several leaves share, without I/O.
 	"internal/framing": {},
+	"internal/logger":  {},
 	"internal/proto":   {},
 
 	// For tests only: no other row names it.

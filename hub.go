@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
@@ -36,7 +38,7 @@ type Hub struct {
 	descriptors int // that connections may have, all together
 	inbox       *inbox
 	loops       []*loop
-	log         *logQueue
+	log         *logger.Queue
 	began       time.Time
 	patrolEvery time.Duration
 	onListener  []sock.Setting
@@ -44,7 +46,6 @@ type Hub struct {
 	closeSleeps bool // SO_LINGER is set
 
 	// Shared by the loops.
-	sums     sums
 	sessions sessions
 	browsers browsers
 	people   people
@@ -63,8 +64,8 @@ type Hub struct {
 	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment
 	refused  atomic.Int64
-	passed   atomic.Int64 // connections that ended or went to net/http, ever
-	lostSaid seldom       // guarded by the backlog
+	passed   atomic.Int64    // connections that ended or went to net/http, ever
+	lostSaid logger.Throttle // guarded by the backlog
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed when a client comes or goes
@@ -96,14 +97,16 @@ func New(o Options) (*Hub, error) {
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}
+	h.log = logger.New(o.Logger)
 	if h.backlog, err = backlog.New(h.backlogConfig()); err != nil {
+		h.log.Close()
 		return nil, err
 	}
 	h.inbox = newInbox(o, h.framing, h.wakeAll)
 	if err := h.makeLoops(); err != nil {
+		h.log.Close()
 		return nil, errors.Join(err, h.backlog.Close())
 	}
-	h.log = newLogQueue(o.Logger)
 	h.web = h.newWeb()
 	h.running.Add(len(h.loops))
 	for _, l := range h.loops {
@@ -121,7 +124,7 @@ func (h *Hub) backlogConfig() backlog.Config {
 		Idle:      h.o.pace.formKept,
 		Encode:    backlog.Encoders(h.epoch),
 		Wake:      h.wakeAll,
-		Warn:      h.warnf,
+		Warn:      h.log.Warnf,
 		Lost:      h.sayLost,
 		Excluded:  h.exclude,
 		Unacked:   sock.Unacked,
@@ -130,8 +133,8 @@ func (h *Hub) backlogConfig() backlog.Config {
 
 // sayLost says that messages are gone without ever having been heard.
 func (h *Hub) sayLost(total int64) {
-	if h.lostSaid.now(time.Now()) {
-		h.warnf("nobody heard the oldest messages and the backlog is full: %d dropped so far", total)
+	if h.lostSaid.Allow(time.Now()) {
+		h.log.Warnf("nobody heard the oldest messages and the backlog is full: %d dropped so far", total)
 	}
 }
 
@@ -190,6 +193,10 @@ func (h *Hub) makeLoops() error {
 	h.loops[0].acceptor.reserve = openReserve()
 	return nil
 }
+
+// Logger logs beside the hub: to the same handler, and it never waits for it
+// either. What finds no room is dropped and counted (Stats.LogsDropped).
+func (h *Hub) Logger() *slog.Logger { return h.log.Logger() }
 
 // Longest is how long a message may be, in bytes, its separator not counted.
 func (h *Hub) Longest() int { return h.longest }
@@ -292,7 +299,7 @@ func (h *Hub) fail(err error) {
 	h.mu.Lock()
 	h.failure = errors.Join(h.failure, err)
 	h.mu.Unlock()
-	h.warnf("%v", err)
+	h.log.Warnf("%v", err)
 }
 
 // notify tells who waits for it that a client came or went.

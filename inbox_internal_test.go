@@ -14,6 +14,7 @@ import (
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/logger"
 )
 
 // desk is a loop with an inbox, and nobody else.
@@ -23,9 +24,9 @@ func desk(t *testing.T, want Inbox) *loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Hub{o: o, framing: framing.Lines, log: newLogQueue(o.Logger)}
+	h := &Hub{o: o, framing: framing.Lines, log: logger.New(o.Logger)}
 	h.partial, h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog), quota.New(o.Backlog)
-	t.Cleanup(h.log.close)
+	t.Cleanup(h.log.Close)
 	h.inbox = newInbox(o, h.framing, func() {})
 	l, err := newLoop(h, false)
 	if err != nil {

@@ -28,6 +28,7 @@ import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
 	eventloop "hubbub.example/internal/engine/loop"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/proto"
 )
@@ -67,7 +68,7 @@ type loop struct {
 
 	// Connections that are no clients yet: stranger.go.
 	strangers strangers
-	saidFull  seldom
+	saidFull  logger.Throttle
 	beating   int // clients that are sent heartbeats
 
 	// Ending.
@@ -82,7 +83,7 @@ type loop struct {
 	quit      bool
 
 	// By the clock.
-	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp, nextSum *eventloop.Timer
+	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp *eventloop.Timer
 
 	// The first loop's only.
 	acceptor acceptor
@@ -122,7 +123,6 @@ func newLoop(h *Hub, hold bool) (*loop, error) {
 	l.nextHead = l.NewTimer(l.checkHeads)
 	l.nextBeat = l.NewTimer(l.beat)
 	l.nextSweep = l.NewTimer(l.sweep)
-	l.nextSum = l.NewTimer(h.saySums)
 	l.nextCleanUp = l.NewTimer(func() { go h.cleanUp() })
 	l.nextAccept = l.NewTimer(func() { h.resting.Store(false) })
 	return l, nil
@@ -164,7 +164,7 @@ func (l *loop) die(err error) {
 func (l *loop) catch() {
 	if p := recover(); p != nil {
 		l.die(fmt.Errorf("a defect in hubbub ended a loop: %v", p))
-		l.hub.debugf("%s", debug.Stack())
+		l.hub.log.Debugf("%s", debug.Stack())
 	}
 }
 

@@ -126,7 +126,7 @@ func (h *Hub) endOfBody(ctx context.Context, l *loop, c *client, rest []byte) (r
 	case n == 0:
 	case separator == nil:
 		l.Do(func() {
-			l.warnOfOne("ended inside a record, which is dropped", 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, n)
+			l.hub.log.Group(endedInside, 0, "client %d: its last %d bytes are no whole record and are dropped", c.id, n)
 		})
 		incomplete = fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, n, h.longest)
 		rest = rest[:whole]

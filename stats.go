@@ -42,7 +42,7 @@ func (h *Hub) Stats() Stats {
 		Refused:     h.refused.Load(),
 		Broadcasts:  int64(h.backlog.Count()),
 		Lost:        h.backlog.Lost(),
-		LogsDropped: h.log.droppedEver.Load(),
+		LogsDropped: h.log.Dropped(),
 	}
 	for _, l := range h.loops {
 		for i, sum := range []*int64{&s.Joins, &s.MessagesIn, &s.BytesIn, &s.BytesOut, &s.Sends, &s.Skipped} {

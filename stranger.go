@@ -33,6 +33,7 @@ import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
 )
@@ -54,8 +55,8 @@ type strangers struct {
 	waiting  []*client // the poller does not know them; first come, first served
 	placed   int64     // of hub.places, seen
 	heardTo  int64     // up to where the feed goes for which nobody needs to be looked at
-	saidTLS  seldom
-	saidH2   seldom
+	saidTLS  logger.Throttle
+	saidH2   logger.Throttle
 }
 
 // come takes c in.
@@ -170,9 +171,9 @@ func (l *loop) becomeRaw(c *client) {
 }
 
 // turnAway ends c, which speaks what the hub does not.
-func (l *loop) turnAway(c *client, said *seldom, why string) {
-	if said.now(l.Now()) {
-		l.hub.warnf("%s refused: %s%s", c.addr, why, said.others())
+func (l *loop) turnAway(c *client, said *logger.Throttle, why string) {
+	if said.Allow(l.Now()) {
+		l.hub.log.Warnf("%s refused: %s%s", c.addr, why, said.Suppressed())
 	}
 	l.hub.refused.Add(1)
 	_, _ = c.link.Recv(l.scratch(), l.Millis()) // unread input would make close a reset
@@ -266,7 +267,7 @@ func (l *loop) age(c *client) time.Duration {
 func (s *strangers) patrol(l *loop, limit time.Duration) {
 	for _, c := range slices.Concat(s.silent, s.expected) {
 		if l.age(c) >= limit {
-			l.hub.debugf("%s closed: idle for %s", c.addr, limit)
+			l.hub.log.Debugf("%s closed: idle for %s", c.addr, limit)
 			l.drop(c)
 		}
 	}

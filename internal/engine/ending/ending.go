@@ -11,8 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 )
 
@@ -44,7 +43,7 @@ func Kicked(why string) Reason {
 
 // TooLong is a client that sent a message of more than longest bytes.
 func TooLong(longest int) Reason {
-	return Because(proto.ReasonTooLong, "sent a message longer than %s", humanize.IBytes(uint64(longest)))
+	return Because(proto.ReasonTooLong, "sent a message longer than %s", logger.Bytes(int64(longest)))
 }
 
 // Idle is a client that had no byte either way for so long.
@@ -99,9 +98,10 @@ func (r Reason) CloseCode() proto.CloseCode {
 	return r.Kind.CloseCode()
 }
 
-// Grouped is what the log says of several clients that ended for reasons of
-// this kind: "closed: lapped".
-func (r Reason) Grouped() string { return "closed: " + groups[r.Kind] }
+// Grouped is how the log groups clients that ended for reasons of this kind.
+func (r Reason) Grouped() logger.Kind {
+	return logger.Kind{Of: "closed: " + groups[r.Kind], Code: r.Kind.String()}
+}
 
 // groups is what clients of each kind have in common.
 var groups = [...]string{

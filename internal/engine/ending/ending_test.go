@@ -1,13 +1,13 @@
 package ending
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"syscall"
 	"testing"
 	"time"
 
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 )
 
@@ -48,11 +48,11 @@ func TestReasonsKnowWhatTheyMean(t *testing.T) {
 func TestEveryKindHasWordsForMany(t *testing.T) {
 	for kind := proto.ReasonDone; kind <= proto.ReasonDenied; kind++ {
 		a, b := Because(kind, "%d MiB", 1), Because(kind, "%d MiB", 2)
-		if a.Grouped() == "closed: " || a.Grouped() != b.Grouped() {
-			t.Errorf("%s: %q and %q", kind, a.Grouped(), b.Grouped())
+		if a.Grouped().Of == "closed: " || a.Grouped() != b.Grouped() {
+			t.Errorf("%s: %+v and %+v", kind, a.Grouped(), b.Grouped())
 		}
 	}
-	if got, want := fmt.Sprint(Because(proto.ReasonLapped, "lapped (1 GiB behind)").Grouped()), "closed: lapped"; got != want {
-		t.Errorf("it is %q, want %q", got, want)
+	if got, want := Because(proto.ReasonLapped, "lapped (1 GiB behind)").Grouped(), (logger.Kind{Of: "closed: lapped", Code: "lapped"}); got != want {
+		t.Errorf("it is %+v, want %+v", got, want)
 	}
 }

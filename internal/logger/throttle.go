@@ -1,0 +1,35 @@
+package logger
+
+import (
+	"fmt"
+	"time"
+)
+
+// throttlePeriod is how often a throttled line is logged at most.
+const throttlePeriod = time.Minute
+
+// Throttle lets one line per minute through and counts the others.
+type Throttle struct {
+	last       time.Time
+	suppressed int // since last
+}
+
+// Allow reports whether a line may be logged now.
+func (t *Throttle) Allow(now time.Time) bool {
+	if !t.last.IsZero() && now.Sub(t.last) < throttlePeriod {
+		t.suppressed++
+		return false
+	}
+	t.last = now
+	return true
+}
+
+// Suppressed says how many lines were not let through since the last that was;
+// "" for none. It starts counting anew.
+func (t *Throttle) Suppressed() string {
+	n := t.suppressed
+	if t.suppressed = 0; n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more since the last such line)", n)
+}
