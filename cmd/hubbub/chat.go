@@ -16,60 +16,59 @@ import (
 	"hubbub.example/internal/visible"
 )
 
-// This file is a room for people (--chat, docs/chat.md): who says something is
-// named, who comes and goes is announced, and what begins with / is for the room
-// itself.
+// This file is a chat room (--chat, docs/chat.md): lines carry the sender's name,
+// joins and leaves are announced, and a line that begins with / is a slash command.
 //
-//	take      what clients did, in order: one goroutine, so that all see one order
-//	tell      a line for everybody, and for STDOUT
-//	note      the same for a program, as an event
-//	obey      /nick, /who, /help
-//	names.go  what one may be called
+//	take      takes what clients did: one goroutine, so that all see one order
+//	announce  sends a line to everybody, and to STDOUT
+//	report    reports an event to a program instead of STDOUT
+//	obey      carries out /nick, /who, /help
+//	names.go  decides which names are allowed
 //
-// Whatever was typed is shown to others, never obeyed by their terminals.
+// Control bytes are shown to others, never obeyed by their terminals.
 
 // chat is the room. One goroutine has it.
 type chat struct {
-	hub     *hubbub.Hub
-	say     func(ctx context.Context, line []byte, except ...uint64) error
-	present *present // nil: STDOUT is for people
+	hub    *hubbub.Hub
+	say    func(ctx context.Context, line []byte, except ...uint64) error
+	roster *roster // nil: STDOUT is for people
 
-	here   map[uint64]*guest
-	order  []*guest // as they came
-	called names
-	said   []byte // what STDOUT is to say
-	heard  int    // of the batch that were for others
-	closed error  // why nobody hears anything any more
+	guests    map[uint64]*guest
+	order     []*guest // as they came
+	names     names
+	out       []byte // for STDOUT
+	forOthers int    // messages of the batch that were for others
+	closed    error  // why nothing is broadcast any more
 }
 
 // guest is one client in it.
 type guest struct {
 	id       uint64
 	name     string
-	look     string // of the name
+	folded   string // the name, as it is compared
 	protocol string
 	since    time.Time
 }
 
-// newChat is the room of s. What is said in it is for those who are there,
-// unless somebody wants it kept.
+// newChat is the room of s. Its lines are for the guests of the moment, unless
+// --replay unheard asks for them to be kept.
 func newChat(s *server) *chat {
-	c := &chat{hub: s.hub, say: s.hub.BroadcastHere, here: map[uint64]*guest{}, called: names{}}
+	c := &chat{hub: s.hub, say: s.hub.BroadcastHere, guests: map[uint64]*guest{}, names: names{}}
 	if s.keepUnheard {
 		c.say = s.hub.BroadcastExcept
 	}
 	if s.out == outJSON {
-		c.present = s.present
+		c.roster = s.roster
 	}
 	return c
 }
 
-// take lets the room have what clients did, and returns what STDOUT is to say of
-// it, with newlines: all of it, also when the error says that clients hear no more.
+// take takes what clients did and returns the lines for STDOUT: all of them, even
+// if the error is that nothing is broadcast any more.
 func (c *chat) take(ctx context.Context, b *hubbub.Batch) ([]byte, error) {
-	c.said, c.heard = c.said[:0], 0
-	if c.present != nil {
-		c.present.begin()
+	c.out, c.forOthers = c.out[:0], 0
+	if c.roster != nil {
+		c.roster.begin()
 	}
 	for e := range b.Events() {
 		switch e.Kind {
@@ -78,36 +77,36 @@ func (c *chat) take(ctx context.Context, b *hubbub.Batch) ([]byte, error) {
 		case hubbub.Leave:
 			c.leave(ctx, e)
 		case hubbub.Message:
-			c.hear(ctx, e)
+			c.message(ctx, e)
 		}
 	}
-	return c.said, c.closed
+	return c.out, c.closed
 }
 
 func (c *chat) join(ctx context.Context, e hubbub.Event) {
 	g := &guest{id: e.Client, protocol: e.Protocol, since: e.Time}
-	c.called.enter(g, c.called.free(cmp.Or(e.Name, fmt.Sprintf("guest%d", e.Client)), g.id))
-	c.here[g.id] = g
+	c.names.enter(g, c.names.free(cmp.Or(e.Name, fmt.Sprintf("guest%d", e.Client)), g.id))
+	c.guests[g.id] = g
 	c.order = append(c.order, g)
 	if g.name != e.Name {
 		_ = c.hub.Rename(g.id, g.name) // it may have gone
 	}
-	c.note(g, e)
+	c.report(g, e)
 	if !passes(g) {
-		c.tell(ctx, g, fmt.Sprintf("* %s is here", g.name))
+		c.announce(ctx, g, fmt.Sprintf("* %s is here", g.name))
 	}
 }
 
 func (c *chat) leave(ctx context.Context, e hubbub.Event) {
-	g := c.here[e.Client]
+	g := c.guests[e.Client]
 	if g == nil {
 		return
 	}
 	i := slices.Index(c.order, g)
 	c.order = slices.Delete(c.order, i, i+1)
-	delete(c.here, g.id)
-	c.called.leave(g)
-	c.note(g, e)
+	delete(c.guests, g.id)
+	c.names.leave(g)
+	c.report(g, e)
 	if passes(g) {
 		return
 	}
@@ -115,52 +114,52 @@ func (c *chat) leave(ctx context.Context, e hubbub.Event) {
 	if e.Code.Cut() {
 		why = fmt.Sprintf(" (%s)", visible.AppendLine(nil, []byte(e.Reason)))
 	}
-	c.tell(ctx, g, fmt.Sprintf("* %s has left%s", g.name, why))
+	c.announce(ctx, g, fmt.Sprintf("* %s has left%s", g.name, why))
 }
 
-// passes says that g comes only to say something.
+// passes reports whether g came only to post a message.
 func passes(g *guest) bool { return g.protocol == "post" }
 
-// hear takes what one says: each line of it, so that nobody can speak for others.
-func (c *chat) hear(ctx context.Context, e hubbub.Event) {
-	g := c.here[e.Client]
+// message takes a message line by line, so that nobody can speak for others.
+func (c *chat) message(ctx context.Context, e hubbub.Event) {
+	g := c.guests[e.Client]
 	if g == nil {
 		return
 	}
 	for line := range bytes.SplitSeq(e.Data, []byte("\n")) {
 		line = bytes.TrimSuffix(line, []byte("\r"))
-		said, escaped := bytes.CutPrefix(line, []byte("/"))
+		text, escaped := bytes.CutPrefix(line, []byte("/"))
 		switch {
 		case len(bytes.TrimSpace(line)) == 0:
-		case escaped && !bytes.HasPrefix(said, []byte("/")):
+		case escaped && !bytes.HasPrefix(text, []byte("/")):
 			c.obey(ctx, g, string(line))
 		case escaped:
-			c.hearLine(ctx, g, e, said)
+			c.line(ctx, g, e, text)
 		default:
-			c.hearLine(ctx, g, e, line)
+			c.line(ctx, g, e, line)
 		}
 	}
 }
 
-// hearLine takes a line that is for others.
-func (c *chat) hearLine(ctx context.Context, g *guest, e hubbub.Event, line []byte) {
-	if !c.tell(ctx, g, fmt.Sprintf("<%s> %s", g.name, visible.AppendLine(nil, line)), g.id) {
+// line takes a line that is for others.
+func (c *chat) line(ctx context.Context, g *guest, e hubbub.Event, line []byte) {
+	if !c.announce(ctx, g, fmt.Sprintf("<%s> %s", g.name, visible.AppendLine(nil, line)), g.id) {
 		return
 	}
-	c.heard++
+	c.forOthers++
 	e.Data = line
-	c.note(g, e)
+	c.report(g, e)
 }
 
-// tell says a line to everybody but some, and to STDOUT, if it may be so long:
-// else it says so to g, whose doing it is.
-func (c *chat) tell(ctx context.Context, g *guest, line string, except ...uint64) bool {
+// announce sends a line to everybody except some, and to STDOUT. If it is too long
+// it tells g, who caused it.
+func (c *chat) announce(ctx context.Context, g *guest, line string, except ...uint64) bool {
 	if len(line) > c.hub.Longest() {
-		c.answer(g, "* that is too long")
+		c.answer(g, fmt.Sprintf("* too long: a line has at most %d bytes, with your name", c.hub.Longest()))
 		return false
 	}
-	if c.present == nil {
-		c.said = append(append(c.said, line...), '\n')
+	if c.roster == nil {
+		c.out = append(append(c.out, line...), '\n')
 	}
 	if err := c.say(ctx, []byte(line), except...); err != nil && c.closed == nil {
 		c.closed = err
@@ -168,27 +167,27 @@ func (c *chat) tell(ctx context.Context, g *guest, line string, except ...uint64
 	return true
 }
 
-// note tells a program of e, by the name that g has now.
-func (c *chat) note(g *guest, e hubbub.Event) {
-	if c.present != nil {
+// report reports e to a program, with the current name of g.
+func (c *chat) report(g *guest, e hubbub.Event) {
+	if c.roster != nil {
 		e.Name = g.name
-		c.said = c.present.append(c.said, e)
+		c.out = c.roster.append(c.out, e)
 	}
 }
 
-// answer says something to g alone, and whether it is still there to be told.
+// answer sends a line to g alone, and reports whether g is still there.
 func (c *chat) answer(g *guest, line string) bool {
 	err := c.hub.Send([]byte(line), g.id)
 	_, gone := errors.AsType[*hubbub.UnknownError](err)
 	return !gone
 }
 
-const chatHelp = `* /nick NAME  be called so
-* /who [NAME] who is here, or is called like that
-* //TEXT      say /TEXT
-* /help       this`
+const chatHelp = `* /nick NAME   change your name
+* /who [NAME]  list the guests, or those with NAME in their name
+* //TEXT       say /TEXT
+* /help        print this`
 
-// obey does what g asks of the room.
+// obey carries out a slash command of g.
 func (c *chat) obey(ctx context.Context, g *guest, line string) {
 	word, rest, _ := strings.Cut(line, " ")
 	switch rest = strings.TrimSpace(rest); word {
@@ -201,46 +200,46 @@ func (c *chat) obey(ctx context.Context, g *guest, line string) {
 			c.answer(g, line)
 		}
 	default:
-		c.answer(g, fmt.Sprintf("* there is no %s; /help says what there is", visible.AppendLine(nil, []byte(cut(word, longestNick)))))
+		c.answer(g, fmt.Sprintf("* unknown command %s; type /help for a list", visible.AppendLine(nil, []byte(cut(word, longestNick)))))
 	}
 }
 
 func (c *chat) nick(ctx context.Context, g *guest, name string) {
-	why := unfit(name)
+	why := invalid(name)
 	switch {
 	case name == "":
-		why = "/nick NAME: be called so"
-	case why == "" && c.called.taken(name, g):
-		why = name + " is somebody else"
+		why = "missing name: /nick NAME"
+	case why == "" && c.names.taken(name, g):
+		why = "the name " + name + " is taken"
 	case name == g.name:
-		why = "so you are"
+		why = "you already are " + name
 	}
 	if why != "" {
 		c.answer(g, "* "+why)
 		return
 	}
 	old := g.name
-	c.called.enter(g, name)
+	c.names.enter(g, name)
 	_ = c.hub.Rename(g.id, name) // it may have gone
-	if c.present != nil {
-		c.present.rename(g.id, name)
+	if c.roster != nil {
+		c.roster.rename(g.id, name)
 	}
 	if !passes(g) {
-		c.tell(ctx, g, fmt.Sprintf("* %s is now %s", old, name))
+		c.announce(ctx, g, fmt.Sprintf("* %s is now %s", old, name))
 	}
 }
 
-// mostShown is how many guests /who shows: more than anybody reads, and nothing
-// to the 1 MiB that may wait for a client.
+// mostShown is how many guests /who lists: more than anybody reads, and little
+// beside the 1 MiB that may wait for a client.
 const mostShown = 100
 
-// who shows g who is here and called like that. Who asks a thousand times in one
-// breath, and does not listen, is cut, and then nobody is waited for.
+// who lists for g the guests whose name contains like. A client that asks a
+// thousand times without reading is disconnected; the list ends there.
 func (c *chat) who(g *guest, like string) {
 	n := 0
-	like = look(like)
+	like = fold(like)
 	for _, other := range c.order {
-		if !strings.Contains(other.look, like) {
+		if !strings.Contains(other.folded, like) {
 			continue
 		}
 		if n++; n > mostShown {
@@ -252,8 +251,8 @@ func (c *chat) who(g *guest, like string) {
 	}
 	switch {
 	case n == 0:
-		c.answer(g, "* nobody is called like that")
+		c.answer(g, "* no guest has such a name")
 	case n > mostShown:
-		c.answer(g, fmt.Sprintf("* and %d more; /who NAME shows who is called like that", n-mostShown))
+		c.answer(g, fmt.Sprintf("* and %d more; /who NAME searches", n-mostShown))
 	}
 }

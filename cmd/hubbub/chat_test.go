@@ -62,7 +62,7 @@ func TestChat(t *testing.T) {
 		}
 	}
 	ann.says("/nick BOB\n/nick a b\n/nick\n/what\n/help\n")
-	for _, want := range []string{"* BOB is somebody else", "* a name has at most", "* /nick NAME", "* there is no /what", "* /nick NAME", "* /who", "* //TEXT", "* /help"} {
+	for _, want := range []string{"* the name BOB is taken", "* names are 1–32 bytes", "* missing name: /nick NAME", "* unknown command /what", "* /nick NAME", "* /who", "* //TEXT", "* /help"} {
 		if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, want) {
 			t.Errorf("%q, want %q", line, want)
 		}
@@ -276,16 +276,16 @@ func TestChatNames(t *testing.T) {
 		strings.Repeat("é", 17), "a" + strings.Repeat("\u0301", 9), "\xff", "a\x07",
 	} {
 		kim.says("/nick " + name + "\n")
-		if line, _ := kim.r.ReadString('\n'); !strings.HasPrefix(line, "* a name has at most 32 bytes, all to be seen") {
+		if line, _ := kim.r.ReadString('\n'); !strings.HasPrefix(line, "* names are 1–32 bytes of visible characters") {
 			t.Errorf("to %q: %q", name, line)
 		}
 	}
 	kim.says("/nick \n/nick kim\n/nick Kim\n")
-	kim.hears("* /nick NAME: be called so\n* so you are\n* kim is now Kim\n")
+	kim.hears("* missing name: /nick NAME\n* you already are kim\n* kim is now Kim\n")
 	bob := p.enters("bob", kim)
 	for _, name := range []string{"kim", "KIM", "\u212aim", "kim\ufe0f"} { // the first of the third is the Kelvin sign
 		bob.says("/nick " + name + "\n")
-		bob.hears("* " + name + " is somebody else\n")
+		bob.hears("* the name " + name + " is taken\n")
 	}
 	for name, want := range map[string]string{
 		"c d": "<c_d> hi\n", "<c>": "<_c_> hi\n", "c\u3164": `<c\u3164> hi` + "\n", "\u0301c": "<_\u0301c> hi\n",

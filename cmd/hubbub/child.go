@@ -15,80 +15,208 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// This file is a command in the place of STDIN and STDOUT (docs/command.md):
-// package child keeps it running, and it is connected here.
+// This file is a command in the place of STDIN and STDOUT (docs/command.md).
+// Package child keeps it running; here it is connected:
 //
-//	runCommand  is its life, from the first process to the last
-//	feeder      what clients do, to its STDIN
-//	hearCommand what it prints, to clients
+//	bring    its life, from the first process to the last
+//	publish  what it prints, to clients
+//	feed     what clients send, to its STDIN
+//	take     what clients send when there is no command any more
+//	stop     its end
 
-// runCommand keeps the command running until it is not to be started any more,
-// or ctx is done.
-func (s *server) runCommand(ctx context.Context) {
-	defer close(s.commandEnded)
-	f := &feeder{s: s}
-	stderr := s.stderr
-	if s.says != io.Writer(s.stderr) {
-		out, err := logTo(s.says)
-		if err != nil {
-			go s.hearInVain(f)
-			s.commandFailed(err)
+// childCommand is the source and the sink of a server with a command.
+type childCommand struct {
+	*server
+	ctx   context.Context // done when the command must end
+	end   context.CancelFunc
+	kill  chan struct{} // closed when it has no time left
+	ended chan struct{} // closed when nothing is left of it
+
+	batch  *hubbub.Batch
+	lines  []byte // the batch as it is written
+	unread []byte // the part of lines that no process has been given
+}
+
+func newChildCommand(s *server) *childCommand {
+	c := &childCommand{server: s, kill: make(chan struct{}), ended: make(chan struct{})}
+	c.ctx, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+// bring keeps the command running until it is not restarted any more, or stop
+// is called.
+func (c *childCommand) bring() error {
+	defer close(c.ended)
+	stderr, done, err := c.childStderr()
+	if err != nil {
+		return err
+	}
+	defer done()
+	end, err := child.Run(c.ctx, child.Options{
+		Args:    c.command,
+		Env:     []string{"HUBBUB_ADDRESS=" + c.at[0].String(), "HUBBUB_EPOCH=" + c.hub.Epoch()},
+		Stderr:  stderr,
+		Framing: framing.Framing(c.framing()),
+		Restart: c.restart,
+		Grace:   c.drain / 2, // the rest is for clients to get its last messages
+		Input:   c.feed,
+		Output:  c.publish,
+		Ended:   c.logEnd,
+		Warnf:   func(format string, args ...any) { c.log.Warn(fmt.Sprintf(format, args...)) },
+		Kill:    c.kill,
+	})
+	switch {
+	case c.ctx.Err() != nil:
+		return nil
+	case err != nil:
+		if start, is := errors.AsType[*child.StartError](err); is && start.Misused() {
+			err = &usageError{err}
+		}
+		return err
+	case c.eof == eofKeep:
+		c.log.Warn(end.Command + " has exited and is not restarted; serving on without a command")
+		return nil
+	case end.Code != 0 && c.restart == child.Never:
+		return &exitError{end.Code, end.String()}
+	}
+	return errExhausted
+}
+
+// stop has the command end: in good order until limit is done, then at once.
+func (c *childCommand) stop(limit context.Context) {
+	c.end()
+	select {
+	case <-c.ended:
+	case <-limit.Done():
+		close(c.kill)
+		waitFor(c.ended, lastMoment)
+	}
+}
+
+// childStderr is the STDERR of the command: ours, unless its lines must be
+// drawn above a prompt or be JSON, as all of ours are. Done waits a moment for
+// the last of them.
+func (c *childCommand) childStderr() (stderr *os.File, done func(), err error) {
+	to := c.serveFlags.log.lines(c.logWriter(), c.command[0])
+	if to == io.Writer(c.stderr) {
+		return c.stderr, func() {}, nil
+	}
+	r, stderr, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		defer r.Close()
+		_, _ = io.Copy(to, r)
+		if last, is := to.(io.Closer); is {
+			_ = last.Close()
+		}
+	}()
+	return stderr, func() {
+		_ = stderr.Close()
+		waitFor(copied, lastMoment) // a process that the command left behind may keep it open
+	}, nil
+}
+
+// logEnd logs how a process ended.
+func (c *childCommand) logEnd(e child.End) {
+	if e.Err == nil && e.Code == 0 && e.Lost <= 0 && e.LostBytes <= 0 && e.Discarded == 0 {
+		c.log.Debug(e.String())
+		return
+	}
+	c.log.Warn(e.String())
+}
+
+// framing is where a message ends on the command's STDIN.
+func (c *childCommand) framing() hubbub.Framing {
+	if c.out != outPlain {
+		return hubbub.Lines
+	}
+	return c.options.Framing
+}
+
+// publish brings what the command prints to the clients.
+func (c *childCommand) publish(ctx context.Context, f *os.File) error {
+	var err error
+	if c.in == inJSON {
+		err = c.newInstructions().follow(ctx, f)
+	} else {
+		err = c.hub.BroadcastFrom(ctx, f)
+	}
+	if errors.Is(err, hubbub.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// feed writes what clients send to p, until p is dead or must end. With JSON, a
+// process after the first is told of the clients that the last one knew.
+func (c *childCommand) feed(ctx context.Context, p *child.Process) {
+	if p.Start > 1 && c.out == outJSON {
+		if err := p.Prepare(c.roster.joins()); err != nil {
 			return
 		}
-		defer out.Close()
-		stderr = out
 	}
-	end, err := child.Run(ctx, child.Options{
-		Args:    s.command,
-		Env:     []string{"HUBBUB_ADDRESS=" + s.at[0].String(), "HUBBUB_EPOCH=" + s.hub.Epoch()},
-		Stderr:  stderr,
-		Framing: framing.Framing(s.commandFraming()),
-		Restart: s.restart,
-		Grace:   s.drain / 2, // clients are to get what it says last
-		Input:   f.feed,
-		Output:  s.hearCommand,
-		Ended:   s.tellEnd,
-		Warnf:   func(format string, args ...any) { s.log.Warn(fmt.Sprintf(format, args...)) },
-		Kill:    s.killCommand,
-	})
-	go s.hearInVain(f)
-	switch {
-	case ctx.Err() != nil:
-	case err != nil:
-		s.commandFailed(err)
-	case s.eof == eofExit && end.Code != 0 && s.restart == child.Never:
-		s.exhausted <- &exitError{end.Code, end.String()}
-	case s.eof == eofExit:
-		s.exhausted <- nil
-	default:
-		s.log.Warn(fmt.Sprintf("%s has ended for good; serving on without", end.Command))
+	for {
+		n, err := p.Write(c.unread)
+		c.unread = c.unread[n:]
+		if c.batch != nil && c.out == outJSON {
+			c.roster.wrote(len(c.lines) - len(c.unread))
+		}
+		if err != nil {
+			return
+		}
+		c.release()
+		if c.batch, err = c.hub.Receive(ctx); err != nil {
+			c.batch = nil
+			return
+		}
+		if c.console != nil {
+			c.console.show(c.batch)
+		}
+		c.lines = c.render(c.batch)
+		c.unread = c.lines
 	}
 }
 
-// hearInVain takes what clients say when there is no command any more, so that
-// nobody who speaks is held up, and says how much that was.
-func (s *server) hearInVain(f *feeder) {
-	defer close(s.sunk)
-	vain := f.left()
-	f.release()
-	_ = s.eachBatch(func(b *hubbub.Batch) error {
-		if s.console != nil {
-			s.showBeside(b)
+// take waits for the end of the command and then discards what clients send, so
+// that no client waits for it; it logs how many messages that were.
+func (c *childCommand) take() error {
+	<-c.ended
+	discarded := c.left()
+	c.release()
+	_ = c.eachBatch(context.Background(), func(b *hubbub.Batch) error {
+		if c.console != nil {
+			c.console.show(b)
 		}
-		_ = s.render(b) // with --relay and --chat others hear of it
-		vain += s.messagesOf(b)
+		_ = c.render(b) // with --relay and --chat the others hear of it
+		discarded += c.messages(b)
 		return nil
 	})
-	if vain > 0 {
-		s.log.Warn(fmt.Sprintf("%d messages from clients came too late for %s", vain, s.command[0]))
+	if discarded > 0 {
+		c.log.Warn(fmt.Sprintf("discarded %s: %s had exited", count(discarded, "client message"), c.command[0]))
 	}
+	return nil
 }
 
-// messagesOf is how many messages of b are for whoever has the sink, once it is
-// rendered.
-func (s *server) messagesOf(b *hubbub.Batch) (n int) {
-	if s.room != nil {
-		return s.room.heard
+// left is how many messages of the batch no process has been given. Where
+// nothing separates messages, it can only tell whether there are any.
+func (c *childCommand) left() int {
+	if c.batch == nil || len(c.unread) == 0 {
+		return 0
+	}
+	if sep := separator(c.framing()); sep != "" && c.out == outPlain && c.room == nil {
+		return bytes.Count(c.unread, []byte(sep))
+	}
+	return min(c.messages(c.batch), max(1, bytes.Count(c.unread, []byte("\n"))))
+}
+
+// messages is how many messages of b are for the sink, once b is rendered.
+func (c *childCommand) messages(b *hubbub.Batch) (n int) {
+	if c.room != nil {
+		return c.room.forOthers
 	}
 	for e := range b.Events() {
 		if e.Kind == hubbub.Message {
@@ -98,114 +226,9 @@ func (s *server) messagesOf(b *hubbub.Batch) (n int) {
 	return n
 }
 
-// commandFailed ends the server: there is no command.
-func (s *server) commandFailed(err error) {
-	if start, is := errors.AsType[*child.StartError](err); is && start.Misused() {
-		err = &usageError{err}
-	}
-	s.exhausted <- err
-}
-
-// tellEnd logs how a process ended, unless all is well.
-func (s *server) tellEnd(e child.End) {
-	if e.Err == nil && e.Code == 0 && e.Lost <= 0 && e.LostBytes <= 0 && e.Discarded == 0 {
-		s.log.Debug(e.String())
-		return
-	}
-	s.log.Warn(e.String())
-}
-
-// commandFraming says where what the command reads ends.
-func (s *server) commandFraming() hubbub.Framing {
-	if s.out != outPlain {
-		return hubbub.Lines
-	}
-	return s.options.Framing
-}
-
-// hearCommand brings what the command prints to the clients.
-func (s *server) hearCommand(ctx context.Context, f *os.File) error {
-	var err error
-	if s.in == inJSON {
-		err = s.newCommands().obey(ctx, f)
-	} else {
-		err = s.hub.BroadcastFrom(ctx, f)
-	}
-	if errors.Is(err, hubbub.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil
-	}
-	return err
-}
-
-// endCommand has the command end, in good order as long as ctx allows.
-func (s *server) endCommand(ctx context.Context) {
-	s.stopCommand()
-	select {
-	case <-s.commandEnded:
-	case <-ctx.Done():
-		close(s.killCommand)
-		waitFor(s.commandEnded, lastMoment)
-	}
-}
-
-// feeder writes what clients do to one process after the other.
-type feeder struct {
-	s     *server
-	batch *hubbub.Batch
-	all   []byte // the batch as it is written
-	rest  []byte // what of that no process has had anything of
-}
-
-// feed writes to p until it is dead, or to end. With JSON a process that comes
-// later is first told who is there, as the last one was.
-func (f *feeder) feed(ctx context.Context, p *child.Process) {
-	if p.Start > 1 && f.s.out == outJSON {
-		if err := p.Prepare(f.s.present.joins()); err != nil {
-			return
-		}
-	}
-	for {
-		n, err := p.Write(f.rest)
-		f.rest = f.rest[n:]
-		f.told()
-		if err != nil {
-			return
-		}
-		f.release()
-		if f.batch, err = f.s.hub.Receive(ctx); err != nil {
-			f.batch = nil
-			return
-		}
-		if f.s.console != nil {
-			f.s.showBeside(f.batch)
-		}
-		f.all = f.s.render(f.batch)
-		f.rest = f.all
-	}
-}
-
-// told notes who is there for what was written.
-func (f *feeder) told() {
-	if f.batch != nil && f.s.out == outJSON {
-		f.s.present.follow(len(f.all) - len(f.rest))
-	}
-}
-
-// left is how many messages of the batch no process has had anything of. Where
-// nothing separates them there is no more to be known than that there are some.
-func (f *feeder) left() int {
-	if f.batch == nil || len(f.rest) == 0 {
-		return 0
-	}
-	if sep := separator(f.s.commandFraming()); sep != "" && f.s.out == outPlain && f.s.room == nil {
-		return bytes.Count(f.rest, []byte(sep))
-	}
-	return min(f.s.messagesOf(f.batch), max(1, bytes.Count(f.rest, []byte("\n"))))
-}
-
-func (f *feeder) release() {
-	if f.batch != nil {
-		f.batch.Release()
-		f.batch, f.all, f.rest = nil, nil, nil
+func (c *childCommand) release() {
+	if c.batch != nil {
+		c.batch.Release()
+		c.batch, c.lines, c.unread = nil, nil, nil
 	}
 }

@@ -261,7 +261,7 @@ func TestCommandsExitCode(t *testing.T) {
 		p.exits(tt.code)
 	}
 	p := answers(t, "exit 0", "--eof", "keep")
-	p.stderr.until(t, "serving on without")
+	p.stderr.until(t, "serving on without a command")
 	c := p.client()
 	c.says(strings.Repeat("to nobody\n", 200_000)) // who speaks is not held up
 	p.stop(0)
@@ -274,7 +274,7 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 	}{
 		{[]string{"./nothing-here"}, "hubbub: exec ./nothing-here: no such file or directory\n"},
 		{[]string{"surely-no-such-command"}, "hubbub: exec surely-no-such-command: not found in PATH\n"},
-		{nil, "hubbub: behind -- there is no command"},
+		{nil, "hubbub: no command after --"},
 	} {
 		p := start(t, append([]string{"serve", "127.0.0.1:0", "--"}, tt.command...)...)
 		p.exits(2)

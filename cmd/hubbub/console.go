@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 
 	"hubbub.example"
@@ -15,27 +14,39 @@ import (
 
 // This file puts a console on the terminal when STDIN and STDOUT are one:
 //
-//	openConsole  a server's: what clients say above, what is typed to them below
-//	runConsole   until somebody quits it, or the server ends
-//	show         what clients say
+//	newConsole  a server's: clients' messages above, the prompt below
+//	bring       what is typed, until somebody quits
+//	take        what clients send
+//
+// With a command the console shows what clients send to it.
 
-// openConsole opens a console if there is a terminal that is free for one, and
-// has the log go there too if it would go to that terminal anyway.
-func (s *server) openConsole() {
+// serveConsole is the console of a server.
+type serveConsole struct {
+	*console.Console
+	s      *server
+	hasLog bool          // the log is drawn above the prompt
+	eof    chan struct{} // ^D with --eof exit
+	quit   chan error    // the console has ended, and why
+}
+
+// newConsole makes a console if there is a terminal that is free for one; else
+// it is nil. The log is the console's if it would go to that terminal anyway.
+func (s *server) newConsole() *serveConsole {
 	plain := len(s.command) > 0 || s.in == inPlain && s.out == outPlain // else they are a program's
 	if s.noConsole || !plain || s.options.Framing != hubbub.Lines || s.sendOnly || s.recvOnly || !console.Fit(s.stdin, s.stdout) {
-		return
+		return nil
 	}
 	as, toYou := "", ""
 	if s.chat {
 		as, toYou = operator, operatorToYou
 	}
-	s.console = console.New(console.Options{
+	c := &serveConsole{s: s, hasLog: sameTerminal(s.stderr, s.stdout), eof: make(chan struct{}, 1), quit: make(chan error, 1)}
+	c.Console = console.New(console.Options{
 		In: s.stdin, Out: s.stdout,
 		Visible: visible.AppendLine, Next: visible.Next,
 		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, saidBy(as, line)) },
 		As:      as,
-		EOF:     s.endOfTyping,
+		EOF:     c.endOfInput,
 		Status:  s.status,
 		Clients: s.clients,
 		Commands: []console.Command{
@@ -45,13 +56,11 @@ func (s *server) openConsole() {
 			console.Unmute(func(_ context.Context, id uint64) error { return s.hub.Mute(id, false) }),
 		},
 	})
-	if sameTerminal(s.stderr, s.stdout) {
-		s.says = s.console.Log()
-	}
+	return c
 }
 
-// Who speaks from the console in a room. Nobody in it can speak so, however
-// they are called: what a guest says begins with <, and what the room says with *.
+// The sender of what is typed in a --chat room. No guest can look like it,
+// whatever their name: a guest's line begins with <, and the room's own with *.
 const (
 	operator      = "operator:"
 	operatorToYou = "operator, to you:"
@@ -65,23 +74,39 @@ func saidBy(as, line string) []byte {
 	return []byte(as + " " + line)
 }
 
-// endOfTyping is ^D: the end of STDIN.
-func (s *server) endOfTyping() {
-	if s.eof == eofExit {
-		s.exhausted <- nil
+// endOfInput is ^D: the end of STDIN.
+func (c *serveConsole) endOfInput() {
+	if c.s.eof != eofExit {
+		return
+	}
+	select {
+	case c.eof <- struct{}{}:
+	default: // it is known already
 	}
 }
 
-// runConsole is the console from the first key to the last. When somebody quits
-// it the server ends too.
-func (s *server) runConsole(ctx context.Context) {
-	defer close(s.consoleEnded)
-	if err := s.console.Run(ctx); err != nil {
-		s.log.Warn(err.Error() + "; serving on without a console")
-		return
-	}
-	if ctx.Err() == nil {
-		close(s.quit)
+// open takes the terminal; giveBack returns when it is anybody's again.
+func (c *serveConsole) open() (giveBack func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.quit <- c.Run(ctx)
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// bring waits until somebody quits the console, which ends the server too.
+func (c *serveConsole) bring() error {
+	select {
+	case <-c.eof:
+		return errExhausted
+	case err := <-c.quit:
+		if err != nil {
+			c.s.log.Warn(err.Error() + "; serving on without a console")
+			return nil
+		}
+		return errStopped
 	}
 }
 
@@ -109,49 +134,34 @@ func (s *server) clients() []console.Client {
 	return all
 }
 
-// showInbox shows what clients say, until the hub is closed.
-func (s *server) showInbox() {
-	defer close(s.sunk)
+// take shows what clients send; with --relay and --chat the others hear of it
+// first.
+func (c *serveConsole) take() error {
 	defer console.Rescue()
-	_ = s.eachBatch(func(b *hubbub.Batch) error { s.show(b); return nil })
+	return c.s.eachBatch(context.Background(), func(b *hubbub.Batch) error {
+		rendered := c.s.render(b)
+		if c.s.chat {
+			_, _ = c.Messages(console.Plain).Write(rendered)
+		} else {
+			c.show(b)
+		}
+		return nil
+	})
 }
 
-// show shows a batch; with --relay and --chat clients hear of it first.
-func (s *server) show(b *hubbub.Batch) {
-	said := s.render(b)
-	if s.chat {
-		_, _ = s.console.Messages(console.Plain).Write(said)
-		return
-	}
-	s.showBeside(b)
-}
-
-// showBeside shows what clients said, whoever else hears it.
-func (s *server) showBeside(b *hubbub.Batch) {
+// show shows the messages of a batch, whoever else gets them.
+func (c *serveConsole) show(b *hubbub.Batch) {
 	for e := range b.Events() {
 		if e.Kind == hubbub.Message {
-			s.console.Show(console.Message{Time: e.Time, ID: e.Client, Name: e.Name, Text: e.Data})
+			c.Show(console.Message{Time: e.Time, ID: e.Client, Name: e.Name, Text: e.Data})
 		}
 	}
 }
 
-// sameTerminal says that a and b are the same file, as a terminal is that nobody
-// redirected.
+// sameTerminal reports whether a and b are the same file, as STDERR and STDOUT
+// are on a terminal unless one is redirected.
 func sameTerminal(a, b *os.File) bool {
 	x, errA := a.Stat()
 	y, errB := b.Stat()
 	return errors.Join(errA, errB) == nil && os.SameFile(x, y)
-}
-
-// logTo is a pipe whose other end goes to w, for a command's STDERR.
-func logTo(w io.Writer) (*os.File, error) {
-	r, out, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	go func() {
-		defer r.Close()
-		_, _ = io.Copy(w, r)
-	}()
-	return out, nil
 }

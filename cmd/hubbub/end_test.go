@@ -35,7 +35,7 @@ func TestQuitLeavesNoTrace(t *testing.T) {
 	for _, ended := range []*program{j, p} {
 		ended.signal(syscall.SIGQUIT)
 		ended.exits(exitFailed)
-		if said := ended.stderr.ends(t); !strings.HasSuffix(said, "hubbub: SIGQUIT: ended before all was delivered\n") || strings.Count(said, "\n") > 2 {
+		if said := ended.stderr.ends(t); !strings.HasSuffix(said, "hubbub: SIGQUIT: stopped before everything was delivered\n") || strings.Count(said, "\n") > 2 {
 			t.Errorf("STDERR says %s", brief(said))
 		}
 	}
@@ -133,7 +133,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	}
 	p.insists(syscall.SIGTERM)
 	p.exits(exitFailed)
-	p.stderr.until(t, "hubbub: a second signal: ended before all was delivered\n")
+	p.stderr.until(t, "hubbub: second signal: stopped before everything was delivered\n")
 }
 
 // In no time of its own STDOUT is not at fault; blocked for all of it, it is.
@@ -146,7 +146,7 @@ func TestABlockedStdoutDoesNotKeepTheServer(t *testing.T) {
 	c.done()
 	c.hearsEnd() // so it has been read
 	p.stop(exitFailed)
-	p.stderr.until(t, "hubbub: STDOUT is blocked: what clients sent last is lost\n")
+	p.stderr.until(t, "hubbub: STDOUT is blocked: the last messages from clients are lost\n")
 }
 
 // stuck is a server that waits to deliver: its only client never reads.

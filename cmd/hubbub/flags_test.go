@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,7 +31,7 @@ func parseFlags(groups []*flagGroup, check func(*cobra.Command) error, args []st
 	cmd := &cobra.Command{Use: "some", SilenceErrors: true, SilenceUsage: true}
 	cmd.SetOut(io.Discard)
 	cmd.SetFlagErrorFunc(flagError)
-	describe(cmd, "", groups...)
+	addFlags(cmd, groups...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return check(cmd) }
 	cmd.SetArgs(args)
 	return cmd.Execute()
@@ -77,7 +78,7 @@ func TestDefaultsAreThoseOfTheTable(t *testing.T) {
 func TestHelpTellsOfEveryFlag(t *testing.T) {
 	var f serveFlags
 	groups := f.groups()
-	help := strings.Join(strings.Fields(helpText(serveHelp, groups)), " ")
+	help := strings.Join(strings.Fields(helpOf(t, "serve")), " ")
 	for flag := range strings.FieldsSeq(`frame out slow patience min-rate backlog replay wait-for eof drain max-clients
 		max-line idle-timeout send-only recv-only unix-mode keepalive so loops log-format quiet verbose`) {
 		if !strings.Contains(help, " --"+flag+" ") {
@@ -94,8 +95,32 @@ func TestHelpTellsOfEveryFlag(t *testing.T) {
 		}
 	}
 	for _, g := range groups {
-		if strings.Count(help, " "+g.title+": ") != 1 {
+		if strings.Count(help, " "+g.title+": -") != 1 {
 			t.Errorf("the help does not have %q once", g.title)
+		}
+	}
+}
+
+// helpOf is what hubbub help prints.
+func helpOf(t *testing.T, command ...string) string {
+	t.Helper()
+	root := newRootCommand(env{})
+	var out strings.Builder
+	root.SetOut(&out)
+	root.SetArgs(append([]string{"help"}, command...))
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// A help fits the narrowest terminal that people use.
+func TestHelpFitsEightyColumns(t *testing.T) {
+	for _, command := range []string{"", "serve", "join", "sockopts", "version"} {
+		for line := range strings.Lines(helpOf(t, strings.Fields(command)...)) {
+			if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > 80 {
+				t.Errorf("hubbub help %s: %d columns: %s", command, utf8.RuneCountInString(line), line)
+			}
 		}
 	}
 }
@@ -197,7 +222,7 @@ func TestAWrongValueIsSaidOnce(t *testing.T) {
 					said, says := err.Error(), "must be "
 					switch {
 					case args[0] == "--"+f.Name:
-						says = "has no value: it is --" + f.Name + " "
+						says = "needs a value: --" + f.Name + " "
 					case f.Name == "so":
 						says = "what can be set is SO_"
 					}
@@ -226,10 +251,10 @@ func TestAWrongFlagSaysWhatWouldBeRight(t *testing.T) {
 		{"--wait-for -99999999999999999999", `--wait-for "-99999999999999999999": must be a whole number, 0 or more`},
 		{"--loops 99999999999999999999", `--loops "99999999999999999999": must be a whole number, 1 to 256`},
 		{"--unix-mode 888", `--unix-mode "888": must be octal, 1 to 777, such as 0660`},
-		{"--host http://example.com", `--host "http://example.com": must be a name, such as example.com, or *`},
+		{"--host http://example.com", `--host "http://example.com": must be a host name, such as example.com, or *`},
 		{"--origin example.com", `--origin "example.com": must be SCHEME://HOST or SCHEME://HOST:PORT, such as https://example.com, or *`},
 		{"--so SO_RCVBUF=x", `--so: SO_RCVBUF=x: the value must be a number of bytes, like 65536 or 64KiB`},
-		{"--backlog", `--backlog has no value: it is --backlog SIZE`},
+		{"--backlog", `--backlog needs a value: --backlog SIZE`},
 		{"--slow cut --slow die", `--slow "die": must be wait, cut or skip`},
 		{"--fame nul", `unknown flag: --fame; did you mean --frame?`},
 		{"-relay", `unknown flag: -relay; did you mean --relay?`},

@@ -1,10 +1,11 @@
 package main
 
+// This file is the help, and what is reported of a wrong flag.
+
 import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagGroup is one paragraph of a command's flags in its help.
+// flagGroup is one paragraph of a command's flags in its help. Cobra has groups
+// of commands, but none of flags.
 type flagGroup struct {
 	title string
 	*pflag.FlagSet
@@ -25,80 +27,79 @@ func newFlagGroup(title string) *flagGroup {
 	return &flagGroup{title, set}
 }
 
-// describe gives cmd its flags and its help: the text, which begins with
-// examples, then the flags, group by group.
-func describe(cmd *cobra.Command, text string, groups ...*flagGroup) {
+// addFlags gives cmd its flags.
+func addFlags(cmd *cobra.Command, groups ...*flagGroup) {
+	cmd.Flags().SortFlags = false
 	for _, g := range groups {
 		cmd.Flags().AddFlagSet(g.FlagSet)
+		g.VisitAll(func(f *pflag.Flag) {
+			f.Annotations = map[string][]string{groupTitle: {g.title}}
+			completeValues(cmd, f)
+		})
 	}
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		_, _ = io.WriteString(cmd.OutOrStdout(), helpText(text, groups))
-	})
 }
 
-const helpWidth = 96
+// groupTitle is the annotation of a flag that names its group.
+const groupTitle = "group"
 
-// helpText has all flags in one column, although each group stands by itself:
-// so they are laid out together, and each title goes before its first flag.
-func helpText(text string, groups []*flagGroup) string {
-	all, titles := newFlagGroup("").FlagSet, map[string]string{}
-	for _, g := range groups {
-		all.AddFlagSet(g.FlagSet)
-		titles[g.first()] = g.title
-	}
+const helpWidth = 80
+
+// printHelp is the help of any command. Cobra's own template has no groups of
+// flags, and its examples come last.
+func printHelp(cmd *cobra.Command, _ []string) {
+	cmd.InitDefaultHelpFlag()
+	cmd.InitDefaultVersionFlag()
 	var b strings.Builder
-	b.WriteString(strings.TrimPrefix(text, "\n"))
-	for line := range strings.Lines(all.FlagUsagesWrapped(helpWidth)) {
-		// A flag's first line is not indented as far as the others.
-		if flag := flagLine.FindStringSubmatch(line); flag != nil && titles[flag[1]] != "" {
-			fmt.Fprintf(&b, "\n%s:\n", titles[flag[1]])
+	fmt.Fprintf(&b, "%s: %s\n\nUsage: %s\n\n", cmd.CommandPath(), cmd.Short, cmd.UseLine())
+	for _, text := range []string{cmd.Example, cmd.Long} {
+		if text = strings.Trim(text, "\n"); text != "" {
+			b.WriteString(text + "\n\n")
 		}
-		b.WriteString(line)
+	}
+	if cmd.HasAvailableSubCommands() {
+		b.WriteString("Commands:\n")
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				fmt.Fprintf(&b, "  %-11s %s\n", c.Name(), c.Short)
+			}
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString(flagHelp(cmd.LocalFlags()))
+	_, _ = io.WriteString(cmd.OutOrStdout(), strings.TrimRight(b.String(), "\n")+"\n")
+}
+
+// flagHelp is the help of flags, group by group.
+func flagHelp(flags *pflag.FlagSet) string {
+	var groups []*flagGroup
+	flags.VisitAll(func(f *pflag.Flag) {
+		title := "Flags"
+		if of := f.Annotations[groupTitle]; of != nil {
+			title = of[0]
+		}
+		if n := len(groups); n == 0 || groups[n-1].title != title {
+			groups = append(groups, newFlagGroup(title))
+		}
+		groups[len(groups)-1].AddFlag(f)
+	})
+	var b strings.Builder
+	for _, g := range groups {
+		fmt.Fprintf(&b, "%s:\n%s\n", g.title, g.FlagUsagesWrapped(helpWidth))
 	}
 	return b.String()
 }
 
-var flagLine = regexp.MustCompile(`^(?:  -.,|     ) --([a-z-]+)`)
-
-func (g *flagGroup) first() (name string) {
-	g.VisitAll(func(f *pflag.Flag) {
-		if name == "" {
-			name = f.Name
-		}
-	})
-	return name
-}
-
-func newHelpCommand(env) *cobra.Command {
-	return &cobra.Command{
-		Use: "help",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			root := cmd.Root()
-			if len(args) > 1 {
-				return usage("hubbub help takes one command, but there is also %q", args[1])
-			}
-			if len(args) == 0 {
-				return root.Help()
-			}
-			for _, c := range root.Commands() {
-				if c.Name() == args[0] {
-					return c.Help()
-				}
-			}
-			return unknownCommand(root, args[0])
-		},
-	}
-}
-
-// helpFor is the command line that explains cmd.
+// helpFor is the command line that prints the help of cmd.
 func helpFor(cmd *cobra.Command) string {
-	if cmd.HasParent() && cmd.Name() != "help" {
-		return "hubbub help " + cmd.Name()
+	root, names, _ := strings.Cut(cmd.CommandPath(), " ")
+	if names == "" || names == "help" {
+		return root + " help"
 	}
-	return "hubbub help"
+	return root + " help " + names
 }
 
-// flagError says what would be right in place of a flag that is not.
+// flagError is the error of a wrong flag. Cobra's says neither which flag looks
+// like an unknown one, nor what a value must be.
 func flagError(cmd *cobra.Command, err error) error {
 	if unknown, is := errors.AsType[*pflag.NotExistError](err); is {
 		given, name := "--"+unknown.GetSpecifiedName(), unknown.GetSpecifiedName()
@@ -114,7 +115,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if missing, is := errors.AsType[*pflag.ValueRequiredError](err); is {
 		flag := missing.GetFlag()
 		kind, _ := pflag.UnquoteUsage(flag)
-		return usage("--%s has no value: it is --%[1]s %s", flag.Name, kind)
+		return usage("--%s needs a value: --%[1]s %s", flag.Name, kind)
 	}
 	if invalid, is := errors.AsType[*pflag.InvalidValueError](err); is {
 		return usage("--%s %q: %s", invalid.GetFlag().Name, invalid.GetValue(), wanted(invalid))
@@ -122,8 +123,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return &usageError{err}
 }
 
-// wanted is what would be right in place of a flag's value. Who reads it says
-// what it is, and the value, before that; here the flag's name has said so.
+// wanted is what a flag's value must be. The error of its parser begins with what
+// it is, and the value; here the flag's name stands before it.
 func wanted(invalid *pflag.InvalidValueError) string {
 	if invalid.GetFlag().Value.Type() == "bool" {
 		return "must be true or false"
@@ -135,8 +136,8 @@ func wanted(invalid *pflag.InvalidValueError) string {
 	return text
 }
 
-// nearFlags are the flags of cmd whose names look like name. Cobra can
-// compare names, but does so for commands only: so for once they are commands.
+// nearFlags are the flags of cmd whose names look like name. Cobra compares the
+// names of commands only; so here each flag becomes a command.
 func nearFlags(cmd *cobra.Command, name string) string {
 	if cmd.Flags().Lookup(name) != nil {
 		return "--" + name
@@ -155,33 +156,21 @@ func nearFlags(cmd *cobra.Command, name string) string {
 	return strings.Join(near, " or ")
 }
 
-const rootHelp = `
-hubbub: one nonblocking server, many clients
-
-    tail -f app.log | hubbub serve :9000      a stream for everyone
-    nc host 9000                              ... for any TCP client
-    hubbub join host:9000                     ... or ours, which comes back after a break
-    hubbub serve :9000 --out tagged           who said what: ID, tab, line
-    hubbub serve --wait-for 3 --eof exit < f  a file to three, then done
-
-Every line of STDIN goes to all clients; every line from any client comes out
-on STDOUT. Nobody waits for a client that is out to lunch.
-
-Commands:
-    hubbub serve [ADDRESS ...] [flags]        the server
-    hubbub join ADDRESS [flags]               the client
-    hubbub sockopts [ADDRESS]                 the socket options, with what is in force
-    hubbub version                            the version, and what built it
-    hubbub help [COMMAND]                     this; or a command's examples and flags
-
-ADDRESS is HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH. join knows ws:// too.
-
-Exit codes: 0 done, 1 something did not work, 2 the command line cannot be
-meant so.
+const rootExamples = `
+  tail -f app.log | hubbub serve :9000      a stream for everyone
+  nc host 9000                              ... for any TCP client
+  hubbub join host:9000                     ... or ours, which reconnects
+  hubbub serve :9000 --out tagged           gather: ID, tab, line
+  hubbub serve :9000 -- ./bot.py            a program answers every client
+  hubbub serve --wait-for 3 --eof exit < f  a file to three clients
 `
 
-const versionHelp = `
-    hubbub version
+const rootLong = `
+Every line of STDIN goes to all clients; every line from any client comes out
+on STDOUT. No client has to wait for a slow one.
 
-Prints the version, what built it and for which system.
+ADDRESS is HOST:PORT, :PORT, tcp://HOST:PORT or unix:PATH. join also takes
+ws://HOST:PORT.
+
+Exit codes: 0 success, 1 runtime error, 2 usage error.
 `

@@ -19,14 +19,14 @@ import (
 	"hubbub.example/internal/wsconn"
 )
 
-// This file is hubbub join's flags, and what it gives package join of the
-// system; what differs from system to system is in join_*.go:
+// This file is the flags of hubbub join, and what package join needs of the
+// system. What depends on the system is in join_*.go:
 //
-//	input      STDIN, and what it is
-//	settle     readies a connected socket
+//	input      STDIN, and what kind of file it is
+//	settle     prepares a connected socket
 //	health     asks the system about a connection
 
-// joinFlags is what the flags of hubbub join say.
+// joinFlags are the flags of hubbub join.
 type joinFlags struct {
 	frame          framing.Framing
 	out            join.Out
@@ -44,77 +44,82 @@ type joinFlags struct {
 	settings []sock.Setting
 }
 
-const joinHelp = `
-    hubbub join ADDRESS [flags]
+const joinExamples = `
+  hubbub join host:9000                            talk
+  hubbub join host:9000 < /dev/null >> all.log     watch
+  sensor | hubbub join host:9000                   report
+  hubbub join host:9000 --eof exit < batch.txt     deliver and exit
+  hubbub join host:9000 --last 100 --out json      from 100 back
+  hubbub join unix:/run/app.sock                   on this machine
+`
 
-Sends STDIN to the server and prints on STDOUT what the server sends, both at
-once: neither waits for the other.
-
-    hubbub join host:9000                            talk
-    hubbub join host:9000 < /dev/null >> all.log     watch
-    sensor | hubbub join host:9000                   report
-    hubbub join host:9000 --eof exit < batch.txt     deliver, and be done
-    hubbub join host:9000 --last 100 --out json      what was last, and what comes
-    hubbub join unix:/run/app.sock                   on this machine
+const joinLong = `
+Sends STDIN to the server and prints what the server sends on STDOUT, both at
+the same time. It reconnects when the connection breaks.
 
 ADDRESS is HOST:PORT, :PORT (this machine), tcp://HOST:PORT, ws://HOST:PORT or
 unix:PATH. All addresses of a name are tried, a quarter of a second apart.
 
-A server is asked, as a WebSocket, for hubbub.v1. One that says nothing for 2 s
-is spoken to raw, on another connection: messages with their separator, as nc
-has them. So is one that twice answers what is no HTTP: a hubbub that is asked
-later than its --sniff begins so. What was said on the connections before is
-not printed; that the server speaks raw is said on STDERR. An answer in HTTP
-that opens no WebSocket is an error: a page is no stream. What it spoke once a
-server must speak after every break.
+End of STDIN: join tells the server, and prints what the server still sends
+until it closes the connection. If STDIN ends before its first byte (/dev/null,
+cron, a background job), join is a watcher: it tells the server nothing, and
+stays.
 
-With tcp:// it is not asked: for a server to which the question would be
-messages, that says what it has to say to whoever comes first, or that takes a
-single client (nc -l). With ws://, and http:// which is the same, it must speak
-hubbub.v1; so it must for --since, --last and --name. --frame raw has no
-messages, and is always raw.
+Protocol: join opens a WebSocket and asks for hubbub.v1. If the server sends
+nothing for 2 s, join connects again and uses raw: messages with their
+separator, as nc sends them. If the server answers twice with something other
+than HTTP, join falls back to raw, too. It reports that on STDERR. An HTTP
+answer that opens no WebSocket is an error. The protocol must stay the same
+across reconnects.
 
-When STDIN ends, the server is told, and what it still sends is printed until
-it closes. If STDIN ends before its first byte (/dev/null, cron, a background
-job), join is a watcher: it tells the server nothing, and stays.
+tcp:// skips detection: for servers that would take the request for messages,
+that send something to the first client only, or that accept a single client
+(nc -l). ws:// (or http://) requires hubbub.v1, and so do --since, --last and
+--name. --frame raw has no messages and is always raw.
 
-A connection that breaks, or that the server closes, is made again, unless all
-is said: soon if something came of it, else after a wait that grows to half a
-minute. What STDIN gives meanwhile is kept, 1 MiB of it; then STDIN is not
-read, so whoever writes it waits.
+Reconnecting: at once if the last connection carried something, else after a
+wait that grows to half a minute. Meanwhile up to 1 MiB of STDIN is buffered;
+then reading pauses. A connection that the server closes is made again too,
+unless everything is sent and STDIN has ended.
 
-Over hubbub.v1 a message arrives once, both ways: what the server has not
-acknowledged is kept and sent again, and printing goes on behind the last
-message. How many are gone from the server, or were skipped, is said on STDERR.
-Only a server that is started anew, or was out of reach for ten minutes, may
-get twice what it had not acknowledged. A message longer than the server takes
-is left out, and said.
+With hubbub.v1 each message arrives once, in both directions: join keeps what
+the server has not acknowledged and sends it again, and continues printing after
+the last message. It reports on STDERR how many messages the server no longer
+has, or skipped. Only if the server was restarted or out of reach for ten
+minutes can it get a message twice. A message longer than the server's limit is
+skipped and reported.
 
-Raw, a message arrives at most once: what was on its way when the connection
-broke may be lost, and is not sent again unless the break cut it in two. A
-message that breaks off while it is being printed ends early. If the server
-says that it will send no more, that may mean that it still listens. Sending
-goes on if it said so at once, if STDIN is a file, or with --reconnect=false.
+With raw each message arrives at most once: data in flight is lost if the
+connection breaks, and is sent again only if the break cut a message in two. If
+the connection breaks in the middle of a message, join prints what it has of it.
+If the server half-closes the connection, join keeps sending if that came at
+once, if STDIN is a file, or with --reconnect=false.
 
-Where STDIN and STDOUT are a terminal there is a console: /help says what it
-knows, docs/console.md all of it. Another word behind a slash, such as a room's
-/nick, goes to the server as it is; //word sends /word always.
+--out tagged prints the sender's name, or else id, and a tab before each
+message; "-" if the sender is not known. --out json prints one object per line:
+type (message; missed, skipped or unknown where messages are missing), seq,
+time, text or base64, id and name of the sender. With raw, time is the time of
+arrival.
 
---out tagged says before each message, and a tab, the name or else the id of
-the client that said it, and - where none is known. --out json has an object a
-line: type (message; missed, skipped or unknown where something is missing),
-seq, time, text or base64, id and name of the client; raw, time is when it came.
+If STDIN and STDOUT are a terminal, join opens a console: type /help there, or
+read docs/console.md. Other slash commands, such as /nick, go to the server;
+//word sends /word.
 
-SIGINT and SIGTERM end it once all is sent and acknowledged, for which there
-are 5 s; a second one, or SIGQUIT, ends it at once. Exit codes: 0 done, 1 it
-could not connect, lost the connection for good or left something unsent, 2 the
-command line cannot be meant so.
+SIGINT and SIGTERM end join once everything is sent and acknowledged, within
+5 s; a second signal, or SIGQUIT, ends it at once.
+
+Exit codes: 0 success, 1 it could not connect, lost the connection for good or
+left something unsent, 2 usage error.
 `
 
 func newJoinCommand(e env) *cobra.Command {
 	var f joinFlags
 	cmd := &cobra.Command{
-		Use: "join",
+		Use:               "join ADDRESS",
+		Short:             "the client",
+		Long:              joinLong,
+		Example:           joinExamples,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := f.check(args)
 			if err != nil {
@@ -123,49 +128,49 @@ func newJoinCommand(e env) *cobra.Command {
 			return f.run(cmd.Context(), e, address, args[0])
 		},
 	}
-	describe(cmd, joinHelp, f.groups()...)
+	addFlags(cmd, f.groups()...)
 	return cmd
 }
 
 func (f *joinFlags) groups() []*flagGroup {
 	m := newFlagGroup("Messages")
 	parsedFlag(m, &f.frame, "frame", "line", "line|nul|raw|N",
-		"where a message ends: at a newline, at a zero byte, nowhere (bytes as they come), or after every N bytes", framing.Parse)
+		"where a message ends: at a newline, at a zero byte, nowhere (raw bytes), or after every N bytes", framing.Parse)
 	parsedFlag(m, &f.out, "out", "plain", "plain|tagged|json",
-		"what STDOUT says: the message; who said it, tab, message; or a JSON object a line, also for what is missing", choice(join.Plain, join.Tagged, join.JSON))
+		"output format: plain (the message), tagged (sender, tab, message) or json (one object per line, including missing messages)", choice(join.Plain, join.Tagged, join.JSON))
 	parsedFlag(m, &f.eof, "eof", "half-close", "half-close|stay|exit",
-		"at the end of STDIN: tell the server and print what still comes; print without telling; or leave once all is sent", choice(join.HalfClose, join.Stay, join.Exit))
-	h := newFlagGroup("With a server that speaks hubbub.v1")
+		"at the end of STDIN: half-close (tell the server, print what it still sends), stay (print, tell nothing) or exit (once everything is sent)", choice(join.HalfClose, join.Stay, join.Exit))
+	h := newFlagGroup("With hubbub.v1")
 	parsedFlag(h, &f.since, "since", "", "EPOCH-SEQ",
-		"begin behind this message; -v says at the end how far it came", proto.ParsePoint)
-	parsedFlag(h, &f.last, "last", "", "N", "begin so many messages back", func(s string) (*int, error) {
+		"start after this message; -v reports the last one at the end", proto.ParsePoint)
+	parsedFlag(h, &f.last, "last", "", "N", "start N messages back", func(s string) (*int, error) {
 		n, err := atLeast(0)(s)
 		return &n, err
 	})
-	parsedFlag(h, &f.name, "name", "", "NAME", "what to be called", proto.ParseName)
-	m.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
+	parsedFlag(h, &f.name, "name", "", "NAME", "your name", proto.ParseName)
+	m.BoolVar(&f.noConsole, "no-console", false, "no console, even on a terminal")
 	c := newFlagGroup("Connection")
-	c.BoolVar(&f.reconnect, "reconnect", true, "come back when the connection breaks")
+	c.BoolVar(&f.reconnect, "reconnect", true, "reconnect when the connection breaks")
 	parsedFlag(c, &f.connectTimeout, "connect-timeout", "10s", "TIME",
-		"how long connecting may take, all addresses together", parseTime)
+		"limit for connecting, all addresses together", parseTime)
 	parsedFlag(c, &f.keepAlive, "keepalive", "30s", "TIME|off",
-		"how long the server may be silent before it is asked whether it lives; a dead one is given up in twice this", timeOrOff(0))
+		"probe the server after this long without a byte from it; a dead one is given up within twice this", timeOrOff(0))
 	c.StringArrayVar(&f.so, "so", nil,
-		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=65536; again for more. hubbub sockopts lists them")
-	return []*flagGroup{m, h, c, f.log.group("also each attempt to connect")}
+		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=64KiB (hubbub sockopts lists them); repeatable")
+	return []*flagGroup{m, h, c, f.log.group("log each attempt to connect too")}
 }
 
-// check returns whom to join, and finds what is wrong with the command line.
+// check returns the address to join, or what is wrong with the command line.
 func (f *joinFlags) check(args []string) (join.Address, error) {
 	if len(args) != 1 {
-		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but there are %d%s", len(args), asForNC(args))
+		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but got %d%s", len(args), asForNC(args))
 	}
 	address, err := join.ParseAddress(args[0])
 	if err != nil {
 		return address, &usageError{err}
 	}
 	if address.Port == "0" {
-		return address, usage("address %q: port 0 is any that is free, which only a server can take", args[0])
+		return address, usage("address %q: port 0 is any free port, which only a server can use", args[0])
 	}
 	if err := f.checkV1(address, args[0]); err != nil {
 		return address, err
@@ -179,7 +184,7 @@ func (f *joinFlags) check(args []string) (join.Address, error) {
 	return address, f.log.check()
 }
 
-// asForNC guesses what was meant by HOST PORT.
+// asForNC suggests HOST:PORT for HOST PORT.
 func asForNC(args []string) string {
 	if len(args) == 2 {
 		if a := net.JoinHostPort(args[0], args[1]); parses(a) {
@@ -194,7 +199,7 @@ func parses(address string) bool {
 	return err == nil
 }
 
-// checkV1 finds what does not go together with what is spoken.
+// checkV1 finds flags that cannot be used with the protocol.
 func (f *joinFlags) checkV1(address join.Address, given string) error {
 	raw := ""
 	switch {
@@ -205,33 +210,33 @@ func (f *joinFlags) checkV1(address join.Address, given string) error {
 	}
 	switch {
 	case f.frame == framing.Raw && address.Protocol == join.HubbubV1:
-		return usage("--frame raw does not go with %s: hubbub.v1 has messages", given)
+		return usage("--frame raw cannot be used with %s: hubbub.v1 has messages", given)
 	case f.frame == framing.Raw && f.out == join.Tagged:
-		return usage("--out tagged does not go with --frame raw, which has no messages to tag")
+		return usage("--out tagged cannot be used with --frame raw, which has no messages to tag")
 	case f.since != proto.Point{} && f.last != nil:
-		return usage("--since and --last do not go together: each says where to begin")
+		return usage("--since and --last cannot be used together: each says where to start")
 	case raw == "":
 		return nil
 	case f.since != proto.Point{}:
-		return usage("--since does not go with %s: raw, messages have no numbers", raw)
+		return usage("--since cannot be used with %s: raw messages have no numbers", raw)
 	case f.last != nil:
-		return usage("--last does not go with %s: raw, the server decides where to begin", raw)
+		return usage("--last cannot be used with %s: with raw, the server decides where to start", raw)
 	case f.name != "":
-		return usage("--name does not go with %s: raw, clients have no names", raw)
+		return usage("--name cannot be used with %s: raw clients have no names", raw)
 	}
 	return nil
 }
 
-// openWebSocket introduces package wsconn to package join.
+// openWebSocket gives package join the WebSockets of package wsconn.
 func openWebSocket(conn net.Conn, host, target, protocol string) (join.WebSocket, error) {
 	ws, err := wsconn.Open(conn, host, target, protocol)
 	if err != nil {
-		return nil, err // and no nil of another type
+		return nil, err // not a nil *wsconn.Conn
 	}
 	return ws, nil
 }
 
-// parseSettings reads what --so says for a socket of address's kind.
+// parseSettings parses --so for a socket of address's kind.
 func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 	var settings []sock.Setting
 	for _, s := range so {
@@ -249,8 +254,8 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 
 func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given string) error {
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
-	// A second signal does what it always does, but for one that came with the
-	// first, and may come still when all is done.
+	// A second signal kills, as it does any program; except one that came with
+	// the first, even if that comes when everything is done.
 	context.AfterFunc(ctx, func() { time.AfterFunc(oneInstant, stop) })
 	defer time.AfterFunc(oneInstant, stop)
 
@@ -298,8 +303,8 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given 
 	return err
 }
 
-// control sets the socket options before the connection is made, when a window
-// is still to be agreed upon.
+// control sets the socket options before the connection is made: the size of a
+// window is agreed upon then.
 func (f *joinFlags) control(_, _ string, c syscall.RawConn) error {
 	return onSocket(c, func(fd int) error { return setAll(fd, f.settings) })
 }
@@ -313,7 +318,7 @@ func setAll(fd int, settings []sock.Setting) error {
 	return nil
 }
 
-// onSocket does something with a connection's descriptor.
+// onSocket calls do with a connection's descriptor.
 func onSocket(c syscall.RawConn, do func(fd int) error) error {
 	var done error
 	if err := c.Control(func(fd uintptr) { done = do(int(fd)) }); err != nil {

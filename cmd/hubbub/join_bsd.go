@@ -10,8 +10,8 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// health knows only what the server has not acknowledged. One that is gone
-// while something is on its way to it is found when the kernel gives up.
+// health knows only what the server has not acknowledged. A server that is gone
+// while data is in flight to it is detected when the kernel gives up.
 func health(join.Address, time.Duration) func(net.Conn) join.Health {
 	return func(c net.Conn) (h join.Health) {
 		if raw, err := rawConn(c); err == nil {

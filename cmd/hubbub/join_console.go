@@ -12,8 +12,8 @@ import (
 	"hubbub.example/internal/visible"
 )
 
-// This file puts a console on the terminal of hubbub join: what the server sends
-// above, what is typed to it below.
+// This file puts a console on the terminal of hubbub join: the server's messages
+// above, the prompt below.
 
 // joinConsole is a console in the place of STDIN and STDOUT.
 type joinConsole struct {
@@ -25,8 +25,8 @@ type joinConsole struct {
 	in, out console.Flow
 }
 
-// openConsole opens a console, if there is a terminal that is free for one; else
-// it is nil.
+// openConsole makes a console if there is a terminal that is free for one; else it
+// is nil.
 func (f *joinFlags) openConsole(e env, given string) *joinConsole {
 	if f.noConsole || f.out != join.Plain || f.frame != framing.Lines || !console.Fit(e.stdin, e.stdout) {
 		return nil
@@ -46,7 +46,7 @@ func (f *joinFlags) openConsole(e env, given string) *joinConsole {
 		},
 		EOF:     func() { _ = keys.Close() },
 		Status:  func() console.Status { return c.status(given) },
-		Foreign: true, // a room's /nick and /who, a program's own
+		Foreign: true, // the server's own, such as a room's /nick and /who
 	})
 	return c
 }
@@ -64,7 +64,7 @@ func (c *joinConsole) status(given string) console.Status {
 	return console.Status{Where: given, Clients: -1, In: c.in, Out: c.out}
 }
 
-// counted is w, and what goes to it came in.
+// counted is a writer that counts what it gets as coming in.
 type counted struct {
 	io.Writer
 	c *joinConsole
@@ -76,10 +76,10 @@ func (w counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// run is the console until somebody quits, which ends the rest, or the rest has
-// ended.
+// run is the console, until somebody quits it, which calls quit, or until ctx is
+// done.
 func (c *joinConsole) run(ctx context.Context, quit func()) {
 	defer close(c.ended)
 	defer quit()
-	_ = c.Run(ctx) // it has said what was wrong
+	_ = c.Run(ctx) // it has shown the error
 }

@@ -10,10 +10,11 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// health tells what the kernel's keepalive cannot see: a server that is gone
-// while something is on its way to it. The kernel would send it again for a
-// quarter of an hour. A server that merely does not read still answers, at
-// least twice in keepAlive where the kernel can be told to ask so often.
+// health detects what the kernel's keepalive cannot: a server that is gone while
+// data is in flight to it. The kernel would retransmit it for a quarter of an
+// hour. A server that merely does not read still acknowledges the kernel's
+// probes, at least twice in keepAlive where the kernel can be told to send that
+// many.
 func health(address join.Address, keepAlive time.Duration) func(net.Conn) join.Health {
 	return func(c net.Conn) (h join.Health) {
 		raw, err := rawConn(c)
@@ -29,9 +30,9 @@ func health(address join.Address, keepAlive time.Duration) func(net.Conn) join.H
 			if err != nil {
 				return err
 			}
-			asked := info.Retransmits > 0 || info.Probes > 0
+			probed := info.Retransmits > 0 || info.Probes > 0
 			silence := time.Duration(info.Last_ack_recv) * time.Millisecond
-			h.Silent = keepAlive > 0 && asked && silence >= keepAlive*3/2
+			h.Silent = keepAlive > 0 && probed && silence >= keepAlive*3/2
 			h.Closed = info.State == tcpClose
 			return nil
 		})

@@ -18,8 +18,8 @@ import (
 	"hubbub.example/internal/stdio"
 )
 
-// input is STDIN, and what it is. A job that was started in the background
-// leaves the terminal alone: to read from it would stop the job.
+// input is STDIN, and what kind of file it is. A job that was started in the
+// background must not read from the terminal: that would stop it.
 func input(f *os.File) (io.Reader, join.Input) {
 	fd, ok := stdio.Descriptor(f)
 	if !ok {
@@ -29,41 +29,41 @@ func input(f *os.File) (io.Reader, join.Input) {
 		if !mayRead(fd) {
 			return nil, join.Terminal
 		}
-		return attentive{reopened(f, os.O_RDONLY)}, join.Terminal
+		return retryReader{reopened(f, os.O_RDONLY)}, join.Terminal
 	}
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		return f, join.File
 	}
-	return attentive{reopened(f, os.O_RDONLY)}, join.Stream
+	return retryReader{reopened(f, os.O_RDONLY)}, join.Stream
 }
 
-// mayRead says that nobody else reads the terminal, as the shell does when we
-// are in the background. If that comes to be later (^Z, bg), reading shall
-// fail, which counts as the end of STDIN: SIGTTIN would stop us, and with us
-// everybody.
+// mayRead reports whether we may read the terminal, which the shell reads when we
+// are in the background. If we go there later (^Z, bg), reading fails, which
+// counts as the end of STDIN. Without that SIGTTIN would stop us, and all clients
+// with us.
 func mayRead(terminal int) bool {
 	signal.Ignore(unix.SIGTTIN)
 	group, err := unix.IoctlGetInt(terminal, unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()
 }
 
-// attentive is patient's counterpart: it reads from a file that somebody who
-// shares it may have made nonblocking.
-type attentive struct{ f *os.File }
+// retryReader reads from a file that another program which shares it may have
+// made nonblocking: then EAGAIN is no failure.
+type retryReader struct{ f *os.File }
 
-func (a attentive) Read(p []byte) (int, error) {
+func (r retryReader) Read(p []byte) (int, error) {
 	for {
-		n, err := a.f.Read(p)
+		n, err := r.f.Read(p)
 		if !errors.Is(err, unix.EAGAIN) {
 			return n, err
 		}
-		if fd, ok := stdio.Descriptor(a.f); ok {
+		if fd, ok := stdio.Descriptor(r.f); ok {
 			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 		}
 	}
 }
 
-// settle readies a connected socket. The options are set once more: net turns
+// settle prepares a connected socket. The options are set once more: net turns
 // TCP_NODELAY on when it has connected.
 func settle(c net.Conn, keepAlive time.Duration, settings []sock.Setting) error {
 	raw, err := rawConn(c)

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -14,9 +13,7 @@ import (
 	"hubbub.example/internal/visible"
 )
 
-func stopSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
-
-// input is STDIN, and what it is.
+// input is STDIN, and what kind of file it is.
 func input(f *os.File) (io.Reader, join.Input) {
 	info, err := f.Stat()
 	switch {
@@ -28,7 +25,7 @@ func input(f *os.File) (io.Reader, join.Input) {
 	return f, join.Stream
 }
 
-// stdoutWriter shows control bytes where a terminal would obey them.
+// stdoutWriter makes control bytes visible where a terminal would obey them.
 func stdoutWriter(f *os.File) io.Writer {
 	if term.IsTerminal(int(f.Fd())) {
 		return visible.NewWriter(f)
@@ -36,13 +33,13 @@ func stdoutWriter(f *os.File) io.Writer {
 	return f
 }
 
-// reopened is f itself: here nobody's files are made nonblocking.
+// reopened is f itself: files are never made nonblocking here.
 func reopened(f *os.File, _ int) *os.File { return f }
 
-// hungUp cannot tell here before a write does.
+// hungUp cannot tell: here only a write can.
 func hungUp(*os.File) bool { return false }
 
-// settle readies a connected socket. The options are set once more: net turns
+// settle prepares a connected socket. The options are set once more: net turns
 // TCP_NODELAY on when it has connected.
 func settle(c net.Conn, keepAlive time.Duration, settings []sock.Setting) error {
 	if tcp, is := c.(*net.TCPConn); is && keepAlive > 0 {
@@ -60,5 +57,5 @@ func settle(c net.Conn, keepAlive time.Duration, settings []sock.Setting) error 
 	return onSocket(raw, func(fd int) error { return setAll(fd, settings) })
 }
 
-// health is not to be had here.
+// health is not available here.
 func health(join.Address, time.Duration) func(net.Conn) join.Health { return nil }

@@ -2,19 +2,29 @@
 // it: every line of STDIN goes to all clients, every line from any client
 // comes out on STDOUT.
 //
-//	main.go    from arguments to an exit code
-//	help.go    how the commands and their flags explain themselves
-//	serve.go   the server; stdin.go and stdout.go are its two ends, or
-//	           command.go and console.go; commands.go is what JSON lines want
-//	join.go    the client
-//	log.go     what goes to STDERR, and how a person reads it
+//	main.go        from arguments to an exit code
+//	signals.go     what each signal does
+//	log.go         STDERR, for people and for programs
+//	help.go        the help; wrong flags
+//	completion.go  what a shell completes
+//	flags.go       how a flag's value is read
+//	serve.go       the life of a server; serve_flags.go, its flags
+//	join.go        the client; join_console.go, its console
+//	sockopts.go    the socket options
+//
+// A server's messages come from and go to:
+//
+//	stdin.go       STDIN; stdin_json.go, instructions in JSON
+//	stdout.go      STDOUT; out.go, its formats
+//	child.go       a command
+//	console.go     a terminal
+//	chat.go        a room between them; names.go, its guests' names
+//	roster.go      the clients that a program knows of
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -22,75 +32,52 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"hubbub.example/internal/console"
 )
 
-// env is what a command has of the process it runs in.
+// env is the process that a command runs in.
 type env struct {
 	stdin, stdout, stderr *os.File
 }
 
 // Exit codes.
 const (
-	exitDone    = 0
-	exitFailed  = 1 // something did not work while running
-	exitMisused = 2 // the command line cannot be meant so
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
 )
 
 func main() {
-	go endOnQuit(os.Stderr)
-	os.Exit(run(context.Background(), os.Args[1:], env{os.Stdin, os.Stdout, os.Stderr}))
+	args := os.Args[1:]
+	endOnQuit(os.Stderr, logFormatIn(args))
+	os.Exit(run(args, env{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// endOnQuit waits for ^\, to which Go would answer with a trace of all that runs.
-func endOnQuit(stderr *os.File) {
-	quit := make(chan os.Signal, 1)
-	signal.Notify(quit, syscall.SIGQUIT)
-	<-quit
-	console.GiveBack()
-	tell(stderr, "hubbub: SIGQUIT: ended before all was delivered\n")
-	os.Exit(exitFailed)
-}
-
-// run is hubbub without its process: it runs the command that args name and
-// returns the exit code.
-func run(ctx context.Context, args []string, e env) int {
+// run runs the command that args name, and returns the exit code.
+func run(args []string, e env) int {
 	// Asking for SIGPIPE and never looking makes a write to a closed pipe
-	// an ordinary EPIPE, also on STDOUT and STDERR. Ignoring it would be
-	// inherited by programs we start.
+	// an ordinary EPIPE, also on STDOUT and STDERR. If we ignored it, so
+	// would a command that we start.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	root := newRootCommand(e)
 	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitDone
 	}
 	if exit, is := errors.AsType[*exitError](err); is {
 		return exit.code
 	}
-	text := failure(cmd, err)
-	if _, misused := errors.AsType[*usageError](err); misused {
-		tell(e.stderr, text+"Try: "+helpFor(cmd)+"\n")
-		return exitMisused
+	help := ""
+	code := exitFailed
+	if _, is := errors.AsType[*usageError](err); is {
+		code, help = exitUsage, helpFor(cmd)
 	}
-	tell(e.stderr, text)
-	return exitFailed
+	tell(e.stderr, failure(logFormatIn(args), err, help))
+	return code
 }
 
-// failure is err as the log of cmd would say it: a line for each of several
-// errors, or a JSON object.
-func failure(cmd *cobra.Command, err error) string {
-	if f := cmd.Flags().Lookup("log-format"); f != nil && f.Value.String() == string(logJSON) {
-		var b strings.Builder
-		slog.New(slog.NewJSONHandler(&b, nil)).Error(err.Error())
-		return b.String()
-	}
-	return "hubbub: " + strings.ReplaceAll(err.Error(), "\n", "\nhubbub: ") + "\n"
-}
-
-// tell writes text to f, but waits only so long: a STDERR that nobody reads
-// must not keep a process that is done.
+// tell writes text to f, but waits for no more than a second: a STDERR that
+// nobody reads must not keep a process that is done.
 func tell(f *os.File, text string) {
 	done := make(chan struct{})
 	go func() {
@@ -103,7 +90,7 @@ func tell(f *os.File, text string) {
 	}
 }
 
-// exitError is the exit code of a command that is ours then.
+// exitError is a command's exit code, which becomes ours.
 type exitError struct {
 	code int
 	why  string
@@ -111,8 +98,7 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.why }
 
-// usageError is a command line that cannot be meant so. Its text says what
-// would be right.
+// usageError is an error in the command line. Its text says what would be right.
 type usageError struct{ err error }
 
 func (u *usageError) Error() string { return u.err.Error() }
@@ -123,15 +109,19 @@ func usage(format string, args ...any) error {
 }
 
 func newRootCommand(e env) *cobra.Command {
+	cobra.EnableCommandSorting = false
 	root := &cobra.Command{
-		Use:               "hubbub",
-		Version:           version(),
-		SilenceErrors:     true, // run tells them
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		Args:              cobra.ArbitraryArgs, // RunE says more about a wrong one
-		RunE:              noCommand,
+		Use:           "hubbub COMMAND",
+		Short:         "one nonblocking server for many clients, and a client for it",
+		Long:          rootLong,
+		Example:       rootExamples,
+		Version:       version(),
+		SilenceErrors: true, // run reports them
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs, // RunE says more about a wrong one
+		RunE:          noCommand,
 
+		DisableFlagsInUseLine:      true,
 		SuggestionsMinimumDistance: 2, // how many letters may be wrong
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
@@ -139,61 +129,84 @@ func newRootCommand(e env) *cobra.Command {
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetFlagErrorFunc(flagError)
-	describe(root, rootHelp)
+	root.SetHelpFunc(printHelp)
 	root.AddCommand(newServeCommand(e), newJoinCommand(e), newSockoptsCommand(e), newVersionCommand(e))
-	root.SetHelpCommand(newHelpCommand(e))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Short, c.Args = "this help, or that of a command", oneCommand
+			c.SetHelpFunc(func(*cobra.Command, []string) { printHelp(root, nil) })
+		case "completion":
+			c.Short = "completion of commands, flags and values, for your shell"
+			c.Args = noArguments
+			for _, shell := range c.Commands() {
+				shell.Args = noArguments
+			}
+		}
+	}
 	return root
 }
+
+// The errors of cobra's own validators of arguments say less than these: for
+// `hubbub :9000` they are 'unknown command ":9000" for "hubbub"'.
 
 // noCommand is hubbub without a command it knows.
 func noCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usage("what shall it be? One of: %s", strings.Join(commandNames(root), ", "))
+		return usage("no command given; commands are: %s", commandNames(root))
 	}
 	return unknownCommand(root, args[0])
 }
 
 func unknownCommand(root *cobra.Command, name string) error {
 	if strings.ContainsAny(name, ":/") {
-		return usage("unknown command %q; to serve there: hubbub serve %[1]s, to join: hubbub join %[1]s", name)
+		return usage("unknown command %q; to serve there: hubbub serve %[1]s; to join: hubbub join %[1]s", name)
 	}
 	if near := root.SuggestionsFor(name); len(near) > 0 {
 		return usage("unknown command %q; did you mean %s?", name, strings.Join(near, " or "))
 	}
-	return usage("unknown command %q; there are: %s", name, strings.Join(commandNames(root), ", "))
+	return usage("unknown command %q; commands are: %s", name, commandNames(root))
 }
 
-func commandNames(root *cobra.Command) []string {
+func commandNames(root *cobra.Command) string {
 	var names []string
 	for _, c := range root.Commands() {
-		if !c.Hidden {
+		if c.IsAvailableCommand() {
 			names = append(names, c.Name())
 		}
 	}
-	return names
+	return strings.Join(names, ", ")
+}
+
+// oneCommand validates the arguments of hubbub help.
+func oneCommand(cmd *cobra.Command, args []string) error {
+	root := cmd.Root()
+	if c, rest, err := root.Find(args); len(args) > 0 && (err != nil || c == root || len(rest) > 0) {
+		return unknownCommand(root, strings.Join(args, " "))
+	}
+	return nil
+}
+
+// noArguments validates the arguments of a command that takes none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no argument, but got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
 }
 
 func newVersionCommand(e env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:  "version",
-		Args: noArguments,
+	return &cobra.Command{
+		Use:               "version",
+		Short:             "the version, and what built it",
+		Long:              "Prints the version, what built it and for which system.",
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(e.stdout, version())
 			return err
 		},
 	}
-	describe(cmd, versionHelp)
-	return cmd
 }
-
-// noArguments is a cobra.PositionalArgs that says so in our words.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage("%s takes no argument, but there is %q", cmd.CommandPath(), args[0])
-	}
-	return nil
-}
-
-// oneInstant is how close signals are that mean the same: timeout(1) sends its
-// own to the program and to its group, systemd may send SIGHUP after SIGTERM.
-const oneInstant = 20 * time.Millisecond

@@ -12,36 +12,36 @@ import (
 	"hubbub.example/internal/visible"
 )
 
-// This file is what guests of a room may be called, so that each is one person to
-// whoever reads:
+// This file decides which names the guests of a chat room can have, so that no
+// reader takes one guest for another:
 //
-//	names   who is called what, by how it looks
-//	unfit   why a name that somebody wants is none
-//	free    a name that will do, from what a client brought
+//	names    whose name is whose, as names are compared
+//	invalid  why a name is not allowed
+//	free     an allowed name, made of the one that a client brought
 //
-// Letters of different alphabets that look alike are not found out.
+// Letters of different alphabets that look alike count as different.
 
-// names are taken, by their looks.
+// names maps each name, folded, to its guest.
 type names map[string]*guest
 
-// enter has g be called so, and by no other name any more.
+// enter gives g a name in place of its last one.
 func (n names) enter(g *guest, name string) {
 	n.leave(g)
-	g.name, g.look = name, look(name)
-	n[g.look] = g
+	g.name, g.folded = name, fold(name)
+	n[g.folded] = g
 }
 
-func (n names) leave(g *guest) { delete(n, g.look) }
+func (n names) leave(g *guest) { delete(n, g.folded) }
 
-// taken says that somebody else than g looks so.
+// taken reports whether a guest other than g has the name.
 func (n names) taken(name string, g *guest) bool {
-	other := n[look(name)]
+	other := n[fold(name)]
 	return other != nil && other != g
 }
 
-// look is the same for names that cannot be told apart: case does not count, nor
-// what nobody sees.
-func look(name string) string {
+// fold is the same for names that look the same: without case, and without
+// invisible characters.
+func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Join_Control, unicode.Variation_Selector) {
 			return -1
@@ -52,17 +52,17 @@ func look(name string) string {
 
 const longestNick = 32 // bytes
 
-// unfit says why nobody may be called so; "": one may.
-func unfit(name string) string {
-	if _, err := proto.ParseName(name); err != nil || len(name) > longestNick || name != fit(name) {
-		return fmt.Sprintf("a name has at most %d bytes, all to be seen, and no space, <, >, * or /", longestNick)
+// invalid is why a name is not allowed; "": it is.
+func invalid(name string) string {
+	if _, err := proto.ParseName(name); err != nil || len(name) > longestNick || name != sanitize(name) {
+		return fmt.Sprintf("names are 1–%d bytes of visible characters without spaces, <, >, * or /", longestNick)
 	}
 	return ""
 }
 
-// fit is name with nothing in it that would look like what the room says, like
-// nothing, or like a part of what stands beside it.
-func fit(name string) string {
+// sanitize replaces what would look like a line of the room itself, like nothing,
+// or like a part of the text beside the name.
+func sanitize(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || strings.ContainsRune("<>*/", r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || r == '\u2800' {
 			return '_'
@@ -75,11 +75,10 @@ func fit(name string) string {
 	return name
 }
 
-// free is name, or one like it, made fit, that nobody has; id is whose it is to
-// be.
+// free is name, sanitized, or with a number if it is taken; id is the guest's.
 func (n names) free(name string, id uint64) string {
-	const number = 11 // bytes, behind the name
-	name = cut(fit(name), longestNick)
+	const number = 11 // bytes after the name
+	name = cut(sanitize(name), longestNick)
 	for free := name; ; id++ {
 		if !n.taken(free, nil) {
 			return free
@@ -88,7 +87,7 @@ func (n names) free(name string, id uint64) string {
 	}
 }
 
-// cut is the beginning of text, of at most so many bytes.
+// cut is the beginning of text, at most that many bytes.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text

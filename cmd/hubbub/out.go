@@ -4,34 +4,62 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strconv"
 
 	"hubbub.example"
 	"hubbub.example/internal/jsonl"
 )
 
-// outFormat is what STDOUT says of what clients send.
+// This file turns what clients send into what the sink writes.
+
+// outFormat is the format of what clients send.
 type outFormat string
 
 const (
 	outPlain  outFormat = "plain"  // the message
 	outTagged outFormat = "tagged" // ID<TAB>message
-	outJSON   outFormat = "json"   // an object a line, also for joins and leaves
+	outJSON   outFormat = "json"   // one object per line, including joins and leaves
 )
 
-// renderer makes the function that turns a batch into what is written. What it
-// returns is good until its next call and until the batch's Release.
-func renderer(out outFormat, framing hubbub.Framing, present *present) func(*hubbub.Batch) []byte {
-	switch out {
+// renderer makes the function that renders a batch. Its result is valid until
+// its next call and until the batch's Release. With --relay and --chat it also
+// sends the messages to the other clients, before they are written.
+func (s *server) renderer() func(*hubbub.Batch) []byte {
+	render, ctx := (*hubbub.Batch).Plain, context.Background()
+	switch s.out {
 	case outTagged:
-		return taggedRenderer(separator(framing))
+		render = taggedRenderer(separator(s.options.Framing))
 	case outJSON:
-		return jsonRenderer(present)
+		render = jsonRenderer(s.roster)
 	}
-	return (*hubbub.Batch).Plain
+	switch {
+	case s.chat:
+		s.room = newChat(s)
+		return func(b *hubbub.Batch) []byte {
+			lines, err := s.room.take(ctx, b)
+			s.logRelay(err)
+			return lines
+		}
+	case s.relay:
+		return func(b *hubbub.Batch) []byte {
+			s.logRelay(s.hub.Relay(ctx, b))
+			return render(b)
+		}
+	}
+	return render
 }
 
-// separator is what stands after a message.
+// logRelay logs why messages did not go to the other clients. A hub that drains
+// broadcasts nothing more.
+func (s *server) logRelay(err error) {
+	if err != nil && !errors.Is(err, hubbub.ErrClosed) {
+		s.log.Warn(err.Error())
+	}
+}
+
+// separator is what ends a message.
 func separator(framing hubbub.Framing) string {
 	switch framing {
 	case hubbub.Lines:
@@ -53,8 +81,8 @@ func taggedRenderer(separator string) func(*hubbub.Batch) []byte {
 	}
 }
 
-// appendTagged appends a message. One that contains the separator, as a
-// WebSocket's may, is several here: each says whose it is.
+// appendTagged appends a message. A message that contains the separator, as a
+// WebSocket's may, becomes several, each with its tag.
 func appendTagged(buf []byte, id uint64, message, separator []byte) []byte {
 	for more := true; more; {
 		part := message
@@ -71,13 +99,13 @@ func appendTagged(buf []byte, id uint64, message, separator []byte) []byte {
 	return buf
 }
 
-func jsonRenderer(present *present) func(*hubbub.Batch) []byte {
+func jsonRenderer(roster *roster) func(*hubbub.Batch) []byte {
 	var buf []byte
 	return func(b *hubbub.Batch) []byte {
 		buf = buf[:0]
-		present.begin()
+		roster.begin()
 		for e := range b.Events() {
-			buf = present.append(buf, e)
+			buf = roster.append(buf, e)
 		}
 		return buf
 	}

@@ -11,82 +11,83 @@ import (
 	"hubbub.example/internal/jsonl"
 )
 
-// This file is what a program is told of clients as JSON lines, and who is there
-// as far as it was told: a command's next process is told the same, as joins.
+// This file writes events as JSON lines for a program, and keeps the roster: the
+// clients that the program knows of. A command's next process gets the roster
+// first, as joins.
 //
-//	begin    a batch
-//	append   one event of it, as a line
-//	follow   so much of the batch was written
-//	joins    who is there
+//	begin    begins a batch
+//	append   appends one event of it, as a line
+//	wrote    takes up how much of the batch was written
+//	joins    the roster as lines
 
-// present is who is there for a program.
-type present struct {
-	mu    sync.Mutex
-	known map[uint64]*jsonl.Event
-	told  []told // not known to be written
+// roster is the clients that a program knows of.
+type roster struct {
+	mu      sync.Mutex
+	known   map[uint64]*jsonl.Event
+	pending []presence // not known to be written
 }
 
-// told is a join or leave, and where its line in the batch ends.
-type told struct {
+// presence is a join or leave, and where its line in the batch ends.
+type presence struct {
 	event jsonl.Event
 	end   int
 }
 
-func newPresent() *present { return &present{known: map[uint64]*jsonl.Event{}} }
+func newRoster() *roster { return &roster{known: map[uint64]*jsonl.Event{}} }
 
-func (p *present) begin() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.told = p.told[:0]
+func (r *roster) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = r.pending[:0]
 }
 
 // append appends e to the lines of the batch.
-func (p *present) append(lines []byte, e hubbub.Event) []byte {
+func (r *roster) append(lines []byte, e hubbub.Event) []byte {
 	line := eventLine(e)
 	lines = jsonl.AppendEvent(lines, &line)
 	if e.Kind == hubbub.Message {
 		return lines
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.told = append(p.told, told{line, len(lines)})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = append(r.pending, presence{line, len(lines)})
 	return lines
 }
 
-// follow takes up what was written: so many bytes of the batch's lines.
-func (p *present) follow(written int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.told) > 0 && p.told[0].end <= written {
-		if e := p.told[0].event; e.Type == hubbub.Join.String() {
-			p.known[e.ID] = &e
+// wrote updates the roster: that many bytes of the batch's lines were written.
+func (r *roster) wrote(written int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.pending) > 0 && r.pending[0].end <= written {
+		if e := r.pending[0].event; e.Type == hubbub.Join.String() {
+			r.known[e.ID] = &e
 		} else {
-			delete(p.known, e.ID)
+			delete(r.known, e.ID)
 		}
-		p.told = p.told[1:]
+		r.pending = r.pending[1:]
 	}
 }
 
-// rename is a client that is called something else now.
-func (p *present) rename(id uint64, name string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.known[id]; e != nil {
+// rename changes a client's name.
+func (r *roster) rename(id uint64, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.known[id]; e != nil {
 		e.Name = name
 	}
-	for i := range p.told {
-		if e := &p.told[i].event; e.ID == id {
+	for i := range r.pending {
+		if e := &r.pending[i].event; e.ID == id {
 			e.Name = name
 		}
 	}
 }
 
-// joins is who is there, in the order in which they came.
-func (p *present) joins() []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]*jsonl.Event, 0, len(p.known))
-	for _, e := range p.known {
+// joins is a join for each client that is there, in the order they came.
+func (r *roster) joins() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*jsonl.Event, 0, len(r.known))
+	for _, e := range r.known {
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b *jsonl.Event) int { return cmp.Compare(a.ID, b.ID) })

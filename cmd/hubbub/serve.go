@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -15,22 +14,28 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"hubbub.example"
-	"hubbub.example/internal/console"
 )
 
 // This file is the life of a server:
 //
-//	serve      makes the hub, opens the addresses, starts source and sink
-//	announce   says where it listens, before anything else is said
-//	attend     waits for a reason to end
-//	end        drains, as long as --drain allows
+//	serve      makes the hub, opens the addresses and announces them
+//	run        has the source and the sink work until there is a reason to end
+//	end        delivers what is left, for as long as --drain allows
+//
+// Where messages come from is a source: stdin.go, child.go, and the keyboard
+// in console.go. Where clients' messages go is a sink: stdout.go, child.go and
+// console.go.
 
 func newServeCommand(e env) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
-		Use: "serve",
+		Use:     "serve [ADDRESS ...] [flags] [-- COMMAND [ARG ...]]",
+		Short:   "the server",
+		Long:    serveLong,
+		Example: serveExamples,
 		RunE: func(cmd *cobra.Command, addresses []string) error {
 			if n := cmd.ArgsLenAtDash(); n >= 0 {
 				addresses, f.command = addresses[:n], addresses[n:]
@@ -46,91 +51,104 @@ func newServeCommand(e env) *cobra.Command {
 			if len(addresses) == 0 {
 				addresses = []string{"localhost:9000"}
 			}
-			return serve(cmd.Context(), e, &f, addresses)
+			return serve(e, &f, addresses)
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if cmd.ArgsLenAtDash() >= 0 { // a command and its arguments
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	describe(cmd, serveHelp, f.groups()...)
+	addFlags(cmd, f.groups()...)
 	return cmd
 }
 
-// server is a hub between STDIN and STDOUT.
+// A source brings messages to the clients.
+type source interface {
+	// bring returns why the server must end, or nil if it serves on without
+	// the source.
+	bring() error
+
+	// stop ends a source that has something left to say when it ends, and
+	// waits for that until limit is done. The hub ends all others.
+	stop(limit context.Context)
+}
+
+// A sink takes what clients send, until the hub is closed (nil) or until it
+// can take no more.
+type sink interface{ take() error }
+
+// nothing is the source of --recv-only, and the sink where none is needed.
+type nothing struct{}
+
+func (nothing) bring() error         { return nil }
+func (nothing) stop(context.Context) {}
+func (nothing) take() error          { return nil }
+
+// Why a server ends when nothing has failed.
+var (
+	errStopped   = errors.New("stopped")   // by a signal, or at the console
+	errExhausted = errors.New("exhausted") // the source is, and --eof exit
+)
+
+// server is a hub between a source and a sink.
 type server struct {
 	env
 	*serveFlags
 	hub     *hubbub.Hub
+	at      []hubbub.Address
 	log     *slog.Logger
 	signals chan os.Signal
-	at      []hubbub.Address
-	present *present         // as far as the command was told
-	room    *chat            // nil: there is none
-	says    io.Writer        // STDERR, or the console in front of it
-	console *console.Console // nil: there is none
-
-	render func(*hubbub.Batch) []byte // what STDOUT says of what clients did
-
-	failed    chan error    // the hub has ended by itself
-	exhausted chan error    // STDIN is at its end, and so shall we be
-	broken    chan error    // STDOUT takes no more
-	sunk      chan struct{} // closed when all from clients is on STDOUT, or discarded
-
-	quit         chan struct{} // closed when somebody at the console has enough
-	consoleEnded chan struct{} // closed when the terminal is given back
-
-	stopCommand  context.CancelFunc
-	killCommand  chan struct{} // closed when it has no time any more
-	commandEnded chan struct{} // closed when nothing is left of it
+	console *serveConsole // nil: there is none
+	roster  *roster       // the clients that a program was told of
+	room    *chat         // nil without --chat
+	render  func(*hubbub.Batch) []byte
 }
 
-// serve runs a server until a signal, the end of STDIN (--eof=exit), the loss
-// of STDOUT or the end of ctx.
-func serve(ctx context.Context, e env, f *serveFlags, addresses []string) error {
-	s := &server{
-		env: e, serveFlags: f,
-		signals:   make(chan os.Signal, 2),
-		failed:    make(chan error, 1),
-		exhausted: make(chan error, 1),
-		broken:    make(chan error, 1),
-		sunk:      make(chan struct{}),
-		present:   newPresent(),
-
-		quit: make(chan struct{}), consoleEnded: make(chan struct{}),
-		stopCommand: func() {}, killCommand: make(chan struct{}), commandEnded: make(chan struct{}),
-	}
+// serve runs a server until a signal, the end of STDIN (--eof exit) or the
+// loss of STDOUT.
+func serve(e env, f *serveFlags, addresses []string) error {
+	s := &server{env: e, serveFlags: f, signals: make(chan os.Signal, 2), roster: newRoster()}
 	signal.Notify(s.signals, stopSignals()...)
 	defer time.AfterFunc(oneInstant, func() { signal.Stop(s.signals) }) // one that came with another must not kill
 
+	s.console = s.newConsole()
 	announced := make(chan struct{})
-	s.says = e.stderr
-	s.openConsole()
-	s.log = f.log.logger(&gate{s.says, announced})
+	s.log = f.log.logger(&gate{s.logWriter(), announced})
 	if err := s.makeHub(); err != nil {
 		return err
 	}
 	defer func() { _ = s.hub.Close() }()
 	at, err := listen(s.hub, addresses)
-	s.at = at
-	go announce(s.says, at, announced)
-	if err != nil {
+	if s.at = at; err != nil {
 		return err
 	}
-	defer waitFor(announced, time.Second) // a STDERR nobody reads keeps nobody
-
-	ctx, cancel := context.WithCancel(ctx)
-	s.start(ctx)
-	err = s.attend(ctx)
-	cancel()
-	<-s.consoleEnded
-	return err
+	go s.announce(announced)
+	defer waitFor(announced, time.Second) // a STDERR that nobody reads must not keep the process
+	s.render = s.renderer()
+	if s.console != nil {
+		defer s.console.open()()
+	}
+	return s.run()
 }
 
-// makeHub makes the hub that the flags ask for. What it refuses is the command
-// line's fault, unless the system refused it.
+// logWriter is where the log goes: STDERR, or above the console's prompt.
+func (s *server) logWriter() io.Writer {
+	if s.console != nil && s.console.hasLog {
+		return s.console.Log()
+	}
+	return s.stderr
+}
+
+// makeHub makes the hub that the flags ask for. What it refuses is a usage
+// error, unless the system refused it.
 func (s *server) makeHub() error {
 	o := s.options
 	o.Logger = s.log
 	o.Inbox = s.inbox()
 	if o.Loops == 0 {
-		o.Loops = min(runtime.GOMAXPROCS(0), hubbub.MaxLoops) // heeds a container's share
+		o.Loops = min(runtime.GOMAXPROCS(0), hubbub.MaxLoops) // respects a container's share
 	}
 	// A loop that waits keeps its P, so the others need one more.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), o.Loops+1))
@@ -157,25 +175,12 @@ func listen(hub *hubbub.Hub, addresses []string) ([]hubbub.Address, error) {
 	return at, nil
 }
 
-// stopSignals are the signals that end a server: not those that whoever
-// started it wanted ignored, as nohup does with SIGHUP and a shell with a
-// background job's SIGINT.
-func stopSignals() []os.Signal {
-	var stop []os.Signal
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) {
-			stop = append(stop, s)
-		}
-	}
-	return stop
-}
-
-// announce says where the server listens, whatever the log level: whoever
-// started it waits for these lines.
-func announce(stderr io.Writer, at []hubbub.Address, announced chan<- struct{}) {
+// announce reports where the server listens, whatever the log level: whoever
+// started it waits for these lines. Then it lets the log begin.
+func (s *server) announce(announced chan<- struct{}) {
 	defer close(announced)
-	for _, a := range at {
-		_, _ = fmt.Fprintf(stderr, "listening on %s\n", a)
+	for _, a := range s.at {
+		s.serveFlags.log.announce(s.logWriter(), a.String())
 	}
 }
 
@@ -190,76 +195,99 @@ func (g *gate) Write(p []byte) (int, error) {
 	return g.Writer.Write(p)
 }
 
-// start starts what brings messages and what takes them.
-func (s *server) start(ctx context.Context) {
-	go func() {
-		if err := s.hub.Wait(); err != nil {
-			s.failed <- err
-		}
-	}()
-	s.render = s.renderer()
-	if s.console == nil {
-		close(s.consoleEnded)
-	} else {
-		go s.runConsole(ctx)
+// ends are where messages come from and where clients' messages go.
+func (s *server) ends() (source, sink) {
+	switch {
+	case len(s.command) > 0:
+		c := newChildCommand(s)
+		return c, c
+	case s.console != nil:
+		return nothing{}, s.console
 	}
-	if len(s.command) > 0 {
-		// Not ctx: it ends with us, and the command is to end before.
-		command, stop := context.WithCancel(context.WithoutCancel(ctx))
-		s.stopCommand = stop
-		go s.runCommand(command)
-		return
-	}
-	close(s.commandEnded)
-	if s.console != nil {
-		go s.showInbox()
-		return
-	}
+	var from source = nothing{}
 	if !s.recvOnly {
-		go s.readStdin(ctx)
+		from = stdin{s}
 	}
 	if s.inbox() == hubbub.InboxNone {
-		close(s.sunk)
-	} else {
-		go s.writeStdout()
+		return from, nothing{}
 	}
+	return from, stdout{s}
 }
 
-// attend waits for a reason to end, and ends.
-func (s *server) attend(ctx context.Context) error {
+// work is a server's source and sink at work.
+type work struct {
+	source
+	taken chan struct{} // closed when the sink has all that clients sent, or that is discarded
+	lost  chan error    // why the sink takes no more
+}
+
+// run has the source and the sink work. The first that returns an error gives
+// the reason to end.
+func (s *server) run() error {
+	from, to := s.ends()
+	w := &work{from, make(chan struct{}), make(chan error, 1)}
+	failed := make(chan struct{})
+	running, ctx := errgroup.WithContext(context.Background())
+	running.Go(func() error { defer close(failed); return s.hub.Wait() })
+	running.Go(func() error { return s.receive(to, w) })
+	running.Go(w.bring)
+	if s.console != nil {
+		running.Go(s.console.bring)
+	}
+
 	select {
 	case <-ctx.Done():
-		return s.end(ctx.Err(), true)
 	case <-s.signals:
-		return s.end(nil, true)
-	case <-s.quit:
-		return s.end(nil, true)
-	case err := <-s.failed:
-		waitFor(s.sunk, lastMoment)
-		return err
-	case err := <-s.broken:
-		return s.end(err, true)
-	case err := <-s.exhausted:
-		return s.end(err, err != nil)
+		return s.end(errStopped, w)
+	}
+	select {
+	case <-failed: // nobody else closes the hub before end
+		waitFor(w.taken, lastMoment)
+		return context.Cause(ctx)
+	default:
+		return s.end(context.Cause(ctx), w)
 	}
 }
 
-// end drains. Clients may go --drain long without any progress; in haste, as
-// after a signal, it is the whole time there is. A signal while draining makes
-// haste; one in haste ends at once.
-func (s *server) end(reason error, haste bool) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+// receive has the sink take what clients send. When the sink is lost the rest
+// is discarded, so that no client waits for it.
+func (s *server) receive(to sink, w *work) error {
+	err := to.take()
+	if err == nil {
+		close(w.taken)
+		return nil
+	}
+	w.lost <- err
+	go func() {
+		defer close(w.taken)
+		_ = s.eachBatch(context.Background(), func(b *hubbub.Batch) error {
+			_ = s.render(b) // with --relay and --chat the others hear of it
+			return nil
+		})
+	}()
+	return err
+}
+
+// end drains. After the end of the source, --drain is how long clients may make
+// no progress; after any other reason, such as a signal, it is all the time
+// there is. A signal while draining has the same effect; the next one ends the
+// server at once.
+func (s *server) end(reason error, w *work) error {
+	limit, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
 	var hurried time.Time
 	hurry := func() {
 		hurried = time.Now()
-		time.AfterFunc(s.drain, cancel)
+		time.AfterFunc(s.drain, giveUp)
 	}
-	if haste {
+	if !errors.Is(reason, errExhausted) {
 		hurry()
 	}
 	drained := make(chan error, 1)
-	go func() { drained <- s.drainAll(ctx) }()
+	go func() { drained <- s.drainAll(limit, w, reason) }()
+	if errors.Is(reason, errExhausted) || errors.Is(reason, errStopped) {
+		reason = nil
+	}
 	for {
 		select {
 		case err := <-drained:
@@ -269,30 +297,32 @@ func (s *server) end(reason error, haste bool) error {
 			case hurried.IsZero():
 				hurry()
 			case time.Since(hurried) > oneInstant:
-				return errors.Join(reason, errors.New("a second signal: ended before all was delivered"))
+				return errors.Join(reason, errors.New("second signal: stopped before everything was delivered"))
 			}
 		}
 	}
 }
 
-// drainAll brings what is left to the clients and to STDOUT.
-func (s *server) drainAll(ctx context.Context) error {
-	s.endCommand(ctx)
-	err := s.hub.Drain(ctx, s.drain)
+// drainAll brings what is left to the clients and to the sink.
+func (s *server) drainAll(limit context.Context, w *work, reason error) error {
+	w.stop(limit)
+	err := s.hub.Drain(limit, s.drain)
 	select {
-	case <-s.sunk:
-	case <-ctx.Done():
-		// The clients may have used up the time. STDOUT gets a moment.
-		waitFor(s.sunk, lastMoment)
+	case <-w.taken:
+	case <-limit.Done():
+		// The clients may have used up the time. The sink gets a moment.
+		waitFor(w.taken, lastMoment)
 	}
 	select {
-	case <-s.sunk:
+	case <-w.taken:
 	default:
-		err = errors.Join(err, errors.New("STDOUT is blocked: what clients sent last is lost"))
+		err = errors.Join(err, errors.New("STDOUT is blocked: the last messages from clients are lost"))
 	}
 	select {
-	case broken := <-s.broken:
-		err = errors.Join(err, broken)
+	case lost := <-w.lost:
+		if lost != reason { //nolint:errorlint // the same error, not one like it
+			err = errors.Join(err, lost)
+		}
 	default:
 	}
 	return err

@@ -13,7 +13,7 @@ import (
 	"hubbub.example/internal/join"
 )
 
-// serveFlags is what the flags of hubbub serve say.
+// serveFlags are the flags of hubbub serve.
 type serveFlags struct {
 	options hubbub.Options
 
@@ -22,9 +22,9 @@ type serveFlags struct {
 	json        bool
 	relay       bool
 	chat        bool
-	keepUnheard bool // --replay unheard is given, and no default
+	keepUnheard bool // --replay unheard is given
 	noConsole   bool
-	command     []string // in the place of STDIN and STDOUT
+	command     []string // after --
 	restart     child.Restart
 	sendOnly    bool
 	recvOnly    bool
@@ -34,133 +34,133 @@ type serveFlags struct {
 	log         logFlags
 }
 
-// eof is what a server does when STDIN is at its end.
+// eof is what a server does at the end of STDIN.
 type eof string
 
 const (
-	eofKeep eof = "keep" // serve on
-	eofExit eof = "exit" // deliver what is left, and exit
+	eofKeep eof = "keep" // keep serving
+	eofExit eof = "exit" // deliver what is left and exit
 )
 
-const serveHelp = `
-    hubbub serve [ADDRESS ...] [flags]
+const serveExamples = `
+  tail -f app.log | hubbub serve :9000             a stream for everyone
+  hubbub serve :9000 --out tagged >> readings      gather from many devices
+  rtl_sdr - | hubbub serve :1234 --frame 2         a radio, in whole samples
+  hubbub serve unix:/run/app.sock --unix-mode 660  on this machine only
+  hubbub serve --wait-for 9 --eof exit < release   a file to nine clients
+  hubbub serve                                     talk with whoever joins
+  hubbub serve :9000 --chat                        a chat room: docs/chat.md
+  hubbub serve :9000 --json -- ./bot.py            a program for all clients
+`
 
-Every message on STDIN goes to every client; every message from any client
-comes out on STDOUT, whole. No client can hold up another. A client is whatever
-connects: nc, a WebSocket, curl -N http://HOST:9000/, an EventSource, a browser;
-and curl -d hello http://HOST:9000/ is one for a moment.
+const serveLong = `
+Sends every message on STDIN to every client, and prints every message from any
+client on STDOUT, whole. No client holds up another. A client is anything that
+connects: nc, a WebSocket, a browser, an EventSource, curl -N http://HOST:9000/.
+curl -d hello http://HOST:9000/ sends one message.
 
-    tail -f app.log | hubbub serve :9000             a stream for everyone
-    hubbub serve :9000 --out tagged >> readings      gather from many devices
-    rtl_sdr - | hubbub serve :1234 --frame 2         a radio's samples, never cut in two
-    hubbub serve unix:/run/app.sock --unix-mode 660  on this machine only
-    hubbub serve :9000 --frame raw --wait-for 10 --eof exit < release.tar
-                                                     a file to ten, byte for byte, then done
-    hubbub serve                                     talk with whoever joins
-    hubbub serve :9000 --chat                        have them talk with each other: docs/chat.md
-    hubbub serve :9000 --json -- ./bot.py            one program answers every client
+A COMMAND takes the place of STDIN and STDOUT: it reads what clients send on its
+STDIN, and what it prints goes to the clients (docs/command.md). With --json it
+sees who sends what, and chooses who gets what (docs/protocol.md).
 
-A command behind -- is started once, reads on its STDIN what clients send, and
-what it prints goes to clients: docs/command.md. --json tells it who says what, and
-lets it choose who hears what: docs/protocol.md.
+If STDIN and STDOUT are a terminal, hubbub opens a console: type /help there, or
+read docs/console.md.
 
-Where STDIN and STDOUT are a terminal there is a console: /help says what it
-knows, docs/console.md all of it.
+ADDRESS is HOST:PORT, :PORT or unix:PATH; there can be several, and the default
+is localhost:9000. The protocol is detected from a client's first bytes;
+tcp://HOST:PORT skips detection and is for raw clients only, http://HOST:PORT is
+for HTTP only. Port 0 is any free port. For each address the server prints
+"listening on ADDRESS" on STDERR, before anything else.
 
-ADDRESS is HOST:PORT, :PORT or unix:PATH; there may be many. What a client
-speaks its first bytes tell: tcp://HOST:PORT is for raw clients only, who then
-count from the first instant, http://HOST:PORT for HTTP only. Without an ADDRESS
-it is localhost:9000. For each a line on STDERR says "listening on" and where,
-before anything else does; port 0 is any that is free.
+SIGINT and SIGTERM end the server: it accepts no more clients, delivers what it
+has, and exits. A second signal, or SIGQUIT, ends it at once.
 
-SIGINT and SIGTERM end it: it takes no more clients, delivers what it has, and
-exits. A second one, or SIGQUIT, ends it at once. Exit codes: 0 all was
-delivered, 1 not all was or it did not work, 2 the command line cannot be meant
-so.
+Exit codes: 0 everything was delivered, 1 not everything was, or a runtime
+error, 2 usage error. With --restart never it is the command's.
 `
 
 func (f *serveFlags) groups() []*flagGroup {
-	return []*flagGroup{f.messages(), f.slowClients(), f.source(), f.limits(), f.web(), f.sockets(), f.log.group("also who joins and who leaves")}
+	return []*flagGroup{f.messages(), f.slowClients(), f.source(), f.limits(), f.web(), f.sockets(), f.log.group("log joins and leaves too")}
 }
 
 func (f *serveFlags) messages() *flagGroup {
 	g := newFlagGroup("Messages")
 	parsedFlag(g, &f.options.Framing, "frame", "line", "line|nul|raw|N",
-		`where a message ends: at a newline (a client's "\r\n" loses its "\r"), at a zero byte, nowhere (bytes as they come), or after every N bytes`, hubbub.ParseFraming)
+		`where a message ends: at a newline (a "\r" before it is dropped from a client's message), at a zero byte, nowhere (raw bytes), or after every N bytes`, hubbub.ParseFraming)
 	parsedFlag(g, &f.out, "out", "plain", "plain|tagged|json",
-		"what STDOUT says: the message; ID, tab, message; or a JSON object a line, for joins and leaves too", choice(outPlain, outTagged, outJSON))
+		"output format: plain (the message), tagged (ID, tab, message) or json (one object per line, including joins and leaves)", choice(outPlain, outTagged, outJSON))
 	parsedFlag(g, &f.in, "in", "plain", "plain|json",
-		"what STDIN says: messages; or a JSON object a line, for one client, some, or all", choice(inPlain, inJSON))
-	g.BoolVar(&f.json, "json", false, "--in json and --out json")
-	g.BoolVar(&f.relay, "relay", false, "what one client says goes to all others, too")
-	g.BoolVar(&f.chat, "chat", false, "a room for people: --relay with names, and who comes and goes is said; /help says what else")
+		"input format: plain (messages) or json (one object per line, for one client, some or all)", choice(inPlain, inJSON))
+	g.BoolVar(&f.json, "json", false, "the same as --in json --out json")
+	g.BoolVar(&f.relay, "relay", false, "send every client's messages to all other clients too")
+	g.BoolVar(&f.chat, "chat", false, "a chat room: --relay with names, joins and leaves; type /help in it")
 	parsedFlag(g, &f.options.Replay, "replay", "unheard", "unheard|none|N|all",
-		"what a new client gets first: what nobody has heard yet, nothing, the last N messages, or all that is kept", hubbub.ParseReplay)
-	g.BoolVar(&f.noConsole, "no-console", false, "plain lines also where STDIN and STDOUT are a terminal")
-	g.BoolVar(&f.sendOnly, "send-only", false, "read what clients send, and discard it")
+		"what a new client gets first: messages that no client has got yet, none, the last N, or all that are kept", hubbub.ParseReplay)
+	g.BoolVar(&f.noConsole, "no-console", false, "no console, even on a terminal")
+	g.BoolVar(&f.sendOnly, "send-only", false, "discard what clients send")
 	g.BoolVar(&f.recvOnly, "recv-only", false, "do not read STDIN")
 	return g
 }
 
 func (f *serveFlags) slowClients() *flagGroup {
-	g := newFlagGroup("Slow clients, once they are a whole backlog behind")
+	g := newFlagGroup("Slow clients: what happens to one that is a whole backlog behind")
 	parsedFlag(g, &f.options.Slow, "slow", "wait", "wait|cut|skip",
-		"wait: STDIN is paced to the slowest that takes --min-rate, others are cut; cut: they are closed, nobody waits; skip: they go on with the oldest message that is kept", hubbub.ParseSlow)
+		"wait: STDIN waits for it as long as it takes --min-rate, then it is disconnected; cut: disconnect it; skip: it continues with the oldest message that is kept", hubbub.ParseSlow)
 	parsedFlag(g, &f.options.MinRate, "min-rate", "64KiB", "SIZE",
-		"with wait: what a client must take in a second", parseSize)
+		"with wait: bytes per second that a client must take", parseSize)
 	parsedFlag(g, &f.options.Patience, "patience", "1s", "TIME",
-		"with wait: over how long that is measured. What a client took is known in lumps of up to 128 KiB: to keep one that is close to --min-rate, measure for longer", parseTime)
+		"window for --min-rate. Progress is seen in steps of up to 128 KiB: use a longer window for clients close to --min-rate", parseTime)
 	parsedFlag(g, &f.options.Backlog, "backlog", "64MiB", "SIZE",
-		"how much is kept for clients that lag and for those to come", parseSize)
+		"bytes kept for slow and future clients", parseSize)
 	return g
 }
 
 func (f *serveFlags) source() *flagGroup {
-	g := newFlagGroup("Beginning and end")
+	g := newFlagGroup("Start and end")
 	parsedFlag(g, &f.waitFor, "wait-for", "0", "N",
-		"do not read STDIN until N clients are there (default 0)", atLeast(0))
+		"do not read STDIN before N clients are connected (default 0)", atLeast(0))
 	parsedFlag(g, &f.eof, "eof", "keep", "keep|exit",
-		"at the end of STDIN: keep serving; or exit when every client has all, as with a command unless this says keep", choice(eofKeep, eofExit))
+		"at the end of STDIN: keep serving, or exit when every client has everything; with a command the default is exit", choice(eofKeep, eofExit))
 	parsedFlag(g, &f.restart, "restart", "on-failure", "always|on-failure|never",
-		"when a command that has ended is started again", child.ParseRestart)
+		"when to restart the command", child.ParseRestart)
 	parsedFlag(g, &f.drain, "drain", "5s", "TIME",
-		"how long no client may make any progress at the end; after a signal, how long the end may take", parseTimeOr0)
+		"at the end, give up after this long without progress; after a signal, after this long in all", parseTimeOr0)
 	return g
 }
 
 func (f *serveFlags) limits() *flagGroup {
 	g := newFlagGroup("Limits")
 	parsedFlag(g, &f.options.MaxClients, "max-clients", "", "N",
-		"how many clients at once; one more is told so and closed (default the limit of open files, less what hubbub itself needs)", atLeast(1))
+		"clients at once; more are refused (default the limit of open files, minus what hubbub needs)", atLeast(1))
 	parsedFlag(g, &f.options.MaxMessage, "max-line", "", "SIZE",
-		"the longest message: a client that sends a longer one is closed, one on STDIN goes on in pieces (default 1MiB, but no more than a quarter of --backlog)", parseLength)
+		"longest message. A client that sends a longer one is disconnected; longer lines on STDIN are split (default 1MiB, at most a quarter of --backlog)", parseLength)
 	parsedFlag(g, &f.options.IdleTimeout, "idle-timeout", "off", "TIME|off",
-		"close a client that had no byte either way for so long", timeOrOff(0))
+		"disconnect a client after this long without a byte either way", timeOrOff(0))
 	parsedFlag(g, &f.options.Loops, "loops", "", "N",
-		"how many event loops (default one per core)", between(1, hubbub.MaxLoops))
+		"event loops (default one per core)", between(1, hubbub.MaxLoops))
 	return g
 }
 
 func (f *serveFlags) web() *flagGroup {
 	g := newFlagGroup("HTTP, WebSocket and the page")
 	parsedFlag(g, &f.options.Sniff, "sniff", "100ms", "TIME",
-		"how long a client that says nothing may still turn out to speak HTTP, once there is something to send", parseTime)
+		"how long to wait for the first bytes of a client before it counts as raw, once there is something to send", parseTime)
 	parsedFlag(g, &f.options.Hosts, "host", "", "NAME",
-		"a name by which browsers and curl may call this server, besides its addresses and localhost; * is any; again for more", f.addHost)
+		"allow this host name in browsers and curl, besides IP addresses and localhost; * for any; repeatable", f.addHost)
 	parsedFlag(g, &f.options.Origins, "origin", "", "ORIGIN",
-		"another site whose pages may connect, such as https://example.com; * is any; again for more", f.addOrigin)
+		"allow pages of this site, such as https://example.com, to connect; * for any; repeatable", f.addOrigin)
 	return g
 }
 
-// addHost is the hosts with one more.
+// addHost is --host, with one more.
 func (f *serveFlags) addHost(s string) ([]string, error) {
 	if s == "" || strings.ContainsAny(s, "/@?# \t") {
-		return nil, fmt.Errorf("host %q: must be a name, such as example.com, or *", s)
+		return nil, fmt.Errorf("host %q: must be a host name, such as example.com, or *", s)
 	}
 	return append(f.options.Hosts, s), nil
 }
 
-// addOrigin is the origins with one more.
+// addOrigin is --origin, with one more.
 func (f *serveFlags) addOrigin(s string) ([]string, error) {
 	u, err := url.Parse(s)
 	if s != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "") {
@@ -172,15 +172,16 @@ func (f *serveFlags) addOrigin(s string) ([]string, error) {
 func (f *serveFlags) sockets() *flagGroup {
 	g := newFlagGroup("Sockets")
 	parsedFlag(g, &f.options.KeepAlive, "keepalive", "30s", "TIME|off",
-		"how long a peer may be silent before it is asked whether it lives; a dead one is gone in twice this", timeOrOff(-1))
+		"probe a client after this long without a byte from it; a dead one is closed within twice this", timeOrOff(-1))
 	parsedFlag(g, &f.options.UnixMode, "unix-mode", "0600", "MODE",
-		"the mode of a Unix socket, from its first instant", parseMode)
+		"mode of a Unix socket, from its creation", parseMode)
 	g.StringArrayVar(&f.options.SocketOptions, "so", nil,
-		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=65536; again for more. hubbub sockopts lists them")
+		"set a socket option, `NAME=VALUE`, such as SO_RCVBUF=64KiB (hubbub sockopts lists them); repeatable")
 	return g
 }
 
-// check finds what does not go together. Given says whether a flag was given.
+// check finds flags that cannot be used together. Given reports whether a flag was
+// given.
 func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 	framing := f.options.Framing
 	if err := f.checkCommand(given, command); err != nil {
@@ -191,19 +192,19 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 	}
 	switch {
 	case f.out == outTagged && framing == hubbub.Raw:
-		return usage("--out tagged does not go with --frame raw: raw bytes have no messages to tag; take --out json, or another framing")
+		return usage("--out tagged cannot be used with --frame raw, which has no messages to tag; use --out json, or another framing")
 	case f.sendOnly && f.recvOnly:
-		return usage("--send-only and --recv-only do not go together: nothing would be left to do")
+		return usage("--send-only and --recv-only cannot be used together: nothing would be left to do")
 	case f.recvOnly && f.eof == eofExit:
-		return usage("--eof exit does not go with --recv-only, which does not read STDIN")
+		return usage("--eof exit cannot be used with --recv-only, which does not read STDIN")
 	case f.recvOnly && f.waitFor > 0:
-		return usage("--wait-for does not go with --recv-only: there is no STDIN to hold")
+		return usage("--wait-for cannot be used with --recv-only, which does not read STDIN")
 	case given("max-line") && (framing == hubbub.Raw || framing > 0):
-		return usage("--max-line does not go with --frame %v, which has no lines", framing)
+		return usage("--max-line cannot be used with --frame %v, which has no lines", framing)
 	}
 	for _, name := range []string{"patience", "min-rate"} {
 		if given(name) && f.options.Slow != hubbub.Wait {
-			return usage("--%s goes with --slow wait only: %v waits for nobody", name, f.options.Slow)
+			return usage("--%s can only be used with --slow wait: %v waits for no client", name, f.options.Slow)
 		}
 	}
 	if _, err := parseSettings(f.options.SocketOptions, join.Address{}); err != nil {
@@ -212,42 +213,41 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 	return f.log.check()
 }
 
-// checkTalk finds what does not go with JSON lines, nor with clients that talk
-// among themselves.
+// checkTalk is check for JSON, and for clients that talk to each other.
 func (f *serveFlags) checkTalk(given func(flag string) bool) error {
 	if f.json {
 		if given("in") && f.in != inJSON || given("out") && f.out != outJSON {
-			return usage("--json is --in json and --out json: give it alone")
+			return usage("--json is the same as --in json --out json; use it without them")
 		}
 		f.in, f.out = inJSON, outJSON
 	}
 	f.keepUnheard = given("replay") && f.options.Replay == hubbub.Unheard
 	switch {
 	case f.in == inJSON && f.recvOnly:
-		return usage("--in json does not go with --recv-only, which does not read STDIN")
+		return usage("--in json cannot be used with --recv-only, which does not read STDIN")
 	case f.relay && f.sendOnly, f.chat && f.sendOnly:
-		return usage("--send-only does not go with --relay and --chat: nobody would be heard")
+		return usage("--send-only cannot be used with --relay or --chat: it discards what clients send")
 	case f.relay && f.options.Framing == hubbub.Raw:
-		return usage("--relay does not go with --frame raw: raw bytes have no messages, and different clients' would mix")
+		return usage("--relay cannot be used with --frame raw, which has no messages: the bytes of several clients would mix")
 	case f.chat && f.options.Framing != hubbub.Lines:
-		return usage("--chat does not go with --frame %v: people say lines", f.options.Framing)
+		return usage("--chat cannot be used with --frame %v: it needs lines", f.options.Framing)
 	case f.chat && f.out == outTagged:
-		return usage("--chat does not go with --out tagged: its lines say who speaks; take --out plain or json")
+		return usage("--chat cannot be used with --out tagged: its lines name the sender; use --out plain or json")
 	}
 	return nil
 }
 
-// checkCommand finds what does not go with a command, or without.
+// checkCommand is check for flags that need a command, or exclude one.
 func (f *serveFlags) checkCommand(given func(flag string) bool, command bool) error {
 	switch {
 	case command && len(f.command) == 0:
-		return usage("behind -- there is no command; one would be: -- ./bot.py")
+		return usage("no command after --; for example: -- ./bot.py")
 	case !command && given("restart"):
-		return usage("--restart is for a command, which stands behind --: hubbub serve :9000 -- ./bot.py")
+		return usage("--restart needs a command after --; for example: hubbub serve :9000 -- ./bot.py")
 	case command && (f.recvOnly || f.sendOnly):
-		return usage("--send-only and --recv-only do not go with a command, which hears and speaks")
+		return usage("--send-only and --recv-only cannot be used with a command, which both reads and prints")
 	case command && f.waitFor > 0:
-		return usage("--wait-for does not go with a command: what it prints cannot wait; it is told of each client with --json")
+		return usage("--wait-for cannot be used with a command; with --json the command sees each join and can wait itself")
 	}
 	if command && !given("eof") {
 		f.eof = eofExit
@@ -255,7 +255,7 @@ func (f *serveFlags) checkCommand(given func(flag string) bool, command bool) er
 	return nil
 }
 
-// inbox is what of the clients' doings goes to STDOUT.
+// inbox is what the sink gets of the clients.
 func (f *serveFlags) inbox() hubbub.Inbox {
 	switch {
 	case f.chat:

@@ -8,23 +8,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const serveHelp = `
-    hubbub serve [ADDRESS ...] [flags]
-
-The server is for Linux, macOS and the BSDs: it lives on what their kernels
-have. Run it there, and join it from here:
-
-    hubbub join HOST:PORT
-`
-
 func newServeCommand(env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:                "serve",
+	return &cobra.Command{
+		Use:                "serve [ADDRESS ...] [flags]",
+		Short:              "the server (Linux, macOS and the BSDs only)",
+		Long:               "The server runs on Linux, macOS and the BSDs. From here, join one:\n\n  hubbub join HOST:PORT",
 		DisableFlagParsing: true, // whatever they are, the answer is the same
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("the server is for Linux, macOS and the BSDs; from here, hubbub join HOST:PORT joins one")
+			return errors.New("the server runs on Linux, macOS and the BSDs only; to join one from here: hubbub join HOST:PORT")
 		},
 	}
-	describe(cmd, serveHelp)
-	return cmd
 }

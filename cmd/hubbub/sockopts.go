@@ -13,23 +13,28 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-const sockoptsHelp = `
-    hubbub sockopts [ADDRESS] [flags]
+// This file prints the socket options: what --so can set, and what hubbub sets.
 
-Prints the socket options that --so takes: what the system gives a fresh socket
-of ADDRESS's kind (TCP without one), and what is in force once hubbub, and --so,
-have had their say.
+const sockoptsExamples = `
+  hubbub sockopts
+  hubbub sockopts --so SO_RCVBUF=64KiB --so TCP_NODELAY=0
+  hubbub sockopts unix:/run/app.sock
+`
 
-    hubbub sockopts --so SO_RCVBUF=64KiB --so TCP_NODELAY=0
-    hubbub sockopts unix:/run/app.sock
-
-Nothing is connected or bound.
+const sockoptsLong = `
+Prints the socket options that --so takes: the system's default for a new
+socket of ADDRESS's kind (TCP without one), and the value after hubbub and --so
+have set theirs. Nothing is connected or bound.
 `
 
 func newSockoptsCommand(e env) *cobra.Command {
 	var so []string
 	cmd := &cobra.Command{
-		Use: "sockopts",
+		Use:               "sockopts [ADDRESS]",
+		Short:             "the socket options, with their values",
+		Long:              sockoptsLong,
+		Example:           sockoptsExamples,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(_ *cobra.Command, args []string) error {
 			address, err := kindOf(args)
 			if err != nil {
@@ -43,12 +48,12 @@ func newSockoptsCommand(e env) *cobra.Command {
 		},
 	}
 	g := newFlagGroup("Sockets")
-	g.StringArrayVar(&so, "so", nil, "set a socket option, `NAME=VALUE`; again for more")
-	describe(cmd, sockoptsHelp, g)
+	g.StringArrayVar(&so, "so", nil, "set a socket option, `NAME=VALUE`; repeatable")
+	addFlags(cmd, g)
 	return cmd
 }
 
-// kindOf is the address whose kind of socket is asked for.
+// kindOf is an address of the kind of socket that args name.
 func kindOf(args []string) (join.Address, error) {
 	switch len(args) {
 	case 0:
@@ -60,7 +65,7 @@ func kindOf(args []string) (join.Address, error) {
 		}
 		return address, err
 	}
-	return join.Address{}, usage("sockopts takes one ADDRESS at most, but there are %d", len(args))
+	return join.Address{}, usage("sockopts takes at most one ADDRESS, but got %d", len(args))
 }
 
 // printOptions prints the table for a fresh socket.
@@ -106,7 +111,7 @@ func value(fd int, address join.Address, o sock.Option) string {
 	return v
 }
 
-// apply sets what hubbub sets itself, then what --so says.
+// apply sets what hubbub sets itself, then the --so options.
 func apply(fd int, address join.Address, settings []sock.Setting) error {
 	for _, o := range sock.Options() {
 		if o.Default == "" || address.Network != "tcp" {
@@ -123,7 +128,7 @@ func apply(fd int, address join.Address, settings []sock.Setting) error {
 	return setAll(fd, settings)
 }
 
-// renderRows aligns the table; a long meaning goes on below itself.
+// renderRows aligns the table; a long meaning continues on the lines below.
 func renderRows(rows []optionRow) []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
@@ -151,7 +156,7 @@ func (r optionRow) settable() string {
 
 func (r optionRow) meaning() string {
 	if r.Missing != "" {
-		return r.Meaning + "; this system has in its place " + r.Missing
+		return r.Meaning + "; this system has instead " + r.Missing
 	}
 	return r.Meaning
 }

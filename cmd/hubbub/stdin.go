@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/term"
 
@@ -15,56 +14,57 @@ import (
 	"hubbub.example/internal/stdio"
 )
 
-// readStdin brings STDIN to the clients, once enough of them are there. The
-// hub sees to it that STDIN is not made nonblocking: the flag is shared with
-// the shell and with other programs.
-func (s *server) readStdin(ctx context.Context) {
-	err := s.broadcastStdin(ctx)
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, hubbub.ErrClosed):
-	case s.eof == eofExit:
-		s.exhausted <- err
-	case err != nil:
-		s.log.Warn(err.Error() + "; serving on without")
-	default:
-		s.log.Debug("STDIN is at its end; serving on")
-	}
-}
+// This file is STDIN as a source: once enough clients are there, its messages,
+// or what its instructions ask for (stdin_json.go), go to the clients. STDIN is
+// never made nonblocking: it shares that flag with the shell and with other
+// programs.
 
-func (s *server) broadcastStdin(ctx context.Context) error {
-	if fd, ok := stdio.Descriptor(s.stdin); ok && term.IsTerminal(fd) && !mayRead(fd) {
-		return nil
-	}
-	if err := s.hub.WaitForClients(ctx, s.waitFor); err != nil {
-		return err
-	}
-	if s.in == inJSON {
-		return s.obeyStdin(ctx)
-	}
-	if err := s.hub.BroadcastFrom(ctx, s.stdin); err != nil {
-		return fmt.Errorf("STDIN: %w", err)
-	}
-	return nil
-}
-
-// inFormat is what STDIN says.
+// inFormat is what STDIN holds.
 type inFormat string
 
 const (
 	inPlain inFormat = "plain" // messages
-	inJSON  inFormat = "json"  // commands: commands.go
+	inJSON  inFormat = "json"  // instructions
 )
 
-// obeyStdin does what STDIN says.
-func (s *server) obeyStdin(ctx context.Context) error {
-	in := reopened(s.stdin, os.O_RDONLY)
-	if in != s.stdin {
-		defer in.Close()
-		defer context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Now()) })()
+// stdin is STDIN as a source. It ends with the hub.
+type stdin struct{ *server }
+
+func (in stdin) stop(context.Context) {}
+
+func (in stdin) bring() error {
+	err := in.read()
+	switch {
+	case errors.Is(err, hubbub.ErrClosed):
+	case in.eof == eofExit && err == nil:
+		return errExhausted
+	case in.eof == eofExit:
+		return err
+	case err != nil:
+		in.log.Warn(err.Error() + "; serving on without STDIN")
+	default:
+		in.log.Debug("end of STDIN; serving on")
 	}
-	err := s.newCommands().obey(ctx, in)
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
+	return nil
+}
+
+func (in stdin) read() error {
+	ctx := context.Background()
+	if fd, ok := stdio.Descriptor(in.stdin); ok && term.IsTerminal(fd) && !mayRead(fd) {
+		return nil
+	}
+	err := in.hub.WaitForClients(ctx, in.waitFor)
+	if err != nil {
+		return err
+	}
+	if in.in == inJSON {
+		f := reopened(in.stdin, os.O_RDONLY)
+		if f != in.stdin {
+			defer f.Close()
+		}
+		err = in.newInstructions().follow(ctx, f)
+	} else {
+		err = in.hub.BroadcastFrom(ctx, in.stdin)
 	}
 	if err != nil && !errors.Is(err, hubbub.ErrClosed) {
 		return fmt.Errorf("STDIN: %w", err)

@@ -17,49 +17,49 @@ import (
 	"hubbub.example/internal/jsonl"
 )
 
-// This file is what a program wants, a JSON object a line (docs/protocol.md):
+// This file carries out a program's instructions, one JSON object per line
+// (docs/protocol.md):
 //
-//	obey  does what a stream of lines says, until its end
-//	do    one of them
+//	follow  a stream of them, to its end
+//	do      one of them
 //
-// A line that is wrong is logged with its number, and hurts nobody.
+// An invalid line is logged with its number and skipped.
 
-// commands are one program's.
-type commands struct {
+// instructions are those of one program.
+type instructions struct {
 	hub     *hubbub.Hub
 	log     *slog.Logger
 	decoder jsonl.Decoder
 	longest int // line
-	line    int // the number of the present one
+	line    int // the number of the current one
 	faults  faults
 	rename  func(id uint64, name string) error
 }
 
-func (s *server) newCommands() *commands {
-	return &commands{hub: s.hub, log: s.log, longest: jsonl.LongestCommand(s.hub.Longest()), rename: s.rename}
+func (s *server) newInstructions() *instructions {
+	return &instructions{hub: s.hub, log: s.log, longest: jsonl.LongestCommand(s.hub.Longest()), rename: s.rename}
 }
 
-// rename is a program that calls a client something.
+// rename names a client for a program.
 func (s *server) rename(id uint64, name string) error {
 	if s.chat {
-		return errors.New("with --chat guests choose their own names, and the room sees to it that no two are alike")
+		return errors.New("with --chat guests choose their own names")
 	}
 	if err := s.hub.Rename(id, name); err != nil {
 		return err
 	}
-	s.present.rename(id, name)
+	s.roster.rename(id, name)
 	return nil
 }
 
-// obey returns nil at the end of r; its error is r's, ctx's or that the hub is
-// closed.
-func (c *commands) obey(ctx context.Context, r io.Reader) error {
-	defer c.countFaults()
+// follow returns nil at the end of r. Its error is r's, ctx's or ErrClosed.
+func (in *instructions) follow(ctx context.Context, r io.Reader) error {
+	defer in.countFaults()
 	lines := bufio.NewReaderSize(r, 64<<10)
 	for {
-		line, err := c.next(lines)
+		line, err := in.next(lines)
 		if len(bytes.TrimSpace(line)) > 0 {
-			if err := c.do(ctx, line); err != nil {
+			if err := in.do(ctx, line); err != nil {
 				return err
 			}
 		}
@@ -72,10 +72,10 @@ func (c *commands) obey(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// next is the next line, which may be the last without a newline. One that is
-// too long is passed over whole: a piece of it might be a command.
-func (c *commands) next(lines *bufio.Reader) (line []byte, err error) {
-	c.line++
+// next is the next line; the last one needs no newline. A line that is too long
+// is skipped as a whole: a piece of it might look like an instruction.
+func (in *instructions) next(lines *bufio.Reader) (line []byte, err error) {
+	in.line++
 	line, err = lines.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {
 		return line, err
@@ -83,35 +83,35 @@ func (c *commands) next(lines *bufio.Reader) (line []byte, err error) {
 	long := bytes.Clone(line)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		line, err = lines.ReadSlice('\n')
-		if len(long) <= c.longest {
+		if len(long) <= in.longest {
 			long = append(long, line...)
 		}
 	}
-	if len(long) > c.longest {
-		c.fault(fmt.Errorf("longer than %d bytes, which no command needs: passed over", c.longest))
+	if len(long) > in.longest {
+		in.fault(fmt.Errorf("longer than %d bytes, the longest instruction; skipped", in.longest))
 		return nil, err
 	}
 	return long, err
 }
 
-// do returns an error only when nothing can be done any more.
-func (c *commands) do(ctx context.Context, line []byte) error {
-	want, err := c.decoder.Decode(line)
+// do returns an error only when no other instruction can be carried out.
+func (in *instructions) do(ctx context.Context, line []byte) error {
+	instruction, err := in.decoder.Decode(line)
 	if err != nil {
-		c.fault(err)
+		in.fault(err)
 		return nil
 	}
-	switch want.Kind {
+	switch instruction.Kind {
 	case jsonl.TellAll:
-		err = c.hub.Broadcast(ctx, want.Data)
+		err = in.hub.Broadcast(ctx, instruction.Data)
 	case jsonl.TellThese:
-		err = c.hub.Send(want.Data, want.IDs...)
+		err = in.hub.Send(instruction.Data, instruction.IDs...)
 	case jsonl.TellOthers:
-		err = c.hub.BroadcastExcept(ctx, want.Data, want.IDs...)
+		err = in.hub.BroadcastExcept(ctx, instruction.Data, instruction.IDs...)
 	case jsonl.Rename:
-		err = c.rename(want.IDs[0], want.Name)
+		err = in.rename(instruction.IDs[0], instruction.Name)
 	case jsonl.Kick:
-		err = c.kick(want.IDs, want.Reason)
+		err = in.kick(instruction.IDs, instruction.Reason)
 	}
 	if err == nil {
 		return nil
@@ -119,16 +119,16 @@ func (c *commands) do(ctx context.Context, line []byte) error {
 	if errors.Is(err, hubbub.ErrClosed) || ctx.Err() != nil {
 		return err
 	}
-	c.fault(err)
+	in.fault(err)
 	return nil
 }
 
-// kick ends those who are there; the error names all others at once: there may be
-// a hundred thousand.
-func (c *commands) kick(ids []uint64, reason string) error {
+// kick disconnects those of ids that are there. One error names all others: there
+// may be a hundred thousand.
+func (in *instructions) kick(ids []uint64, reason string) error {
 	var unknown hubbub.UnknownError
 	for _, id := range ids {
-		if c.hub.Kick(id, reason) != nil {
+		if in.hub.Kick(id, reason) != nil {
 			unknown.IDs = append(unknown.IDs, id)
 		}
 	}
@@ -138,40 +138,40 @@ func (c *commands) kick(ids []uint64, reason string) error {
 	return nil
 }
 
-// letASecond is how many faults are logged of one second. A program that is wrong
-// may be so a million times; the others are counted.
-const letASecond = 10
+// faultsPerSecond is how many faults are logged per second; the others are
+// counted. A program may get a million lines wrong.
+const faultsPerSecond = 10
 
-// faults are those of the present second.
+// faults are those of the current second.
 type faults struct {
-	mu         sync.Mutex
-	let, after int // logged; and not
-	last       int // line
+	mu                 sync.Mutex
+	logged, suppressed int
+	last               int // line
 }
 
-// fault logs what is wrong with the present line.
-func (c *commands) fault(err error) {
-	f := &c.faults
+// fault logs what is wrong with the current line.
+func (in *instructions) fault(err error) {
+	f := &in.faults
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.let == letASecond {
-		f.after, f.last = f.after+1, c.line
+	if f.logged == faultsPerSecond {
+		f.suppressed, f.last = f.suppressed+1, in.line
 		return
 	}
-	if f.let == 0 {
-		time.AfterFunc(time.Second, c.countFaults)
+	if f.logged == 0 {
+		time.AfterFunc(time.Second, in.countFaults)
 	}
-	f.let++
-	c.log.Warn(fmt.Sprintf("line %d: %v", c.line, err))
+	f.logged++
+	in.log.Warn(fmt.Sprintf("line %d: %v", in.line, err))
 }
 
-// countFaults ends the second.
-func (c *commands) countFaults() {
-	f := &c.faults
+// countFaults ends the current second.
+func (in *instructions) countFaults() {
+	f := &in.faults
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.after > 0 {
-		c.log.Warn(fmt.Sprintf("wrong lines not shown: %d, the last of them line %d", f.after, f.last))
+	if f.suppressed > 0 {
+		in.log.Warn(fmt.Sprintf("%s suppressed, the last at line %d", count(f.suppressed, "more invalid line"), f.last))
 	}
-	f.let, f.after = 0, 0
+	f.logged, f.suppressed = 0, 0
 }

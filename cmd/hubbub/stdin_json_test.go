@@ -27,9 +27,10 @@ func (p *program) idOf(message string) string {
 	return id
 }
 
-// A program speaks to one client, to some, to all, to all but some, names them
-// and ends them; what is wrong is logged with its line, and the rest is done.
-func TestCommandsOnStdin(t *testing.T) {
+// A program sends to one client, some, all, and all but some; it names and
+// disconnects clients. An invalid line is logged with its number, and the others
+// are carried out.
+func TestInstructionsOnStdin(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--json")
 	var ids []string
 	all := []*peer{p.client(), p.client(), p.client()}
@@ -61,9 +62,9 @@ this is none
 	p.stdout.until(t, `"name":"ann","addr":`)
 }
 
-// A line that no command needs is passed over whole, and what a client said in
-// it is no command.
-func TestCommandThatIsTooLong(t *testing.T) {
+// A line longer than any instruction is skipped as a whole, and a piece of it is
+// no instruction.
+func TestInstructionThatIsTooLong(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--max-line", "1000")
 	c := p.client()
 	c.says("hello\n")
@@ -95,7 +96,7 @@ func TestNobodyWaitsForAPrivateLunch(t *testing.T) {
 
 // Whoever speaks of a hundred thousand who are not there holds up nobody, and fills
 // no log.
-func TestCommandsForManyWhoAreNotThere(t *testing.T) {
+func TestInstructionsForManyWhoAreNotThere(t *testing.T) {
 	const many = 100_000
 	var ids strings.Builder
 	for id := range many {
@@ -124,6 +125,6 @@ func TestManyFaultsAreSummedUp(t *testing.T) {
 // Those of which nothing is said are counted, also when no other comes.
 func TestTheLastFaultsAreCounted(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json")
-	p.says(strings.Repeat("rubbish\n", letASecond+4))
-	p.stderr.until(t, "wrong lines not shown: 4, the last of them line 14\n")
+	p.says(strings.Repeat("rubbish\n", faultsPerSecond+4))
+	p.stderr.until(t, "4 more invalid lines suppressed, the last at line 14\n")
 }
