@@ -41,7 +41,7 @@ func settable() []cobra.Completion {
 	var names []cobra.Completion
 	for _, o := range sock.Options() {
 		if o.Missing == "" && !o.GetOnly {
-			names = append(names, cobra.CompletionWithDesc(o.Name+"=", o.Meaning))
+			names = append(names, o.Name+"=")
 		}
 	}
 	return names

@@ -48,7 +48,8 @@ func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
 		signal      syscall.Signal
 	}{
 		{"nohup", `exec nohup hubbub "$@"`, syscall.SIGHUP},
-		{"a background job", `trap '' INT; exec hubbub "$@"`, syscall.SIGINT},
+		{"a background job, ^C", `trap '' INT QUIT; exec hubbub "$@"`, syscall.SIGINT},
+		{"a background job, ^\\", `trap '' INT QUIT; exec hubbub "$@"`, syscall.SIGQUIT},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := launch{args: []string{"serve", "127.0.0.1:0"}, shell: tt.shell}.start(t)

@@ -5,7 +5,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -79,6 +81,24 @@ func TestQuietIsQuiet(t *testing.T) {
 	}
 }
 
+// recordsIn is what STDERR has, which must be records only.
+func recordsIn(t *testing.T, stderr string) (all []record) {
+	t.Helper()
+	for line := range strings.Lines(stderr) {
+		var r record
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Time.IsZero() || r.Level == "" || r.Msg == "" {
+			t.Errorf("on STDERR stands %s: %v", line, err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+type record struct {
+	Time                               time.Time
+	Level, Msg, Address, Command, Help string
+}
+
 func TestAJSONLogIsARecordALine(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "-v", "--log-format", "json")
 	c := p.client()
@@ -86,15 +106,96 @@ func TestAJSONLogIsARecordALine(t *testing.T) {
 	_ = c.Close()
 	p.stderr.when(t, "two records", func(text string, _ bool) bool { return strings.Count(text, "\n") >= 3 })
 	p.stop(exitDone)
-	lines := strings.Split(p.stderr.ends(t), "\n")
-	for _, line := range lines[1 : len(lines)-1] {
-		var r struct {
-			Time       time.Time
-			Level, Msg string
+	if first := recordsIn(t, p.stderr.ends(t))[0]; first.Msg != "listening on "+p.address() || first.Address != p.address() {
+		t.Errorf("the first record is %+v", first)
+	}
+}
+
+// Usage errors too, wherever the flag stands, and what runs out at the end.
+func TestAJSONLogHasWhyWeExit(t *testing.T) {
+	for _, args := range [][]string{
+		{"serve", "--fame", "nul", "--log-format", "json"},
+		{"serve", "--log-format=json", "--fame", "nul"},
+		{"serve", "9000", "--log-format", "json"},
+		{"serve", "--log-format", "json", "--"},
+		{"join", "--log-format", "json"},
+		{"jion", "--log-format", "json"},
+	} {
+		p := start(t, args...)
+		p.exits(exitUsage)
+		all := recordsIn(t, p.stderr.ends(t))
+		if len(all) != 1 || all[0].Level != "ERROR" || !strings.HasPrefix(all[0].Help, "hubbub help") {
+			t.Errorf("%q: %+v", args, all)
 		}
-		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Time.IsZero() || r.Level == "" || r.Msg == "" {
-			t.Errorf("%s: %v", line, err)
+	}
+	p := start(t, "serve", "unix:no/such/folder/socket", "--log-format", "json")
+	p.exits(exitFailed)
+	recordsIn(t, p.stderr.ends(t))
+	// The text after -- is not ours.
+	p = start(t, "serve", "unix:no/such/folder/socket", "--", "--log-format", "json")
+	p.exits(exitFailed)
+	if text := p.stderr.ends(t); !strings.HasPrefix(text, "hubbub: ") {
+		t.Errorf("it reports %q", text)
+	}
+}
+
+func TestAJSONLogHasTheEndBySignals(t *testing.T) {
+	p := stuck(t, "--drain", "1m", "--log-format", "json")
+	p.signal(syscall.SIGTERM)
+	p.insists(syscall.SIGTERM)
+	p.exits(exitFailed)
+	if all := recordsIn(t, p.stderr.ends(t)); len(all) < 2 {
+		t.Errorf("there is only %+v", all)
+	}
+	p = start(t, "serve", "127.0.0.1:0", "--log-format", "json")
+	p.address()
+	p.signal(syscall.SIGQUIT)
+	p.exits(exitFailed)
+	if all := recordsIn(t, p.stderr.ends(t)); len(all) != 2 || !strings.HasPrefix(all[1].Msg, "SIGQUIT") {
+		t.Errorf("there is %+v", all)
+	}
+}
+
+// What a command writes to its STDERR stands in records, too; else it stands
+// there as it came.
+func TestAJSONLogHasACommandsStderr(t *testing.T) {
+	p := answers(t, `printf 'one\r\n{"two":2}\nthe end' >&2; exit 3`, "--restart", "never", "--log-format", "json")
+	p.exits(3)
+	var got []string
+	for _, r := range recordsIn(t, p.stderr.ends(t)) {
+		if r.Command != "" {
+			got = append(got, r.Command+": "+r.Msg)
 		}
+	}
+	if want := []string{"sh: one", `sh: {"two":2}`, "sh: the end"}; !slices.Equal(got, want) {
+		t.Errorf("there is %q, want %q", got, want)
+	}
+	p = answers(t, `printf 'one\r\n\033[1mtwo' >&2; exit 3`, "--restart", "never", "-q")
+	p.exits(3)
+	if text := p.stderr.ends(t); !strings.HasSuffix(text, "one\r\n\033[1mtwo") {
+		t.Errorf("there is %q", text)
+	}
+}
+
+func TestALongLineBecomesSeveralRecords(t *testing.T) {
+	var out bytes.Buffer
+	w := (&logFlags{format: logJSON}).lines(&out, "bot")
+	for _, n := range []int{longestRecord + 1, 0, longestRecord} {
+		for range n { // byte by byte
+			_, _ = w.Write([]byte("x"))
+		}
+		_, _ = w.Write([]byte("\n"))
+	}
+	var lengths []int
+	for line := range strings.Lines(out.String()) {
+		var r record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		lengths = append(lengths, len(r.Msg))
+	}
+	if want := []int{longestRecord, 1, 0, longestRecord}; !slices.Equal(lengths, want) {
+		t.Errorf("records of %d, want %d", lengths, want)
 	}
 }
 

@@ -131,6 +131,12 @@ func newRootCommand(e env) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
 	root.AddCommand(newServeCommand(e), newJoinCommand(e), newSockoptsCommand(e), newVersionCommand(e))
+	addDefaultCommands(root)
+	return root
+}
+
+// addDefaultCommands adds cobra's help and completion, with errors of ours.
+func addDefaultCommands(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
@@ -140,13 +146,18 @@ func newRootCommand(e env) *cobra.Command {
 			c.SetHelpFunc(func(*cobra.Command, []string) { printHelp(root, nil) })
 		case "completion":
 			c.Short = "completion of commands, flags and values, for your shell"
-			c.Args = noArguments
+			c.RunE = func(c *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return usage("unknown shell %q; shells are: %s", args[0], commandNames(c))
+				}
+				return c.Help()
+			}
+			c.Args = nil // RunE says more
 			for _, shell := range c.Commands() {
 				shell.Args = noArguments
 			}
 		}
 	}
-	return root
 }
 
 // The errors of cobra's own validators of arguments say less than these: for

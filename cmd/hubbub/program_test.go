@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -207,6 +208,10 @@ func (p *program) exits(want int) {
 func (p *program) address() string {
 	p.t.Helper()
 	first, _, _ := strings.Cut(p.stderr.until(p.t, "\n"), "\n")
+	var r record
+	if json.Unmarshal([]byte(first), &r) == nil {
+		first = r.Msg
+	}
 	address, ok := strings.CutPrefix(first, "listening on ")
 	if !ok {
 		p.t.Fatalf("the first line on STDERR is %q", first)
