@@ -56,7 +56,7 @@ func (c *childCommand) bring() error {
 		Args:    c.command,
 		Env:     []string{"HUBBUB_ADDRESS=" + c.at[0].String(), "HUBBUB_EPOCH=" + c.hub.Epoch()},
 		Stderr:  stderr,
-		Framing: framing.Framing(c.framing()),
+		Framing: c.inputFraming(),
 		Restart: c.restart,
 		Grace:   c.drain / 2, // the rest is for clients to get its last messages
 		Input:   c.feed,
@@ -129,12 +129,12 @@ func (c *childCommand) logEnd(e child.End) {
 	c.log.Warn(e.String())
 }
 
-// framing is where a message ends on the command's STDIN.
-func (c *childCommand) framing() hubbub.Framing {
+// inputFraming is where a message ends on the command's STDIN.
+func (c *childCommand) inputFraming() framing.Framing {
 	if c.out != outPlain {
-		return hubbub.Lines
+		return framing.Lines
 	}
-	return c.options.Framing
+	return framing.Framing(c.options.Framing)
 }
 
 // publish brings what the command prints to the clients.
@@ -207,8 +207,8 @@ func (c *childCommand) left() int {
 	if c.batch == nil || len(c.unread) == 0 {
 		return 0
 	}
-	if sep := separator(c.framing()); sep != "" && c.out == outPlain && c.room == nil {
-		return bytes.Count(c.unread, []byte(sep))
+	if sep := c.inputFraming().Separator(); sep != nil && c.out == outPlain && c.room == nil {
+		return bytes.Count(c.unread, sep)
 	}
 	return min(c.messages(c.batch), max(1, bytes.Count(c.unread, []byte("\n"))))
 }

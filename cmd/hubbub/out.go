@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"hubbub.example"
+	"hubbub.example/internal/framing"
 	"hubbub.example/internal/jsonl"
 )
 
@@ -30,7 +31,7 @@ func (s *server) renderer() func(*hubbub.Batch) []byte {
 	render, ctx := (*hubbub.Batch).Plain, context.Background()
 	switch s.out {
 	case outTagged:
-		render = taggedRenderer(separator(s.options.Framing))
+		render = taggedRenderer(framing.Framing(s.options.Framing).Separator())
 	case outJSON:
 		render = jsonRenderer(s.roster)
 	}
@@ -59,23 +60,12 @@ func (s *server) logRelay(err error) {
 	}
 }
 
-// separator is what ends a message.
-func separator(framing hubbub.Framing) string {
-	switch framing {
-	case hubbub.Lines:
-		return "\n"
-	case hubbub.NUL:
-		return "\x00"
-	}
-	return ""
-}
-
-func taggedRenderer(separator string) func(*hubbub.Batch) []byte {
+func taggedRenderer(separator []byte) func(*hubbub.Batch) []byte {
 	var buf []byte
 	return func(b *hubbub.Batch) []byte {
 		buf = buf[:0]
 		for e := range b.Events() {
-			buf = appendTagged(buf, e.Client, e.Data, []byte(separator))
+			buf = appendTagged(buf, e.Client, e.Data, separator)
 		}
 		return buf
 	}
