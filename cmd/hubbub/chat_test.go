@@ -356,6 +356,6 @@ func TestChatGoesOnBehindALineThatIsTooLong(t *testing.T) {
 	ann := p.enters("ann")
 	bob := p.enters("bob", ann)
 	bob.says(strings.Repeat("x", 1020) + "\nafter it\n/nick rob\n")
-	bob.hears("* that is too long\n")
+	bob.hears("* too long: a line has at most 1024 bytes, with your name\n")
 	ann.hears("<bob> after it\n* bob is now rob\n")
 }
