@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"runtime"
-	"strconv"
 	"time"
 
 	"hubbub.example/internal/framing"
@@ -103,78 +102,6 @@ type pace struct {
 // MaxLoops is the most loops a hub may have: each has a thread, a poller and
 // four batches.
 const MaxLoops = 256
-
-// Framing says where a message ends: Lines, NUL, Raw, or, for a number N
-// above 0, after every N bytes.
-type Framing int
-
-const (
-	Lines = Framing(framing.Lines) // "\n"; "\r\n" from a client loses its "\r"
-	NUL   = Framing(framing.NUL)   // a zero byte
-	Raw   = Framing(framing.Raw)   // nowhere: bytes as they come
-)
-
-// ParseFraming reads what the flag --frame takes: line, nul, raw or a number
-// of bytes.
-func ParseFraming(s string) (Framing, error) {
-	f, err := framing.Parse(s)
-	return Framing(f), err
-}
-
-func (f Framing) String() string { return framing.Framing(f).String() }
-
-// Replay says what a new client is sent first: Unheard, ReplayNone,
-// ReplayAll, or, for a number N above 0, the last N messages.
-type Replay int
-
-const (
-	Unheard    Replay = 0  // what nobody has heard yet
-	ReplayNone Replay = -1 // nothing
-	ReplayAll  Replay = -2 // all that is kept
-)
-
-// ParseReplay reads what the flag --replay takes: unheard, none, all or a
-// number of messages.
-func ParseReplay(s string) (Replay, error) {
-	switch s {
-	case "unheard":
-		return Unheard, nil
-	case "none":
-		return ReplayNone, nil
-	case "all":
-		return ReplayAll, nil
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("replay %q: must be unheard, none, all or a number of messages", s)
-	}
-	if n == 0 {
-		return ReplayNone, nil
-	}
-	return Replay(n), nil
-}
-
-func (r Replay) String() string {
-	switch r {
-	case Unheard:
-		return "unheard"
-	case ReplayNone:
-		return "none"
-	case ReplayAll:
-		return "all"
-	}
-	return strconv.Itoa(int(r))
-}
-
-// Inbox is a set of event kinds.
-type Inbox uint8
-
-const (
-	InboxAll      Inbox = 0      // messages, joins and leaves
-	InboxMessages Inbox = 1 << 0 // messages
-	InboxPresence Inbox = 1 << 1 // joins and leaves
-	InboxNone     Inbox = 1 << 7 // none: what clients send is read and discarded
-)
 
 // formKept is how long an encoding's feed stays after its last client.
 const formKept = time.Minute
