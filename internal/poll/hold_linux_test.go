@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 )
 
 // holdEach makes a loop keep its P for d after an event.
@@ -28,7 +29,7 @@ func holdEach(t *testing.T, d time.Duration) {
 func holding(t *testing.T) (*Poller, *waiter) {
 	t.Helper()
 	leaveAP(t)
-	holdEach(t, 10*longEnough)
+	holdEach(t, 10*scene.LongEnough)
 	p := newPoller(t)
 	p.Hold = true
 	w := waiting(p, Forever)
@@ -62,7 +63,7 @@ func TestCollectionGetsInWhileALoopHolds(t *testing.T) {
 	}()
 	select {
 	case <-collected:
-	case <-time.After(longEnough):
+	case <-time.After(scene.LongEnough):
 		t.Error("20 collections do not come to their end")
 	}
 	select {
@@ -183,7 +184,7 @@ func TestTimeoutBeyondTheHold(t *testing.T) {
 	ours, theirs := connection(t)
 	add(t, p, ours)
 	awaitEvent(t, p, ours)
-	w := waiting(p, longEnough)
+	w := waiting(p, scene.LongEnough)
 	awaitState(t, "(*Poller).Wait", "IO wait")
 	write(t, theirs, "hello")
 	if events := w.await(t); len(events) != 1 {
@@ -195,7 +196,7 @@ func TestTimeoutBeyondTheHold(t *testing.T) {
 func TestWaitingTakesNoCPU(t *testing.T) {
 	const window = 500 * time.Millisecond
 	inBothModes(t, func(t *testing.T, p *Poller) {
-		holdEach(t, longEnough)
+		holdEach(t, scene.LongEnough)
 		runtime.GC() // what would run by itself meanwhile
 		before := cpuTime(t)
 		await(t, p, window)
@@ -297,7 +298,7 @@ func stateOf(t *testing.T, function string) string {
 // awaitState waits until the goroutines in function are in state.
 func awaitState(t *testing.T, function, state string) {
 	t.Helper()
-	for end := time.Now().Add(longEnough); stateOf(t, function) != state; {
+	for end := time.Now().Add(scene.LongEnough); stateOf(t, function) != state; {
 		if time.Now().After(end) {
 			t.Fatalf("the state of %s is %q, want %q", function, stateOf(t, function), state)
 		}

@@ -15,10 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 )
-
-// longEnough bounds every wait. A test that passes never waits so long.
-const longEnough = 30 * time.Second
 
 // A descriptor that gets readable is told of once, however much is left
 // unread, and again when more comes.
@@ -244,7 +242,7 @@ func TestNoWakeIsLost(t *testing.T) {
 			})
 		}
 		for heard := int64(0); heard < wakers*rounds; heard = said.Load() {
-			await(t, p, longEnough)
+			await(t, p, scene.LongEnough)
 		}
 		running.Wait()
 	})
@@ -271,7 +269,7 @@ func TestEventEndsWait(t *testing.T) {
 		ours, theirs := connection(t)
 		add(t, p, ours)
 		awaitEvent(t, p, ours)
-		for _, timeout := range []time.Duration{Forever, 10 * longEnough} {
+		for _, timeout := range []time.Duration{Forever, 10 * scene.LongEnough} {
 			w := waiting(p, timeout)
 			<-w.began
 			write(t, theirs, "hello")
@@ -291,7 +289,7 @@ func TestEveryEventIsTold(t *testing.T) {
 		told[readablePipe(t, p)] = 0
 	}
 	for left := len(told); left > 0; {
-		events := await(t, p, longEnough)
+		events := await(t, p, scene.LongEnough)
 		if len(events) == 0 {
 			t.Fatalf("%d descriptors were never told of", left)
 		}
@@ -392,7 +390,7 @@ func await(t *testing.T, p *Poller, timeout time.Duration) []Event {
 // awaitEvent waits until fd is told of.
 func awaitEvent(t *testing.T, p *Poller, fd int) *Event {
 	t.Helper()
-	for end := time.Now().Add(longEnough); time.Now().Before(end); {
+	for end := time.Now().Add(scene.LongEnough); time.Now().Before(end); {
 		for _, e := range await(t, p, time.Until(end)) {
 			if e.FD() == fd {
 				return &e
@@ -434,7 +432,7 @@ func (w *waiter) await(t *testing.T) []Event {
 	t.Helper()
 	select {
 	case <-w.ended:
-	case <-time.After(longEnough):
+	case <-time.After(scene.LongEnough):
 		t.Fatal("Wait does not return")
 	}
 	if w.err != nil {

@@ -1,5 +1,3 @@
-//go:build unix
-
 package scene
 
 import (
@@ -11,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Peer is a client of the plainest kind, or the test's end of any connection.
@@ -39,13 +35,6 @@ func Dial(t testing.TB, address string) *Peer {
 	return dialAs(t, address, nil)
 }
 
-// DialNarrow connects as over an ordinary network: the huge segments and
-// buffers of the loopback would hide that the peer does not read.
-func DialNarrow(t testing.TB, address string) *Peer {
-	t.Helper()
-	return dialAs(t, address, Narrow(address))
-}
-
 func dialAs(t testing.TB, address string, prepare func(fd int) error) *Peer {
 	t.Helper()
 	c, err := Connect(address, prepare)
@@ -53,20 +42,6 @@ func dialAs(t testing.TB, address string, prepare func(fd int) error) *Peer {
 		t.Fatal(err)
 	}
 	return NewPeer(t, c)
-}
-
-// Narrow gives a socket small buffers and segments before it connects to
-// address.
-func Narrow(address string) func(fd int) error {
-	return func(fd int) error {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096); err != nil {
-			return err
-		}
-		if strings.HasPrefix(address, "unix:") {
-			return nil
-		}
-		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1448)
-	}
 }
 
 // Connect is Dial for goroutines other than the test's own. prepare, if not
@@ -157,18 +132,4 @@ func Descriptor(c net.Conn) (int, error) {
 	fd := -1
 	err = raw.Control(func(at uintptr) { fd = int(at) })
 	return fd, err
-}
-
-// Arrived is how many bytes wait in the socket to be read.
-func (p *Peer) Arrived() int {
-	p.T.Helper()
-	fd, err := Descriptor(p.Conn)
-	if err != nil {
-		p.T.Fatal(err)
-	}
-	n, _, err := unix.Recvfrom(fd, make([]byte, 1<<20), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	if err != nil && !errors.Is(err, unix.EAGAIN) {
-		p.T.Fatal(err)
-	}
-	return max(n, 0)
 }

@@ -1,13 +1,9 @@
-//go:build unix
-
 package scene
 
 import (
 	"net"
 	"os"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // Pipe is pipe(2). Both ends close with the test.
@@ -19,21 +15,6 @@ func Pipe(t testing.TB) (r, w *os.File) {
 	}
 	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
 	return r, w
-}
-
-// SocketPair is socketpair(2), of Unix stream sockets. Both close with the test.
-func SocketPair(t testing.TB) (one, other *os.File) {
-	t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range pair {
-		unix.CloseOnExec(fd)
-	}
-	one, other = os.NewFile(uintptr(pair[0]), "one"), os.NewFile(uintptr(pair[1]), "other")
-	t.Cleanup(func() { _, _ = one.Close(), other.Close() })
-	return one, other
 }
 
 // TCPPair is the two ends of a connection over the loopback. Both close with

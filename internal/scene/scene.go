@@ -1,13 +1,10 @@
-//go:build unix
-
 // Package scene is what the tests of all packages are made of. Only tests
 // import it.
 //
 //	scene.go    waiting, with one bound for all of it
 //	board.go    a list that grows and that tests wait for
-//	peer.go     a client of the plainest kind
-//	program.go  a program that runs, and what it prints
-//	pipes.go    pairs of descriptors
+//	peer.go     a client of the plainest kind; narrow ones in narrow_unix.go
+//	pipes.go    two ends of a pipe or a connection
 //
 // Every wait is for something that happens. A test that passes never waits for
 // a bound to be over, so bounds are long, and a busy machine meets them too.

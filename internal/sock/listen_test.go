@@ -14,10 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 )
-
-// longEnough bounds every wait. A test that passes never waits so long.
-const longEnough = 30 * time.Second
 
 var (
 	loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -270,12 +268,12 @@ func dial(t *testing.T, l *Listener) net.Conn {
 
 func dialAt(t *testing.T, network, address string) net.Conn {
 	t.Helper()
-	conn, err := net.DialTimeout(network, address, longEnough)
+	conn, err := net.DialTimeout(network, address, scene.LongEnough)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(longEnough)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(scene.LongEnough)); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -303,7 +301,7 @@ func awaitReady(t *testing.T, fd int, events int16) {
 	t.Helper()
 	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	for {
-		n, err := unix.Poll(fds, int(longEnough.Milliseconds()))
+		n, err := unix.Poll(fds, int(scene.LongEnough.Milliseconds()))
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

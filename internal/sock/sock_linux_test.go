@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 )
 
 // A signal makes sendfile(2) stop short though there is room. SendFile goes
@@ -86,8 +87,8 @@ func edges(t *testing.T, fd int) (await func()) {
 	await = func() {
 		t.Helper()
 		events := make([]unix.EpollEvent, 1)
-		for end := time.Now().Add(longEnough); ; {
-			n, err := unix.EpollWait(ep, events, int(longEnough.Milliseconds()))
+		for end := time.Now().Add(scene.LongEnough); ; {
+			n, err := unix.EpollWait(ep, events, int(scene.LongEnough.Milliseconds()))
 			if n == 1 {
 				return
 			}
@@ -127,7 +128,7 @@ func TestSendFileToAFullSocket(t *testing.T) {
 			}
 		}
 		conn.Close()
-		await(t, func() bool {
+		scene.Until(t, "the end is noticed", func() bool {
 			_, err := SendFile(fd, file, 0, len(data))
 			return err != nil && err != Again
 		})
@@ -147,11 +148,11 @@ func TestSilenceKnowsWhoAnswers(t *testing.T) {
 	if _, err := Send(fd, []byte("are you there?")); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool { return silence(t, fd).Asked })
-	await(t, func() bool { return silence(t, fd).LastAck > 300*time.Millisecond })
+	scene.Until(t, "it is asked", func() bool { return silence(t, fd).Asked })
+	scene.Until(t, "the last answer is old", func() bool { return silence(t, fd).LastAck > 300*time.Millisecond })
 	deafen(t, conn, false)
-	await(t, func() bool { return !silence(t, fd).Asked })
-	if s := silence(t, fd); s.LastAck > longEnough {
+	scene.Until(t, "it answers", func() bool { return !silence(t, fd).Asked })
+	if s := silence(t, fd); s.LastAck > scene.LongEnough {
 		t.Errorf("the last answer is %v old", s.LastAck)
 	}
 }

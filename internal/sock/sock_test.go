@@ -8,11 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 )
 
 // Every call returns at once: what cannot be done now is Again, which is
@@ -338,7 +337,7 @@ func fillUp(t *testing.T, fd int) (n int) {
 // event for it.
 func awaitUnacked(t *testing.T, fd, want int) {
 	t.Helper()
-	await(t, func() bool {
+	scene.Until(t, "as much is not acknowledged", func() bool {
 		n, err := Unacked(fd)
 		if err != nil {
 			t.Fatal(err)
@@ -354,14 +353,4 @@ func numbers(n int) []byte {
 		p[i] = byte(i ^ i>>8*7 ^ i>>16*31)
 	}
 	return p
-}
-
-// await waits for what no event tells of.
-func await(t *testing.T, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(longEnough); !is(); runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatal("it does not come")
-		}
-	}
 }

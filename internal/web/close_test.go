@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/web"
 )
 
@@ -20,7 +21,7 @@ func TestCloseEndsPosts(t *testing.T) {
 	came := make(chan string, 10)
 	c := open(t, func(o *web.Options) { o.Post, o.LingerTimeout = lines(came), 1 })
 	v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked")+"6\r\nhello\n\r\n")
-	next(t, came)
+	scene.Next(t, came, "a line")
 	idle := c.visit(local, health)
 	idle.answer("GET")
 	if err := c.Close(); err != nil {
@@ -38,7 +39,7 @@ func TestCloseEndsPosts(t *testing.T) {
 	if c.Take(fd, local) {
 		t.Fatal("taken after Close")
 	}
-	eventually(t, "goroutines stay", func() bool { return runtime.NumGoroutine() <= before })
+	scene.Until(t, "no goroutine stays", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 // A Post that waits for something else than its body has its context.
@@ -52,7 +53,7 @@ func TestCloseEndsPostsThatWait(t *testing.T) {
 		}
 	})
 	v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 6")+"hello\n")
-	next(t, waits)
+	scene.Next(t, waits, "a request that waits")
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -65,14 +66,14 @@ func TestCloseEndsPostsThatWait(t *testing.T) {
 func TestCloseWaitsForNobody(t *testing.T) {
 	c, asked, let := held(t, func(o *web.Options) { o.CloseTimeout = 10 * time.Millisecond })
 	v := c.visit(local, health)
-	next(t, asked)
+	scene.Next(t, asked, "a question")
 	began := time.Now()
-	if err := c.Close(); err == nil || time.Since(began) > patience/2 {
+	if err := c.Close(); err == nil || time.Since(began) > scene.LongEnough/2 {
 		t.Fatalf("%v after %v", err, time.Since(began))
 	}
 	v.ends()
 	close(let)
-	eventually(t, "it does not end", func() bool { return c.Close() == nil })
+	scene.Until(t, "it ends", func() bool { return c.Close() == nil })
 }
 
 // Connections that come while it closes are closed, or stay the caller's.
@@ -89,7 +90,7 @@ func TestCloseWhileConnectionsCome(t *testing.T) {
 			go func() { ended <- c.Close() }()
 		}
 	}
-	if err := next(t, ended); err != nil {
+	if err := scene.Next(t, ended, "the end"); err != nil {
 		t.Fatal(err)
 	}
 }

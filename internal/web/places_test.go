@@ -11,13 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/web"
 )
 
 var health = request("GET /healthz HTTP/1.1", "Host: localhost")
 
 // held is a server whose /healthz answers when it is let.
-func held(t *testing.T, change func(*web.Options)) (c *scene, asked chan struct{}, let chan struct{}) {
+func held(t *testing.T, change func(*web.Options)) (c *stage, asked chan struct{}, let chan struct{}) {
 	asked, let = make(chan struct{}, 100), make(chan struct{})
 	c = open(t, func(o *web.Options) {
 		o.Health = func() (any, bool) {
@@ -42,7 +43,7 @@ func TestConnectionIsServedAgainAndAgain(t *testing.T) {
 	v.answer("GET")
 	v.send(request("GET / HTTP/1.1", "Host: localhost"))
 	v.head("GET")
-	s := next(t, c.streams)
+	s := scene.Next(t, c.streams, "a stream")
 	if s.First {
 		t.Error("it is its first request")
 	}
@@ -60,7 +61,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 		}
 	}
 	v.head("GET")
-	s := next(t, c.streams)
+	s := scene.Next(t, c.streams, "a stream")
 	if string(s.Input) != "hello" {
 		t.Errorf("%q", s.Input)
 	}
@@ -70,8 +71,8 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 func TestTakenPlacesStayTaken(t *testing.T) {
 	c, asked, let := held(t, func(o *web.Options) { o.Places = 2 })
 	first, second := c.visit(local, health), c.visit(local, health)
-	next(t, asked)
-	next(t, asked)
+	scene.Next(t, asked, "a question")
+	scene.Next(t, asked, "a question")
 	client, fd := c.pair()
 	if c.Take(fd, local) {
 		t.Fatal("there were but two places")
@@ -92,10 +93,10 @@ func TestLongestIdleMakesRoom(t *testing.T) {
 	first, second := c.visit(local, health), c.visit(local, health)
 	first.answer("GET")
 	second.answer("GET")
-	eventually(t, "they do not become idle", func() bool { return c.Idle() == 2 })
+	scene.Until(t, "two are idle", func() bool { return c.Idle() == 2 })
 	first.send(health)
 	first.answer("GET")
-	eventually(t, "it does not become idle", func() bool { return c.Idle() == 2 })
+	scene.Until(t, "two are idle again", func() bool { return c.Idle() == 2 })
 	third := c.visit(local, health)
 	third.answer("GET")
 	second.ends()
@@ -114,7 +115,7 @@ func TestManyShareFewPlaces(t *testing.T) {
 		v.send(request("GET /healthz HTTP/1.0"))
 		c.take(fd, local)
 	}
-	eventually(t, "places stay taken", func() bool { return c.Free()+c.Idle() == 3 })
+	scene.Until(t, "places come free", func() bool { return c.Free()+c.Idle() == 3 })
 }
 
 // Each deadline alone: a short one of another kind could end a connection for
@@ -132,7 +133,7 @@ func TestDeadlinesEndWhoKeepsAPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := open(t, test.change)
 			c.visit(local, test.request).ends()
-			eventually(t, "its place stays taken", func() bool { return c.Free() == 256 })
+			scene.Until(t, "its place comes free", func() bool { return c.Free() == 256 })
 		})
 	}
 }
@@ -153,7 +154,7 @@ func TestBlockingDescriptorIsNotServed(t *testing.T) {
 	if n, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Fatalf("%d, %v", n, err)
 	}
-	eventually(t, "its place stays taken", func() bool { return c.Free() == 1 })
+	scene.Until(t, "its place comes free", func() bool { return c.Free() == 1 })
 	if text := c.logs.text(); !strings.Contains(text, "cannot be served") {
 		t.Fatalf("logged: %q", text)
 	}

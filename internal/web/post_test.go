@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/web"
 )
 
@@ -43,7 +44,7 @@ func TestPostIsTaken(t *testing.T) {
 		if r, body := v.answer("POST"); r.code != 204 || r.Close || body != "" {
 			t.Fatalf("%+v", r)
 		}
-		if post := next(t, c.posts); post != "ann:hello\n" {
+		if post := scene.Next(t, c.posts, "a post"); post != "ann:hello\n" {
 			t.Fatalf("%q", post)
 		}
 		v.send(request("POST /?name=ann HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "2\r\nhe\r\n4\r\nllo\n\r\n0\r\n\r\n")
@@ -66,7 +67,7 @@ func TestEndlessPostTakesNobodysPlace(t *testing.T) {
 		v := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
 		v.send(request("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked") + "6\r\nhello\n\r\n")
 		c.take(fd, local)
-		if line := next(t, came); line != "hello\n" {
+		if line := scene.Next(t, came, "a line"); line != "hello\n" {
 			t.Fatalf("%d: %q", i, line)
 		}
 		posts = append(posts, v)
@@ -76,7 +77,7 @@ func TestEndlessPostTakesNobodysPlace(t *testing.T) {
 	}
 	for _, v := range posts {
 		v.send("4\r\nbye\n\r\n0\r\n\r\n")
-		if line := next(t, came); line != "bye\n" {
+		if line := scene.Next(t, came, "a line"); line != "bye\n" {
 			t.Fatalf("%q", line)
 		}
 		if r, _ := v.answer("POST"); r.code != 204 {
@@ -91,12 +92,12 @@ func TestPostThatFindsNoPlaceIsTheLast(t *testing.T) {
 	came := make(chan string, 10)
 	c, asked, let := held(t, func(o *web.Options) { o.Places, o.Post = 1, lines(came) })
 	v := c.visit(local, request("POST / HTTP/1.1", "Host: localhost", "Content-Length: 12")+"hello\n")
-	next(t, came)
+	scene.Next(t, came, "a line")
 	client, fd := c.pair()
 	busy := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
 	busy.send(health)
 	c.take(fd, local)
-	next(t, asked)
+	scene.Next(t, asked, "a question")
 	v.send("again\n")
 	if r, _ := v.answer("POST"); r.code != 204 || !r.Close {
 		t.Fatalf("%+v", r)
@@ -145,7 +146,7 @@ func TestBodyIsAskedFor(t *testing.T) {
 	if r, _ := v.answer("POST"); r.code != 204 {
 		t.Fatal(r.code)
 	}
-	if post := next(t, c.posts); post != ":hello\n" {
+	if post := scene.Next(t, c.posts, "a post"); post != ":hello\n" {
 		t.Fatalf("%q", post)
 	}
 	too := open(t, func(o *web.Options) { o.Post = lines(make(chan string)) })
@@ -169,7 +170,7 @@ func TestBodyThatBreaksOffIsSaid(t *testing.T) {
 		if r, body := v.answer("POST"); r.code != 400 || !strings.HasPrefix(body, "the body broke off") {
 			t.Errorf("%q: %d %q", req, r.code, body)
 		}
-		if post := next(t, c.posts); post != ":hello\n" && !strings.HasSuffix(post, "hel") {
+		if post := scene.Next(t, c.posts, "a post"); post != ":hello\n" && !strings.HasSuffix(post, "hel") {
 			t.Errorf("%q", post)
 		}
 	}
@@ -244,7 +245,7 @@ func TestABodyOfTwoLengthsIsTheLast(t *testing.T) {
 				if r, _ := v.answer("POST"); r.code != 204 || r.Close {
 					t.Fatalf("%q: %+v", req, r)
 				}
-				next(t, c.posts)
+				scene.Next(t, c.posts, "a post")
 			}
 			if atOnce {
 				v.send(test.last)
@@ -257,7 +258,7 @@ func TestABodyOfTwoLengthsIsTheLast(t *testing.T) {
 			if r.code != 204 || r.Close != test.closes {
 				t.Fatalf("%q behind %q: %d, closes: %v, want %v", test.last, test.before, r.code, r.Close, test.closes)
 			}
-			next(t, c.posts)
+			scene.Next(t, c.posts, "a post")
 			if test.closes {
 				_, _ = io.WriteString(v, another)
 				v.ends()
@@ -280,7 +281,7 @@ func TestHTTP10HasNoChunks(t *testing.T) {
 	}
 	v.ends()
 	v = c.visit(local, request("POST / HTTP/1.0", "Host: localhost", "Connection: keep-alive", "Transfer-Encoding: chunked", "Content-Length: 6")+"hello\n"+chunks)
-	if r, _ := v.answer("POST"); r.code != 204 || !r.Close || next(t, c.posts) != ":hello\n" {
+	if r, _ := v.answer("POST"); r.code != 204 || !r.Close || scene.Next(t, c.posts, "a post") != ":hello\n" {
 		t.Errorf("%+v", r)
 	}
 	v.ends()

@@ -17,15 +17,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/web"
 )
 
-// patience is more than anything here takes.
-const patience = 20 * time.Second
-
-// scene is a server whose connections come from a listener, as a loop would
+// stage is a server whose connections come from a listener, as a loop would
 // hand them over, and what came of them.
-type scene struct {
+type stage struct {
 	*testing.T
 	*web.Server
 	ln      net.Listener
@@ -54,9 +52,9 @@ func (l *logbook) text() string {
 }
 
 // open makes a scene; what change sets is as it wants it.
-func open(t *testing.T, change func(*web.Options)) *scene {
+func open(t *testing.T, change func(*web.Options)) *stage {
 	t.Helper()
-	c := &scene{T: t, streams: make(chan web.Stream, 1000), posts: make(chan string, 1000), rooms: make(chan struct{}, 100), logs: &logbook{}}
+	c := &stage{T: t, streams: make(chan web.Stream, 1000), posts: make(chan string, 1000), rooms: make(chan struct{}, 100), logs: &logbook{}}
 	c.o = web.Options{
 		Stream: func(s web.Stream) { c.streams <- s },
 		Post: func(_ context.Context, _ web.Peer, name string, body io.ReadCloser) error {
@@ -74,8 +72,8 @@ func open(t *testing.T, change func(*web.Options)) *scene {
 		},
 		Logf: c.logs.logf,
 		// A busy machine is no reason to cut anything short.
-		LingerTimeout: patience,
-		CloseTimeout:  patience,
+		LingerTimeout: scene.LongEnough,
+		CloseTimeout:  scene.LongEnough,
 	}
 	if change != nil {
 		change(&c.o)
@@ -101,7 +99,7 @@ func open(t *testing.T, change func(*web.Options)) *scene {
 var local = web.Peer{Addr: "127.0.0.1:1", Local: true, Tag: 42}
 
 // pair is a client's end of a connection, and the descriptor of the other.
-func (c *scene) pair() (net.Conn, int) {
+func (c *stage) pair() (net.Conn, int) {
 	c.Helper()
 	client, err := net.Dial("tcp", c.ln.Addr().String())
 	if err != nil {
@@ -122,19 +120,19 @@ func (c *scene) pair() (net.Conn, int) {
 	if err != nil {
 		c.Fatal(os.NewSyscallError("fcntl", err))
 	}
-	client.SetDeadline(time.Now().Add(patience))
+	client.SetDeadline(time.Now().Add(scene.LongEnough))
 	return client, fd
 }
 
 // visitor is a client whose connection is served.
 type visitor struct {
 	net.Conn
-	c *scene
+	c *stage
 	r *bufio.Reader
 }
 
 // visit is a new client, that has sent request.
-func (c *scene) visit(p web.Peer, request string) *visitor {
+func (c *stage) visit(p web.Peer, request string) *visitor {
 	c.Helper()
 	client, fd := c.pair()
 	v := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
@@ -188,18 +186,6 @@ func (v *visitor) ends() {
 	}
 }
 
-// next is what comes from ch.
-func next[T any](t *testing.T, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatal("nothing comes")
-		panic("unreachable")
-	}
-}
-
 // request is first and the lines of a header.
 func request(first string, lines ...string) string {
 	return first + "\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
@@ -207,13 +193,13 @@ func request(first string, lines ...string) string {
 
 // ask is one request on a connection of its own, and its answer: of a stream
 // only the head, and its descriptor is closed.
-func (c *scene) ask(p web.Peer, req string) (reply, string) {
+func (c *stage) ask(p web.Peer, req string) (reply, string) {
 	c.Helper()
 	v := c.visit(p, req)
 	method, _, _ := strings.Cut(req, " ")
 	r := v.head(method)
 	if method == "GET" && (r.code == 200 && r.ContentLength < 0 || r.code == 101) {
-		unix.Close(next(c.T, c.streams).FD)
+		unix.Close(scene.Next(c.T, c.streams, "a stream").FD)
 		return r, ""
 	}
 	body, err := io.ReadAll(r.Body)
@@ -224,24 +210,9 @@ func (c *scene) ask(p web.Peer, req string) (reply, string) {
 }
 
 // take serves fd as soon as there is a place.
-func (c *scene) take(fd int, p web.Peer) {
+func (c *stage) take(fd int, p web.Peer) {
 	c.Helper()
 	for !c.Take(fd, p) {
-		next(c.T, c.rooms)
-	}
-}
-
-// eventually waits for what nothing tells of.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(patience)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatal(what)
-		}
+		scene.Next(c.T, c.rooms, "a free place")
 	}
 }

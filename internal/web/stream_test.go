@@ -18,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/web"
 )
 
@@ -30,7 +31,7 @@ func file(t *testing.T, fd int) *os.File {
 	}
 	f := os.NewFile(uintptr(fd), "stream")
 	t.Cleanup(func() { f.Close() })
-	if err := f.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := f.SetDeadline(time.Now().Add(scene.LongEnough)); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -44,7 +45,7 @@ func TestStreamGoesBackWithItsInput(t *testing.T) {
 	if r.code != 200 || !r.Close || r.Header.Get("Date") == "" || len(r.TransferEncoding) > 0 {
 		t.Fatalf("%+v", r)
 	}
-	s := next(t, c.streams)
+	s := scene.Next(t, c.streams, "a stream")
 	if string(s.Input) != "hello\n" || s.Name != "ann" || s.Last != 3 || s.Peer != local || !s.First || s.Kind != web.Text {
 		t.Fatalf("%+v", s)
 	}
@@ -75,7 +76,7 @@ func TestUnixSocketStreams(t *testing.T) {
 	if !c.Take(ends[1], web.Peer{Unix: true, Local: true}) {
 		t.Fatal("there is no place")
 	}
-	f := file(t, next(t, c.streams).FD)
+	f := file(t, scene.Next(t, c.streams, "a stream").FD)
 	io.WriteString(f, "a message\n")
 	f.Close()
 	if all, err := io.ReadAll(client); !strings.HasPrefix(string(all), "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(string(all), "\r\n\r\na message\n") || err != nil {
@@ -95,7 +96,7 @@ func TestHalfClosedClientGetsItsStream(t *testing.T) {
 			t.Fatal("there is no place")
 		}
 		v.head("GET")
-		f := file(t, next(t, c.streams).FD)
+		f := file(t, scene.Next(t, c.streams, "a stream").FD)
 		if n, err := f.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 			t.Errorf("%s: %d, %v", headers, n, err)
 		}
@@ -126,7 +127,7 @@ func TestStreamBeginsBeforeItsAnswer(t *testing.T) {
 			t.Errorf("%s: it was asked %d times", headers, n)
 		}
 		close(answered)
-		s := next(t, taken)
+		s := scene.Next(t, taken, "a stream")
 		unix.Close(s.FD)
 		if s.Begin != int64(42) {
 			t.Errorf("%s: it begins at %v", headers, s.Begin)
@@ -146,14 +147,14 @@ func TestStreamLeavesNothingBehind(t *testing.T) {
 			t.Fatal("there is no place")
 		}
 		v.head("GET")
-		s := next(t, c.streams)
+		s := scene.Next(t, c.streams, "a stream")
 		defer unix.Close(s.FD)
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
 			t.Errorf("descriptor %d is still open: %v", fd, err)
 		}
 	}
-	eventually(t, "goroutines stay", func() bool { return runtime.NumGoroutine() <= before })
-	eventually(t, "places stay taken", func() bool { return c.Free() == 256 })
+	scene.Until(t, "goroutines stay", func() bool { return runtime.NumGoroutine() <= before })
+	scene.Until(t, "places stay taken", func() bool { return c.Free() == 256 })
 }
 
 func TestStreamIsWhatItsRequestAsksFor(t *testing.T) {
@@ -191,7 +192,7 @@ func TestStreamIsWhatItsRequestAsksFor(t *testing.T) {
 	} {
 		v := c.visit(local, request("GET "+test.target+" HTTP/1.1", append(test.headers, "Host: localhost")...))
 		r := v.head("GET")
-		got := next(t, c.streams)
+		got := scene.Next(t, c.streams, "a stream")
 		unix.Close(got.FD)
 		test.want.FD, test.want.Peer, test.want.First = got.FD, local, true
 		if isWebSocket := got.Kind == web.WebSocket || got.Kind == web.V1; isWebSocket != (r.code == 101) {
@@ -264,7 +265,7 @@ func TestWebSocketOpens(t *testing.T) {
 			go c.takeWhenAsked(fd)
 			return client, nil
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), scene.LongEnough)
 		defer cancel()
 		ws, _, err := websocket.Dial(ctx, "ws://localhost:9000/?name=ann", &websocket.DialOptions{
 			HTTPClient:   &http.Client{Transport: &http.Transport{DialContext: dial}},
@@ -273,7 +274,7 @@ func TestWebSocketOpens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := next(t, c.streams)
+		s := scene.Next(t, c.streams, "a stream")
 		if s.Kind != kind || s.Name != "ann" || ws.Subprotocol() != protocol {
 			t.Errorf("%+v, %q", s, ws.Subprotocol())
 		}
@@ -294,10 +295,10 @@ func TestWebSocketOpens(t *testing.T) {
 }
 
 // takeWhenAsked waits, as a loop does, until a request waits in the socket.
-func (c *scene) takeWhenAsked(fd int) {
+func (c *stage) takeWhenAsked(fd int) {
 	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {
-		if n, err := unix.Poll(ready, int(patience.Milliseconds())); n > 0 || err != unix.EINTR {
+		if n, err := unix.Poll(ready, int(scene.LongEnough.Milliseconds())); n > 0 || err != unix.EINTR {
 			break
 		}
 	}
@@ -347,7 +348,7 @@ func TestBadHandshakesAreToldWhatIsWrong(t *testing.T) {
 	if len(c.streams) > 0 {
 		t.Errorf("%d streams", len(c.streams))
 	}
-	eventually(t, "places stay taken", func() bool { return c.Free()+c.Idle() == 256 })
+	scene.Until(t, "places stay taken", func() bool { return c.Free()+c.Idle() == 256 })
 }
 
 // BenchmarkStream is one WebSocket's way here and back, its socket included.

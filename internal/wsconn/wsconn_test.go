@@ -16,37 +16,13 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/scene"
 )
-
-const longEnough = time.Minute
-
-// pair is a connection with a server on its other end.
-func pair(t testing.TB) (ours, theirs *net.TCPConn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []net.Conn{c, s} {
-		_ = c.SetDeadline(time.Now().Add(longEnough))
-		t.Cleanup(func() { _ = c.Close() })
-	}
-	return c.(*net.TCPConn), s.(*net.TCPConn)
-}
 
 // opened is a WebSocket, and the server's end of its connection.
 func opened(t *testing.T) (*Conn, *net.TCPConn) {
 	t.Helper()
-	ours, theirs := pair(t)
+	ours, theirs := scene.TCPPair(t)
 	upgraded := make(chan error, 1)
 	go func() {
 		u := ws.Upgrader{Protocol: func(p []byte) bool { return string(p) == "v1" }}
@@ -163,7 +139,7 @@ func TestTalksWithServerOfOthers(t *testing.T) {
 
 // What comes with the server's answer is not lost.
 func TestFirstMessageMayComeWithTheAnswer(t *testing.T) {
-	ours, theirs := pair(t)
+	ours, theirs := scene.TCPPair(t)
 	go func() {
 		r, err := http.ReadRequest(bufio.NewReader(theirs))
 		if err != nil {
@@ -234,7 +210,7 @@ func TestMoreMayWait(t *testing.T) {
 	if n, err := s.Read(make([]byte, 1)); err == nil {
 		t.Fatalf("%d bytes were sent", n)
 	}
-	_ = s.SetReadDeadline(time.Now().Add(longEnough))
+	_ = s.SetReadDeadline(time.Now().Add(scene.LongEnough))
 	_ = c.Send([]byte("three"), false)
 	for _, want := range []string{"one", "two", "three"} {
 		gets(t, s, ws.OpText, want)
@@ -358,7 +334,7 @@ func TestWhatIsNoWebSocket(t *testing.T) {
 		{"HTTP", -1, "EOF"},
 		{"", -1, "EOF"},
 	} {
-		ours, theirs := pair(t)
+		ours, theirs := scene.TCPPair(t)
 		open := tt.answer == "hello\n" || tt.answer == "\x00" || tt.answer == "HTTX" // nothing more need come
 		go func() {
 			_, _ = http.ReadRequest(bufio.NewReader(theirs))
@@ -379,7 +355,7 @@ func TestWhatIsNoWebSocket(t *testing.T) {
 }
 
 func TestWebSocketWithoutTheSubprotocolIsNotTaken(t *testing.T) {
-	ours, theirs := pair(t)
+	ours, theirs := scene.TCPPair(t)
 	go ws.Upgrader{}.Upgrade(theirs)
 	_, err := Open(ours, "h", "/", "v1")
 	if garbled := (*Garbled)(nil); !errors.As(err, &garbled) || !strings.Contains(err.Error(), "not v1") {
@@ -395,7 +371,7 @@ func TestNothingFollowsAFrameThatBrokeOff(t *testing.T) {
 	if err := c.Send(make([]byte, 64<<20), false); err == nil {
 		t.Fatal("all is taken by a server that does not read")
 	}
-	_ = c.conn.SetWriteDeadline(time.Now().Add(longEnough))
+	_ = c.conn.SetWriteDeadline(time.Now().Add(scene.LongEnough))
 	if err := c.Close(1000, ""); err != net.ErrClosed {
 		t.Errorf("Close says %v", err)
 	}

@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"hubbub.example/internal/scene"
 )
-
-// longEnough bounds every wait. A test that passes never waits so long.
-const longEnough = 30 * time.Second
 
 func newLoop(t testing.TB) *Loop {
 	t.Helper()
@@ -45,7 +43,7 @@ func turn(t testing.TB, l *Loop, busy func() bool) {
 func TestNoTaskIsLost(t *testing.T) {
 	const givers, each = 4, 2000
 	l := newLoop(t)
-	l.NewTimer(func() { t.Error("the loop slept while there was something to do") }).In(longEnough)
+	l.NewTimer(func() { t.Error("the loop slept while there was something to do") }).In(scene.LongEnough)
 	var done [givers][]int
 	all := 0
 	var wait sync.WaitGroup
@@ -74,7 +72,7 @@ func TestNoTaskIsLost(t *testing.T) {
 // changes afterwards wakes it: the promise that Wait's order is for.
 func TestNoWakeIsLost(t *testing.T) {
 	l := newLoop(t)
-	l.NewTimer(func() { t.Error("the loop slept through a Wake") }).In(longEnough)
+	l.NewTimer(func() { t.Error("the loop slept through a Wake") }).In(scene.LongEnough)
 	for range 100 {
 		turn(t, l, func() bool { l.Wake(); return false }) // as by another goroutine, at the worst moment
 		turn(t, l, func() bool { return true })
@@ -176,7 +174,7 @@ func TestWaitEndsWithTheNextTimer(t *testing.T) {
 	timer := l.NewTimer(func() { came = true })
 	timer.In(20 * time.Millisecond)
 	for began := time.Now(); !came; {
-		if turn(t, l, idle); time.Since(began) > longEnough {
+		if turn(t, l, idle); time.Since(began) > scene.LongEnough {
 			t.Fatal("it never comes")
 		}
 	}
