@@ -9,9 +9,19 @@ const SCROLL_RESTS = 200; // ms without a scroll event
 
 const fullTime = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "long" });
 
-// View shows the store. Entries stand in blocks, which the browser lays out and
-// paints only near the visible part (content-visibility), and keeps in place as
-// others come and go (overflow-anchor).
+// View shows the part of the store that is in sight. Entries stand in blocks;
+// a block has a height, guessed until it is first shown, and an element only
+// near the visible part. What is above and below them is padding.
+//
+// content-visibility does less well: with a row for each of 100,000 messages a
+// browser takes three times the memory, and draws 9 to 18 frames a second of a
+// stream of 1,000 messages a second, not 55 (page_measure_linux_test.go). With
+// rows made as blocks come into sight (contentvisibilityautostatechange) it
+// cannot follow the newest: heights change after each layout.
+//
+// It follows the newest entry until one scrolls up. From then on the entry at
+// the top edge is its anchor: whatever is measured, dropped or resized, that
+// entry stays where it is.
 export class View {
   filter = null;
   following = true;
@@ -22,8 +32,12 @@ export class View {
   #receivedAtPause = 0;
   #blocks = [];
   #next = 0; // the place of the first entry not yet looked at
+  #anchor = null; // { entry, shift }: px of the entry above the edge
   #lastTop = 0;
+  #rest = 0; // the timer that tells the end of a scrolling; 0 after it
+  #overruled = false; // that scrolling, by follow
   #stale = false; // the filter is another one
+  #drift = 0; // px of padding that no height accounts for
   #width = 0;
   #columns = 80;
 
@@ -41,6 +55,7 @@ export class View {
     this.#ask = ask;
   }
 
+  // take looks at what the store has got and lost since the last time.
   take() {
     if (this.#stale) this.#restart();
     if (this.paused) {
@@ -51,11 +66,19 @@ export class View {
     this.#drop();
   }
 
+  // lay brings blocks into the page around the visible part, measures them
+  // and keeps the place.
   lay() {
     this.#noteWidth();
-    if (!this.following) return;
-    this.#log.scrollTop = this.#log.scrollHeight;
-    this.#lastTop = this.#log.scrollTop;
+    const seen = this.#log.clientHeight;
+    const top = this.following ? this.#topOf(this.#blocks.length) - seen : this.#anchorTop();
+    const [from, to] = this.#range(top - seen, top + 2 * seen);
+    const coarse = !this.following && this.#anchor?.entry.row === null; // only its block was known
+    this.#mount(from, to);
+    for (const block of this.#blocks.slice(from, to)) block.height = block.element.getBoundingClientRect().height;
+    this.#keepPlace(from, to);
+    if (coarse) this.#anchor = this.#entryAtTop();
+    if (!this.#covers(from, to, seen)) this.#ask();
   }
 
   setFilter(filter) {
@@ -71,39 +94,62 @@ export class View {
     this.#ask();
   }
 
+  // follow goes to the newest and stays there, also while the browser scrolls
+  // smoothly elsewhere: nothing can stop that.
   follow() {
     this.following = true;
+    this.#overruled = this.#rest !== 0;
     this.news = 0;
     this.#ask();
   }
 
+  // scrolled takes note of where one has scrolled to. It is called by the
+  // event, and before a frame: the event may come a frame late.
   scrolled() {
     const top = this.#log.scrollTop;
-    if (Math.abs(top - this.#lastTop) < 1) return;
+    // Not #scrollTo's own, nor the browser's after a change of width: that is
+    // for lay to mend.
+    if (Math.abs(top - this.#lastTop) < 1 || this.#log.clientWidth !== this.#width) return;
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => this.#rested(), SCROLL_RESTS);
     const rest = this.#log.scrollHeight - this.#log.clientHeight - top;
+    // Only a way up means that someone wants to stay, however short: with
+    // some tolerance at the end, slow scrolling could never leave it.
     if (rest < 1.5) this.following = true;
-    else if (top < this.#lastTop) this.following = false;
+    else if (top < this.#lastTop && !this.#overruled) this.following = false;
     if (this.following && !this.paused) this.news = 0;
     this.#lastTop = top;
+    this.#anchor = this.#entryAtTop();
     this.#ask();
   }
 
+  #rested() {
+    this.#rest = 0;
+    this.#overruled = false;
+    this.#ask();
+  }
+
+  // open shows a long message whole.
   open(entry) {
     entry.open = true;
     this.following = false;
+    this.#anchor = this.#entryAtTop();
     this.refresh(entry);
   }
 
+  // refresh shows what has changed in an entry.
   refresh(entry) {
     if (!entry.row) return;
-    entry.row.replaceWith(this.#row(entry));
+    const old = entry.row;
+    old.replaceWith(this.#row(entry));
     this.#ask();
   }
 
+  // restart looks at the whole store again: also while paused, when it shows
+  // what there is by now.
   #restart() {
     this.#stale = false;
-    this.#rows.replaceChildren();
-    for (const block of this.#blocks) for (const entry of block.entries) entry.row = null;
+    this.#mount(0, 0);
     this.#blocks = [];
     this.#next = this.#store.first;
     this.matches = 0;
@@ -122,34 +168,105 @@ export class View {
   #append(entry) {
     let block = this.#blocks.at(-1);
     if (!block || block.entries.length >= BLOCK) {
-      block = { entries: [], height: 0, element: element("div", "block") };
+      block = { entries: [], height: 0, element: null };
       this.#blocks.push(block);
-      this.#rows.append(block.element);
     }
     block.entries.push(entry);
     block.height += this.#guess(entry);
-    block.element.append(this.#row(entry));
-    block.element.style.containIntrinsicBlockSize = `auto ${block.height}px`;
+    block.element?.append(this.#row(entry));
     if (entry.kind === "notice") return;
     this.matches++;
     if (!this.following) this.news++;
   }
 
+  // drop forgets what the store has dropped.
   #drop() {
     let n = 0;
     while (n < this.#blocks.length && this.#blocks[n].entries.at(-1).at < this.#store.first) {
-      this.#blocks[n].element.remove();
+      this.#unmount(this.#blocks[n]);
       this.#uncount(this.#blocks[n].entries);
       n++;
     }
     this.#blocks.splice(0, n);
+    const block = this.#blocks[0];
+    if (!block || block.entries[0].at >= this.#store.first) return;
+    const kept = block.entries.filter((entry) => entry.at >= this.#store.first);
+    const lost = block.entries.slice(0, block.entries.length - kept.length);
+    for (const entry of lost) entry.row?.remove();
+    this.#uncount(lost);
+    block.height *= kept.length / block.entries.length;
+    block.entries = kept;
   }
 
   #uncount(entries) {
-    for (const entry of entries) {
-      entry.row = null;
-      if (entry.kind !== "notice") this.matches--;
+    for (const entry of entries) if (entry.kind !== "notice") this.matches--;
+  }
+
+  #height(from = 0, to = this.#blocks.length) {
+    let height = 0;
+    for (let i = from; i < to; i++) height += this.#blocks[i].height;
+    return height;
+  }
+
+  // topOf is where a block begins, in px of scrolling.
+  #topOf(i) {
+    return this.#rows.offsetTop + this.#drift + this.#height(0, i);
+  }
+
+  // range is the blocks between two scrollings: from, and one past the last.
+  #range(top, bottom) {
+    const { length } = this.#blocks;
+    let from = 0;
+    let height = this.#topOf(0);
+    while (from < length - 1 && height + this.#blocks[from].height < top) height += this.#blocks[from++].height;
+    let to = from;
+    while (to < length && height < bottom) height += this.#blocks[to++].height;
+    return [from, to];
+  }
+
+  // keepPlace sets the padding, and has the anchor stay where it is. While
+  // someone scrolls, what is above it drifts: to set the scrolling would stop
+  // the browser's own smooth scrolling in its middle.
+  #keepPlace(from, to) {
+    const above = this.#height(0, from);
+    const scrolling = !this.following && this.#rest !== 0;
+    if (scrolling) this.#drift -= this.#anchorTop() - this.#log.scrollTop;
+    if (!scrolling || above + this.#drift < 0) this.#drift = 0;
+    this.#rows.style.paddingTop = `${above + this.#drift}px`;
+    this.#rows.style.paddingBottom = `${this.#height(to)}px`;
+    if (this.following) this.#scrollTo(this.#log.scrollHeight - this.#log.clientHeight);
+    else this.#scrollTo(this.#anchorTop());
+  }
+
+  // covers reports whether no padding is in sight. It may be when guesses
+  // were far off; the next frame knows better.
+  #covers(from, to, seen) {
+    const start = this.#topOf(from) - this.#log.scrollTop;
+    const end = start + this.#height(from, to);
+    return (from === 0 || start <= 1) && (to === this.#blocks.length || end >= seen - 1);
+  }
+
+  #mount(from, to) {
+    const wanted = new Set(this.#blocks.slice(from, to));
+    for (const block of this.#blocks) if (block.element && !wanted.has(block)) this.#unmount(block);
+    let spot = this.#rows.firstChild;
+    for (const block of wanted) {
+      block.element ??= this.#build(block);
+      if (block.element === spot) spot = spot.nextSibling;
+      else this.#rows.insertBefore(block.element, spot);
     }
+  }
+
+  #build(block) {
+    const made = element("div", "block");
+    for (const entry of block.entries) made.append(this.#row(entry));
+    return made;
+  }
+
+  #unmount(block) {
+    block.element?.remove();
+    block.element = null;
+    for (const entry of block.entries) entry.row = null;
   }
 
   #row(entry) {
@@ -157,16 +274,58 @@ export class View {
     return entry.row;
   }
 
+  // noteWidth guesses all heights anew when lines break elsewhere.
   #noteWidth() {
     if (this.#log.clientWidth === this.#width) return;
     this.#width = this.#log.clientWidth;
+    this.#mount(0, 0);
     const body = this.#probe.querySelector(".body");
     this.#columns = Math.max(8, Math.floor(body.clientWidth / body.firstChild.getBoundingClientRect().width));
+    for (const block of this.#blocks) {
+      block.height = block.entries.reduce((sum, entry) => sum + this.#guess(entry), 0);
+    }
   }
 
   #guess(entry) {
     const lines = Math.ceil(Math.min(entry.text.length + entry.who.length, mostShown) / this.#columns);
     return Math.max(1, lines) * 20 + 2; // as page.css has it
+  }
+
+  #entryAtTop() {
+    const edge = this.#log.getBoundingClientRect().top;
+    let top = this.#topOf(0) - this.#log.scrollTop;
+    for (const block of this.#blocks) {
+      if (top + block.height > 0) return this.#rowAtTop(block, edge) ?? { entry: block.entries[0], shift: -top };
+      top += block.height;
+    }
+    return null;
+  }
+
+  #rowAtTop(block, edge) {
+    for (const entry of block.element ? block.entries : []) {
+      const { top, bottom } = entry.row.getBoundingClientRect();
+      if (bottom > edge) return { entry, shift: edge - top };
+    }
+    return null;
+  }
+
+  // anchorTop is the scrolling that has the anchor where it was. If the
+  // anchor is gone, the next entry that is there stands in for it.
+  #anchorTop() {
+    if (!this.#anchor) return 0;
+    const { entry: { at }, shift } = this.#anchor;
+    const i = this.#blocks.findIndex((block) => block.entries.at(-1).at >= at);
+    if (i < 0) return this.#topOf(this.#blocks.length);
+    const block = this.#blocks[i];
+    const entry = block.entries.find((one) => one.at >= at);
+    const topIn = (element) => element.getBoundingClientRect().top;
+    const into = block.element ? topIn(entry.row) - topIn(block.element) : 0;
+    return this.#topOf(i) + into + (entry.at === at ? shift : 0);
+  }
+
+  #scrollTo(top) {
+    if (Math.abs(this.#log.scrollTop - top) >= 1) this.#log.scrollTop = top;
+    this.#lastTop = this.#log.scrollTop;
   }
 }
 
