@@ -28,6 +28,7 @@ import (
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
 )
 
@@ -136,7 +137,7 @@ func (l *loop) acceptFailed(ln *sock.Listener, err error) {
 	case errors.Is(err, sock.Again), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
 	case errors.Is(err, sock.ErrNoDescriptors):
 		if a.saidOut.Allow(l.Now()) {
-			l.hub.log.Warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", ln, logger.Count(l.hub.clients.Load(), "client"), a.saidOut.Suppressed())
+			l.hub.log.Warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", ln, quantity.Count(l.hub.clients.Load(), "client"), a.saidOut.Suppressed())
 		}
 		l.refuseOne(ln)
 		l.rest()

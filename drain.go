@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/engine/ending"
-	"hubbub.example/internal/logger"
+	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
 )
 
@@ -33,13 +33,13 @@ type UndeliveredError struct {
 func (e *UndeliveredError) Error() string {
 	var parts []string
 	if e.Clients > 0 {
-		parts = append(parts, logger.Bytes(e.Bytes)+" to "+logger.Count(int64(e.Clients), "client"))
+		parts = append(parts, quantity.Bytes(e.Bytes)+" to "+quantity.Count(int64(e.Clients), "client"))
 	}
 	if e.Unheard > 0 {
-		parts = append(parts, logger.Count(e.Unheard, "message")+", which nobody has heard")
+		parts = append(parts, quantity.Count(e.Unheard, "message")+", which nobody has heard")
 	}
 	if e.Unread > 0 {
-		parts = append(parts, logger.Bytes(e.Unread)+" from clients, which the sink was too slow for")
+		parts = append(parts, quantity.Bytes(e.Unread)+" from clients, which the sink was too slow for")
 	}
 	return "not delivered: " + strings.Join(parts, "; ")
 }

@@ -20,8 +20,8 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/link"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/web"
 )
@@ -68,7 +68,7 @@ func (h *Hub) endWeb() {
 // full says why one more client could not be taken in.
 func (h *Hub) full() error {
 	if n := h.clients.Load(); n >= int64(h.o.MaxClients) {
-		return fmt.Errorf("the server is full (%s)", logger.Count(n, "client"))
+		return fmt.Errorf("the server is full (%s)", quantity.Count(n, "client"))
 	}
 	return nil
 }

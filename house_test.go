@@ -99,6 +99,7 @@ var layers = map[string][]string{
 		"internal/logger",
 		"internal/poll",
 		"internal/proto",
+		"internal/quantity",
 		"internal/sock",
 		"internal/stdio",
 		"internal/web",
@@ -106,7 +107,7 @@ var layers = map[string][]string{
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
 	"internal/engine/backlog": {"internal/codec", "internal/feed"},
-	"internal/engine/ending":  {"internal/logger", "internal/proto"},
+	"internal/engine/ending":  {"internal/logger", "internal/proto", "internal/quantity"},
 	"internal/engine/intake":  {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/framing", "internal/proto", "internal/sock"},
 	"internal/engine/link":    {"internal/feed", "internal/poll", "internal/sock"},
 	"internal/engine/loop":    {"internal/poll"},
@@ -115,23 +116,24 @@ var layers = map[string][]string{
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground
 	// alone.
-	"internal/child":   {"internal/framing"},
+	"internal/child":   {"internal/framing", "internal/quantity"},
 	"internal/codec":   {"internal/proto"},
-	"internal/console": {},
+	"internal/console": {"internal/quantity"},
 	"internal/feed":    {},
-	"internal/join":    {"internal/framing", "internal/proto"},
+	"internal/join":    {"internal/framing", "internal/proto", "internal/quantity"},
 	"internal/jsonl":   {"internal/proto"},
 	"internal/poll":    {},
-	"internal/sock":    {},
+	"internal/sock":    {"internal/quantity"},
 	"internal/stdio":   {},
 	"internal/visible": {},
 	"internal/web":     {"internal/proto"},
 	"internal/wsconn":  {"internal/proto"},
 
 	// Ground: what several leaves share, without I/O.
-	"internal/framing": {},
-	"internal/logger":  {},
-	"internal/proto":   {},
+	"internal/framing":  {},
+	"internal/logger":   {"internal/quantity"},
+	"internal/proto":    {},
+	"internal/quantity": {},
 
 	// For tests only: no other row names it.
 	"internal/scene": {},

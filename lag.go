@@ -20,8 +20,8 @@ import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/feed"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 )
 
 // lag is how many bytes of its feed c has not been sent.
@@ -53,7 +53,7 @@ func (l *loop) vacate() {
 			l.watchHolders()
 			return
 		case Cut:
-			l.cut(c, ending.Because(proto.ReasonLapped, "lapped (%s behind)", logger.Bytes(l.lag(c))))
+			l.cut(c, ending.Because(proto.ReasonLapped, "lapped (%s behind)", quantity.Bytes(l.lag(c))))
 		case Skip:
 			l.skip(c, to[c.form()], &tails)
 		}
@@ -150,7 +150,7 @@ func (l *loop) cutAtLunch(c *client) bool {
 	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.Now(), c.link.Acknowledged(), o.Patience, o.MinRate) {
 		return false
 	}
-	l.cut(c, ending.Because(proto.ReasonSlow, "at lunch (%s behind, took less than %s/s over the last %s)", logger.Bytes(l.lag(c)), logger.Bytes(o.MinRate), o.Patience))
+	l.cut(c, ending.Because(proto.ReasonSlow, "at lunch (%s behind, took less than %s/s over the last %s)", quantity.Bytes(l.lag(c)), quantity.Bytes(o.MinRate), o.Patience))
 	return true
 }
 
@@ -183,7 +183,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 	end := f.EndOf(c.cursor)
 	if rest := end - c.cursor; rest > 0 {
 		if !x.kept.TryGrow(l.hub.rests, int(rest)) {
-			l.cut(c, ending.Because(proto.ReasonLapped, "lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", logger.Bytes(l.lag(c))))
+			l.cut(c, ending.Because(proto.ReasonLapped, "lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", quantity.Bytes(l.lag(c))))
 			return
 		}
 		x.rest = tails.of(f, c.cursor, end)
@@ -191,7 +191,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 	next := max(end, f.EndOf(to))
 	missed := int64(f.Seq(next) - f.Seq(end))
 	if missed > 0 && x.missed == 0 {
-		l.hub.log.Warnf("client %d is lapped and skips messages (%s behind)", c.id, logger.Bytes(l.lag(c)))
+		l.hub.log.Warnf("client %d is lapped and skips messages (%s behind)", c.id, quantity.Bytes(l.lag(c)))
 	}
 	c.cursor = next
 	x.missed += missed
@@ -204,7 +204,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 // ends: however long it was away, it is one hole that it sees.
 func (l *loop) resumed(c *client) {
 	if x := c.extra; x != nil && x.missed > 0 {
-		l.hub.log.Warnf("client %d skipped %s", c.id, logger.Count(x.missed, "message"))
+		l.hub.log.Warnf("client %d skipped %s", c.id, quantity.Count(x.missed, "message"))
 		x.missed = 0
 		c.tidy()
 	}

@@ -24,8 +24,8 @@ import (
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 )
 
 const (
@@ -164,11 +164,11 @@ func (l *loop) keepLetter(c *client, x letter) {
 func (l *loop) tooManyLetters(c *client, why string, most, least int) {
 	x := c.extra.letters
 	if l.hub.o.Slow != Skip {
-		l.cut(c, ending.Because(proto.ReasonOverQuota, "takes no private messages (%s wait %s)", logger.Bytes(int64(x.share.Held())), why))
+		l.cut(c, ending.Because(proto.ReasonOverQuota, "takes no private messages (%s wait %s)", quantity.Bytes(int64(x.share.Held())), why))
 		return
 	}
 	if x.dropped == 0 {
-		l.hub.log.Warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.id, logger.Bytes(int64(x.share.Held())), why)
+		l.hub.log.Warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.id, quantity.Bytes(int64(x.share.Held())), why)
 	}
 	for x.share.Held() > most && len(x.queue) > least {
 		x.dropped++
@@ -202,7 +202,7 @@ func (l *loop) upToLetter(c *client, f *feed.Feed, end int64) int64 {
 		l.dropLetter(x)
 	}
 	if x.dropped > 0 {
-		l.hub.log.Warnf("client %d has lost %s", c.id, logger.Count(x.dropped, "message")+" that it alone was sent")
+		l.hub.log.Warnf("client %d has lost %s", c.id, quantity.Count(x.dropped, "message")+" that it alone was sent")
 	}
 	l.forgetLetters(c)
 	return end

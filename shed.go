@@ -14,8 +14,8 @@ package hubbub
 import (
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 )
 
 // overfull reports whether q is over, and if so sees to it that it will not be.
@@ -79,7 +79,7 @@ func (l *loop) holds(c *client, q *quota.Quota) int {
 func (l *loop) shedFrom(c *client, q *quota.Quota) {
 	switch {
 	case q == l.hub.partial:
-		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", logger.Bytes(int64(c.extra.begun.Held()))))
+		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", quantity.Bytes(int64(c.extra.begun.Held()))))
 	case c.state == broken: // it gets no private messages
 		l.forgetLetters(c)
 	default:

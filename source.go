@@ -26,8 +26,8 @@ import (
 	"hubbub.example/internal/engine/backlog"
 	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/engine/pump"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/poll"
+	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
 	"hubbub.example/internal/stdio"
 )
@@ -256,13 +256,13 @@ func (h *Hub) newChunker() *pump.Chunker {
 // warnOfLong warns of messages that are too long.
 func (h *Hub) warnOfLong(long int) {
 	for range long {
-		h.log.Warnf("a message of the source is longer than %s and goes on in pieces", logger.Bytes(int64(h.longest)))
+		h.log.Warnf("a message of the source is longer than %s and goes on in pieces", quantity.Bytes(int64(h.longest)))
 	}
 }
 
 // warnOfRest warns of bytes that were dropped at the end of a source.
 func (h *Hub) warnOfRest(dropped int) {
 	if dropped > 0 {
-		h.log.Warnf("what is left at the end of the source, %s, is no whole record and is dropped", logger.Bytes(int64(dropped)))
+		h.log.Warnf("what is left at the end of the source, %s, is no whole record and is dropped", quantity.Bytes(int64(dropped)))
 	}
 }

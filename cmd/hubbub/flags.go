@@ -7,8 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
+
+	"hubbub.example/internal/quantity"
 )
 
 // parsed is the value of a flag that a function reads. Kind is what the help
@@ -48,11 +49,11 @@ var _ pflag.Value = (*parsed[int])(nil)
 
 // parseSize reads a number of bytes: 512, 64KiB, 1MB.
 func parseSize(s string) (int64, error) {
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n < 1 || n > math.MaxInt64 {
+	n, err := quantity.ParseBytes(s)
+	if err != nil || n < 1 {
 		return 0, fmt.Errorf("size %q: must be a number of bytes above 0 and below 8EiB, such as 512, 64KiB or 1MB", s)
 	}
-	return int64(n), nil
+	return n, nil
 }
 
 // parseLength is parseSize for what must fit in memory.

@@ -61,6 +61,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/quantity"
 )
 
 // Options says what is run, and how.
@@ -205,7 +206,7 @@ func (e End) String() string {
 		parts = append(parts, lost)
 	}
 	if e.Discarded > 0 {
-		parts = append(parts, count(e.Discarded, "message")+" came after it had closed its STDIN")
+		parts = append(parts, quantity.Count(e.Discarded, "message")+" came after it had closed its STDIN")
 	}
 	if e.Again > 0 {
 		parts = append(parts, "started again in "+e.Again.Round(10*time.Millisecond).String())
@@ -229,16 +230,9 @@ func (e End) lost() string {
 	case e.LostBytes < 0:
 		return "what it had not read is lost"
 	case e.Lost > 0:
-		return fmt.Sprintf("it had not read %s (%s), lost", count(e.Lost, "message"), count(e.LostBytes, "byte"))
+		return fmt.Sprintf("it had not read %s (%s), lost", quantity.Count(e.Lost, "message"), quantity.Count(e.LostBytes, "byte"))
 	case e.LostBytes > 0:
-		return fmt.Sprintf("it had not read %s, lost", count(e.LostBytes, "byte"))
+		return fmt.Sprintf("it had not read %s, lost", quantity.Count(e.LostBytes, "byte"))
 	}
 	return ""
-}
-
-func count(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hubbub.example/internal/quantity"
 )
 
 // This file is the slash commands: those of every console, and To, Kick, Mute and
@@ -141,7 +143,7 @@ func identify(args string, clients []Client) (string, error) {
 	if len(ids) > mostNamesakes {
 		some, more = ids[:mostNamesakes], ", …"
 	}
-	return "", fmt.Errorf("%s clients are called %s; use an ID: %s%s", countOf(uint64(len(ids))), word, strings.Join(some, ", "), more)
+	return "", fmt.Errorf("%s clients are called %s; use an ID: %s%s", quantity.Grouped(len(ids)), word, strings.Join(some, ", "), more)
 }
 
 // builtin is a command of every console. It runs inside update.

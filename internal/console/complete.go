@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	uv "github.com/charmbracelet/ultraviolet"
+
+	"hubbub.example/internal/quantity"
 )
 
 // This file is Tab: it completes the word before the cursor up to where the
@@ -129,7 +131,7 @@ func (m *model) choicesView(rows int) []string {
 	var lines []string
 	for i, c := range m.choices {
 		if len(lines) == rows-1 && i < len(m.choices)-1 {
-			return append(lines, m.tint(dim, "… "+countOf(uint64(len(m.choices)-i))+" more"))
+			return append(lines, m.tint(dim, "… "+quantity.Grouped(len(m.choices)-i)+" more"))
 		}
 		text := m.next.shorten(c.word+"  "+m.shown(c.note), m.width-1)
 		lines = append(lines, text)

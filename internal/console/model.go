@@ -8,6 +8,8 @@ import (
 	"time"
 
 	uv "github.com/charmbracelet/ultraviolet"
+
+	"hubbub.example/internal/quantity"
 )
 
 // This file is what a key does. Nothing here blocks: what may block is a
@@ -319,13 +321,13 @@ func (m *model) send(lines ...string) bool {
 		}}
 	}
 	if !m.queue.push(jobs...) {
-		m.refuse(fmt.Sprintf("not sent: more than %s would be waiting", bytesOf(unsent)))
+		m.refuse(fmt.Sprintf("not sent: more than %s would be waiting", quantity.Bytes(unsent)))
 		return false
 	}
 	const echoed = 10
 	for i, l := range lines {
 		if i == echoed-1 && len(lines) > echoed {
-			m.echo("… " + countOf(uint64(len(lines)-i)) + " more lines")
+			m.echo("… " + quantity.Grouped(len(lines)-i) + " more lines")
 			break
 		}
 		m.echo(l)
@@ -380,7 +382,7 @@ func (m *model) pasteView(rows int) []string {
 	for _, l := range m.paste {
 		size += len(l) + 1
 	}
-	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc discards them", several(uint64(len(m.paste)), "line"), bytesOf(int64(size)))
+	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc discards them", several(uint64(len(m.paste)), "line"), quantity.Bytes(size))
 	if m.next.cells(ask) >= m.width {
 		ask = fmt.Sprintf("%s: Enter sends, Esc discards", several(uint64(len(m.paste)), "line"))
 	}
@@ -390,7 +392,7 @@ func (m *model) pasteView(rows int) []string {
 			break
 		}
 		if len(lines) == rows-1 && i < len(m.paste)-1 {
-			l = "… " + countOf(uint64(len(m.paste)-i)) + " more"
+			l = "… " + quantity.Grouped(len(m.paste)-i) + " more"
 		} else {
 			l = m.shown(l)
 		}

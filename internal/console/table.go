@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hubbub.example/internal/quantity"
 )
 
 // Client is a row of /who and /slow, and a candidate for completion.
@@ -71,7 +73,7 @@ func (s *style) columns(now time.Time) []column {
 		{"address", 47, false, func(c Client) string { return s.shown(c.Addr) }},
 		{"protocol", 12, false, func(c Client) string { return s.shown(c.Protocol) }},
 		{"since", 12, false, func(c Client) string { return since(c.Since, now) }},
-		{"lag", 9, true, func(c Client) string { return bytesOf(c.Lag) }},
+		{"lag", 9, true, func(c Client) string { return quantity.Bytes(c.Lag) }},
 		{"", 5, false, func(c Client) string { return muted(c.Muted) }},
 	}
 }
@@ -128,7 +130,7 @@ func (t *table) nobody() string {
 }
 
 func (t *table) foot(shown int) string {
-	all := countOf(uint64(len(t.rows)))
+	all := quantity.Grouped(len(t.rows))
 	if shown == len(t.rows) {
 		return several(uint64(shown), "client") + " (Esc closes)"
 	}

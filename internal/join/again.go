@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"hubbub.example/internal/quantity"
 )
 
 // This file decides what follows a connection's end.
@@ -188,12 +190,12 @@ func printable(s string) string {
 func (e ending) losses() (losses []string) {
 	if e.receipts {
 		if e.stdin.kept > 0 {
-			losses = append(losses, bytesOf(e.stdin.kept)+" of STDIN not acknowledged")
+			losses = append(losses, quantity.Count(e.stdin.kept, "byte")+" of STDIN not acknowledged")
 		}
 		return losses
 	}
 	if e.stdin.unsent > 0 {
-		losses = append(losses, bytesOf(e.stdin.unsent)+" of STDIN not sent")
+		losses = append(losses, quantity.Count(e.stdin.unsent, "byte")+" of STDIN not sent")
 	}
 	return append(losses, e.doubtful()...)
 }
@@ -201,7 +203,7 @@ func (e ending) losses() (losses []string) {
 // doubtful is what was sent and may be lost.
 func (e ending) doubtful() (losses []string) {
 	if e.unacked > 0 {
-		losses = append(losses, "the last "+bytesOf(e.unacked)+" sent may not have arrived")
+		losses = append(losses, "the last "+quantity.Count(e.unacked, "byte")+" sent may not have arrived")
 	}
 	return losses
 }
@@ -212,13 +214,6 @@ func messagesAre(n uint64) string {
 		return "1 message is"
 	}
 	return fmt.Sprintf("%d messages are", n)
-}
-
-func bytesOf(n int64) string {
-	if n == 1 {
-		return "1 byte"
-	}
-	return fmt.Sprintf("%d bytes", n)
 }
 
 // cause is err without the addresses that net puts before it.

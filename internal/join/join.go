@@ -44,6 +44,7 @@ import (
 
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 )
 
 // Options says whom to join, and how.
@@ -353,10 +354,10 @@ func (c *client) calledOff(ctx context.Context) error {
 		return why
 	}
 	if n := c.in.stdin().kept; n > 0 && c.protocol == HubbubV1 {
-		return fmt.Errorf("left without %s: %s of STDIN not acknowledged", c.Address, bytesOf(n))
+		return fmt.Errorf("left without %s: %s of STDIN not acknowledged", c.Address, quantity.Count(n, "byte"))
 	}
 	if n := c.in.stdin().unsent; n > 0 {
-		return fmt.Errorf("left without %s: %s of STDIN not sent", c.Address, bytesOf(n))
+		return fmt.Errorf("left without %s: %s of STDIN not sent", c.Address, quantity.Count(n, "byte"))
 	}
 	return nil
 }

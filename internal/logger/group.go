@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"hubbub.example/internal/quantity"
 )
 
 // Many clients may end at once, as in an attack. In one period the log has the
@@ -82,7 +84,7 @@ func (g *groups) end(q *Queue) {
 	g.mu.Unlock()
 	for _, kind := range slices.SortedFunc(maps.Keys(kinds), func(a, b Kind) int { return cmp.Compare(a.Of, b.Of) }) {
 		if x := kinds[kind]; x.others > 0 {
-			q.warn(kind, "and %s %s%s", Count(int64(x.others), "other client"), kind.Of, Unread(x.unread, "they"))
+			q.warn(kind, "and %s %s%s", quantity.Count(int64(x.others), "other client"), kind.Of, Unread(x.unread, "they"))
 		}
 	}
 }

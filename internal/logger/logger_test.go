@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"hubbub.example/internal/quantity"
 )
 
 // book is a log that can be made to block.
@@ -152,8 +154,8 @@ func TestThrottle(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
-		Bytes(-1): "0 B", Bytes(64 << 20): "64 MiB", Count(1, "client"): "1 client", Count(0, "message"): "0 messages",
-		Count(12345, "other client"): "12345 other clients", Unread(0, "it"): "",
+		quantity.Bytes(-1): "0 B", quantity.Bytes(64 << 20): "64 MiB", quantity.Count(1, "client"): "1 client", quantity.Count(0, "message"): "0 messages",
+		quantity.Count(12345, "other client"): "12345 other clients", Unread(0, "it"): "",
 		Unread(2048, "it"): "; 2.0 KiB that it had sent are not read",
 	} {
 		if got != want {

@@ -3,7 +3,7 @@
 //	Queue         takes lines and hands them to a slog.Handler, which may block
 //	Queue.Group   of many lines of one kind, only the first few: group.go
 //	Throttle      one line per minute: throttle.go
-//	Bytes, Count  words for quantities: words.go
+//	Unread        words for what is lost: words.go
 package logger
 
 import (
@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hubbub.example/internal/quantity"
 )
 
 // queued is how many records wait for the handler at most.
@@ -77,7 +79,7 @@ func (q *Queue) empty() {
 func (q *Queue) handle(r record) {
 	_ = r.handler.Handle(context.Background(), r.Record)
 	if n := q.dropped.Swap(0); n > 0 {
-		r := slog.NewRecord(time.Now(), slog.LevelWarn, fmt.Sprintf("dropped %s: the log is too slow", Count(n, "log line")), 0)
+		r := slog.NewRecord(time.Now(), slog.LevelWarn, fmt.Sprintf("dropped %s: the log is too slow", quantity.Count(n, "log line")), 0)
 		_ = q.handler.Handle(context.Background(), r)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hubbub.example/internal/quantity"
 )
 
 // This file is the socket option table: every option by its name in C, what
@@ -242,14 +244,8 @@ func parseFlag(s string) (int64, bool) {
 }
 
 func parseSize(s string) (int64, bool) {
-	unit := int64(1)
-	if number, cut := strings.CutSuffix(s, "KiB"); cut {
-		s, unit = number, 1<<10
-	} else if number, cut := strings.CutSuffix(s, "MiB"); cut {
-		s, unit = number, 1<<20
-	}
-	n, err := strconv.ParseUint(s, 10, 31)
-	return int64(n) * unit, err == nil && int64(n)*unit <= math.MaxInt32
+	n, err := quantity.ParseBytes(s)
+	return n, err == nil && n <= math.MaxInt32
 }
 
 func parseDuration(s string) (int64, bool) {

@@ -43,6 +43,7 @@ func TestParseReadsWhatIsMeant(t *testing.T) {
 		{"SO_SNDBUF=0", "SO_SNDBUF=0", true, true},
 		{"SO_RCVBUF=65536", "SO_RCVBUF=65536", true, true},
 		{"SO_RCVBUF=64KiB", "SO_RCVBUF=65536", true, true},
+		{"SO_RCVBUF=64KB", "SO_RCVBUF=64000", true, true}, // as --backlog 64KB
 		{"SO_SNDBUF=2MiB", "SO_SNDBUF=2097152", true, true},
 		{"SO_SNDBUF=2147483647", "SO_SNDBUF=2147483647", true, true},
 		{"SO_SNDTIMEO=0", "SO_SNDTIMEO=0", false, true},

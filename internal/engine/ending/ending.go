@@ -13,6 +13,7 @@ import (
 
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 )
 
 // Reason is why a client ends. The zero value says that it goes on.
@@ -43,7 +44,7 @@ func Kicked(why string) Reason {
 
 // TooLong is a client that sent a message of more than longest bytes.
 func TooLong(longest int) Reason {
-	return Because(proto.ReasonTooLong, "sent a message longer than %s", logger.Bytes(int64(longest)))
+	return Because(proto.ReasonTooLong, "sent a message longer than %s", quantity.Bytes(int64(longest)))
 }
 
 // Idle is a client that had no byte either way for so long.
