@@ -144,7 +144,7 @@ func (l *loop) read(c *client) {
 	case c.unchecked && !l.checkFirstLine(c):
 	case c.protocol.Framed():
 		l.readFrames(c)
-	case c.protocol != codec.ProtocolRaw, l.hub.inbox.want&InboxMessages == 0:
+	case c.protocol != codec.ProtocolRaw, !l.hub.inbox.want.messages():
 		l.ignore(c)
 	default:
 		l.readRaw(c)
@@ -317,7 +317,7 @@ func (l *loop) checkPartial(c *client) {
 // too long. Only where a message can be shorter than one read and still too
 // long does it need a look at each. Raw bytes are no message.
 func (h *Hub) fitting(p []byte) int {
-	if h.o.Framing == Raw {
+	if h.o.Framing == FramingRaw {
 		return len(p)
 	}
 	separator := len(h.framing.Separator())

@@ -61,7 +61,7 @@ func (l *loop) finish(c *client, goal int64, reason ending.Reason) {
 // hearOut has what c had said by now read before the end, although it was not
 // the one to end.
 func (l *loop) hearOut(c *client) {
-	if l.hub.inbox.want&InboxMessages == 0 || c.link.EOF() {
+	if !l.hub.inbox.want.messages() || c.link.EOF() {
 		return
 	}
 	if n, err := c.link.Unread(); err == nil && n > 0 {
@@ -116,7 +116,7 @@ func (l *loop) cut(c *client, reason ending.Reason) {
 		return
 	}
 	unread := 0
-	if n, err := c.link.Unread(); err == nil && l.hub.inbox.want&InboxMessages != 0 {
+	if n, err := c.link.Unread(); err == nil && l.hub.inbox.want.messages() {
 		unread = n
 	}
 	l.hub.log.Group(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason.Text, logger.Unread(int64(unread), "it"))

@@ -141,7 +141,7 @@ func TestTheBacklogIsForAllFormsTogether(t *testing.T) {
 // for.
 func TestThePastDropsNothing(t *testing.T) {
 	t.Parallel()
-	h, at := hall(t, Options{Inbox: InboxNone, Backlog: 64 << 10, Slow: Cut})
+	h, at := hall(t, Options{Inbox: InboxNone, Backlog: 64 << 10, Slow: SlowCut})
 	for i := range 300 {
 		h.say(t, fmt.Sprintf("%04d%s", i, strings.Repeat("x", 996)))
 	}

@@ -28,7 +28,7 @@ import (
 
 func (h *Hub) newWeb() *web.Server {
 	text := "application/octet-stream"
-	if h.o.Framing == Lines {
+	if h.o.Framing == FramingLines {
 		text = "text/plain; charset=utf-8"
 	}
 	return web.New(web.Options{

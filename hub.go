@@ -119,7 +119,7 @@ func (h *Hub) backlogConfig() backlog.Config {
 	return backlog.Config{
 		Limit:     h.o.Backlog,
 		Separator: len(h.framing.Separator()),
-		Paced:     h.o.Slow == Wait,
+		Paced:     h.o.Slow == SlowWait,
 		First:     backlog.First(h.o.Replay),
 		Idle:      h.o.pace.formKept,
 		Encode:    backlog.Encoders(h.epoch),

@@ -292,7 +292,7 @@ func (l *loop) undelivered() bool { return l.batch != nil && len(l.batch.records
 // own list, which is bounded: accepting pauses while it is not empty, no post
 // comes, and clients that are there can leave only once.
 func (l *loop) note(kind EventKind, c *client, reason ending.Reason) {
-	if l.hub.inbox.want&InboxPresence == 0 {
+	if !l.hub.inbox.want.presence() {
 		return
 	}
 	r := record{kind: kind, client: c.id, name: c.name(), protocol: c.protocol, addr: c.addr, time: l.Now().UnixNano(), why: LeaveCode(reason.Kind), reason: reason.Text}

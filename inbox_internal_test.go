@@ -259,7 +259,7 @@ func visitor(t *testing.T) *client {
 // no message's length.
 func TestRawClientIsNeverTooLong(t *testing.T) {
 	l := desk(t, InboxAll)
-	l.hub.o.Framing, l.hub.framing, l.hub.longest = Raw, framing.Raw, 8
+	l.hub.o.Framing, l.hub.framing, l.hub.longest = FramingRaw, framing.Raw, 8
 	l.hub.inbox.framing = framing.Raw
 	talker := visitor(t)
 	b := l.open()

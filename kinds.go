@@ -2,6 +2,8 @@
 
 package hubbub
 
+// This file is the values that options and events may have.
+
 import (
 	"fmt"
 	"strconv"
@@ -10,17 +12,17 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Framing says where a message ends: Lines, NUL, Raw, or, for a number N
-// above 0, after every N bytes.
+// Framing says where a message ends: FramingLines, FramingNUL, FramingRaw or,
+// for a number N above 0, after every N bytes.
 type Framing int
 
 const (
-	Lines = Framing(framing.Lines) // "\n"; "\r\n" from a client loses its "\r"
-	NUL   = Framing(framing.NUL)   // a zero byte
-	Raw   = Framing(framing.Raw)   // nowhere: bytes as they come
+	FramingLines = Framing(framing.Lines) // at "\n"; "\r\n" from a client loses its "\r"
+	FramingNUL   = Framing(framing.NUL)   // at a zero byte
+	FramingRaw   = Framing(framing.Raw)   // nowhere: bytes are passed on as they come
 )
 
-// ParseFraming reads what the flag --frame takes: line, nul, raw or a number
+// ParseFraming reads the value of the flag --frame: line, nul, raw or a number
 // of bytes.
 func ParseFraming(s string) (Framing, error) {
 	f, err := framing.Parse(s)
@@ -31,37 +33,35 @@ func (f Framing) String() string { return framing.Framing(f).String() }
 
 // Slow says what happens with a client that takes less than is broadcast.
 //
-// As long as it is less than the backlog behind, nothing: it costs one
-// number. When the feed wants to forget what the client has not had:
+// Up to a whole backlog behind, nothing happens: a client that lags costs one
+// number. Then, before the hub forgets messages that the client has not had:
 //
-//   - Wait holds the source, until the client has taken it. But a client that
-//     would hold the source and took fewer than MinRate bytes a second over the
-//     last Patience is at lunch, and is cut. So whatever clients do, the
-//     source is never held below that rate for longer than one Patience; and
-//     not at all by a client that was watched for so long on its way there,
-//     nor by one that comes meanwhile: that begins behind what is to go.
-//   - Cut closes the client. Nobody is ever waited for.
-//   - Skip moves the client on to the oldest message that is kept whole, and
-//     logs how many it missed. It sees whole messages only: when it stands
-//     inside one, it gets the rest of it first.
+//   - SlowWait holds the source until the client has taken them, unless the
+//     client took less than MinRate over the last Patience: then the hub closes
+//     it. So the source is never held below that rate for longer than one
+//     Patience, whatever clients do.
+//   - SlowCut closes the client. The source never waits.
+//   - SlowSkip moves the client to the oldest message that is kept whole, and
+//     logs how many it missed. Messages arrive whole: the client gets the rest
+//     of the one it stands in first.
 //
-// Taken is what the client acknowledged, never what was sent: a healthy
-// reader of 1 MB a second leaves gaps of almost two seconds between sends,
-// for the socket buffer is large, but hardly any between acknowledgements.
+// What a client takes is what it acknowledged, not what was sent: a healthy
+// reader of 1 MB/s leaves gaps of almost 2 s between sends, because its socket
+// buffer is large, but hardly any between acknowledgements.
 //
-// With nobody connected nobody is waited for: the oldest messages go, and are
-// counted and logged if nobody has heard them.
+// With no clients connected the source never waits: the oldest messages go,
+// and the log counts those that nobody received.
 type Slow uint8
 
 const (
-	Wait Slow = iota // pace the source to the slowest client, but not below MinRate
-	Cut              // close a client that is lapped
-	Skip             // let a client that is lapped miss what is gone
+	SlowWait Slow = iota // hold the source for slow clients, but not below MinRate
+	SlowCut              // close clients that fall a backlog behind
+	SlowSkip             // let them miss messages
 )
 
-// ParseSlow reads what the flag --slow takes: wait, cut or skip.
+// ParseSlow reads the value of the flag --slow: wait, cut or skip.
 func ParseSlow(s string) (Slow, error) {
-	for _, p := range []Slow{Wait, Cut, Skip} {
+	for _, p := range []Slow{SlowWait, SlowCut, SlowSkip} {
 		if s == p.String() {
 			return p, nil
 		}
@@ -71,32 +71,32 @@ func ParseSlow(s string) (Slow, error) {
 
 func (s Slow) String() string {
 	switch s {
-	case Wait:
+	case SlowWait:
 		return "wait"
-	case Cut:
+	case SlowCut:
 		return "cut"
-	case Skip:
+	case SlowSkip:
 		return "skip"
 	}
 	return fmt.Sprintf("Slow(%d)", uint8(s))
 }
 
-// Replay says what a new client is sent first: Unheard, ReplayNone,
-// ReplayAll, or, for a number N above 0, the last N messages.
+// Replay says what a new client gets first: ReplayUnheard, ReplayNone,
+// ReplayAll or, for a number N above 0, the last N messages.
 type Replay int
 
 const (
-	Unheard    Replay = 0  // what nobody has heard yet
-	ReplayNone Replay = -1 // nothing
-	ReplayAll  Replay = -2 // all that is kept
+	ReplayUnheard Replay = 0  // what no client has received yet
+	ReplayNone    Replay = -1 // nothing
+	ReplayAll     Replay = -2 // everything in the backlog
 )
 
-// ParseReplay reads what the flag --replay takes: unheard, none, all or a
+// ParseReplay reads the value of the flag --replay: unheard, none, all or a
 // number of messages.
 func ParseReplay(s string) (Replay, error) {
 	switch s {
 	case "unheard":
-		return Unheard, nil
+		return ReplayUnheard, nil
 	case "none":
 		return ReplayNone, nil
 	case "all":
@@ -114,7 +114,7 @@ func ParseReplay(s string) (Replay, error) {
 
 func (r Replay) String() string {
 	switch r {
-	case Unheard:
+	case ReplayUnheard:
 		return "unheard"
 	case ReplayNone:
 		return "none"
@@ -124,15 +124,18 @@ func (r Replay) String() string {
 	return strconv.Itoa(int(r))
 }
 
-// Inbox is a set of event kinds.
+// Inbox says which events Receive and Events return.
 type Inbox uint8
 
 const (
-	InboxAll      Inbox = 0      // messages, joins and leaves
-	InboxMessages Inbox = 1 << 0 // messages
-	InboxPresence Inbox = 1 << 1 // joins and leaves
-	InboxNone     Inbox = 1 << 7 // none: what clients send is read and discarded
+	InboxAll      Inbox = iota // messages, joins and leaves
+	InboxMessages              // messages
+	InboxPresence              // joins and leaves
+	InboxNone                  // nothing: the hub reads and discards what clients send
 )
+
+func (i Inbox) messages() bool { return i == InboxAll || i == InboxMessages }
+func (i Inbox) presence() bool { return i == InboxAll || i == InboxPresence }
 
 // LeaveCode says why a client left. Its String is the name that JSON events
 // and hubbub.v1 carry: "lapped".

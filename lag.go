@@ -45,16 +45,16 @@ func (l *loop) vacate() {
 			continue
 		}
 		switch l.hub.o.Slow {
-		case Wait:
+		case SlowWait:
 			if l.cutAtLunch(c) {
 				continue
 			}
 			l.holder = c
 			l.watchHolders()
 			return
-		case Cut:
+		case SlowCut:
 			l.cut(c, ending.Because(proto.ReasonLapped, "lapped (%s behind)", quantity.Bytes(l.lag(c))))
-		case Skip:
+		case SlowSkip:
 			l.skip(c, to[c.form()], &tails)
 		}
 	}
@@ -71,7 +71,7 @@ func (l *loop) stands(c *client, to *[backlog.Encodings]int64) bool {
 // watchLagging has the clients looked at when one of them may lag far. As long
 // as none can, that costs a comparison a turn and no timer.
 func (l *loop) watchLagging() {
-	if l.hub.o.Slow != Wait || l.nextJudge.IsSet() {
+	if l.hub.o.Slow != SlowWait || l.nextJudge.IsSet() {
 		return
 	}
 	for f := range l.watchFrom {

@@ -275,7 +275,7 @@ func (l *loop) canRead() bool {
 	if l.overfull(l.hub.partial) {
 		return false
 	}
-	if l.hub.inbox.want&InboxMessages == 0 {
+	if !l.hub.inbox.want.messages() {
 		return true
 	}
 	l.enterLate()

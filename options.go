@@ -13,79 +13,79 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// Options says how a hub behaves. The zero value is a hub that works: lines,
-// paced to the slowest client, 64 MiB kept.
+// Options configures a hub. The zero value works: lines, paced to the slowest
+// client, a backlog of 64 MiB.
 type Options struct {
-	// Framing says where a message ends, both ways. The zero value is Lines.
+	// Framing says where a message ends, both ways. The zero value is
+	// FramingLines.
 	Framing Framing
 
-	// MaxMessage is the longest message in bytes, its separator not counted.
-	// A client that sends a longer one is closed; of a stream read by
-	// BroadcastFrom a longer one goes on in pieces. 0 means 1 MiB, or a
-	// quarter of Backlog if that is less.
+	// MaxMessage is the longest message in bytes, without its separator. A
+	// client that sends a longer one is closed; BroadcastFrom splits one. 0
+	// means 1 MiB, or a quarter of Backlog if that is less.
 	MaxMessage int
 
-	// Slow says what happens with a slow client. The zero value is Wait.
+	// Slow says what happens with slow clients. The zero value is SlowWait.
 	Slow Slow
 
-	// Patience and MinRate say when a client that holds the source is at
-	// lunch: it took fewer than MinRate bytes a second over the last
-	// Patience. Only Wait asks. 0 means 1 s and 64 KiB; a Patience below
-	// 100 ms counts as that.
+	// Patience and MinRate say when SlowWait closes a client that holds up the
+	// source: it took less than MinRate bytes per second over the last
+	// Patience. 0 means 1 s and 64 KiB. A Patience below 100 ms counts as that.
 	Patience time.Duration
 	MinRate  int64
 
-	// Backlog bounds, in bytes, what is kept for clients that lag and for
-	// those to come. 0 means 64 MiB; the least is 64 KiB.
+	// Backlog bounds the messages that are kept for clients that lag and for
+	// those to come, in bytes. 0 means 64 MiB; the minimum is 64 KiB.
 	Backlog int64
 
-	// Replay says what a new client is sent first. The zero value is Unheard.
+	// Replay says what a new client gets first. The zero value is
+	// ReplayUnheard.
 	Replay Replay
 
-	// MaxClients bounds how many clients there are at once; one more is told
-	// so and closed. 0 means the descriptor limit less what the hub itself
-	// needs.
+	// MaxClients bounds how many clients are connected at once. One more is
+	// told so and closed. 0 means the descriptor limit minus what the hub
+	// needs itself.
 	MaxClients int
 
-	// IdleTimeout closes a client that had no byte either way for so long.
-	// 0 means never.
+	// IdleTimeout closes a client when no byte went either way for so long. 0
+	// means never.
 	IdleTimeout time.Duration
 
-	// Sniff is how long a new connection may say nothing before it counts as a
-	// raw client, which it does once there is something to send to it. 0 means
-	// 100 ms.
+	// Sniff is how long a new connection may stay silent before it counts as a
+	// raw client, once there is something to send to it. 0 means 100 ms.
 	Sniff time.Duration
 
-	// Hosts are the names under which web pages may reach the hub, besides its
-	// addresses and localhost; "*" is any name. Origins are the other sites
-	// whose pages may, as scheme://host[:port]; "*" is any site. Both protect
-	// from pages that others have made: docs/protocol.md.
+	// Hosts are names under which web pages may reach the hub, besides its
+	// addresses and localhost; "*" is any name. Origins are other sites whose
+	// pages may connect, as scheme://host[:port]; "*" is any site. Both
+	// protect against pages of others: see docs/protocol.md.
 	Hosts, Origins []string
 
-	// KeepAlive is how long a peer may be silent before it is asked whether
-	// it lives; a dead one is gone in at most twice this. 0 means 30 s, less
-	// than 0 never.
+	// KeepAlive is how long a peer may be silent before the hub probes it. A
+	// dead one is found within twice this time. 0 means 30 s, less than 0
+	// never.
 	KeepAlive time.Duration
 
-	// Inbox says which events Receive and Events give. The zero value is all
-	// of them, and then somebody must take them: an inbox that is full pauses
+	// Inbox says which events Receive and Events return. The zero value is
+	// InboxAll, and then somebody must receive them: a full inbox pauses
 	// reading from clients.
 	Inbox Inbox
 
-	// SocketOptions are NAME=VALUE pairs, as `hubbub sockopts` lists them,
-	// set on the listeners or on each client as the option needs.
+	// SocketOptions are NAME=VALUE pairs, as listed by `hubbub sockopts`. Each
+	// is set on the listeners or on every client, as the option requires.
 	SocketOptions []string
 
-	// UnixMode is the mode of a Unix socket. 0 means 0600.
+	// UnixMode is the file mode of a Unix socket. 0 means 0600.
 	UnixMode fs.FileMode
 
-	// Loops is the number of event loops, at most MaxLoops. 0 means one per core.
+	// Loops is the number of event loops, at most MaxLoops. 0 means one per
+	// core.
 	Loops int
 
-	// Logger gets one record for each cut, refusal and warning, but of many of
-	// a kind within a second only the first few and a sum; and at
-	// slog.LevelDebug for each join and leave. It is called by a goroutine
-	// of its own, never by a loop. nil means no log.
+	// Logger gets a record for each closed client, refusal and warning; of
+	// many of one kind within a second only the first few and their number.
+	// At slog.LevelDebug it gets every join and leave. A goroutine of its own
+	// calls it, never a loop. nil means no log.
 	Logger *slog.Logger
 
 	pace pace
@@ -126,14 +126,17 @@ const (
 // check returns an error that names a field that no default can mend, and says
 // what would be right.
 func (o Options) check() error {
-	if o.Framing < Raw || o.Framing > framing.MaxRecord {
-		return fmt.Errorf("Framing %d: must be Lines, NUL, Raw or a record's size of 1 to %d bytes", o.Framing, framing.MaxRecord)
+	if o.Framing < FramingRaw || o.Framing > framing.MaxRecord {
+		return fmt.Errorf("Framing %d: must be FramingLines, FramingNUL, FramingRaw or a record size of 1 to %d bytes", o.Framing, framing.MaxRecord)
 	}
-	if o.Slow > Skip {
-		return fmt.Errorf("Slow %d: must be Wait, Cut or Skip", o.Slow)
+	if o.Slow > SlowSkip {
+		return fmt.Errorf("Slow %d: must be SlowWait, SlowCut or SlowSkip", o.Slow)
+	}
+	if o.Inbox > InboxNone {
+		return fmt.Errorf("Inbox %d: must be InboxAll, InboxMessages, InboxPresence or InboxNone", o.Inbox)
 	}
 	if o.Replay < ReplayAll {
-		return fmt.Errorf("Replay %d: must be Unheard, ReplayNone, ReplayAll or a number of messages", o.Replay)
+		return fmt.Errorf("Replay %d: must be ReplayUnheard, ReplayNone, ReplayAll or a number of messages", o.Replay)
 	}
 	if o.Patience < 0 || o.MinRate < 0 || o.IdleTimeout < 0 || o.MaxClients < 0 || o.Loops < 0 || o.Sniff < 0 {
 		return fmt.Errorf("Patience, MinRate, IdleTimeout, MaxClients, Loops and Sniff must not be negative")
@@ -184,9 +187,6 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	}
 	if o.Sniff == 0 {
 		o.Sniff = defaultSniff
-	}
-	if o.Inbox == InboxAll {
-		o.Inbox = InboxMessages | InboxPresence
 	}
 	if o.UnixMode == 0 {
 		o.UnixMode = 0o600

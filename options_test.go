@@ -24,17 +24,17 @@ func TestZeroOptionsWork(t *testing.T) {
 		field     string
 		got, want any
 	}{
-		{"Framing", o.Framing, Lines},
+		{"Framing", o.Framing, FramingLines},
 		{"MaxMessage", o.MaxMessage, 1 << 20},
-		{"Slow", o.Slow, Wait},
+		{"Slow", o.Slow, SlowWait},
 		{"Patience", o.Patience, time.Second},
 		{"MinRate", o.MinRate, int64(64 << 10)},
 		{"Backlog", o.Backlog, int64(64 << 20)},
-		{"Replay", o.Replay, Unheard},
+		{"Replay", o.Replay, ReplayUnheard},
 		{"MaxClients", o.MaxClients, someDescriptors - descriptorsForUs},
 		{"IdleTimeout", o.IdleTimeout, time.Duration(0)},
 		{"KeepAlive", o.KeepAlive, 30 * time.Second},
-		{"Inbox", o.Inbox, InboxMessages | InboxPresence},
+		{"Inbox", o.Inbox, InboxAll},
 		{"UnixMode", uint32(o.UnixMode), uint32(0o600)},
 		{"Loops", o.Loops, runtime.NumCPU()},
 	} {
@@ -57,7 +57,7 @@ func TestOptionsUpToTheirBounds(t *testing.T) {
 		{Backlog: math.MaxInt64},
 		{Framing: 1},
 		{Framing: framing.MaxRecord},
-		{Framing: Raw, Slow: Skip, Replay: ReplayAll},
+		{Framing: FramingRaw, Slow: SlowSkip, Replay: ReplayAll},
 		{Replay: math.MaxInt},
 		{Patience: minPatience, MinRate: 1, KeepAlive: -1, MaxClients: 1, Loops: 1, IdleTimeout: 1},
 		{Inbox: InboxNone},
@@ -93,11 +93,12 @@ func TestWrongOptionIsNamed(t *testing.T) {
 		o    Options
 		says string
 	}{
-		{Options{Framing: Raw - 1}, "Framing -3: must be Lines, NUL, Raw or a record's size"},
-		{Options{Framing: framing.MaxRecord + 1}, "must be Lines, NUL, Raw or a record's size of 1 to 16777216 bytes"},
-		{Options{Slow: Skip + 1}, "Slow 3: must be Wait, Cut or Skip"},
-		{Options{Replay: ReplayAll - 1}, "Replay -3: must be Unheard, ReplayNone, ReplayAll or a number"},
+		{Options{Framing: FramingRaw - 1}, "Framing -3: must be FramingLines, FramingNUL, FramingRaw or a record size"},
+		{Options{Framing: framing.MaxRecord + 1}, "must be FramingLines, FramingNUL, FramingRaw or a record size of 1 to 16777216 bytes"},
+		{Options{Slow: SlowSkip + 1}, "Slow 3: must be SlowWait, SlowCut or SlowSkip"},
+		{Options{Replay: ReplayAll - 1}, "Replay -3: must be ReplayUnheard, ReplayNone, ReplayAll or a number"},
 		{Options{Backlog: minBacklog - 1}, "the least is 65536"},
+		{Options{Inbox: InboxNone + 1}, "Inbox 4: must be InboxAll, InboxMessages, InboxPresence or InboxNone"},
 		{Options{Backlog: -1}, "the least is 65536"},
 		{Options{MaxMessage: -1}, "it must be 1 to a quarter of the backlog, 16777216"},
 		{Options{Backlog: minBacklog, MaxMessage: minBacklog/4 + 1}, "it must be 1 to a quarter of the backlog, 16384"},
@@ -130,17 +131,17 @@ func TestOneClientMayAlwaysCome(t *testing.T) {
 
 // Each word of a flag reads as one value, and that value reads as the word.
 func TestFlagWords(t *testing.T) {
-	for word, want := range map[string]Framing{"line": Lines, "nul": NUL, "raw": Raw, "1": 1, "16777216": framing.MaxRecord} {
+	for word, want := range map[string]Framing{"line": FramingLines, "nul": FramingNUL, "raw": FramingRaw, "1": 1, "16777216": framing.MaxRecord} {
 		if got, err := ParseFraming(word); got != want || err != nil || got.String() != word {
 			t.Errorf("framing %q is %v, %v", word, got, err)
 		}
 	}
-	for word, want := range map[string]Replay{"unheard": Unheard, "none": ReplayNone, "all": ReplayAll, "1": 1, "100": 100} {
+	for word, want := range map[string]Replay{"unheard": ReplayUnheard, "none": ReplayNone, "all": ReplayAll, "1": 1, "100": 100} {
 		if got, err := ParseReplay(word); got != want || err != nil || got.String() != word {
 			t.Errorf("replay %q is %v, %v", word, got, err)
 		}
 	}
-	for word, want := range map[string]Slow{"wait": Wait, "cut": Cut, "skip": Skip} {
+	for word, want := range map[string]Slow{"wait": SlowWait, "cut": SlowCut, "skip": SlowSkip} {
 		if got, err := ParseSlow(word); got != want || err != nil || got.String() != word {
 			t.Errorf("slow %q is %v, %v", word, got, err)
 		}

@@ -156,7 +156,7 @@ func (h *Hub) hearGuest(ctx context.Context, l *loop, c *client, p []byte) (reas
 
 // putInbox returns when p is in the inbox. It was size bytes in the body.
 func (h *Hub) putInbox(ctx context.Context, l *loop, c *client, p []byte, size int) (reason ending.Reason, err error) {
-	if len(p) == 0 || h.inbox.want&InboxMessages == 0 {
+	if len(p) == 0 || !h.inbox.want.messages() {
 		return ending.Reason{}, nil
 	}
 	return h.waitForInbox(ctx, l, &posted{guest: c, data: p, size: size})

@@ -163,7 +163,7 @@ func (l *loop) keepLetter(c *client, x letter) {
 // or so few letters.
 func (l *loop) tooManyLetters(c *client, why string, most, least int) {
 	x := c.extra.letters
-	if l.hub.o.Slow != Skip {
+	if l.hub.o.Slow != SlowSkip {
 		l.cut(c, ending.Because(proto.ReasonOverQuota, "takes no private messages (%s wait %s)", quantity.Bytes(int64(x.share.Held())), why))
 		return
 	}

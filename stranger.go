@@ -281,7 +281,7 @@ func (l *loop) holdStrangers(to int64) bool {
 		if c.cursor >= to {
 			continue
 		}
-		if l.hub.o.Slow != Wait {
+		if l.hub.o.Slow != SlowWait {
 			c.cursor = l.mark.Enter(backlog.Canonical, c.cursor)
 			continue
 		}

@@ -23,7 +23,7 @@ import (
 // is no batch.
 func (l *loop) readFrames(c *client) {
 	var b *Batch
-	if l.hub.inbox.want&InboxMessages != 0 {
+	if l.hub.inbox.want.messages() {
 		if b = l.batchFor(c); b == nil {
 			return
 		}
@@ -179,7 +179,7 @@ func (l *loop) enterWhole(c *client, b *Batch, message []byte) bool {
 	b.data = append(append(b.data, message...), separator...)
 	b.data = b.data[:begin+len(framing.Clean(b.data[begin:]))]
 	r := l.said(c, begin, len(b.data))
-	r.single = l.hub.o.Framing == Raw || len(separator) > 0 && bytes.Contains(message, separator)
+	r.single = l.hub.o.Framing == FramingRaw || len(separator) > 0 && bytes.Contains(message, separator)
 	l.count(c, 1)
 	b.enter(r)
 	return true

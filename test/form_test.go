@@ -151,7 +151,7 @@ func TestTheBacklogGoesRoundAfterAWebSocketLeft(t *testing.T) {
 func TestARequestIsUnderWayWhileTheBacklogGoesRound(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"", "http://"} {
-		for _, slow := range []hubbub.Slow{hubbub.Wait, hubbub.Cut} {
+		for _, slow := range []hubbub.Slow{hubbub.SlowWait, hubbub.SlowCut} {
 			t.Run(protocol+slow.String(), func(t *testing.T) {
 				t.Parallel()
 				s := openAt(t, protocol+"127.0.0.1:0", unhurried(hubbub.Options{Backlog: 64 << 10, Slow: slow}))
@@ -216,7 +216,7 @@ func TestAnHTTPStreamThatHalfClosesIsServedToTheEnd(t *testing.T) {
 // it was said to begin, but what it was told that it missed.
 func TestAllFormsHearTheSame(t *testing.T) {
 	t.Parallel()
-	for _, slow := range []hubbub.Slow{hubbub.Wait, hubbub.Skip} {
+	for _, slow := range []hubbub.Slow{hubbub.SlowWait, hubbub.SlowSkip} {
 		for seed := range uint64(2) {
 			t.Run(fmt.Sprintf("%v %d", slow, seed), func(t *testing.T) {
 				t.Parallel()
@@ -318,7 +318,7 @@ func hearAll(s *stage, epoch string, came, end int, slow hubbub.Slow, r *rand.Ra
 		func() error { return h.object(&socket{p, s}) },
 	}[kind]
 	for h.last < end {
-		if slow == hubbub.Skip && r.IntN(200) == 0 {
+		if slow == hubbub.SlowSkip && r.IntN(200) == 0 {
 			passes(time.Duration(r.IntN(50)) * time.Millisecond)
 		}
 		if err := c.SetDeadline(time.Now().Add(scene.LongEnough)); err != nil { // for each, not for all
@@ -348,7 +348,7 @@ func (h *hearer) hears(seq int, message []byte, tells bool) error {
 		return fmt.Errorf("message %d comes late", seq)
 	case tells:
 		return fmt.Errorf("message %d comes, and nobody said that others are missing", seq)
-	case h.last != h.since && h.slow != hubbub.Skip:
+	case h.last != h.since && h.slow != hubbub.SlowSkip:
 		return fmt.Errorf("message %d comes before others", seq)
 	}
 	h.last = seq
@@ -357,10 +357,10 @@ func (h *hearer) hears(seq int, message []byte, tells bool) error {
 
 // missed enters that so many are missing.
 func (h *hearer) missed(n int) error {
-	if h.last < 0 && n > 0 && h.slow == hubbub.Skip {
+	if h.last < 0 && n > 0 && h.slow == hubbub.SlowSkip {
 		return nil // since it came; where that was it cannot know
 	}
-	if h.last < 0 || n < 1 || h.last != h.since && h.slow != hubbub.Skip {
+	if h.last < 0 || n < 1 || h.last != h.since && h.slow != hubbub.SlowSkip {
 		return fmt.Errorf("%d are said to be missing", n)
 	}
 	h.last += n

@@ -64,10 +64,10 @@ func TestMessagesStayWhole(t *testing.T) {
 		framing    hubbub.Framing
 		ends, gets string // a message's end as sent, and what of it comes out
 	}{
-		{hubbub.Lines, "\n", ""},
-		{hubbub.Lines, "\r\n", ""},
-		{hubbub.Lines, "\r\r\n", "\r"},
-		{hubbub.NUL, "\x00", ""},
+		{hubbub.FramingLines, "\n", ""},
+		{hubbub.FramingLines, "\r\n", ""},
+		{hubbub.FramingLines, "\r\r\n", "\r"},
+		{hubbub.FramingNUL, "\x00", ""},
 		{hubbub.Framing(30), "", ""},
 	} {
 		t.Run(fmt.Sprintf("%s %q", c.framing, c.ends), func(t *testing.T) {
@@ -132,7 +132,7 @@ func left(events []hubbub.Event) int {
 func TestRawBytesComeAsTheyAre(t *testing.T) {
 	t.Parallel()
 	everyNetwork(t, func(t *testing.T, address string) {
-		s := openAt(t, address, hubbub.Options{Framing: hubbub.Raw, MaxMessage: 1000}) // of which there is none
+		s := openAt(t, address, hubbub.Options{Framing: hubbub.FramingRaw, MaxMessage: 1000}) // of which there is none
 		p := s.client()
 		var want []byte
 		for i := range 200 {
@@ -530,7 +530,7 @@ func TestInboxKinds(t *testing.T) {
 // printed.
 func TestABatchIsEventsAndBytes(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Framing: hubbub.NUL})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{Framing: hubbub.FramingNUL})
 	p := s.client()
 	p.Says("a\x00\x00b\nc\x00un")
 	p.Done()

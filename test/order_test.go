@@ -175,9 +175,9 @@ func TestEveryByteArrives(t *testing.T) {
 		said    []string
 		heard   string
 	}{
-		{hubbub.Lines, []string{"a", "", "b\x00c", "two\nlines", "not\r", string(every)}, "a\n\nb\x00c\ntwo\nlines\nnot\r\n" + string(every) + "\n"},
-		{hubbub.NUL, []string{"a\nb", "", "c"}, "a\nb\x00\x00c\x00"},
-		{hubbub.Raw, []string{"a", "", "b\n\x00", string(every)}, "ab\n\x00" + string(every)},
+		{hubbub.FramingLines, []string{"a", "", "b\x00c", "two\nlines", "not\r", string(every)}, "a\n\nb\x00c\ntwo\nlines\nnot\r\n" + string(every) + "\n"},
+		{hubbub.FramingNUL, []string{"a\nb", "", "c"}, "a\nb\x00\x00c\x00"},
+		{hubbub.FramingRaw, []string{"a", "", "b\n\x00", string(every)}, "ab\n\x00" + string(every)},
 		{hubbub.Framing(4), []string{"1234", "\n\x00\r\xff"}, "1234\n\x00\r\xff"},
 	} {
 		t.Run(c.framing.String(), func(t *testing.T) {

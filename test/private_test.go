@@ -141,7 +141,7 @@ func TestPrivateMessageMustFit(t *testing.T) {
 // A client that does not take what it alone is sent is cut when that is a
 // mebibyte; whoever sends to it never waits, and others get theirs.
 func TestTooManyPrivateMessagesCut(t *testing.T) {
-	for _, slow := range []hubbub.Slow{hubbub.Wait, hubbub.Cut} {
+	for _, slow := range []hubbub.Slow{hubbub.SlowWait, hubbub.SlowCut} {
 		t.Run(slow.String(), func(t *testing.T) {
 			t.Parallel()
 			s := open(t, hubbub.Options{Slow: slow})
@@ -165,7 +165,7 @@ func TestTooManyPrivateMessagesCut(t *testing.T) {
 // whole, and in order.
 func TestTooManyPrivateMessagesAreDropped(t *testing.T) {
 	const n = 200
-	s := open(t, hubbub.Options{Slow: hubbub.Skip})
+	s := open(t, hubbub.Options{Slow: hubbub.SlowSkip})
 	stuck := s.narrowClient()
 	for i := range n {
 		s.sends(string(numbered(i, 64<<10)), 1)
@@ -198,7 +198,7 @@ func TestTooManyPrivateMessagesAreDropped(t *testing.T) {
 // another loop's.
 func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
 	const size = 16 << 10
-	for _, slow := range []hubbub.Slow{hubbub.Wait, hubbub.Skip} {
+	for _, slow := range []hubbub.Slow{hubbub.SlowWait, hubbub.SlowSkip} {
 		for _, loops := range []int{1, 3} {
 			t.Run(fmt.Sprint(slow, " ", loops), func(t *testing.T) {
 				t.Parallel()
@@ -225,7 +225,7 @@ func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
 					stuck.Hears(string(numbered(i, size)) + "\n")
 				}
 				stuck.Hears("the last\n")
-				if slow == hubbub.Skip {
+				if slow == hubbub.SlowSkip {
 					s.sends("the last", 1)
 					for line := ""; line != "the last\n"; {
 						var err error

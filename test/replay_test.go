@@ -216,7 +216,7 @@ func firstOf(replay, messages string) string {
 // are all there ever were.
 func TestNobodyConnectedPastTheBacklog(t *testing.T) {
 	t.Parallel()
-	for _, slow := range []hubbub.Slow{hubbub.Wait, hubbub.Cut, hubbub.Skip} {
+	for _, slow := range []hubbub.Slow{hubbub.SlowWait, hubbub.SlowCut, hubbub.SlowSkip} {
 		for _, size := range []int{20, 1000, 10_000} {
 			t.Run(slow.String()+" "+strconv.Itoa(size), func(t *testing.T) {
 				n := 1_000_000 / size
@@ -258,7 +258,7 @@ func TestNobodyConnectedPastTheBacklog(t *testing.T) {
 // nothing is missing in between.
 func TestRawReplaysToo(t *testing.T) {
 	t.Parallel()
-	s := open(t, hubbub.Options{Framing: hubbub.Raw, Backlog: 64 << 10})
+	s := open(t, hubbub.Options{Framing: hubbub.FramingRaw, Backlog: 64 << 10})
 	var all []byte
 	for i := range 3000 {
 		chunk := numbered(i, 100)

@@ -29,9 +29,9 @@ func TestSlowClientDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const n, size = 60, 50_000
 	for _, o := range []hubbub.Options{
-		{Loops: 1, Slow: hubbub.Wait, Backlog: 8 << 20}, // which holds all that is broadcast
-		{Loops: 1, Slow: hubbub.Cut, Backlog: 256 << 10},
-		{Loops: 1, Slow: hubbub.Skip, Backlog: 256 << 10},
+		{Loops: 1, Slow: hubbub.SlowWait, Backlog: 8 << 20}, // which holds all that is broadcast
+		{Loops: 1, Slow: hubbub.SlowCut, Backlog: 256 << 10},
+		{Loops: 1, Slow: hubbub.SlowSkip, Backlog: 256 << 10},
 	} {
 		t.Run(o.Slow.String(), func(t *testing.T) {
 			everyNetwork(t, func(t *testing.T, address string) {
@@ -42,7 +42,7 @@ func TestSlowClientDelaysNobody(t *testing.T) {
 					s.says(message)
 					p.Hears(message + "\n")
 				}
-				if o.Slow != hubbub.Wait {
+				if o.Slow != hubbub.SlowWait {
 					return
 				}
 				if err := followAll(stuck.R, size, n); err != nil {
@@ -286,7 +286,7 @@ func TestCutClosesWhoIsLapped(t *testing.T) {
 	t.Parallel()
 	everyNetwork(t, func(t *testing.T, address string) {
 		const n, size = 3000, 1000
-		s := openAt(t, address, hubbub.Options{Slow: hubbub.Cut, Backlog: 512 << 10})
+		s := openAt(t, address, hubbub.Options{Slow: hubbub.SlowCut, Backlog: 512 << 10})
 		p := s.narrowClient()
 		for i := range n {
 			s.says(string(numbered(i, size)))
@@ -312,7 +312,7 @@ func TestSkipTearsNoMessage(t *testing.T) {
 		t.Run(fmt.Sprintf("messages of %d bytes", size), func(t *testing.T) {
 			everyNetwork(t, func(t *testing.T, address string) {
 				s := openAt(t, address, hubbub.Options{
-					Slow: hubbub.Skip, Backlog: 128 << 10, MaxMessage: 30_000, SocketOptions: []string{"SO_SNDBUF=16384"},
+					Slow: hubbub.SlowSkip, Backlog: 128 << 10, MaxMessage: 30_000, SocketOptions: []string{"SO_SNDBUF=16384"},
 				})
 				const clients, rounds = 3, 4
 				each := 400_000 / size // more than the backlog and the kernel hold

@@ -27,7 +27,7 @@ func TestBroadcastSaysWhatIsNoMessage(t *testing.T) {
 	t.Parallel()
 	lines := open(t, hubbub.Options{MaxMessage: 10})
 	records := open(t, hubbub.Options{Framing: hubbub.Framing(4)})
-	raw := open(t, hubbub.Options{Framing: hubbub.Raw})
+	raw := open(t, hubbub.Options{Framing: hubbub.FramingRaw})
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, c := range []struct {

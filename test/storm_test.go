@@ -166,10 +166,10 @@ func TestCloseInAStorm(t *testing.T) {
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	for i, o := range []hubbub.Options{
-		{Slow: hubbub.Wait, Patience: 50 * time.Millisecond},
-		{Slow: hubbub.Cut, IdleTimeout: 50 * time.Millisecond},
-		{Slow: hubbub.Skip, MaxClients: 20, Replay: hubbub.ReplayAll},
-		{Slow: hubbub.Wait, Replay: 10, KeepAlive: 20 * time.Millisecond, SocketOptions: []string{"SO_LINGER=0"}},
+		{Slow: hubbub.SlowWait, Patience: 50 * time.Millisecond},
+		{Slow: hubbub.SlowCut, IdleTimeout: 50 * time.Millisecond},
+		{Slow: hubbub.SlowSkip, MaxClients: 20, Replay: hubbub.ReplayAll},
+		{Slow: hubbub.SlowWait, Replay: 10, KeepAlive: 20 * time.Millisecond, SocketOptions: []string{"SO_LINGER=0"}},
 	} {
 		t.Run(fmt.Sprintf("%v %d", o.Slow, i), func(t *testing.T) {
 			t.Parallel()

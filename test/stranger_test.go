@@ -189,19 +189,19 @@ func TestAnAddressForRawClients(t *testing.T) {
 		says    string
 		heard   []string
 	}{
-		{hubbub.Lines, "GET me a beer\n", []string{"GET me a beer"}},
-		{hubbub.Lines, "GET / HTTP/1.1x\n", []string{"GET / HTTP/1.1x"}},
-		{hubbub.Lines, "hello\nGET / HTTP/1.1\n", []string{"hello", "GET / HTTP/1.1"}},
-		{hubbub.Lines, "\x16\x03\x01\n", []string{"\x16\x03\x01"}},
-		{hubbub.NUL, "GET \x00", []string{"GET "}},
-		{hubbub.Raw, "P", []string{"P"}},
+		{hubbub.FramingLines, "GET me a beer\n", []string{"GET me a beer"}},
+		{hubbub.FramingLines, "GET / HTTP/1.1x\n", []string{"GET / HTTP/1.1x"}},
+		{hubbub.FramingLines, "hello\nGET / HTTP/1.1\n", []string{"hello", "GET / HTTP/1.1"}},
+		{hubbub.FramingLines, "\x16\x03\x01\n", []string{"\x16\x03\x01"}},
+		{hubbub.FramingNUL, "GET \x00", []string{"GET "}},
+		{hubbub.FramingRaw, "P", []string{"P"}},
 		{hubbub.Framing(1), "GE", []string{"G", "E"}},
 		{hubbub.Framing(2), "PO", []string{"PO"}},
-		{hubbub.Lines, "GET / HTTP/1.1\r\n\r\n", nil},
-		{hubbub.NUL, "OPTIONS * HTTP/1.1\n\x00", nil},
-		{hubbub.Raw, "GET / HTTP/1.1\r\n\r\n", nil},
+		{hubbub.FramingLines, "GET / HTTP/1.1\r\n\r\n", nil},
+		{hubbub.FramingNUL, "OPTIONS * HTTP/1.1\n\x00", nil},
+		{hubbub.FramingRaw, "GET / HTTP/1.1\r\n\r\n", nil},
 		{hubbub.Framing(4), "GET / HTTP/1.1\r\n\r\n", nil},
-		{hubbub.Lines, "GET /" + strings.Repeat("x", 20_000), nil},
+		{hubbub.FramingLines, "GET /" + strings.Repeat("x", 20_000), nil},
 	} {
 		s := open(t, hubbub.Options{Framing: c.framing})
 		p := s.client()
@@ -426,7 +426,7 @@ func TestClientsAreListed(t *testing.T) {
 func TestTheFiguresOfASlowClient(t *testing.T) {
 	t.Parallel()
 	const n, size = 1500, 1000
-	s := openAny(t, hubbub.Options{Slow: hubbub.Skip, Backlog: 256 << 10, SocketOptions: []string{"SO_SNDBUF=16384"}})
+	s := openAny(t, hubbub.Options{Slow: hubbub.SlowSkip, Backlog: 256 << 10, SocketOptions: []string{"SO_SNDBUF=16384"}})
 	c := s.narrowSocket("/?last=0", speaksV1)
 	for i := range n {
 		s.says(string(numbered(i, size)))

@@ -242,11 +242,11 @@ func TestANewlineInsideAMessage(t *testing.T) {
 		events  []string
 		plain   string
 	}{
-		{hubbub.Lines, []string{"a\nb", "c\n", "", "\n", "\n\n", "d"}, []string{"a\nb", "c", "", "", "\n", "d"}, "a\nb\nc\n\n\n\n\nd\n"},
-		{hubbub.Lines, []string{"a\r\n", "b\r\nc\r\n", "d\r", "\r\n", "e\rf", "g"}, []string{"a", "b\nc", "d", "", "e\rf", "g"}, "a\nb\nc\nd\n\ne\rf\ng\n"},
-		{hubbub.NUL, []string{"a\r\n", "b\r\x00"}, []string{"a\r\n", "b\r"}, "a\r\n\x00b\r\x00"},
-		{hubbub.NUL, []string{"a\nb", "c\x00", "d\x00e"}, []string{"a\nb", "c", "d\x00e"}, "a\nb\x00c\x00d\x00e\x00"},
-		{hubbub.Raw, []string{"a\n", "", "b"}, []string{"a\n", "b"}, "a\nb"},
+		{hubbub.FramingLines, []string{"a\nb", "c\n", "", "\n", "\n\n", "d"}, []string{"a\nb", "c", "", "", "\n", "d"}, "a\nb\nc\n\n\n\n\nd\n"},
+		{hubbub.FramingLines, []string{"a\r\n", "b\r\nc\r\n", "d\r", "\r\n", "e\rf", "g"}, []string{"a", "b\nc", "d", "", "e\rf", "g"}, "a\nb\nc\nd\n\ne\rf\ng\n"},
+		{hubbub.FramingNUL, []string{"a\r\n", "b\r\x00"}, []string{"a\r\n", "b\r"}, "a\r\n\x00b\r\x00"},
+		{hubbub.FramingNUL, []string{"a\nb", "c\x00", "d\x00e"}, []string{"a\nb", "c", "d\x00e"}, "a\nb\x00c\x00d\x00e\x00"},
+		{hubbub.FramingRaw, []string{"a\n", "", "b"}, []string{"a\n", "b"}, "a\nb"},
 		{hubbub.Framing(3), []string{"abc", "\n\n\n"}, []string{"abc", "\n\n\n"}, "abc\n\n\n"},
 	} {
 		for _, protocol := range []string{"websocket", "hubbub.v1"} {
@@ -300,9 +300,9 @@ func TestBroadcastsInFrames(t *testing.T) {
 		framing hubbub.Framing
 		says    []string
 	}{
-		{hubbub.Lines, []string{"one", "", "\xff", strings.Repeat("é", 40_000)}},
-		{hubbub.NUL, []string{"one\ntwo", "\xff", ""}},
-		{hubbub.Raw, []string{"one", "\xc3"}},
+		{hubbub.FramingLines, []string{"one", "", "\xff", strings.Repeat("é", 40_000)}},
+		{hubbub.FramingNUL, []string{"one\ntwo", "\xff", ""}},
+		{hubbub.FramingRaw, []string{"one", "\xc3"}},
 		{hubbub.Framing(2), []string{"on", "\xff\x00"}},
 	} {
 		s := openAny(t, hubbub.Options{Framing: c.framing})
@@ -457,7 +457,7 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 		for _, size := range []int{100, 30_000} {
 			t.Run(fmt.Sprintf("%s, messages of %d bytes", protocol, size), func(t *testing.T) {
 				t.Parallel()
-				s := openAny(t, hubbub.Options{Slow: hubbub.Cut, Backlog: 256 << 10, SocketOptions: []string{"SO_SNDBUF=16384"}})
+				s := openAny(t, hubbub.Options{Slow: hubbub.SlowCut, Backlog: 256 << 10, SocketOptions: []string{"SO_SNDBUF=16384"}})
 				var c *socket
 				if protocol == "websocket" {
 					c = s.narrowSocket("/?last=0")

@@ -33,7 +33,7 @@ type serveConsole struct {
 // it is nil. The log is the console's if it would go to that terminal anyway.
 func (s *server) newConsole() *serveConsole {
 	plain := len(s.command) > 0 || s.in == inPlain && s.out == outPlain // else they are a program's
-	if s.noConsole || !plain || s.options.Framing != hubbub.Lines || s.sendOnly || s.recvOnly || !console.Fit(s.stdin, s.stdout) {
+	if s.noConsole || !plain || s.options.Framing != hubbub.FramingLines || s.sendOnly || s.recvOnly || !console.Fit(s.stdin, s.stdout) {
 		return nil
 	}
 	as, toYou := "", ""

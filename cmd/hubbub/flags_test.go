@@ -47,13 +47,13 @@ func TestDefaultsAreThoseOfTheTable(t *testing.T) {
 		flag      string
 		got, want any
 	}{
-		{"frame", o.Framing, hubbub.Lines},
+		{"frame", o.Framing, hubbub.FramingLines},
 		{"out", f.out, outPlain},
-		{"slow", o.Slow, hubbub.Wait},
+		{"slow", o.Slow, hubbub.SlowWait},
 		{"patience", o.Patience, time.Second},
 		{"min-rate", o.MinRate, int64(64 << 10)},
 		{"backlog", o.Backlog, int64(64 << 20)},
-		{"replay", o.Replay, hubbub.Unheard},
+		{"replay", o.Replay, hubbub.ReplayUnheard},
 		{"wait-for", f.waitFor, 0},
 		{"eof", f.eof, eofKeep},
 		{"drain", f.drain, 5 * time.Second},
@@ -321,7 +321,7 @@ func FuzzServeFlags(f *testing.F) {
 			return
 		}
 		o := s.options
-		if o.Framing < hubbub.Raw || o.Replay < hubbub.ReplayAll || o.MinRate < 1 || o.Patience <= 0 || o.Backlog < 1 ||
+		if o.Framing < hubbub.FramingRaw || o.Replay < hubbub.ReplayAll || o.MinRate < 1 || o.Patience <= 0 || o.Backlog < 1 ||
 			o.MaxMessage < 0 || o.MaxClients < 0 || o.Loops < 0 || o.IdleTimeout < 0 || o.KeepAlive == 0 ||
 			o.UnixMode == 0 || o.UnixMode > 0o777 || s.waitFor < 0 || s.drain < 0 {
 			t.Fatalf("%q is understood as %+v", line, s)

@@ -191,7 +191,7 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 		return err
 	}
 	switch {
-	case f.out == outTagged && framing == hubbub.Raw:
+	case f.out == outTagged && framing == hubbub.FramingRaw:
 		return usage("--out tagged cannot be used with --frame raw, which has no messages to tag; use --out json, or another framing")
 	case f.sendOnly && f.recvOnly:
 		return usage("--send-only and --recv-only cannot be used together: nothing would be left to do")
@@ -199,11 +199,11 @@ func (f *serveFlags) check(given func(flag string) bool, command bool) error {
 		return usage("--eof exit cannot be used with --recv-only, which does not read STDIN")
 	case f.recvOnly && f.waitFor > 0:
 		return usage("--wait-for cannot be used with --recv-only, which does not read STDIN")
-	case given("max-line") && (framing == hubbub.Raw || framing > 0):
+	case given("max-line") && (framing == hubbub.FramingRaw || framing > 0):
 		return usage("--max-line cannot be used with --frame %v, which has no lines", framing)
 	}
 	for _, name := range []string{"patience", "min-rate"} {
-		if given(name) && f.options.Slow != hubbub.Wait {
+		if given(name) && f.options.Slow != hubbub.SlowWait {
 			return usage("--%s can only be used with --slow wait: %v waits for no client", name, f.options.Slow)
 		}
 	}
@@ -221,15 +221,15 @@ func (f *serveFlags) checkTalk(given func(flag string) bool) error {
 		}
 		f.in, f.out = inJSON, outJSON
 	}
-	f.keepUnheard = given("replay") && f.options.Replay == hubbub.Unheard
+	f.keepUnheard = given("replay") && f.options.Replay == hubbub.ReplayUnheard
 	switch {
 	case f.in == inJSON && f.recvOnly:
 		return usage("--in json cannot be used with --recv-only, which does not read STDIN")
 	case f.relay && f.sendOnly, f.chat && f.sendOnly:
 		return usage("--send-only cannot be used with --relay or --chat: it discards what clients send")
-	case f.relay && f.options.Framing == hubbub.Raw:
+	case f.relay && f.options.Framing == hubbub.FramingRaw:
 		return usage("--relay cannot be used with --frame raw, which has no messages: the bytes of several clients would mix")
-	case f.chat && f.options.Framing != hubbub.Lines:
+	case f.chat && f.options.Framing != hubbub.FramingLines:
 		return usage("--chat cannot be used with --frame %v: it needs lines", f.options.Framing)
 	case f.chat && f.out == outTagged:
 		return usage("--chat cannot be used with --out tagged: its lines name the sender; use --out plain or json")
