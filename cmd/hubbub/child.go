@@ -13,6 +13,7 @@ import (
 	"hubbub.example"
 	"hubbub.example/internal/child"
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/quantity"
 )
 
 // This file is a command in the place of STDIN and STDOUT (docs/command.md).
@@ -196,7 +197,7 @@ func (c *childCommand) take() error {
 		return nil
 	})
 	if discarded > 0 {
-		c.log.Warn(fmt.Sprintf("discarded %s: %s had exited", count(discarded, "client message"), c.command[0]))
+		c.log.Warn(fmt.Sprintf("discarded %s: %s had exited", quantity.Count(discarded, "client message"), c.command[0]))
 	}
 	return nil
 }

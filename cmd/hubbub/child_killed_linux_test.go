@@ -65,7 +65,7 @@ func TestCommandIsKilledUnderLoad(t *testing.T) {
 		return strings.Count(log, "was killed by SIGKILL") == kills
 	})
 	lost := 0
-	for _, m := range regexp.MustCompile(`had not read (\d+) message`).FindAllStringSubmatch(log, -1) {
+	for _, m := range regexp.MustCompile(`lost (\d+) message`).FindAllStringSubmatch(log, -1) {
 		n, _ := strconv.Atoi(m[1])
 		lost += n
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -193,11 +192,3 @@ func (s *sentences) Handle(_ context.Context, r slog.Record) error {
 
 func (s *sentences) WithAttrs([]slog.Attr) slog.Handler { return s }
 func (s *sentences) WithGroup(string) slog.Handler      { return s }
-
-// count is "1 line" or "7 lines".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

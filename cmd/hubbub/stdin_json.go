@@ -15,6 +15,7 @@ import (
 
 	"hubbub.example"
 	"hubbub.example/internal/jsonl"
+	"hubbub.example/internal/quantity"
 )
 
 // This file carries out a program's instructions, one JSON object per line
@@ -171,7 +172,7 @@ func (in *instructions) countFaults() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.suppressed > 0 {
-		in.log.Warn(fmt.Sprintf("%s suppressed, the last at line %d", count(f.suppressed, "more invalid line"), f.last))
+		in.log.Warn(fmt.Sprintf("%s suppressed, the last at line %d", quantity.Count(f.suppressed, "more invalid line"), f.last))
 	}
 	f.logged, f.suppressed = 0, 0
 }

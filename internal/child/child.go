@@ -1,51 +1,49 @@
 //go:build unix
 
-// Package child keeps one command running behind two pipes: what is written
-// to its STDIN, and what it says on its STDOUT.
+// Package child keeps one command running and connects it by two pipes: we write
+// to its STDIN and read from its STDOUT.
 //
-//	child.go     Run, from one process to the next
+//	child.go     Run: from one process to the next
 //	process.go   one process: its start, its two pipes, its end
-//	input.go     what is written to it, and what of that it never read
-//	start.go     finding it, and what is said when it cannot be started
-//	again.go     whether it is started again, and when
-//	framing.go   where a message ends
+//	input.go     what is written to it, and how much of that it never read
+//	start.go     finding it, and the errors of starting it
+//	restart.go   whether it is restarted, and when
 //
-// A process is started in a session of its own, and so in a process group of
-// its own, without a terminal: ^C and ^Z reach only whoever runs it, who then
-// ends it in good order, and it cannot take keys from a console. Its STDERR is
-// the one it is given.
+// Each process gets a session of its own, and so a process group of its own and no
+// terminal: ^C and ^Z reach only us, who end it in good order, and it cannot take
+// keys from a console. Its STDERR is the file it is given.
 //
 // # At most once
 //
-// A message goes to one process, and is begun at most once: what could not be
-// written whole when a process died is not written to the next. What that
-// process had not read from its pipe is lost with it, and counted (End.Lost).
-// What it had read, its own buffers included, is its own affair.
+// Each message goes to one process, at most once: a message that was cut off when
+// a process exited is not written to the next. What a process left unread in its
+// pipe is lost with it, and counted (End.Lost). What it had read, into buffers of
+// its own too, is its own concern.
 //
 // # The end of a process
 //
-// When the process is dead, whatever it left behind in its group gets SIGTERM.
-// What they have said is read to its end before the next process is started.
-// Who still holds the STDOUT when that is due gets SIGKILL. One that has left
-// the group as well is waited for no longer than it takes to read what is there.
+// When a process has exited, the processes it left behind in its group get
+// SIGTERM. Their output is read to its end before the command is restarted. Those
+// that still hold STDOUT when the restart is due get SIGKILL. For a process that
+// has left the group as well, reading stops as soon as nothing is left to read.
 //
-// To stop, the group gets SIGTERM (and SIGCONT, should it be stopped), then the
-// end of its STDIN, and SIGKILL after Options.Grace. If we are killed ourselves,
-// the end of file on STDIN and a closed STDOUT tell the process, and on Linux
-// it gets SIGTERM too.
+// To stop the command, its group gets SIGTERM (and SIGCONT, in case it is
+// stopped), then the end of its STDIN, and SIGKILL after Options.Grace. If we are
+// killed ourselves, the process sees the end of its STDIN and a closed STDOUT; on
+// Linux it gets SIGTERM too.
 //
 // Each platform defines:
 //
-//	// attributes are those of a process in a session of its own, which hears
-//	// of our end if the system can tell.
+//	// attributes are those of a process in a session of its own, which gets a
+//	// signal at our end if the system can send one.
 //	func attributes() *syscall.SysProcAttr
 //
-//	// untilDead waits until p is dead. Reap then frees its number, if that can
-//	// be put off: meanwhile nobody else can have a group of that number.
+//	// untilDead waits until p has exited. Reap then frees its number, if that can
+//	// be delayed: until then no other group can get that number.
 //	func untilDead(p *os.Process) (reap func() (*os.ProcessState, error))
 //
 //	// reader opens the other end of the pipe that w writes, nonblocking; false
-//	// if the system does not let us.
+//	// if the system cannot do that.
 //	func reader(w *os.File) (fd int, ok bool)
 package child
 
@@ -64,52 +62,52 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// Options says what is run, and how.
+// Options says what to run, and how.
 type Options struct {
 	// Args are the command, looked up in PATH, and its arguments.
 	Args []string
 
-	// Env is added to our environment, as NAME=VALUE, and so is
-	// HUBBUB_START, which start this is: 1, 2, …
+	// Env is added to our environment, as NAME=VALUE; so is HUBBUB_START, the
+	// number of this start: 1, 2, …
 	Env []string
 
-	// Stderr is passed on as it is. nil means /dev/null.
+	// Stderr is its STDERR. nil means /dev/null.
 	Stderr *os.File
 
-	// Framing says where a message of its STDIN ends. The zero value is Lines.
+	// Framing says where a message on its STDIN ends. The zero value is Lines.
 	Framing framing.Framing
 
-	// Restart says when a command that has ended is started again. The zero
-	// value is OnFailure.
+	// Restart says when a command that has exited is restarted. The zero value
+	// is OnFailure.
 	Restart Restart
 
 	// Grace is the time between SIGTERM and SIGKILL. 0 means 5 s.
 	Grace time.Duration
 
-	// Input is called once for each process and writes to it, until ctx is
-	// done or Write fails; then it must return. The process sees the end of
-	// its STDIN when Input returns. nil means that its STDIN is /dev/null.
+	// Input is called once per process and writes to it, until ctx is done or
+	// Write fails; then it must return. The process sees the end of its STDIN
+	// when Input returns. nil means that its STDIN is /dev/null.
 	Input func(ctx context.Context, p *Process)
 
-	// Output is called once for each process and reads what it says, until
-	// the end of file: then it returns nil. Another error ends the command,
-	// and Run with it. When ctx is done, which is when somebody keeps f open
-	// for no good reason, it must return; reads from f fail then with
-	// os.ErrDeadlineExceeded. nil means that its STDOUT is /dev/null.
+	// Output is called once per process and reads its STDOUT up to the end of
+	// file; then it returns nil. An error ends the command, and Run with it.
+	// When ctx is done, because another process keeps f open, it must return;
+	// reads from f then fail with os.ErrDeadlineExceeded. nil means that its
+	// STDOUT is /dev/null.
 	Output func(ctx context.Context, f *os.File) error
 
-	// Ended is told of each end, and of each start but the first that failed.
-	// nil: nobody is.
+	// Ended is called after each exit, and after each failed start except the
+	// first. nil: it is not.
 	Ended func(End)
 
-	// Warnf is told what an operator should know besides. nil: nobody is.
+	// Warnf logs what else an operator should know. nil: nothing is logged.
 	Warnf func(format string, args ...any)
 
-	// Kill, when it is closed, has a command that is being stopped killed
-	// without more ado. nil: never.
+	// Kill, once closed, has a command that is being stopped killed at once.
+	// nil: never.
 	Kill <-chan struct{}
 
-	pace pace
+	timing timing
 }
 
 const defaultGrace = 5 * time.Second
@@ -122,21 +120,21 @@ func (o Options) withDefaults() Options {
 	if o.Warnf == nil {
 		o.Warnf = func(string, ...any) {}
 	}
-	o.pace = o.pace.withDefaults()
+	o.timing = o.timing.withDefaults()
 	return o
 }
 
-// Run starts the command, and again as o.Restart says, until that says that
-// this was the last time (nil), ctx is done (its error), Output fails (its
-// error) or the first start does (a *StartError). It returns when nothing of
-// the command is left, and how its last process ended.
+// Run starts the command, and restarts it as o.Restart says. It returns how the
+// last process ended, when nothing of the command is left: after the last restart
+// (nil), when ctx is done (its error), when Output fails (its error), or when the
+// first start does (a *StartError).
 func Run(ctx context.Context, o Options) (End, error) {
 	o = o.withDefaults()
-	w := waits{pace: o.pace}
+	w := newWaits(o.timing)
 	end := End{Command: o.name()}
 	for n := 1; ctx.Err() == nil; n++ {
 		var err error
-		end, err = once(ctx, &o, n, &w)
+		end, err = once(ctx, &o, n, w)
 		if end.Err != nil && n == 1 {
 			return end, end.Err
 		}
@@ -152,8 +150,8 @@ func Run(ctx context.Context, o Options) (End, error) {
 	return end, ctx.Err()
 }
 
-// once is one process from its start to its end, or a start that failed.
-func once(ctx context.Context, o *Options, n int, w *waits) (End, error) {
+// once runs one process from its start to its end, or fails to start it.
+func once(ctx context.Context, o *Options, n int, w waits) (End, error) {
 	p, err := start(o, n)
 	if err != nil {
 		end := End{Command: o.name(), Start: n, Err: err}
@@ -170,26 +168,25 @@ func (o *Options) name() string {
 	return o.Args[0]
 }
 
-// End is how a process ended, or why it could not be started.
+// End is how a process exited, or why it could not be started.
 type End struct {
 	Command string
 	PID     int
-	Start   int            // which start it was, from 1
-	Code    int            // its exit code; 128 and the signal's number, as shells say it
-	Signal  syscall.Signal // which killed it; 0: none did
-	Lived   time.Duration
+	Start   int            // the number of the start, from 1
+	Code    int            // its exit code; 128 plus the signal, as in a shell
+	Signal  syscall.Signal // that killed it; 0: none did
+	Uptime  time.Duration
 	Err     error // a *StartError: it was not started
 
-	// Lost is how many messages were written to it that it did not read, or
-	// not in whole, LostBytes how many bytes of them; -1: not known on this
+	// Lost is how many messages were written to it that it did not read, or read
+	// only in part; LostBytes is how many bytes of them. -1: not known on this
 	// system. With Raw only the bytes are counted.
 	Lost, LostBytes int64
 
-	// Discarded is how many messages it did not want: it had closed its
-	// STDIN.
+	// Discarded is how many messages came after it had closed its STDIN.
 	Discarded int64
 
-	// Again is the time from its death to the next start; 0: there is none.
+	// Again is the time from its exit to the next start; 0: it is not restarted.
 	Again time.Duration
 
 	next time.Time
@@ -206,10 +203,10 @@ func (e End) String() string {
 		parts = append(parts, lost)
 	}
 	if e.Discarded > 0 {
-		parts = append(parts, quantity.Count(e.Discarded, "message")+" came after it had closed its STDIN")
+		parts = append(parts, quantity.Count(e.Discarded, "message")+" discarded after it closed its STDIN")
 	}
 	if e.Again > 0 {
-		parts = append(parts, "started again in "+e.Again.Round(10*time.Millisecond).String())
+		parts = append(parts, "restarting in "+e.Again.Round(10*time.Millisecond).String())
 	}
 	return strings.Join(parts, "; ")
 }
@@ -218,21 +215,21 @@ func (e End) what() string {
 	if e.Err != nil {
 		return e.Err.Error()
 	}
-	lived := e.Lived.Round(time.Millisecond)
+	uptime := e.Uptime.Round(time.Millisecond)
 	if e.Signal != 0 {
-		return fmt.Sprintf("%s (process %d) was killed by %s after %s", e.Command, e.PID, unix.SignalName(e.Signal), lived)
+		return fmt.Sprintf("%s (process %d) was killed by %s after %s", e.Command, e.PID, unix.SignalName(e.Signal), uptime)
 	}
-	return fmt.Sprintf("%s (process %d) exited with code %d after %s", e.Command, e.PID, e.Code, lived)
+	return fmt.Sprintf("%s (process %d) exited with code %d after %s", e.Command, e.PID, e.Code, uptime)
 }
 
 func (e End) lost() string {
 	switch {
 	case e.LostBytes < 0:
-		return "what it had not read is lost"
+		return "messages it had not read are lost"
 	case e.Lost > 0:
-		return fmt.Sprintf("it had not read %s (%s), lost", quantity.Count(e.Lost, "message"), quantity.Count(e.LostBytes, "byte"))
+		return fmt.Sprintf("lost %s (%s) that it had not read", quantity.Count(e.Lost, "message"), quantity.Count(e.LostBytes, "byte"))
 	case e.LostBytes > 0:
-		return fmt.Sprintf("it had not read %s, lost", quantity.Count(e.LostBytes, "byte"))
+		return fmt.Sprintf("lost %s that it had not read", quantity.Count(e.LostBytes, "byte"))
 	}
 	return ""
 }

@@ -179,7 +179,7 @@ func TestStopIsSIGKILLAtLast(t *testing.T) {
 	if end := c.isStopped(); end.Signal != syscall.SIGKILL || end.Code != 137 {
 		t.Errorf("%+v", end)
 	}
-	c.warned.until(t, "did not end within 100ms of SIGTERM")
+	c.warned.until(t, "did not exit within 100ms of SIGTERM")
 }
 
 func TestKillMakesHaste(t *testing.T) {
@@ -281,7 +281,7 @@ func TestStrangerKeepsStdoutOpen(t *testing.T) {
 	if end, err := c.returns(); end.Start != 2 || err != nil {
 		t.Errorf("%+v, %v", end, err)
 	}
-	c.warned.until(t, "keeps its STDOUT open")
+	c.warned.until(t, "holds its STDOUT open")
 	stranger, words, _ := strings.Cut(c.said.all(), "\n")
 	if words != "last words|the second\n|" {
 		t.Errorf("it says %q", words)
@@ -332,16 +332,16 @@ func TestStderrIsOurs(t *testing.T) {
 func TestEndIsASentence(t *testing.T) {
 	for want, end := range map[string]child.End{
 		"./bot.py (process 7) exited with code 3 after 1.2s": {
-			Command: "./bot.py", PID: 7, Code: 3, Lived: 1200 * time.Millisecond,
+			Command: "./bot.py", PID: 7, Code: 3, Uptime: 1200 * time.Millisecond,
 		},
-		"./bot.py (process 7) was killed by SIGKILL after 2s; it had not read 17 messages (1204 bytes), lost; started again in 380ms": {
-			Command: "./bot.py", PID: 7, Code: 137, Signal: syscall.SIGKILL, Lived: 2 * time.Second,
+		"./bot.py (process 7) was killed by SIGKILL after 2s; lost 17 messages (1204 bytes) that it had not read; restarting in 380ms": {
+			Command: "./bot.py", PID: 7, Code: 137, Signal: syscall.SIGKILL, Uptime: 2 * time.Second,
 			Lost: 17, LostBytes: 1204, Again: 381 * time.Millisecond,
 		},
-		"./bot.py (process 7) exited with code 0 after 2s; what it had not read is lost; 1 message came after it had closed its STDIN": {
-			Command: "./bot.py", PID: 7, Lived: 2 * time.Second, Lost: -1, LostBytes: -1, Discarded: 1,
+		"./bot.py (process 7) exited with code 0 after 2s; messages it had not read are lost; 1 message discarded after it closed its STDIN": {
+			Command: "./bot.py", PID: 7, Uptime: 2 * time.Second, Lost: -1, LostBytes: -1, Discarded: 1,
 		},
-		"exec ./bot.py: permission denied; started again in 1s": {
+		"exec ./bot.py: permission denied; restarting in 1s": {
 			Command: "./bot.py", Err: &child.StartError{Command: "./bot.py", Err: syscall.EACCES}, Again: time.Second,
 		},
 	} {

@@ -6,10 +6,10 @@ import "time"
 
 // Hurried is o with shorter waits.
 func (o Options) Hurried() Options {
-	o.pace = pace{
-		first:   10 * time.Millisecond,
-		longest: 50 * time.Millisecond,
-		deaf:    time.Second,
+	o.timing = timing{
+		firstWait:  10 * time.Millisecond,
+		maxWait:    50 * time.Millisecond,
+		stdinGrace: time.Second,
 	}
 	return o
 }

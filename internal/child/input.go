@@ -13,20 +13,21 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// ErrGone is what Write says when the process is dead, or is to end.
-var ErrGone = errors.New("the process has gone")
+// ErrGone is the error of Write when the process has exited, or must end.
+var ErrGone = errors.New("the process has exited")
 
-// input is a process's STDIN. It is Input's goroutine's until fed is closed.
+// input is a process's STDIN. Until fed is closed it belongs to the goroutine that
+// called Input.
 type input struct {
 	stdin     *os.File      // we write it; nil: it is /dev/null
 	fed       chan struct{} // closed when Input has returned
 	written   int64         // bytes
-	prepared  int64         // of these, up to the end of the last Prepare
-	torn      int64         // messages of which it got the beginning only
-	closed    bool          // by the process: it wants none
-	discarded int64         // messages that came afterwards
+	prepared  int64         // those up to the end of the last Prepare
+	torn      int64         // messages that it got only the beginning of
+	closed    bool          // by the process
+	discarded int64         // messages that came after that
 
-	ending <-chan struct{} // closed when Input is to return
+	ending <-chan struct{} // closed when Input must return
 
 	// Once fed is closed.
 	unread int  // a descriptor for what it has not read
@@ -34,12 +35,12 @@ type input struct {
 }
 
 // Write writes whole messages, and waits while the process does not read them.
-// It is for the goroutine that called Input, and an io.Writer except that on
-// ErrGone, its only error, p[n:] begins with a message of which the process
-// got nothing: it is to be written to the next. A message of which it got but
-// the beginning is lost.
+// Only the goroutine that called Input may call it. It is an io.Writer, except
+// that with ErrGone, its only error, b[n:] begins with a message that the process
+// got nothing of: write it to the next process. A message that it got only the
+// beginning of is lost.
 //
-// To a process that has closed its STDIN nothing is written, as it wanted.
+// Messages for a process that has closed its STDIN are discarded.
 func (p *Process) Write(b []byte) (n int, err error) {
 	select {
 	case <-p.dead:
@@ -61,15 +62,15 @@ func (p *Process) Write(b []byte) (n int, err error) {
 	}
 	if errors.Is(err, unix.EPIPE) && p.staysAlive() {
 		p.closed = true
-		p.o.Warnf("%s (process %d) has closed its STDIN: what clients send is discarded", p.o.name(), p.PID)
+		p.o.Warnf("%s (process %d) closed its STDIN; discarding messages from clients", p.o.name(), p.PID)
 		p.discard(b[next:])
 		return len(b), nil
 	}
 	return next, ErrGone
 }
 
-// Prepare is Write for what a process is to know before its first message, and every
-// other is told as well: what it does not read of that is not lost.
+// Prepare is Write for what every process gets before its first message. What a
+// process does not read of that does not count as lost.
 func (p *Process) Prepare(b []byte) error {
 	torn, discarded := p.torn, p.discarded
 	_, err := p.Write(b)
@@ -77,15 +78,15 @@ func (p *Process) Prepare(b []byte) error {
 	return err
 }
 
-// staysAlive tells a process that has closed its STDIN from one that is dying:
-// that closes all it has, and is dead a little later.
+// staysAlive tells a process that has closed its STDIN from one that is exiting:
+// that closes all its files, and has exited a little later.
 func (p *Process) staysAlive() bool {
 	select {
 	case <-p.dead:
 		return false
 	case <-p.ending:
 		return false
-	case <-time.After(p.o.pace.deaf):
+	case <-time.After(p.o.timing.stdinGrace):
 		return true
 	}
 }
@@ -94,8 +95,8 @@ func (p *Process) discard(b []byte) {
 	p.discarded += ended(p.o.Framing, b, 0)
 }
 
-// feed has Input write to p, and then ends p's STDIN. What p does not read of
-// it is kept, to be counted.
+// feed has Input write to p, and then ends p's STDIN. What p does not read of it
+// is kept, for lost to count.
 func (p *Process) feed(ctx context.Context) {
 	defer close(p.fed)
 	if p.stdin == nil {
@@ -109,8 +110,8 @@ func (p *Process) feed(ctx context.Context) {
 	p.stdin.Close()
 }
 
-// lost is how many messages, and how many bytes of them, p did not read. What
-// is in the pipe is taken out for that.
+// lost is how many messages, and how many bytes of them, p did not read. It takes
+// them out of the pipe.
 func (p *Process) lost() (messages, bytes int64) {
 	if p.kept {
 		defer unix.Close(p.unread)
@@ -128,7 +129,7 @@ func (p *Process) lost() (messages, bytes int64) {
 	return p.torn + ended(p.o.Framing, left, p.written-int64(len(left))), int64(len(left))
 }
 
-// drain reads what there is to be read from fd, which does not wait.
+// drain reads everything from fd, which is nonblocking.
 func drain(fd int) (all []byte) {
 	buf := make([]byte, 64<<10)
 	for {
@@ -143,8 +144,8 @@ func drain(fd int) (all []byte) {
 	}
 }
 
-// boundary is the first at or after n at which a message of p begins, or p
-// ends; p is whole messages.
+// boundary is the first offset from n on where a message of p begins or p ends; p
+// is whole messages.
 func boundary(f framing.Framing, p []byte, n int) int {
 	if n == 0 || f == framing.Raw {
 		return n
@@ -155,7 +156,7 @@ func boundary(f framing.Framing, p []byte, n int) int {
 	return len(p)
 }
 
-// ended is how many messages end in p, which stands at this offset of a stream.
+// ended is how many messages end in p, which stands at that offset of a stream.
 func ended(f framing.Framing, p []byte, offset int64) int64 {
 	switch {
 	case f == framing.Raw:

@@ -128,7 +128,7 @@ func TestWhoIsKilledWhileItIsPrepared(t *testing.T) {
 		c = run(t, o)
 		close(running)
 		if pid := receive(t, pids); closed {
-			c.warned.until(t, "has closed its STDIN")
+			c.warned.until(t, "closed its STDIN")
 			kill(t, pid, syscall.SIGKILL)
 		} else {
 			pipeIsFull(t, pid)

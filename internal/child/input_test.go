@@ -124,7 +124,7 @@ func TestClosedStdin(t *testing.T) {
 	until(t, "that is noticed", func() bool {
 		c.says("one\ntwo\n")
 		said += 2
-		return strings.Contains(c.warned.all(), "has closed its STDIN")
+		return strings.Contains(c.warned.all(), "closed its STDIN")
 	})
 	until(t, "it is taken", func() bool { return len(c.tell) == 0 })
 	kill(t, c.pid(), syscall.SIGKILL)

@@ -17,22 +17,23 @@ import (
 // Process is one process of the command.
 type Process struct {
 	PID   int
-	Start int // which start it is, from 1
+	Start int // the number of the start, from 1
 
 	o     *Options
 	cmd   *exec.Cmd
 	began time.Time
 
+	dead chan struct{}
+
 	// Once dead is closed.
-	dead  chan struct{}
-	lived time.Duration
-	reap  func() (*os.ProcessState, error)
+	uptime time.Duration
+	reap   func() (*os.ProcessState, error)
 
 	input
 
 	stdout  *os.File      // we read it; nil: it is /dev/null
-	heard   chan struct{} // closed when Output has returned
-	readErr error         // what it said; once heard is closed
+	read    chan struct{} // closed when Output has returned
+	readErr error         // its error; once read is closed
 }
 
 // start starts the n-th process.
@@ -49,8 +50,8 @@ func start(o *Options, n int) (*Process, error) {
 			Env:         append(append(os.Environ(), o.Env...), fmt.Sprintf("HUBBUB_START=%d", n)),
 			SysProcAttr: attributes(),
 		},
-		dead:  make(chan struct{}),
-		heard: make(chan struct{}),
+		dead: make(chan struct{}),
+		read: make(chan struct{}),
 	}
 	p.fed = make(chan struct{})
 	if o.Stderr != nil {
@@ -70,8 +71,8 @@ func start(o *Options, n int) (*Process, error) {
 	return p, nil
 }
 
-// openPipes makes the pipes that are wanted and returns the ends that are the
-// process's own.
+// openPipes makes the pipes for Input and Output, and returns the process's ends of
+// them.
 func (p *Process) openPipes() (theirs []*os.File, err error) {
 	if p.o.Input != nil {
 		r, w, err := os.Pipe()
@@ -98,9 +99,9 @@ func (p *Process) closePipes() {
 	}
 }
 
-// spawn starts the process. The goroutine that does stays on its thread until
-// the process is dead: when that thread ends, Linux takes it for our own end,
-// of which the process is to hear. The wait needs a thread anyway.
+// spawn starts the process. Its goroutine stays on its thread until the process
+// has exited: to Linux, the end of that thread would be our own end, and the
+// process would get the signal for that. The wait needs a thread anyway.
 func (p *Process) spawn() error {
 	started := make(chan error, 1)
 	go func() {
@@ -114,15 +115,15 @@ func (p *Process) spawn() error {
 		started <- err
 		if err == nil {
 			p.reap = untilDead(p.cmd.Process)
-			p.lived = time.Since(p.began)
+			p.uptime = time.Since(p.began)
 			close(p.dead)
 		}
 	}()
 	return <-started
 }
 
-// live is p's life, from its start until all that it said is taken.
-func (p *Process) live(ctx context.Context, w *waits) (End, error) {
+// live is p's life, from its start until all its output is read.
+func (p *Process) live(ctx context.Context, w waits) (End, error) {
 	later := context.WithoutCancel(ctx) // SIGTERM comes before the end of STDIN
 	inCtx, endInput := context.WithCancel(later)
 	defer endInput()
@@ -134,10 +135,10 @@ func (p *Process) live(ctx context.Context, w *waits) (End, error) {
 	stopped := p.untilDead(ctx, endInput)
 	endInput()
 	<-p.fed
-	wait, limit := w.next(p.lived), p.o.Grace
+	wait, limit := w.next(p.uptime), p.o.Grace
 	died := time.Now()
 	if stopped.IsZero() {
-		p.signal(unix.SIGTERM) // whom it left behind; a second one might make haste
+		p.signal(unix.SIGTERM) // to processes it left behind; a second one might hurry them
 		if p.o.Restart != Never {
 			limit = min(limit, wait)
 		}
@@ -148,9 +149,9 @@ func (p *Process) live(ctx context.Context, w *waits) (End, error) {
 	return p.ended(ctx, died, wait)
 }
 
-// listen has Output read what p says.
+// listen has Output read the STDOUT of p.
 func (p *Process) listen(ctx context.Context) {
-	defer close(p.heard)
+	defer close(p.read)
 	if p.stdout == nil {
 		return
 	}
@@ -162,21 +163,21 @@ func (p *Process) listen(ctx context.Context) {
 	}
 }
 
-// untilDead waits until p is dead, and sees to it when it is to be: then it
-// says since when.
+// untilDead waits until p has exited, and ends p when it must: then stopped is
+// when that began.
 func (p *Process) untilDead(ctx context.Context, endInput func()) (stopped time.Time) {
-	heard := p.heard
+	read := p.read
 	for stopped.IsZero() {
 		select {
 		case <-p.dead:
 			return stopped
 		case <-ctx.Done():
 			stopped = time.Now()
-		case <-heard:
+		case <-read:
 			if p.readErr != nil {
 				stopped = time.Now()
 			}
-			heard = nil // it has closed its STDOUT
+			read = nil // it has closed its STDOUT
 		}
 	}
 	p.signal(unix.SIGTERM)
@@ -185,7 +186,7 @@ func (p *Process) untilDead(ctx context.Context, endInput func()) (stopped time.
 	case <-p.dead:
 		return stopped
 	case <-time.After(p.o.Grace):
-		p.o.Warnf("%s (process %d) did not end within %s of SIGTERM: SIGKILL", p.o.name(), p.PID, p.o.Grace)
+		p.o.Warnf("%s (process %d) did not exit within %s of SIGTERM; sending SIGKILL", p.o.name(), p.PID, p.o.Grace)
 	case <-p.o.Kill:
 	}
 	p.signal(unix.SIGKILL)
@@ -193,30 +194,30 @@ func (p *Process) untilDead(ctx context.Context, endInput func()) (stopped time.
 	return stopped
 }
 
-// signal sends s to p and to all in its group. The number is p's own until it
-// is reaped.
+// signal sends s to p and all of its group. The number stays p's until it is
+// reaped.
 func (p *Process) signal(s syscall.Signal) {
 	_ = unix.Kill(-p.PID, s)
 	if s == unix.SIGTERM {
-		_ = unix.Kill(-p.PID, unix.SIGCONT) // stopped, it would not hear of it
+		_ = unix.Kill(-p.PID, unix.SIGCONT) // a stopped process would not get it
 	}
 }
 
-// settle waits until all is read that was said, as long as those whom p left
-// behind may take to end.
+// settle waits until all output is read, for as long as the processes that p left
+// behind may take to exit.
 func (p *Process) settle(limit time.Duration, endOutput func()) {
 	select {
-	case <-p.heard:
+	case <-p.read:
 		return
 	case <-time.After(limit):
 	case <-p.o.Kill:
 	}
 	p.signal(unix.SIGKILL)
-	// Nobody of the group is left. While there is something to read, whoever
-	// reads is held up; else somebody who has left the group keeps us.
+	// No process of the group is left. While there is something to read, Output
+	// is blocked; else a process that has left the group holds STDOUT open.
 	for give := time.Now().Add(p.o.Grace); ; {
 		select {
-		case <-p.heard:
+		case <-p.read:
 			return
 		case <-time.After(aMoment):
 		}
@@ -224,15 +225,15 @@ func (p *Process) settle(limit time.Duration, endOutput func()) {
 			break
 		}
 	}
-	p.o.Warnf("%s (process %d) is dead, but somebody it started keeps its STDOUT open: what is said there is not read any more", p.o.name(), p.PID)
+	p.o.Warnf("%s (process %d) has exited, but a process it started holds its STDOUT open; no longer reading it", p.o.name(), p.PID)
 	endOutput()
-	<-p.heard
+	<-p.read
 }
 
-// aMoment is for the killed to be gone, and for who reads to notice what there is.
+// aMoment is enough for killed processes to exit, and for Output to read on.
 const aMoment = time.Second
 
-// readable says that there is something to read from f.
+// readable reports whether there is something to read from f.
 func readable(f *os.File) (is bool) {
 	c, err := f.SyscallConn()
 	if err != nil {
@@ -246,13 +247,13 @@ func readable(f *os.File) (is bool) {
 	return is
 }
 
-// ended reaps p and tells what there is to be told.
+// ended reaps p and reports its end.
 func (p *Process) ended(ctx context.Context, died time.Time, wait time.Duration) (End, error) {
-	end := End{Command: p.o.name(), PID: p.PID, Start: p.Start, Lived: p.lived, Discarded: p.discarded}
+	end := End{Command: p.o.name(), PID: p.PID, Start: p.Start, Uptime: p.uptime, Discarded: p.discarded}
 	end.Lost, end.LostBytes = p.lost()
 	state, err := p.reap()
 	if err != nil {
-		end.Code = -1 // somebody else has reaped it
+		end.Code = -1 // something else has reaped it
 	} else if status, is := state.Sys().(syscall.WaitStatus); is && status.Signaled() {
 		end.Signal = status.Signal()
 		end.Code = 128 + int(end.Signal)

@@ -5,20 +5,21 @@ package child
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
-// Restart says when a command that has ended is started again.
+// Restart says when a command that has exited is restarted.
 type Restart int
 
 const (
-	OnFailure Restart = iota // it exited with another code than 0, or was killed
+	OnFailure Restart = iota // after an exit code other than 0, or a signal
 	Always
 	Never
 )
 
-// ParseRestart reads what the flag --restart takes.
+// ParseRestart parses the value of the flag --restart.
 func ParseRestart(s string) (Restart, error) {
 	for _, r := range []Restart{Always, OnFailure, Never} {
 		if s == r.String() {
@@ -38,43 +39,49 @@ func (r Restart) String() string {
 	return "on-failure"
 }
 
-// after says whether a command that ended with this code is started again.
+// after reports whether a command that exited with code is restarted.
 func (r Restart) after(code int) bool {
 	return r == Always || r == OnFailure && code != 0
 }
 
-// pace is what only tests change.
-type pace struct {
-	first   time.Duration // the longest that the first wait may be
-	longest time.Duration // that any may be
-	calm    time.Duration // who has lived so long starts from the first again
-	deaf    time.Duration // how long a process may take to die after it closed its STDIN
+// timing is what only tests change.
+type timing struct {
+	firstWait  time.Duration // the longest that the first wait can be
+	maxWait    time.Duration // the longest that any can be
+	minUptime  time.Duration // after which the waits start from the first again
+	stdinGrace time.Duration // how long a process may take to exit after it closed its STDIN
 }
 
-func (p pace) withDefaults() pace {
-	return pace{
-		first:   cmp.Or(p.first, 500*time.Millisecond),
-		longest: cmp.Or(p.longest, 30*time.Second),
-		calm:    cmp.Or(p.calm, 10*time.Second),
-		deaf:    cmp.Or(p.deaf, 3*time.Second),
+func (t timing) withDefaults() timing {
+	return timing{
+		firstWait:  cmp.Or(t.firstWait, 500*time.Millisecond),
+		maxWait:    cmp.Or(t.maxWait, 30*time.Second),
+		minUptime:  cmp.Or(t.minUptime, 10*time.Second),
+		stdinGrace: cmp.Or(t.stdinGrace, 3*time.Second),
 	}
 }
 
-// waits are the times between a death and the next start: growing, and never
-// quite the same, so that hubs that fail for one reason do not come back in step.
+// waits are the times between an exit and the next start. They grow, and are
+// random, so that servers that fail for the same reason do not retry in step.
 type waits struct {
-	pace
-	last time.Duration // before it was made random
+	timing
+	*backoff.ExponentialBackOff
 }
 
-// next is how long to wait after a process that lived so long; 0: it was not
-// started at all.
-func (w *waits) next(lived time.Duration) time.Duration {
-	if w.last == 0 || lived >= w.calm {
-		w.last = w.first
-	} else {
-		w.last = min(2*w.last, w.longest)
+func newWaits(t timing) waits {
+	return waits{t, &backoff.ExponentialBackOff{
+		InitialInterval:     t.firstWait * 3 / 4, // give or take a third
+		RandomizationFactor: 1. / 3,
+		Multiplier:          2,
+		MaxInterval:         t.maxWait * 3 / 4,
+	}}
+}
+
+// next is how long to wait after a process that ran for uptime; 0 if it could not
+// be started.
+func (w waits) next(uptime time.Duration) time.Duration {
+	if uptime >= w.minUptime {
+		w.Reset()
 	}
-	half := w.last / 2
-	return half + rand.N(half) + 1
+	return w.NextBackOff()
 }

@@ -9,12 +9,12 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// Waits grow to half a minute and no more, are never twice the same, and are
-// short again for a process that lived for long.
+// Waits grow to half a minute and no more, are never the same twice, and are
+// short again after a process that ran for long.
 func TestWaits(t *testing.T) {
-	w := waits{pace: pace{}.withDefaults()}
+	w := newWaits(timing{}.withDefaults())
 	seen := map[time.Duration]bool{}
-	for _, step := range []struct{ lived, longest time.Duration }{
+	for _, step := range []struct{ uptime, longest time.Duration }{
 		{0, 500 * time.Millisecond},
 		{time.Second, time.Second},
 		{9999 * time.Millisecond, 2 * time.Second},
@@ -26,9 +26,9 @@ func TestWaits(t *testing.T) {
 		{10 * time.Second, 500 * time.Millisecond},
 		{0, time.Second},
 	} {
-		wait := w.next(step.lived)
+		wait := w.next(step.uptime)
 		if wait < step.longest/2 || wait > step.longest || seen[wait] {
-			t.Errorf("after %s: %s, at most %s", step.lived, wait, step.longest)
+			t.Errorf("after %s: %s, at most %s", step.uptime, wait, step.longest)
 		}
 		seen[wait] = true
 	}

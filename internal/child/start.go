@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StartError says why a command could not be started, in the system's words.
+// StartError is why a command could not be started, in the system's words.
 type StartError struct {
 	Command string
 	Err     error
-	hint    string // what would be right
+	hint    string // what to do
 }
 
 func (e *StartError) Error() string {
@@ -25,8 +25,8 @@ func (e *StartError) Error() string {
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-// Misused says that the command line is at fault, and not the system, which
-// was out of processes, memory or descriptors.
+// Misused reports whether the command line is at fault, and not a system that is
+// out of processes, memory or descriptors.
 func (e *StartError) Misused() bool {
 	for _, scarce := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE} {
 		if errors.Is(e.Err, scarce) {
@@ -37,16 +37,16 @@ func (e *StartError) Misused() bool {
 }
 
 var (
-	errNoCommand = errors.New("there is no command")
+	errNoCommand = errors.New("no command")
 	errNotFound  = errors.New("not found in PATH")
 )
 
-// Find says where a command is; a *StartError if it can be known without
-// starting it that it cannot be started.
+// Find finds a command. Its error is a *StartError, if it is clear without a start
+// that the command cannot be started.
 func Find(command string) (path string, err error) {
 	path, err = exec.LookPath(command)
 	switch {
-	case err == nil, errors.Is(err, exec.ErrDot): // PATH names this folder: then it is meant
+	case err == nil, errors.Is(err, exec.ErrDot): // PATH has the current directory
 		return path, nil
 	case command == "":
 		return "", &StartError{Command: `""`, Err: errNoCommand}
@@ -56,7 +56,7 @@ func Find(command string) (path string, err error) {
 	return "", newStartError(command, command, err)
 }
 
-// newStartError says what the system said, and what its words leave out.
+// newStartError is the system's error, with a hint where its words leave one out.
 func newStartError(command, path string, err error) *StartError {
 	if errno, is := errors.AsType[unix.Errno](err); is {
 		err = errno
@@ -66,20 +66,20 @@ func newStartError(command, path string, err error) *StartError {
 	return &StartError{command, err, hintFor(path, err)}
 }
 
-// hintFor is what would be right, if that can be known.
+// hintFor is what to do, if that can be known.
 func hintFor(path string, err error) string {
 	st, statErr := os.Stat(path)
 	isFile := statErr == nil && st.Mode().IsRegular()
 	switch {
 	case !isFile:
 	case err == errNotFound && !strings.Contains(path, "/"):
-		return "; the one in this folder is ./" + path
+		return "; to run the one in this directory: ./" + path
 	case errors.Is(err, unix.EACCES) && st.Mode()&0o111 == 0:
-		return "; make it a program: chmod +x " + path
+		return "; make it executable: chmod +x " + path
 	case errors.Is(err, unix.ENOENT):
-		return ": the interpreter that its first line names"
+		return ": the interpreter in its first line"
 	case errors.Is(err, unix.ENOEXEC):
-		return "; a script begins with its interpreter: #!/bin/sh, #!/usr/bin/env python3"
+		return "; begin the script with its interpreter, such as #!/bin/sh or #!/usr/bin/env python3"
 	}
 	return ""
 }

@@ -9,9 +9,9 @@ import (
 
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// untilDead reaps at once. While somebody of its group is left nobody else gets
-// the number; afterwards a signal could reach another group, if one was made in
-// the seconds that we still send any, and was given just that number.
+// untilDead reaps at once. While a process of the group is left, no other group
+// gets the number. After that a signal could reach another group, if one got just
+// that number in the seconds in which we still send signals.
 func untilDead(p *os.Process) (reap func() (*os.ProcessState, error)) {
 	state, err := p.Wait()
 	return func() (*os.ProcessState, error) { return state, err }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes: SIGTERM, as a process may have things to put in order; its pipes
-// are closed as well.
+// attributes: SIGTERM, so that the process can end in good order; its pipes are
+// closed as well.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGTERM}
 }
@@ -24,8 +24,8 @@ func untilDead(p *os.Process) (reap func() (*os.ProcessState, error)) {
 	}
 }
 
-// reader opens the pipe by its name in /proc: the system lets us also when
-// nobody else can read it any more.
+// reader opens the pipe by its name in /proc, which works even if no other process
+// can read it any more.
 func reader(w *os.File) (fd int, ok bool) {
 	c, err := w.SyscallConn()
 	if err != nil {

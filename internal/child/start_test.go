@@ -28,15 +28,15 @@ func TestCannotBeStarted(t *testing.T) {
 	write(t, "bot", "echo no interpreter is named\n", 0o755)
 	write(t, "bot.py", "#!/no/such/interpreter\n", 0o755)
 	for command, want := range map[string]string{
-		"":             `exec "": there is no command`,
+		"":             `exec "": no command`,
 		"no-such":      "exec no-such: not found in PATH",
-		"bot":          "exec bot: not found in PATH; the one in this folder is ./bot",
+		"bot":          "exec bot: not found in PATH; to run the one in this directory: ./bot",
 		"./no-such":    "exec ./no-such: no such file or directory",
-		"./data":       "exec ./data: permission denied; make it a program: chmod +x ./data",
+		"./data":       "exec ./data: permission denied; make it executable: chmod +x ./data",
 		"./data/x":     "exec ./data/x: not a directory",
 		"/":            "exec /: is a directory",
-		"./bot":        "exec ./bot: exec format error; a script begins with its interpreter: #!/bin/sh, #!/usr/bin/env python3",
-		"./bot.py":     "exec ./bot.py: no such file or directory: the interpreter that its first line names",
+		"./bot":        "exec ./bot: exec format error; begin the script with its interpreter, such as #!/bin/sh or #!/usr/bin/env python3",
+		"./bot.py":     "exec ./bot.py: no such file or directory: the interpreter in its first line",
 		"/dev/null":    "exec /dev/null: permission denied",
 		"/bin/sh/../x": "exec /bin/sh/../x: not a directory",
 	} {
@@ -54,7 +54,7 @@ func TestCannotBeStarted(t *testing.T) {
 		}
 	}
 	_, err := child.Run(t.Context(), child.Options{})
-	if err == nil || err.Error() != `exec "": there is no command` {
+	if err == nil || err.Error() != `exec "": no command` {
 		t.Error(err)
 	}
 }
