@@ -16,6 +16,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"hubbub.example/internal/proto"
 )
 
 // people is where clients are, by id.
@@ -102,10 +104,16 @@ func (p *people) leave(c *client) {
 	delete(p.known, c.id)
 }
 
-// Rename has a client be called so, at most 64 bytes; "" takes its name away.
-// What it said before keeps the name that it had. The error is an
-// *UnknownError.
+// Rename names a client; "" takes its name away. The rule is that of the names
+// that clients choose: at most 64 bytes of UTF-8 without control and format
+// characters. What the client sent before keeps the name that it had. The error
+// is an *UnknownError, or says what is wrong with the name.
 func (h *Hub) Rename(id uint64, name string) error {
+	if name != "" {
+		if _, err := proto.ParseName(name); err != nil {
+			return fmt.Errorf("rename: %w", err)
+		}
+	}
 	return h.change(id, func(c *client) {
 		if name != "" || c.extra != nil {
 			c.more().name = name

@@ -334,6 +334,21 @@ func TestRename(t *testing.T) {
 	}
 }
 
+// A program cannot give a client a name that the client could not choose: other
+// people read it beside their own.
+func TestRenameKeepsTheRuleForNames(t *testing.T) {
+	s := openAny(t, hubbub.Options{})
+	p := s.party("raw")
+	for _, name := range []string{"a\nb", "\x1b[2J", "ann\u202enna", "\u200dann", "\xff", strings.Repeat("a", 65)} {
+		if err := s.Rename(p.id, name); err == nil || !strings.Contains(err.Error(), "must be 1 to 64 bytes") {
+			t.Errorf("Rename to %q says %v", name, err)
+		}
+	}
+	if got := s.listed().Clients[0].Name; got != "" {
+		t.Errorf("it is called %q", got)
+	}
+}
+
 // What was said before keeps the name that its speaker had then: in the inbox, and
 // for who asks for the past.
 func TestRenameLeavesThePast(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"hubbub.example/internal/proto"
 )
 
 // Kind is what a program wants.
@@ -32,12 +34,11 @@ type Command struct {
 	Kind   Kind
 	IDs    []uint64 // in ascending order, each once
 	Data   []byte   // the message, of any length
-	Name   string   // at most 64 bytes of UTF-8, no control characters
+	Name   string   // what proto.ParseName allows, or ""
 	Reason string   // at most 123 bytes of UTF-8
 }
 
 const (
-	longestName   = 64
 	longestReason = 123 // what a WebSocket's close frame holds
 
 	// otherFields is room for a list of a hundred thousand ids.
@@ -216,10 +217,12 @@ func (d *Decoder) rename(f *fields) (c Command, err error) {
 	if err != nil {
 		return c, err
 	}
-	if len(name) > longestName || bytes.ContainsFunc(name, unicode.IsControl) {
-		return c, fmt.Errorf("name %s: must be at most %d bytes without control characters", excerpt(f.name), longestName)
+	if c.Name = string(name); c.Name == "" {
+		return c, nil
 	}
-	c.Name = string(name)
+	if _, err := proto.ParseName(c.Name); err != nil {
+		return c, fmt.Errorf("name %s: must be at most %d bytes without control and format characters", excerpt(f.name), proto.LongestName)
+	}
 	return c, nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"hubbub.example/internal/proto"
 )
 
 // commands are what Decode has to make of a line.
@@ -134,8 +136,11 @@ var mistakes = []struct {
 	{line: `{"name":"ann","id":null}`, says: "id `null`: must be a client's id"},
 
 	{line: `{"name":null,"id":17}`, says: "name `null`: must be a string"},
-	{line: `{"name":"a\nb","id":17}`, says: `must be at most 64 bytes without control characters`},
-	{line: `{"name":"` + "\u0085" + `","id":17}`, says: `name "\"\u0085\"": must be at most 64 bytes without control characters`},
+	{line: `{"name":"a\nb","id":17}`, says: `must be at most 64 bytes without control and format characters`},
+	{line: `{"name":"` + "\u0085" + `","id":17}`, says: `name "\"\u0085\"": must be at most 64 bytes without control and format characters`},
+	{line: `{"name":"ann\u202enna","id":17}`, says: `without control and format characters`},
+	{line: `{"name":"a\u2028b","id":17}`, says: `without control and format characters`},
+	{line: `{"name":"\u200dann","id":17}`, says: `without control and format characters`, unseen: true},
 	{line: `{"text":"` + "\u202e" + `"`, says: `"{\"text\":\"\u202e\"": not JSON: it breaks off`},
 	{line: `{"name":"` + strings.Repeat("a", 65) + `","id":17}`, says: strings.Repeat("a", 59) + "`...: must be at most 64 bytes"},
 	{line: `{"name":"` + strings.Repeat("é", 33) + `","id":17}`, says: `must be at most 64 bytes`, unseen: true},
@@ -239,6 +244,12 @@ func encode(t *testing.T, c Command) []byte {
 	return p
 }
 
+// good reports whether a client may call itself that.
+func good(name string) bool {
+	_, err := proto.ParseName(name)
+	return err == nil
+}
+
 // decodeSlowly is what Decode is compared with: encoding/json's map of the
 // whole.
 func decodeSlowly(line []byte) (c Command, ok bool) {
@@ -278,7 +289,7 @@ func decodeSlowly(line []byte) (c Command, ok bool) {
 		return c, ok && len(c.Reason) <= 123 && !has("text", "base64", "to", "except")
 	case !has("text", "base64"):
 		c.Kind, c.IDs, c.Name = Rename, ids("id", false), text("name")
-		return c, ok && len(c.Name) <= 64 && !strings.ContainsFunc(c.Name, unicode.IsControl) && !has("to", "except")
+		return c, ok && (c.Name == "" || good(c.Name)) && !has("to", "except")
 	case has("to"):
 		c.Kind, c.IDs = TellThese, ids("to", true)
 	case has("except"):
