@@ -5,6 +5,7 @@ package hubbub
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -70,7 +71,7 @@ func TestWhoAnswersNoHeartbeatIsDead(t *testing.T) {
 	h, at := hall(t, Options{pace: pace{beat: beat}})
 	upgrade(t, at, "/?last=0", "hubbub.v1")
 	began := time.Now()
-	for e := range h.Events() {
+	for e := range h.Events(context.Background()) {
 		if e.Kind == Leave {
 			if took := time.Since(began); !strings.HasPrefix(e.Reason, "dead:") || took < patientBeats*beat-beat/2 {
 				t.Errorf("it left after %v because %q", took, e.Reason)

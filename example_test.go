@@ -24,7 +24,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	go func() {
-		for e := range hub.Events() {
+		for e := range hub.Events(context.Background()) {
 			if e.Kind == hubbub.Message {
 				_ = hub.Broadcast(context.Background(), fmt.Appendf(nil, "%d said %s", e.Client, e.Data))
 			}

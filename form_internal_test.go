@@ -4,6 +4,7 @@ package hubbub
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -166,7 +167,7 @@ func TestAnIdleClientHasNothingExtra(t *testing.T) {
 	t.Parallel()
 	h, at := hall(t, Options{})
 	go func() {
-		for range h.Events() { // they only have to be taken
+		for range h.Events(context.Background()) { // they only have to be taken
 		}
 	}()
 	for _, protocol := range []string{"", "hubbub.v1"} {

@@ -235,16 +235,13 @@ func (h *Hub) TryReceive() *Batch {
 	}
 }
 
-// Events goes through all that comes, until the hub is closed. An event's
-// Data is good until the next.
-func (h *Hub) Events() iter.Seq[Event] {
+// Events returns everything that comes, until the hub is closed or ctx is done.
+// An event's Data is valid until the next event.
+func (h *Hub) Events(ctx context.Context) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for {
-			b, err := h.Receive(context.Background())
-			if err != nil {
-				return
-			}
-			if !b.yieldAll(yield) {
+			b, err := h.Receive(ctx)
+			if err != nil || !b.yieldAll(yield) {
 				return
 			}
 		}

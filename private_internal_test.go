@@ -110,7 +110,7 @@ func TestNothingStaysOfWhoEnds(t *testing.T) {
 	var events sync.WaitGroup
 	joins, leaves := map[uint64]int{}, map[uint64]int{}
 	events.Go(func() {
-		for e := range h.Events() {
+		for e := range h.Events(context.Background()) {
 			switch {
 			case e.Kind == Join:
 				joins[e.Client]++

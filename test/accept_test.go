@@ -45,7 +45,7 @@ func TestBurstOfConnects(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			for range s.Events() {
+			for range s.Events(context.Background()) {
 			}
 		}()
 		err = together(clients, func(i int) error {
@@ -192,7 +192,7 @@ func TestWhoIsNotReadIsNotIdle(t *testing.T) {
 	talking := begins(func() error { _, err := io.WriteString(p, text); return err })
 	passes(1500 * time.Millisecond)
 	received := 0
-	for e := range s.Events() {
+	for e := range s.Events(context.Background()) {
 		if received += len(e.Data) + 1; received >= len(text) || e.Kind != hubbub.Message {
 			break
 		}

@@ -110,7 +110,7 @@ func TestEOFCountsAfterAllInput(t *testing.T) {
 		sums := make(chan int, 1)
 		received := begins(func() error {
 			n, left := 0, 0
-			for e := range s.Events() {
+			for e := range s.Events(context.Background()) {
 				n += len(e.Data)
 				if e.Kind == hubbub.Leave {
 					left++
@@ -332,7 +332,7 @@ func TestDrainHearsOut(t *testing.T) {
 		}
 		draining := begins(func() error { return s.Drain(patient(t), scene.LongEnough) })
 		received := 0
-		for e := range s.Events() {
+		for e := range s.Events(context.Background()) {
 			if e.Kind == hubbub.Message {
 				received++
 			}
@@ -436,7 +436,7 @@ func TestWhatWasReadBeforeCloseIsReceived(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for e := range s.Events() {
+	for e := range s.Events(context.Background()) {
 		got = append(got, fmt.Sprintf("%s %s%s", e.Kind, e.Data, e.Reason))
 	}
 	if want := "[join  message one message two leave shutdown]"; fmt.Sprint(got) != want {

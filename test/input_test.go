@@ -7,6 +7,7 @@ package hubbub_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -285,7 +286,7 @@ func TestACutMixesNothing(t *testing.T) {
 	s.readsNoMore()
 	taking := begins(func() error {
 		next, want := map[uint64]int{}, clients/3*2*lines+clients/3
-		for e := range s.Events() {
+		for e := range s.Events(context.Background()) {
 			switch {
 			case bytes.Equal(e.Data, numbered(next[e.Client], size)):
 				next[e.Client]++
@@ -336,7 +337,7 @@ func TestFlooderStarvesNobody(t *testing.T) {
 		said := make(chan string, 1)
 		var flood atomic.Int64
 		go func() {
-			for e := range s.Events() {
+			for e := range s.Events(context.Background()) {
 				if bytes.HasPrefix(e.Data, []byte("quiet")) {
 					said <- string(e.Data)
 				} else {
@@ -426,7 +427,7 @@ func tell(p *peer, size int, said *atomic.Int64, stop <-chan struct{}) error {
 // takeAll takes numbered messages until n clients have left, and counts those
 // of each.
 func takeAll(h *hubbub.Hub, size int, got []int64, n int) error {
-	for e := range h.Events() {
+	for e := range h.Events(context.Background()) {
 		switch e.Kind {
 		case hubbub.Leave:
 			if n--; n == 0 {
@@ -463,7 +464,7 @@ func TestJoinsThatNobodyTakes(t *testing.T) {
 		t.Errorf("%d of %d were accepted, though nobody takes the joins", n, clients)
 	}
 	joined := 0
-	for e := range s.Events() {
+	for e := range s.Events(context.Background()) {
 		if e.Kind != hubbub.Join || e.Client != uint64(joined+1) {
 			t.Fatalf("there came %v, want the join of client %d", e, joined+1)
 		}

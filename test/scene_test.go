@@ -66,7 +66,7 @@ func openAt(t *testing.T, address string, o hubbub.Options) *stage {
 // take takes what the hub receives from now on.
 func (s *stage) take() {
 	go func() {
-		for e := range s.Events() {
+		for e := range s.Events(context.Background()) {
 			e.Data = bytes.Clone(e.Data)
 			s.events.Add(e)
 		}
