@@ -24,6 +24,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/feed"
 	"hubbub.example/internal/logger"
@@ -115,7 +116,7 @@ func (l *loop) accept() {
 	a := &l.acceptor
 	for _, ln := range a.ready {
 		for range acceptSlice {
-			if l.hub.late.Load() > 0 { // the inbox is full
+			if l.hub.inbox.Deferred() { // the inbox is full
 				l.watch(false)
 				break
 			}
@@ -159,7 +160,7 @@ func (l *loop) rest() {
 // resumeAccept goes on when what accepting waited for is over.
 func (l *loop) resumeAccept() {
 	a := &l.acceptor
-	if l != l.hub.loops[0] || a.watching || l.hub.late.Load() > 0 || l.hub.resting.Load() {
+	if l != l.hub.loops[0] || a.watching || l.hub.inbox.Deferred() || l.hub.resting.Load() {
 		return
 	}
 	if a.reserve < 0 {
@@ -182,7 +183,7 @@ func (l *loop) refuseOne(ln *sock.Listener) {
 	a.reserve = -1
 	if fd, addr, err := sock.Accept(ln.FD); err == nil {
 		l.hub.sockets.Add(1)
-		l.refuse(&client{link: link.New(fd, addr.IsUnix()), addr: addr}, "hubbub: refused: the server is out of descriptors\n")
+		l.refuse(&client{link: link.New(fd, addr.IsUnix()), Sender: intake.NewSender(addr, codec.ProtocolRaw)}, "hubbub: refused: the server is out of descriptors\n")
 	}
 }
 
@@ -200,7 +201,7 @@ func (l *loop) admit(fd int, addr sock.Addr, port sock.Protocol) {
 	h := l.hub
 	h.sockets.Add(1)
 	// Who waits for it to be there may broadcast at once: it begins before.
-	c := &client{link: link.New(fd, addr.IsUnix()), addr: addr, cursor: h.backlog.Begin(), port: port}
+	c := &client{link: link.New(fd, addr.IsUnix()), Sender: intake.NewSender(addr, codec.ProtocolRaw), cursor: h.backlog.Begin(), port: port}
 	if port != sock.RawProtocol {
 		c.state = strange
 	}
@@ -245,12 +246,12 @@ func (h *Hub) fewest() *loop {
 
 // adopt takes c in.
 func (l *loop) adopt(c *client) {
-	l.hub.sessions.take(c)
+	l.takeSession(c)
 	if err := l.Add(c.link.FD()); err != nil {
-		l.hub.log.Warnf("%s refused: %v", c.addr, err)
+		l.hub.log.Warnf("%s refused: %v", c.Addr(), err)
 		c.state = dead
 		c.link.Close()
-		l.hub.sessions.leave(c)
+		l.leaveSession(c)
 		l.assigned.Add(-1)
 		l.hub.gone(c)
 		return
@@ -294,17 +295,16 @@ func (l *loop) welcome(c *client) {
 		l.refuseFull(c)
 		return
 	}
-	c.id = h.ids.Add(1)
-	c.since = uint32(l.Now().Sub(h.began) / time.Second)
+	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
 	f := c.form()
 	c.cursor = l.mark.Enter(f, c.cursor)
 	var v backlog.View
 	h.backlog.View(&v)
 	l.watchFrom[f] = min(l.watchFrom[f], c.cursor+v.Share()/farBehind)
 	c.first = v.Feed(f).Seq(c.cursor)
-	c.unchecked = c.protocol == codec.ProtocolRaw
+	c.unchecked = c.Protocol() == codec.ProtocolRaw
 	l.clients.add(c)
-	l.joined(c)
+	l.joined(member{loop: l, client: c})
 	l.greet(c)
 	if c.cursor < v.Head(f) {
 		l.pass.again = true
@@ -317,13 +317,25 @@ func (l *loop) welcome(c *client) {
 	}
 }
 
-// joined tells that c is there.
-func (l *loop) joined(c *client) {
+// joined tells that a client is there.
+func (l *loop) joined(m member) {
+	s := m.sender()
 	l.stats.joins++
-	l.hub.people.enter(l, c)
-	l.note(Join, c, ending.Reason{})
-	l.hub.log.Debugf("client %d (%s, %s) joined", c.id, c.addr, c.protocol)
+	l.hub.people.enter(m)
+	l.in.Presence(intake.Join, s, ending.Reason{})
+	l.hub.log.Debugf("client %d (%s, %s) joined", s.ID(), s.Addr(), s.Protocol())
 	l.hub.notify()
+}
+
+// takeSession gives c the session that it claims, if it does.
+func (l *loop) takeSession(c *client) {
+	x := c.Session()
+	if x == nil {
+		return
+	}
+	if older := l.hub.sessions.Take(x, c); older != nil {
+		l.cut(older.(*client), ending.Because(proto.ReasonReplaced, "replaced by a newer connection of its session"))
+	}
 }
 
 // refuseFull refuses c because there are enough.
@@ -333,7 +345,7 @@ func (l *loop) refuseFull(c *client) {
 		n, are = l.hub.sockets.Load(), "connections are open"
 	}
 	if l.saidFull.Allow(l.Now()) {
-		l.hub.log.Warnf("%s refused: %d %s, and no more are admitted%s", c.addr, n, are, l.saidFull.Suppressed())
+		l.hub.log.Warnf("%s refused: %d %s, and no more are admitted%s", c.Addr(), n, are, l.saidFull.Suppressed())
 	}
 	l.refuse(c, fmt.Sprintf("hubbub: refused: the server is full (%d %s)\n", n, strings.Fields(are)[0]))
 }
@@ -343,13 +355,13 @@ func (l *loop) refuseFull(c *client) {
 func (l *loop) refuse(c *client, why string) {
 	h := l.hub
 	h.refused.Add(1)
-	c.refused, c.left = true, true
+	c.refused = true
 	h.leaveBacklog(c)
 	switch {
-	case c.protocol == codec.ProtocolRaw:
+	case c.Protocol() == codec.ProtocolRaw:
 		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(why)}, l.Millis())
-	case c.protocol.Framed():
-		_, _ = c.link.Send(&feed.Piece{Bytes: goodbye(nil, c.protocol, ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))}, l.Millis())
+	case c.Protocol().Framed():
+		_, _ = c.link.Send(&feed.Piece{Bytes: goodbye(nil, c.Protocol(), ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))}, l.Millis())
 	}
 	registered := l.clientOf(c.link.FD()) == c
 	if !registered {
@@ -365,13 +377,12 @@ func (l *loop) refuse(c *client, why string) {
 	l.register(c)
 	c.state = finishing
 	l.clients.add(c)
-	c.protocol = codec.ProtocolRaw // which has no last words
 	l.farewell(c)
 }
 
 // leaveBacklog is c that had joined a feed of its own encoding, or had not.
 func (h *Hub) leaveBacklog(c *client) {
-	e := backlog.EncodingOf(c.protocol)
+	e := backlog.EncodingOf(c.Protocol())
 	if e != backlog.Canonical && h.backlog.Leave(e) {
 		first := h.loops[0]
 		first.Do(func() { first.nextSweep.In(h.o.pace.formKept) })
@@ -401,20 +412,32 @@ func (r *roster) remove(c *client) {
 
 // gone gives c's place back to who is to come.
 func (h *Hub) gone(c *client) {
-	h.pass()
-	if c.protocol != codec.ProtocolPost {
-		h.sockets.Add(-1)
-	}
+	h.sockets.Add(-1)
 	if c.refused {
+		h.pass()
 		h.seenOff.Add(-1)
 		h.loops[0].Wake() // it may have had what accepting waits for
 		return
 	}
-	if c.id != 0 {
-		h.clients.Add(-1)
-		h.notify()
-	}
 	h.leaveBacklog(c)
+	if c.ID() != 0 {
+		h.freeSlot()
+		return
+	}
+	h.pass()
+	h.resume()
+}
+
+// freeSlot is a client less.
+func (h *Hub) freeSlot() {
+	h.pass()
+	h.clients.Add(-1)
+	h.notify()
+	h.resume()
+}
+
+// resume has the first loop accept again, if it rests.
+func (h *Hub) resume() {
 	if h.resting.CompareAndSwap(true, false) {
 		h.loops[0].Wake()
 	}

@@ -74,7 +74,7 @@ func (a *aside) pack(c *client) {
 		a.begun, a.ack = codec.AppendAck(a.begun, a.ack), 0
 	}
 	if a.beating {
-		a.begun, a.beating = c.protocol.AppendHeartbeat(a.begun), false
+		a.begun, a.beating = c.Protocol().AppendHeartbeat(a.begun), false
 	}
 }
 
@@ -114,10 +114,10 @@ func (l *loop) sendAside(c *client, f *feed.Feed, end int64) (upTo int64, ok boo
 // tellMissed tells c what it has skipped, where its form can.
 func (l *loop) tellMissed(c *client) {
 	x := c.extra
-	if x == nil || x.missed == 0 || x.rest != nil || !c.protocol.Beats() {
+	if x == nil || x.missed == 0 || x.rest != nil || !c.Protocol().Beats() {
 		return
 	}
-	if c.protocol == codec.ProtocolV1 {
+	if c.Protocol() == codec.ProtocolV1 {
 		l.tell(c, codec.AppendSkipped(nil, x.missed, l.feed(c).Seq(c.cursor)))
 	} else {
 		l.tell(c, codec.AppendSkippedEvent(nil, x.missed))
@@ -132,11 +132,11 @@ func (l *loop) beat() {
 	var v backlog.View
 	l.hub.backlog.View(&v)
 	for _, c := range l.clients {
-		if !c.protocol.Beats() || !c.streams() {
+		if !c.Protocol().Beats() || !c.streams() {
 			continue
 		}
 		quiet := c.link.SinceRecv(l.Millis())
-		if c.protocol == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
+		if c.Protocol() == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
 			l.lost(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
@@ -144,7 +144,7 @@ func (l *loop) beat() {
 			l.asides(c).beating = true
 		}
 		// One that is never silent to must be asked all the same.
-		if c.protocol == codec.ProtocolV1 && quiet >= every {
+		if c.Protocol() == codec.ProtocolV1 && quiet >= every {
 			l.asides(c).beating = true
 		}
 	}
@@ -165,7 +165,7 @@ func goodbye(dst []byte, p codec.Protocol, why ending.Reason) []byte {
 // lastWords is what c is still sent before the end of our direction: the rest
 // of the message that it stands in, and why it ends.
 func (l *loop) lastWords(c *client) []byte {
-	if !c.protocol.Framed() || c.link.EOF() || c.id == 0 {
+	if !c.Protocol().Framed() || c.link.EOF() || c.ID() == 0 {
 		return nil
 	}
 	x := c.more()
@@ -186,7 +186,7 @@ func (l *loop) lastWords(c *client) []byte {
 	if c.hasAside() && x.aside.ack > 0 {
 		p = codec.AppendAck(p, x.aside.ack) // or the client would say it again
 	}
-	p = goodbye(p, c.protocol, x.linger.reason)
+	p = goodbye(p, c.Protocol(), x.linger.reason)
 	if !x.kept.TryGrow(l.hub.rests, len(p)) {
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/intake"
 )
 
 // ask connects an HTTP stream.
@@ -228,14 +229,14 @@ func TestAFloodOfNothingNeedsNoMemory(t *testing.T) {
 		{"what nobody knows", codec.ProtocolV1, masked(ws.OpText, `{}`)},
 		{"numbers it has", codec.ProtocolV1, masked(ws.OpText, `{"type":"message","n":1,"text":""}`)},
 	} {
-		flood, read := bytes.Repeat(c.frame, readSize/len(c.frame)), make([]byte, readSize)
+		flood, read := bytes.Repeat(c.frame, intake.ReadSize/len(c.frame)), make([]byte, intake.ReadSize)
 		h.on(func(l *loop) {
 			for _, to := range l.clients {
-				if to.protocol != c.protocol {
+				if to.Protocol() != c.protocol {
 					continue
 				}
 				needs := testing.AllocsPerRun(20, func() {
-					l.takeFrames(to, nil, read[:copy(read, flood)])
+					l.take(to, to.TookFrames(l.in, read[:copy(read, flood)]))
 				})
 				if needs > 3 || to.state != live {
 					t.Errorf("a read of %s makes %v allocations; it is %v", c.name, needs, to.state)

@@ -38,7 +38,7 @@ func (h *Hub) pass() {
 // cleanUp collects twice: what a sync.Pool holds outlives one collection.
 func (h *Hub) cleanUp() {
 	askAll(h, func(l *loop) struct{} { l.shrink(); return struct{}{} })
-	h.inbox.shrink()
+	h.inbox.Shrink()
 	emptyStacks()
 	debug.FreeOSMemory()
 	debug.FreeOSMemory()
@@ -47,7 +47,7 @@ func (h *Hub) cleanUp() {
 // shrink gives up room that nothing is in.
 func (l *loop) shrink() {
 	s := &l.strangers
-	for _, r := range [...]*roster{&l.clients, &l.guests, &s.silent, &s.expected, &s.asking} {
+	for _, r := range [...]*roster{&l.clients, &s.silent, &s.expected, &s.asking} {
 		*r = tight(*r)
 	}
 	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.dead, &s.waiting} {
@@ -58,17 +58,9 @@ func (l *loop) shrink() {
 		last--
 	}
 	l.byFD = tight(l.byFD[:last])
+	l.posts = tight(l.posts)
 	l.spareLetters = tight(l.spareLetters)
 	l.waste = nil
-}
-
-// shrink lets go of batches that are not in use.
-func (in *inbox) shrink() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for _, b := range in.free {
-		b.data, b.records = nil, nil
-	}
 }
 
 // tight is a list without the room behind it, if that is more than it needs.

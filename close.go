@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/logger"
 )
 
@@ -46,7 +47,6 @@ type linger struct {
 	unacked int       // of what was sent, when last looked at
 	talked  int       // bytes that were read and discarded
 	cut     bool      // it was not served to the end
-	said    bool      // hubbub.v1: the client has said that it is the end
 }
 
 // finish lets c have the feed up to goal, then ends it for reason.
@@ -61,7 +61,7 @@ func (l *loop) finish(c *client, goal int64, reason ending.Reason) {
 // hearOut has what c had said by now read before the end, although it was not
 // the one to end.
 func (l *loop) hearOut(c *client) {
-	if !l.hub.inbox.want.messages() || c.link.EOF() {
+	if !l.hub.inbox.Messages || c.link.EOF() {
 		return
 	}
 	if n, err := c.link.Unread(); err == nil && n > 0 {
@@ -92,9 +92,9 @@ func (l *loop) farewell(c *client) {
 	c.state = lingering
 	l.failed.Unread += int64(x.unread)
 	x.unread = 0
-	l.forget(c) // what it has begun to say is not heard any more
+	c.Forget() // what it has begun to say is not heard any more
 	l.forgetLetters(c)
-	l.tellLeave(c, x.linger.reason)
+	l.tellLeave(&c.Sender, x.linger.reason)
 	if err := l.sayLastWords(c); err != nil || c.link.EOF() {
 		l.drop(c)
 		return
@@ -116,10 +116,10 @@ func (l *loop) cut(c *client, reason ending.Reason) {
 		return
 	}
 	unread := 0
-	if n, err := c.link.Unread(); err == nil && l.hub.inbox.want.messages() {
+	if n, err := c.link.Unread(); err == nil && l.hub.inbox.Messages {
 		unread = n
 	}
-	l.hub.log.Group(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.id, c.addr, reason.Text, logger.Unread(int64(unread), "it"))
+	l.hub.log.Group(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.ID(), c.Addr(), reason.Text, logger.Unread(int64(unread), "it"))
 	l.endFor(c, reason)
 }
 
@@ -135,7 +135,7 @@ func (l *loop) endFor(c *client, reason ending.Reason) {
 // descriptor: many who only report never read what they are told, so that
 // they leave with a reset.
 func (l *loop) fell(c *client, err error) {
-	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.extra.hasNoPart() {
+	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.Holds() == 0 {
 		l.lost(c, ending.Lost(err))
 		return
 	}
@@ -146,7 +146,7 @@ func (l *loop) fell(c *client, err error) {
 
 // lost ends c when the connection is no more.
 func (l *loop) lost(c *client, reason ending.Reason) {
-	l.tellLeave(c, reason)
+	l.tellLeave(&c.Sender, reason)
 	l.hub.backlog.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
 	l.drop(c)
 }
@@ -162,19 +162,35 @@ func (l *loop) checkGone(c *client) {
 		l.lost(c, ending.Lost(err))
 		return
 	}
-	l.tellLeave(c, ending.Done())
+	l.tellLeave(&c.Sender, ending.Done())
 	l.drop(c)
 }
 
-// tellLeave says once that c is gone.
-func (l *loop) tellLeave(c *client, reason ending.Reason) {
-	if c.left || c.id == 0 {
+// tellLeave says once that a client is gone.
+func (l *loop) tellLeave(s *intake.Sender, reason ending.Reason) {
+	if !s.Present() {
 		return
 	}
-	c.left = true
-	l.hub.people.leave(c)
-	l.note(Leave, c, reason)
-	l.hub.log.Debugf("client %d (%s) left: %s", c.id, c.addr, reason.Text)
+	l.hub.people.leave(s.ID())
+	l.in.Presence(intake.Leave, s, reason)
+	l.hub.log.Debugf("client %d (%s) left: %s", s.ID(), s.Addr(), reason.Text)
+}
+
+// closedBy is c that ends its WebSocket: it gets its own code back.
+func (l *loop) closedBy(c *client, reason ending.Reason) {
+	if c.state == broken {
+		l.lost(c, ending.Lost(c.extra.broke))
+		return
+	}
+	c.more().linger.reason = reason
+	l.farewell(c)
+}
+
+// leaveSession has c's session, if it has one, wait for another connection.
+func (l *loop) leaveSession(c *client) {
+	if x := c.Session(); x != nil {
+		l.hub.sessions.Leave(x, c, c.Addr())
+	}
 }
 
 // discard reads what a client still sends after our farewell.
@@ -275,15 +291,15 @@ func (l *loop) remove(c *client) {
 	if l.pass.next > 0 {
 		l.pass.again = true // the one that took its place may have been passed over
 	}
-	if c.protocol.Beats() && c.id != 0 {
+	if c.Protocol().Beats() && c.ID() != 0 {
 		l.beating--
 	}
-	l.forget(c)
+	c.Forget()
 	l.forgetLetters(c)
 	l.resumed(c)
+	l.leaveSession(c)
 	if x := c.extra; x != nil {
 		x.kept.Release()
-		l.hub.sessions.leave(c)
 	}
 }
 

@@ -21,9 +21,10 @@
 //
 // and the other way:
 //
-//	client     bytes are read, whole messages split off               client.go, websocket.go, internal/codec
-//	inbox      a loop's turn of them goes on in one batch             inbox.go
-//	sink       Receive or Events gives them to the caller             inbox.go
+//	client     bytes are read                                         read.go
+//	intake     whole messages are split off; a loop's turn of them    internal/engine/intake
+//	           is one batch
+//	sink       Receive or Events gives them to the caller             events.go
 //
 // # A new connection
 //

@@ -171,7 +171,7 @@ func (h *Hub) left() UndeliveredError {
 func (l *loop) left() UndeliveredError {
 	sum := l.failed
 	for _, c := range l.clients {
-		if n := l.owed(c); n > 0 && c.id != 0 {
+		if n := l.owed(c); n > 0 && c.ID() != 0 {
 			sum.Clients++
 			sum.Bytes += n
 		}
@@ -256,7 +256,7 @@ func (l *loop) abandon() {
 	for _, c := range slices.Concat(l.clients, l.strangers.all(), l.mail.clients) {
 		l.hub.backlog.Forget(&c.seat)
 		c.link.Close()
-		if c.id != 0 {
+		if c.ID() != 0 {
 			l.hub.clients.Add(-1)
 		}
 	}
@@ -268,17 +268,17 @@ func (l *loop) closeAll() {
 	l.closeListeners()
 	l.quitting = true
 	for _, c := range slices.Concat(l.clients, l.strangers.all()) {
-		l.tellLeave(c, ending.Shutdown())
+		l.tellLeave(&c.Sender, ending.Shutdown())
 		l.drop(c)
 	}
-	for _, c := range l.guests {
-		l.tellLeave(c, ending.Shutdown())
+	for _, p := range l.posts {
+		l.tellLeave(&p.Sender, ending.Shutdown())
 	}
 }
 
 // checkQuit ends the loop when all is closed and told.
 func (l *loop) checkQuit() {
-	if l.quitting && len(l.clients)+len(l.strangers.all()) == 0 && len(l.late) == 0 {
+	if l.quitting && len(l.clients)+len(l.strangers.all()) == 0 && !l.in.Deferred() {
 		l.quit = true
 	}
 }

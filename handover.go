@@ -14,11 +14,13 @@ package hubbub
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/quantity"
@@ -87,7 +89,7 @@ func (l *loop) handOver(c *client) {
 // giveAway is false if there is no place for c, which stays here then.
 func (l *loop) giveAway(c *client) bool {
 	fd := c.link.FD()
-	peer := web.Peer{Addr: c.addr.String(), Local: c.addr.IsLocal(), Unix: c.addr.IsUnix(), Tag: origin{c.addr, c.cursor}}
+	peer := web.Peer{Addr: c.Addr().String(), Local: c.Addr().IsLocal(), Unix: c.Addr().IsUnix(), Tag: origin{c.Addr(), c.cursor}}
 	if !l.hub.web.Take(fd, peer) {
 		return false
 	}
@@ -102,34 +104,35 @@ func (l *loop) giveAway(c *client) bool {
 // takeBack gives a stream to a loop.
 func (h *Hub) takeBack(s web.Stream) {
 	addr := s.Peer.Tag.(origin).addr
-	c := &client{link: link.New(s.FD, addr.IsUnix()), addr: addr, protocol: protocolOf(s.Kind), spoke: true}
+	c := &client{link: link.New(s.FD, addr.IsUnix()), Sender: intake.NewSender(addr, protocolOf(s.Kind)), spoke: true}
 	h.sockets.Add(1)
 	begin := s.Begin.(beginning)
-	if s.Name != "" || begin.told != nil {
-		x := c.more()
-		x.name, x.arrival = s.Name, begin.told
+	c.Rename(s.Name)
+	if begin.told != nil {
+		c.more().arrival = begin.told
 	}
-	if c.protocol.Framed() { // others have nothing to say
+	if c.Protocol().Framed() { // others have nothing to say
 		c.link.Restock(s.Input)
 	}
 	if err := h.startAt(c, begin.seq); err != nil {
-		h.log.Warnf("%s refused: %v", c.addr, err)
+		h.log.Warnf("%s refused: %v", c.Addr(), err)
 		h.sockets.Add(-1)
 		_ = sock.Close(s.FD)
 		return
 	}
-	if s.Session != "" {
-		h.sessions.claim(h, s.Session, c)
-		return
-	}
 	to := h.fewest()
+	if s.Session != "" { // it goes to the loop that had it before: what is told of it is in order
+		x, loop := h.sessions.Claim(s.Session, slices.Index(h.loops, to))
+		c.Continue(x)
+		to = h.loops[loop]
+	}
 	to.assigned.Add(1)
 	to.post(c)
 }
 
 // startAt has c read its feed after message seq.
 func (h *Hub) startAt(c *client, seq uint64) error {
-	p, err := h.backlog.Join(backlog.EncodingOf(c.protocol), seq)
+	p, err := h.backlog.Join(backlog.EncodingOf(c.Protocol()), seq)
 	c.cursor, c.past = p.At, p.Backfill
 	return err
 }
@@ -180,7 +183,7 @@ func (h *Hub) plainArrival(s web.Stream) *arrival {
 
 // greet tells c, which has just been taken in, where its stream begins.
 func (l *loop) greet(c *client) {
-	if c.protocol.Beats() {
+	if c.Protocol().Beats() {
 		l.beating++
 		l.nextBeat.In(l.hub.o.pace.beat / beatLooks)
 	}
@@ -197,7 +200,7 @@ func (l *loop) greet(c *client) {
 		if a.asked != "" && !a.unknown && c.first > a.since {
 			missed = c.first - a.since
 		}
-		switch c.protocol {
+		switch c.Protocol() {
 		case codec.ProtocolV1:
 			l.hello(c, a, missed)
 		case codec.ProtocolSSE:
@@ -214,11 +217,11 @@ func (l *loop) greet(c *client) {
 // hello is what a client of hubbub.v1 is told first.
 func (l *loop) hello(c *client, a *arrival, missed uint64) {
 	h := codec.Hello{
-		Epoch: l.hub.epoch, ID: c.id, Seq: c.first, Missed: missed, Unknown: a.unknown,
+		Epoch: l.hub.epoch, ID: c.ID(), Seq: c.first, Missed: missed, Unknown: a.unknown,
 		Heartbeat: int(l.hub.o.pace.beat / time.Second), Longest: l.hub.longest,
 	}
-	if s := c.extra.session; s != nil {
-		h.Ack = s.last
+	if x := c.Session(); x != nil {
+		h.Ack = x.Last()
 	}
 	l.tell(c, codec.AppendHello(nil, h))
 }

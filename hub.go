@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/framing"
@@ -36,7 +37,7 @@ type Hub struct {
 	backlog     *backlog.Log
 	web         *web.Server
 	descriptors int // that connections may have, all together
-	inbox       *inbox
+	inbox       *intake.Inbox
 	loops       []*loop
 	log         *logger.Queue
 	began       time.Time
@@ -46,7 +47,7 @@ type Hub struct {
 	closeSleeps bool // SO_LINGER is set
 
 	// Shared by the loops.
-	sessions sessions
+	sessions *intake.Sessions
 	browsers browsers
 	people   people
 	speakers speakers
@@ -57,11 +58,8 @@ type Hub struct {
 	sockets  atomic.Int64 // connections that loops have, clients or not yet
 	seenOff  atomic.Int64 // of these, refused ones
 	places   atomic.Int64 // that came free for HTTP requests, ever
-	partial  *quota.Quota // bytes of messages that are not whole yet
-	posted   *quota.Quota // of these, what posts hold: half is for those who can be cut
 	letters  *quota.Quota // bytes of messages that wait for single clients
 	rests    *quota.Quota // bytes kept for single clients: the ends of messages that are gone, last words
-	late     atomic.Int64 // joins and leaves that found no room in the inbox
 	resting  atomic.Bool  // nobody is accepted for the moment
 	refused  atomic.Int64
 	passed   atomic.Int64    // connections that ended or went to net/http, ever
@@ -91,8 +89,7 @@ func New(o Options) (*Hub, error) {
 		descriptors: max(descriptors-descriptorsForUs, o.MaxClients), epoch: strings.ToLower(rand.Text()[:epochLength]),
 	}
 	h.longest = h.framing.Bound(o.MaxMessage)
-	h.sessions.most = o.pace.sessions
-	h.partial, h.posted = quota.New(o.Backlog), quota.New(o.Backlog/2)
+	h.sessions = intake.NewSessions(o.pace.sessions)
 	h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog)
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
@@ -102,7 +99,7 @@ func New(o Options) (*Hub, error) {
 		h.log.Close()
 		return nil, err
 	}
-	h.inbox = newInbox(o, h.framing, h.wakeAll)
+	h.inbox = intake.NewInbox(h.intakeConfig(), o.Loops, h.closed, h.wakeAll)
 	if err := h.makeLoops(); err != nil {
 		h.log.Close()
 		return nil, errors.Join(err, h.backlog.Close())
@@ -113,6 +110,17 @@ func New(o Options) (*Hub, error) {
 		go l.run()
 	}
 	return h, nil
+}
+
+func (h *Hub) intakeConfig() intake.Config {
+	return intake.Config{
+		Framing:    h.framing,
+		Longest:    h.longest,
+		Messages:   h.o.Inbox.messages(),
+		Presence:   h.o.Inbox.presence(),
+		Beginnings: quota.New(h.o.Backlog),
+		Posts:      quota.New(h.o.Backlog / 2), // half is for those who can be cut
+	}
 }
 
 func (h *Hub) backlogConfig() backlog.Config {

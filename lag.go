@@ -191,7 +191,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 	next := max(end, f.EndOf(to))
 	missed := int64(f.Seq(next) - f.Seq(end))
 	if missed > 0 && x.missed == 0 {
-		l.hub.log.Warnf("client %d is lapped and skips messages (%s behind)", c.id, quantity.Bytes(l.lag(c)))
+		l.hub.log.Warnf("client %d is lapped and skips messages (%s behind)", c.ID(), quantity.Bytes(l.lag(c)))
 	}
 	c.cursor = next
 	x.missed += missed
@@ -204,7 +204,7 @@ func (l *loop) skip(c *client, to int64, tails *tails) {
 // ends: however long it was away, it is one hole that it sees.
 func (l *loop) resumed(c *client) {
 	if x := c.extra; x != nil && x.missed > 0 {
-		l.hub.log.Warnf("client %d skipped %s", c.id, quantity.Count(x.missed, "message"))
+		l.hub.log.Warnf("client %d skipped %s", c.ID(), quantity.Count(x.missed, "message"))
 		x.missed = 0
 		c.tidy()
 	}

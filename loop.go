@@ -26,11 +26,11 @@ import (
 	"time"
 
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/poll"
-	"hubbub.example/internal/proto"
 )
 
 // turnBytes is how much a turn reads of what events tell of, and as much again
@@ -44,16 +44,13 @@ type loop struct {
 	hub *Hub
 
 	clients roster
-	guests  roster    // clients without a descriptor: post.go
+	posts   []*post   // clients without a descriptor: post.go
 	byFD    []*client // by descriptor
 
 	// Receiving.
-	reading queue     // may have input that no event will tell of
-	until   int64     // of stats.bytesIn: how much this turn reads
-	batch   *Batch    // what this turn read
-	late    []record  // joins and leaves that found no batch
-	posts   []*posted // what guests say, while there is no batch
-	decoder proto.Decoder
+	reading queue // may have input that no event will tell of
+	until   int64 // of stats.bytesIn: how much this turn reads
+	in      *intake.Writer
 	waste   []byte
 
 	// Sending.
@@ -115,7 +112,7 @@ func newLoop(h *Hub, hold bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: e, hub: h, acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
+	l := &loop{Loop: e, hub: h, in: h.inbox.NewWriter(), acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
 	l.nextJudge = l.NewTimer(l.judge)
 	l.nextLinger = l.NewTimer(l.checkLinger)
 	l.nextPatrol = l.NewTimer(l.patrol)
@@ -136,20 +133,20 @@ func (l *loop) run() {
 		l.openMail()
 		l.handle(events)
 		l.readReady()
-		l.enterPosts()
+		l.stats.bytesIn += l.in.EnterPosts()
 		l.accept()
 		l.watchStrangers()
-		l.deliver()
+		l.in.Deliver()
 		l.turnHandlers()
 		l.vacate()
 		l.flush()
 		l.mark.Show()
 		l.RunTimers()
-		l.enterLate()
+		l.in.EnterDeferred()
 		l.resumeAccept()
 		l.reap()
 		l.checkQuit()
-		l.stats.publish()
+		l.stats.publish(l.in.Messages())
 	}
 }
 
@@ -171,6 +168,7 @@ func (l *loop) catch() {
 // wait gives the events of the next turn.
 func (l *loop) wait() []poll.Event {
 	events, err := l.Wait(l.busy)
+	l.in.SetTime(l.Now())
 	if err != nil {
 		l.die(err)
 	}
@@ -179,7 +177,7 @@ func (l *loop) wait() []poll.Event {
 
 // busy says that there is something to do which nobody will tell of.
 func (l *loop) busy() bool {
-	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.undelivered()
+	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.in.Undelivered()
 }
 
 // post hands a client over to the loop. Any goroutine.
@@ -272,14 +270,10 @@ func (l *loop) readReady() {
 
 // canRead says that there is room for what is read.
 func (l *loop) canRead() bool {
-	if l.overfull(l.hub.partial) {
+	if l.overfull(l.hub.inbox.Beginnings) {
 		return false
 	}
-	if !l.hub.inbox.want.messages() {
-		return true
-	}
-	l.enterLate()
-	return len(l.late) == 0 && l.open() != nil
+	return !l.hub.inbox.Messages || l.in.Batch() != nil
 }
 
 // queue is clients that wait for their turn, each of them once.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/engine/intake"
 )
 
 // A defect that makes a loop panic ends the hub with an error, and not the
@@ -55,9 +57,9 @@ func TestATurnIsBounded(t *testing.T) {
 	const clients = 200
 	for _, says := range []string{"raw", "websocket"} {
 		h, at := hall(t, Options{Loops: 1, Inbox: InboxNone, Sniff: time.Minute})
-		flood := bytes.Repeat(masked(ws.OpPing, ""), readSize/8)
+		flood := bytes.Repeat(masked(ws.OpPing, ""), intake.ReadSize/8)
 		if says == "raw" {
-			flood = bytes.Repeat([]byte("nothing\n"), readSize/8)
+			flood = bytes.Repeat([]byte("nothing\n"), intake.ReadSize/8)
 		}
 		var all []net.Conn
 		for range clients {
@@ -90,7 +92,7 @@ func TestATurnIsBounded(t *testing.T) {
 		})
 		is(t, "all of it is read", func() bool { return h.Stats().BytesIn == int64(clients*len(flood)) })
 		h.on(func(*loop) {})
-		if most > 2*(turnBytes+readSize) || most == 0 {
+		if most > 2*(turnBytes+intake.ReadSize) || most == 0 {
 			t.Errorf("%s: a turn read %d bytes", says, most)
 		}
 	}

@@ -12,8 +12,10 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/feed"
+	"hubbub.example/internal/sock"
 )
 
 // stage is a client whose output is looked at. Its feed has the messages a, b, c
@@ -58,7 +60,8 @@ func newStage(t *testing.T, inside bool, kinds ...string) *stage {
 		t.Cleanup(func() { _ = unix.Close(fd) })
 	}
 	t.Cleanup(func() { _ = h.backlog.Close() })
-	s := &stage{t, l, &client{id: stageID, protocol: codec.ProtocolSSE, link: link.New(fds[0], true)}, fds[1]}
+	s := &stage{t, l, &client{Sender: intake.NewSender(sock.Addr{}, codec.ProtocolSSE), link: link.New(fds[0], true)}, fds[1]}
+	s.c.Joins(stageID, 0)
 	l.clients.add(s.c)
 	after := uint64(0)
 	s.publish("aa", nil)

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/framing"
 )
 
@@ -96,7 +97,7 @@ type pace struct {
 	beat     time.Duration // beatEvery
 	formKept time.Duration // formKept
 	head     time.Duration // headTime
-	sessions int           // mostSessions
+	sessions int           // intake.MostSessions
 }
 
 // MaxLoops is the most loops a hub may have: each has a thread, a poller and
@@ -200,6 +201,6 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	o.pace.beat = cmp.Or(o.pace.beat, beatEvery)
 	o.pace.formKept = cmp.Or(o.pace.formKept, formKept)
 	o.pace.head = cmp.Or(o.pace.head, headTime)
-	o.pace.sessions = cmp.Or(o.pace.sessions, mostSessions)
+	o.pace.sessions = cmp.Or(o.pace.sessions, intake.MostSessions)
 	return o, nil
 }

@@ -33,7 +33,7 @@ func (l *loop) encodePast(c *client, end int64) []byte {
 	from := c.cursor
 	for c.cursor < end && len(piece) < pastPiece {
 		seq := f.Seq(c.cursor) + 1
-		piece = l.view.AppendEncoded(piece, backlog.EncodingOf(c.protocol), seq)
+		piece = l.view.AppendEncoded(piece, backlog.EncodingOf(c.Protocol()), seq)
 		c.cursor = f.Begin(seq + 1)
 	}
 	if c.more().kept.TryGrow(h.rests, len(piece)) {
@@ -48,7 +48,7 @@ func (l *loop) encodePast(c *client, end int64) []byte {
 // and reports whether it does. With leap c goes on where it begins.
 func (l *loop) moveOn(c *client, leap bool) bool {
 	canonical := l.feed(c)
-	at, missed, ok := l.view.Switch(backlog.EncodingOf(c.protocol), canonical.Seq(c.cursor), leap)
+	at, missed, ok := l.view.Switch(backlog.EncodingOf(c.Protocol()), canonical.Seq(c.cursor), leap)
 	if !ok {
 		return false
 	}

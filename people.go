@@ -13,10 +13,10 @@ package hubbub
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/proto"
 )
 
@@ -26,13 +26,21 @@ type people struct {
 	start  sync.Once
 
 	mu    sync.RWMutex
-	known map[uint64]whereabouts
+	known map[uint64]member
 }
 
-// whereabouts is a client and the loop that owns it.
-type whereabouts struct {
+// member is a client, or a post, and the loop that owns it.
+type member struct {
 	loop   *loop
-	client *client
+	client *client // nil for a post
+	post   *post
+}
+
+func (m member) sender() *intake.Sender {
+	if m.post != nil {
+		return &m.post.Sender
+	}
+	return &m.client.Sender
 }
 
 // UnknownError says that there are no clients of these ids, or none any more.
@@ -50,7 +58,7 @@ func (e *UnknownError) Error() string {
 }
 
 // find says where a client is.
-func (h *Hub) find(id uint64) (whereabouts, error) {
+func (h *Hub) find(id uint64) (member, error) {
 	h.listPeople()
 	w, ok := h.people.find(id)
 	if !ok {
@@ -59,7 +67,7 @@ func (h *Hub) find(id uint64) (whereabouts, error) {
 	return w, nil
 }
 
-func (p *people) find(id uint64) (whereabouts, bool) {
+func (p *people) find(id uint64) (member, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	w, ok := p.known[id]
@@ -72,36 +80,41 @@ func (h *Hub) listPeople() { h.people.start.Do(h.makeList) }
 
 // makeList makes the list. Who comes or goes from now on enters it by itself.
 func (h *Hub) makeList() {
-	h.people.known = map[uint64]whereabouts{}
+	h.people.known = map[uint64]member{}
 	h.people.wanted.Store(true)
 	askAll(h, func(l *loop) struct{} {
-		for _, c := range slices.Concat(l.clients, l.guests) {
-			if c.id != 0 && !c.left {
-				h.people.enter(l, c)
+		for _, c := range l.clients {
+			if c.Present() {
+				h.people.enter(member{loop: l, client: c})
+			}
+		}
+		for _, p := range l.posts {
+			if p.Present() {
+				h.people.enter(member{loop: l, post: p})
 			}
 		}
 		return struct{}{}
 	})
 }
 
-// enter notes that c is l's.
-func (p *people) enter(l *loop, c *client) {
+// enter notes where a client is.
+func (p *people) enter(m member) {
 	if !p.wanted.Load() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known[c.id] = whereabouts{l, c}
+	p.known[m.sender().ID()] = m
 }
 
-// leave notes that c is gone.
-func (p *people) leave(c *client) {
+// leave notes that a client is gone.
+func (p *people) leave(id uint64) {
 	if !p.wanted.Load() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.known, c.id)
+	delete(p.known, id)
 }
 
 // Rename names a client; "" takes its name away. The rule is that of the names
@@ -114,30 +127,23 @@ func (h *Hub) Rename(id uint64, name string) error {
 			return fmt.Errorf("rename: %w", err)
 		}
 	}
-	return h.change(id, func(c *client) {
-		if name != "" || c.extra != nil {
-			c.more().name = name
-		}
-		c.tidy()
-	})
+	return h.change(id, func(m member) { m.sender().Rename(name) })
 }
 
 // Mute has nothing be heard any more of what a client says, or has it be heard
 // again. The error is an *UnknownError.
 func (h *Hub) Mute(id uint64, mute bool) error {
-	return h.change(id, func(c *client) { c.muted = mute || c.kicked })
+	return h.change(id, func(m member) {
+		m.sender().Mute(mute || m.client != nil && m.client.kicked)
+	})
 }
 
 // change has its loop change a client.
-func (h *Hub) change(id uint64, how func(c *client)) error {
-	w, err := h.find(id)
+func (h *Hub) change(id uint64, how func(m member)) error {
+	m, err := h.find(id)
 	if err != nil {
 		return err
 	}
-	w.loop.Do(func() {
-		if w.client.state < dead {
-			how(w.client)
-		}
-	})
+	m.loop.Do(func() { how(m) })
 	return nil
 }

@@ -32,6 +32,9 @@ const (
 	// mostLetters bounds what waits for one client, in bytes.
 	mostLetters = 1 << 20
 
+	// spareKept is how many letters' room a loop keeps when none come.
+	spareKept = 1024
+
 	// letterPiece is about how much of that is sent at a time.
 	letterPiece = 64 << 10
 )
@@ -66,11 +69,11 @@ func (h *Hub) Send(message []byte, to ...uint64) error {
 	after := h.backlog.Count()
 	for _, id := range to {
 		w, err := h.find(id)
-		if err != nil || w.client.protocol == codec.ProtocolPost {
+		if err != nil || w.post != nil {
 			unknown.IDs = append(unknown.IDs, id)
 			continue
 		}
-		p := w.client.protocol
+		p := w.client.Protocol()
 		if same[p] == nil {
 			same[p] = h.private(p, message)
 		}
@@ -105,8 +108,8 @@ func (h *Hub) Kick(id uint64, reason string) error {
 	if err != nil {
 		return err
 	}
-	if w.client.protocol == codec.ProtocolPost {
-		w.loop.Do(func() { w.loop.kickGuest(w.client, ending.Kicked(reason)) })
+	if w.post != nil {
+		w.loop.Do(func() { w.loop.kickPost(w.post, ending.Kicked(reason)) })
 		return nil
 	}
 	w.loop.postLetter(letter{to: w.client, after: h.backlog.Count(), data: []byte(reason), kick: true})
@@ -130,14 +133,14 @@ func (l *loop) openLetters() {
 	for i, x := range came {
 		came[i] = letter{}
 		switch c := x.to; {
-		case c.left: // meanwhile
+		case c.Left(): // meanwhile
 		case x.kick:
 			l.kick(c, x)
 		case c.streams():
 			l.keepLetter(c, x)
 		}
 	}
-	if l.spareLetters = came[:0]; cap(came) > batchEvents { // a burst has gone by
+	if l.spareLetters = came[:0]; cap(came) > spareKept { // a burst has gone by
 		l.spareLetters = nil
 	}
 }
@@ -168,7 +171,7 @@ func (l *loop) tooManyLetters(c *client, why string, most, least int) {
 		return
 	}
 	if x.dropped == 0 {
-		l.hub.log.Warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.id, quantity.Bytes(int64(x.share.Held())), why)
+		l.hub.log.Warnf("client %d takes no private messages (%s wait %s): the oldest are dropped", c.ID(), quantity.Bytes(int64(x.share.Held())), why)
 	}
 	for x.share.Held() > most && len(x.queue) > least {
 		x.dropped++
@@ -202,7 +205,7 @@ func (l *loop) upToLetter(c *client, f *feed.Feed, end int64) int64 {
 		l.dropLetter(x)
 	}
 	if x.dropped > 0 {
-		l.hub.log.Warnf("client %d has lost %s", c.id, quantity.Count(x.dropped, "message")+" that it alone was sent")
+		l.hub.log.Warnf("client %d has lost %s", c.ID(), quantity.Count(x.dropped, "message")+" that it alone was sent")
 	}
 	l.forgetLetters(c)
 	return end
@@ -219,13 +222,14 @@ func (l *loop) forgetLetters(c *client) {
 // kick ends c: at once if it would have to be waited for.
 func (l *loop) kick(c *client, x letter) {
 	reason := ending.Kicked(string(x.data))
-	l.hub.log.Debugf("client %d (%s) is %s", c.id, c.addr, reason.Text)
+	l.hub.log.Debugf("client %d (%s) is %s", c.ID(), c.Addr(), reason.Text)
 	if c.state == broken {
 		l.lost(c, reason)
 		return
 	}
-	c.muted, c.kicked = true, true
-	l.forget(c)
+	c.Mute(true)
+	c.kicked = true
+	c.Forget()
 	goal := l.feed(c).Begin(x.after + 1)
 	waits := goal - c.cursor
 	if c.hasLetters() {

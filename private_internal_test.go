@@ -161,7 +161,7 @@ func TestNothingStaysOfWhoEnds(t *testing.T) {
 	cancel()
 	bosses.Wait()
 	is(t, "all have gone", func() bool { return h.Stats().Clients == 0 && h.sockets.Load() == 0 })
-	for what, n := range map[string]int64{"letters": h.letters.Used(), "beginnings": h.partial.Used(), "of posts": h.posted.Used(), "rests": h.rests.Used(), "known": int64(len(h.people.known))} {
+	for what, n := range map[string]int64{"letters": h.letters.Used(), "beginnings": h.inbox.Beginnings.Used(), "of posts": h.inbox.Posts.Used(), "rests": h.rests.Used(), "known": int64(len(h.people.known))} {
 		if n != 0 {
 			t.Errorf("%s: %d", what, n)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/pump"
 	"hubbub.example/internal/feed"
 )
@@ -28,31 +29,27 @@ import (
 func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 	h.listPeople()
 	p := part{most: int(min(pump.ChunkSize, h.backlog.Segment()))}
-	for i := range b.records {
-		r := &b.records[i]
-		if r.kind != Message {
+	plain, in := b.Plain(), b.intake()
+	for i := range in.Records() {
+		r := &in.Records()[i]
+		if r.Kind != intake.Message {
 			continue
 		}
 		of := h.speakers.origin(r, int(h.clients.Load()))
-		for begin := r.from; begin < r.to; {
-			end := r.to
-			if !r.single {
-				end = begin + h.framing.First(b.data[begin:r.to])
-			}
+		for end := range in.Ends(r) {
 			if p.full(end) {
-				if err := h.backlog.PublishWait(ctx, backlog.Messages{Bytes: b.data[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced); err != nil {
+				if err := h.backlog.PublishWait(ctx, backlog.Messages{Bytes: plain[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced); err != nil {
 					return err
 				}
 				p.next()
 			}
 			p.add(end, of)
-			begin = end
 		}
 	}
 	if len(p.ends) == 0 {
 		return ctx.Err()
 	}
-	return h.backlog.PublishWait(ctx, backlog.Messages{Bytes: b.data[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced)
+	return h.backlog.PublishWait(ctx, backlog.Messages{Bytes: plain[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced)
 }
 
 // part is as much of a batch as is broadcast at a time: more would lap clients
@@ -88,19 +85,19 @@ type speakers struct {
 }
 
 // origin is r's, where so many clients are connected.
-func (s *speakers) origin(r *record, clients int) *feed.Origin {
+func (s *speakers) origin(r *intake.Record, clients int) *feed.Origin {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.known) > 2*clients+1000 {
 		clear(s.known) // most have gone; who speaks again is entered again
 	}
-	of := s.known[r.client]
-	if of == nil || of.Name != r.name {
+	of := s.known[r.Client]
+	if of == nil || of.Name != r.Name {
 		if s.known == nil {
 			s.known = map[uint64]*feed.Origin{}
 		}
-		of = &feed.Origin{ID: r.client, Name: r.name, Not: []uint64{r.client}}
-		s.known[r.client] = of
+		of = &feed.Origin{ID: r.Client, Name: r.Name, Not: []uint64{r.Client}}
+		s.known[r.Client] = of
 	}
 	return of
 }
@@ -108,7 +105,7 @@ func (s *speakers) origin(r *record, clients int) *feed.Origin {
 // exclude tells a client, before message last can be seen, that it must not get
 // it. The backlog calls it; whoever publishes has called listPeople before.
 func (h *Hub) exclude(id, last uint64) {
-	if w, ok := h.people.find(id); ok {
+	if w, ok := h.people.find(id); ok && w.client != nil { // a post is sent nothing
 		w.client.not.Store(last)
 	}
 }
@@ -132,7 +129,7 @@ func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 			return end
 		}
 		far := min(last, next+lookAhead, f.Seq(end)) // there may be more by now, which last does not tell of
-		first, to := f.Barred(next, far, c.id)
+		first, to := f.Barred(next, far, c.ID())
 		if to == 0 {
 			first = far + 1
 		}
@@ -141,7 +138,7 @@ func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
 			continue
 		}
 		c.cursor = f.Begin(to + 1)
-		if c.protocol == codec.ProtocolV1 {
+		if c.Protocol() == codec.ProtocolV1 {
 			l.tell(c, codec.AppendPassed(nil, to))
 		}
 	}

@@ -18,13 +18,14 @@ func TestAMessageIsLookedAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close() })
-	c := &client{id: 3}
+	c := &client{}
+	c.Joins(3, 0)
 	var runs []feed.Run
 	var ends []int
 	for i := range n {
 		id := uint64(1 + i%2)
 		if i == n-2 {
-			id = c.id
+			id = c.ID()
 		}
 		runs = append(runs, feed.Run{Messages: 1, Of: &feed.Origin{ID: id, Not: []uint64{id}}})
 		ends = append(ends, i+1)

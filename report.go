@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/intake"
 )
 
 // clientReport is one client in GET /clients.
@@ -66,11 +66,11 @@ type lagging struct {
 
 func (l *loop) slowest() (most lagging) {
 	for _, c := range l.clients {
-		if c.id == 0 || c.left {
+		if !c.Present() {
 			continue
 		}
 		if lag := l.lag(c); lag > most.lag {
-			most = lagging{c.id, lag}
+			most = lagging{c.ID(), lag}
 		}
 	}
 	return most
@@ -78,27 +78,34 @@ func (l *loop) slowest() (most lagging) {
 
 func (l *loop) listClients() []ClientInfo {
 	var list []ClientInfo
-	for _, clients := range []roster{l.clients, l.guests} {
-		for _, c := range clients {
-			if c.id != 0 && !c.left {
-				list = append(list, l.info(c))
-			}
+	for _, c := range l.clients {
+		if c.Present() {
+			list = append(list, l.info(c))
+		}
+	}
+	for _, p := range l.posts {
+		if p.Present() {
+			i := l.infoOf(&p.Sender)
+			i.BytesIn = p.Received()
+			list = append(list, i)
 		}
 	}
 	return list
 }
 
+// infoOf is what is known of who sends.
+func (l *loop) infoOf(s *intake.Sender) ClientInfo {
+	return ClientInfo{
+		ID: s.ID(), Name: s.Name(), Protocol: s.Protocol().String(), Addr: s.Addr().String(),
+		Since: l.hub.began.Add(time.Duration(s.Since()) * time.Second),
+		Muted: s.Muted(), MessagesIn: int64(s.Messages()),
+	}
+}
+
 func (l *loop) info(c *client) ClientInfo {
-	i := ClientInfo{
-		ID: c.id, Name: c.name(), Protocol: c.protocol.String(), Addr: c.addr.String(),
-		Since:   l.hub.began.Add(time.Duration(c.since) * time.Second),
-		Muted:   c.muted,
-		BytesIn: c.link.Received(), MessagesIn: int64(c.messages),
-	}
-	if c.protocol == codec.ProtocolPost {
-		return i
-	}
-	i.Lag, i.BytesOut = l.lag(c), c.link.Sent()
+	i := l.infoOf(&c.Sender)
+	i.BytesIn, i.BytesOut = c.link.Received(), c.link.Sent()
+	i.Lag = l.lag(c)
 	i.MessagesOut = int64(l.feed(c).Seq(c.cursor) - c.first)
 	if c.extra != nil {
 		i.MessagesOut -= c.extra.skipped

@@ -4,16 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
-	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
-
-	"hubbub.example/internal/sock"
 )
 
 // saysFrom has a client from this address of ours say a message in a session,
@@ -69,21 +64,16 @@ func TestNobodyPushesOutSessionsOfOthers(t *testing.T) {
 	for i := range most / 4 {
 		h.saysFrom(t, "127.0.0.1", at, honest(i), "hello")
 	}
-	known := func() int {
-		h.sessions.mu.Lock()
-		defer h.sessions.mu.Unlock()
-		return len(h.sessions.known)
-	}
 	for i := range 2 * most {
 		h.saysFrom(t, "127.0.0.2", at, fmt.Sprintf("silent-number-%06d", i), "")
-		if n := known(); n > most/4 {
+		if n := h.sessions.Known(); n > most/4 {
 			t.Fatalf("%d sessions are remembered, of which %d said nothing", n, n-most/4)
 		}
 	}
 	for i := range 2 * most {
 		h.saysFrom(t, "127.0.0.2", at, fmt.Sprintf("loud-number-%06d", i), "a word")
 	}
-	if n := known(); n != most {
+	if n := h.sessions.Known(); n != most {
 		t.Errorf("%d sessions are remembered, want %d", n, most)
 	}
 	for i := range most / 4 {
@@ -93,96 +83,5 @@ func TestNobodyPushesOutSessionsOfOthers(t *testing.T) {
 	}
 	if ack := h.saysFrom(t, "127.0.0.2", at, fmt.Sprintf("loud-number-%06d", 2*most-1), ""); ack != 1 {
 		t.Error("not the oldest of its own went")
-	}
-}
-
-// Whatever comes and goes, it is the oldest of the address with the most that is
-// forgotten.
-func TestWhichSessionIsForgotten(t *testing.T) {
-	const most = 30
-	r := rand.New(rand.NewPCG(1, 2))
-	s := sessions{most: most, known: map[string]*session{}}
-	var model []*session // idle, the longest first
-	from := map[*session]netip.Addr{}
-	count := func() (n map[netip.Addr]int) {
-		n = map[netip.Addr]int{}
-		for _, x := range model {
-			n[from[x]]++
-		}
-		return n
-	}
-	for i := range 20_000 {
-		if len(model) > 0 && r.IntN(3) == 0 {
-			x := model[r.IntN(len(model))]
-			if s.open(x.token, nil) != x {
-				t.Fatalf("%s is forgotten", x.token)
-			}
-			model = slices.DeleteFunc(model, func(y *session) bool { return y == x })
-			delete(s.known, x.token)
-			continue
-		}
-		x := s.open(fmt.Sprint(i), nil)
-		from[x] = netip.AddrFrom4([4]byte{10, 0, 0, byte(min(r.IntN(20), r.IntN(20)))})
-		s.mu.Lock()
-		s.lay(x, from[x])
-		s.forget()
-		s.mu.Unlock()
-		model = append(model, x)
-		if len(model) <= most {
-			continue
-		}
-		n := count()
-		gone := slices.IndexFunc(model, func(y *session) bool { return s.known[y.token] == nil })
-		if gone < 0 || len(s.known) != most {
-			t.Fatalf("%d are known, want %d", len(s.known), most)
-		}
-		of := from[model[gone]]
-		for _, other := range n {
-			if other > n[of] {
-				t.Fatalf("one of %v went, which had %d of %v", of, n[of], n)
-			}
-		}
-		if slices.ContainsFunc(model[:gone], func(y *session) bool { return from[y] == of }) {
-			t.Fatal("not the oldest went")
-		}
-		model = slices.Delete(model, gone, gone+1)
-	}
-	if len(s.from) != len(count()) || len(s.sites) != len(s.from) || s.idle.Len() != len(model) {
-		t.Errorf("%d addresses and %d in order for %d, %d sessions for %d", len(s.from), len(s.sites), len(count()), s.idle.Len(), len(model))
-	}
-}
-
-// An address is what its owner cannot choose of it.
-func TestSiteOfAnAddress(t *testing.T) {
-	if got := siteOf(sock.Addr{}); got.IsValid() {
-		t.Errorf("a Unix socket's is %v", got)
-	}
-	for _, c := range []struct{ listen, want string }{
-		{"127.0.0.1:0", "127.0.0.1"},
-		{"[::1]:0", "::"},
-	} {
-		ln, err := net.Listen("tcp", c.listen)
-		if err != nil {
-			t.Skip(err)
-		}
-		defer ln.Close()
-		p, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.Close()
-		f, err := ln.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		fd, addr, err := sock.Accept(int(f.Fd()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = sock.Close(fd)
-		if got := siteOf(addr).String(); got != c.want {
-			t.Errorf("%s is of %s, want %s", addr, got, c.want)
-		}
 	}
 }

@@ -67,8 +67,8 @@ func (l *loop) largest(q *quota.Quota) (largest *client, most int) {
 // holds is how much of q c holds and could give back.
 func (l *loop) holds(c *client, q *quota.Quota) int {
 	switch {
-	case q == l.hub.partial && c.reads() && c.extra != nil:
-		return c.extra.begun.Held()
+	case q == l.hub.inbox.Beginnings && c.reads():
+		return c.Holds()
 	case q == l.hub.letters && c.hasLetters():
 		return c.extra.letters.share.Held()
 	}
@@ -78,20 +78,11 @@ func (l *loop) holds(c *client, q *quota.Quota) int {
 // shedFrom has c give back what it holds of q.
 func (l *loop) shedFrom(c *client, q *quota.Quota) {
 	switch {
-	case q == l.hub.partial:
-		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", quantity.Bytes(int64(c.extra.begun.Held()))))
+	case q == l.hub.inbox.Beginnings:
+		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", quantity.Bytes(int64(c.Holds()))))
 	case c.state == broken: // it gets no private messages
 		l.forgetLetters(c)
 	default:
 		l.tooManyLetters(c, "for it, and all that does fills the backlog", c.extra.letters.share.Held()/2, 0)
-	}
-}
-
-// forget drops what c had of a message.
-func (l *loop) forget(c *client) {
-	if x := c.extra; x != nil && x.partial != nil {
-		x.begun.Release()
-		x.partial = nil
-		c.tidy()
 	}
 }

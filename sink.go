@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/engine/intake"
 	eventloop "hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/poll"
 	"hubbub.example/internal/sock"
@@ -47,7 +48,7 @@ func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
 	}
 	defer h.writing.Store(false)
 	l := h.loops[0]
-	s := &sink{hub: h, loop: l.Loop, file: f.Name(), fd: fd, done: make(chan error, 1)}
+	s := &sink{hub: h, loop: l.Loop, writer: l.in, file: f.Name(), fd: fd, done: make(chan error, 1)}
 	l.Do(func() { l.attach(fd, s); s.open() })
 	select {
 	case err = <-s.done:
@@ -72,9 +73,10 @@ func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
 type sink struct {
 	hub    *Hub
 	loop   *eventloop.Loop
+	writer *intake.Writer // of the same loop
 	file   string
 	fd     int // ours, nonblocking
-	batch  *Batch
+	batch  *intake.Batch
 	rest   []byte // of the batch
 	full   bool   // it will tell when there is room
 	closed bool
@@ -86,7 +88,7 @@ func (s *sink) open() {
 		s.fail(err)
 		return
 	}
-	s.hub.inbox.drained.Store(true)
+	s.hub.inbox.SetReader(s.writer, s.loop.Wake)
 }
 
 func (s *sink) close() {
@@ -94,7 +96,7 @@ func (s *sink) close() {
 		return
 	}
 	s.closed = true
-	s.hub.inbox.drained.Store(false)
+	s.hub.inbox.SetReader(nil, nil)
 	_ = s.loop.Remove(s.fd)
 	if s.batch != nil {
 		s.batch.Release()
@@ -121,7 +123,7 @@ func (s *sink) Turn() (again bool) {
 	if s.full || s.closed {
 		return false
 	}
-	for range cap(s.hub.inbox.filled) {
+	for range s.hub.inbox.Batches() {
 		if !s.next() {
 			return false
 		}
@@ -146,7 +148,7 @@ func (s *sink) next() bool {
 		if s.batch != nil {
 			s.batch.Release()
 		}
-		if s.batch = s.hub.TryReceive(); s.batch == nil {
+		if s.batch = s.hub.inbox.TryReceive(); s.batch == nil {
 			return false
 		}
 		s.rest = s.batch.Plain()

@@ -173,7 +173,7 @@ func (l *loop) becomeRaw(c *client) {
 // turnAway ends c, which speaks what the hub does not.
 func (l *loop) turnAway(c *client, said *logger.Throttle, why string) {
 	if said.Allow(l.Now()) {
-		l.hub.log.Warnf("%s refused: %s%s", c.addr, why, said.Suppressed())
+		l.hub.log.Warnf("%s refused: %s%s", c.Addr(), why, said.Suppressed())
 	}
 	l.hub.refused.Add(1)
 	_, _ = c.link.Recv(l.scratch(), l.Millis()) // unread input would make close a reset
@@ -222,7 +222,7 @@ func (l *loop) checkStrangers() {
 
 // saysNothing is c that had time to speak: a raw client, or a browser's spare.
 func (l *loop) saysNothing(c *client) {
-	if s := &l.strangers; l.hub.browsers.askedWithin(c.addr, l.age(c)+spareWithin) {
+	if s := &l.strangers; l.hub.browsers.askedWithin(c.Addr(), l.age(c)+spareWithin) {
 		s.silent.remove(c)
 		s.asking.add(c)
 		l.nextHead.In(l.hub.o.pace.head / headLooks)
@@ -267,7 +267,7 @@ func (l *loop) age(c *client) time.Duration {
 func (s *strangers) patrol(l *loop, limit time.Duration) {
 	for _, c := range slices.Concat(s.silent, s.expected) {
 		if l.age(c) >= limit {
-			l.hub.log.Debugf("%s closed: idle for %s", c.addr, limit)
+			l.hub.log.Debugf("%s closed: idle for %s", c.Addr(), limit)
 			l.drop(c)
 		}
 	}

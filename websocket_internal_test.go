@@ -86,7 +86,7 @@ func TestWhatWasSaidBeforeABreakIsHeard(t *testing.T) {
 	for _, protocol := range []string{"", "hubbub.v1"} {
 		for _, end := range []string{"", string(masked(ws.OpClose, "")), string(masked(ws.OpText, "\xff"))} {
 			h, at := hall(t, Options{Loops: 1})
-			all := takeAll(h.inbox)
+			all := h.takeAll()
 			c, _ := upgrade(t, at, "/", protocol)
 			said := "last words"
 			if protocol != "" {

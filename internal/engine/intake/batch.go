@@ -55,15 +55,27 @@ func (b *Batch) Plain() []byte { return b.data }
 // Messages goes through the messages of a record, without their separators.
 func (b *Batch) Messages(r *Record) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		framing := b.inbox.Framing
-		if r.single {
-			yield(b.data[r.from : r.to-len(framing.Separator())])
-			return
+		begin, separator := r.from, len(b.inbox.Framing.Separator())
+		for end := range b.Ends(r) {
+			if !yield(b.data[begin : end-separator]) {
+				return
+			}
+			begin = end
 		}
-		for rest := b.data[r.from:r.to]; len(rest) > 0; {
-			var message []byte
-			message, rest = framing.Next(rest)
-			if !yield(message) {
+	}
+}
+
+// Ends goes through the offsets in Plain at which the messages of a record end,
+// separators included.
+func (b *Batch) Ends(r *Record) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for at := r.from; at < r.to; {
+			if r.single {
+				at = r.to
+			} else {
+				at += b.inbox.Framing.First(b.data[at:r.to])
+			}
+			if !yield(at) {
 				return
 			}
 		}

@@ -5,8 +5,8 @@ package intake
 // This file is the input of a post: a client that comes and goes with one HTTP
 // request, whose body is messages. A goroutine reads the body:
 //
-//	Space       where the next read goes
-//	Took        the whole messages so far, for the inbox
+//	Space       where the next read goes; Took takes it
+//	Messages    the whole messages so far, for the inbox
 //	Hold        once those are there, the beginning of the next one is kept
 //	End         what is left at the body's end
 //
@@ -52,11 +52,12 @@ func (b *Body) Space() []byte {
 	return b.buf[n:min(cap(b.buf), n+ReadSize)]
 }
 
-// Took takes n bytes that were read to Space, and returns the whole messages
-// that came so far, and how many bytes of the body they were. They are good
-// until Hold.
-func (b *Body) Took(n int) (messages []byte, size int) {
-	b.buf = b.buf[:len(b.buf)+n]
+// Took takes n bytes that were read to Space.
+func (b *Body) Took(n int) { b.buf = b.buf[:len(b.buf)+n] }
+
+// Messages returns the whole messages that came so far, and how many bytes of
+// the body they were. They are good until Hold, which must follow.
+func (b *Body) Messages() (messages []byte, size int) {
 	return b.take(b.config.Framing.Whole(b.buf))
 }
 

@@ -23,7 +23,8 @@ func (d *desk) body(reads ...string) (messages string, size, dropped int, end en
 		for len(p) > 0 {
 			n := copy(b.Space(), p)
 			p = p[n:]
-			m, s := b.Took(n)
+			b.Took(n)
+			m, s := b.Messages()
 			messages, size = messages+string(m), size+s
 			if end = b.Hold(); end != (ending.Reason{}) {
 				return messages, size, 0, end

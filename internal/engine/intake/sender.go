@@ -25,7 +25,6 @@ type Sender struct {
 // rare is what few senders need, and those not for long.
 type rare struct {
 	name    string
-	request []byte        // what came right behind its request
 	partial []byte        // the beginning of a message
 	held    quota.Share   // of that
 	frames  *codec.Frames // the beginning of a frame, or between two of a message
@@ -98,32 +97,6 @@ func (s *Sender) Session() *Session {
 	return s.rare.session
 }
 
-// Preload has p, which came right behind the client's request, be read before
-// anything else. P is not copied.
-func (s *Sender) Preload(p []byte) {
-	if len(p) > 0 {
-		s.more().request = p
-	}
-}
-
-// Preloaded moves what was preloaded to p, and returns how much; 0: it is used
-// up.
-func (s *Sender) Preloaded(p []byte) int {
-	x := s.rare
-	if x == nil || x.request == nil {
-		return 0
-	}
-	n := copy(p, x.request)
-	if x.request = x.request[n:]; len(x.request) == 0 {
-		x.request = nil
-		s.tidy()
-	}
-	return n
-}
-
-// HasPreload reports whether something that was preloaded is still to be read.
-func (s *Sender) HasPreload() bool { return s.rare != nil && s.rare.request != nil }
-
 // Holds is how many bytes of a message the client has begun to say.
 func (s *Sender) Holds() int {
 	if s.rare == nil {
@@ -151,7 +124,7 @@ func (s *Sender) more() *rare {
 
 // tidy lets go of the rare part when nothing is in it.
 func (s *Sender) tidy() {
-	if x := s.rare; x != nil && x.name == "" && x.request == nil && x.partial == nil && x.frames == nil && x.session == nil && !x.ended {
+	if x := s.rare; x != nil && x.name == "" && x.partial == nil && x.frames == nil && x.session == nil && !x.ended {
 		s.rare = nil
 	}
 }

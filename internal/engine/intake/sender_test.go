@@ -44,8 +44,8 @@ func TestSenderIsSmall(t *testing.T) {
 	}
 }
 
-// What a client said before it said too much counts, and is all that a batch
-// has of it.
+// What a client said before it said too much counts, comes before its leave,
+// and is all that a batch has of it, also when the leave makes the batch full.
 func TestCutClientIsHeardUpToItsLongMessage(t *testing.T) {
 	for _, c := range []struct {
 		says, counts string
@@ -70,7 +70,10 @@ func TestCutClientIsHeardUpToItsLongMessage(t *testing.T) {
 			for line := range strings.Lines(c.counts) {
 				want = append(want, "7 message "+strings.TrimSuffix(line, "\n"))
 			}
-			if (out.End.Kind == proto.ReasonTooLong) != c.ends {
+			if c.ends {
+				want = append(want, "7 leave sent a message longer than 8 B")
+				d.Presence(Leave, s, out.End)
+			} else if out.End != (ending.Reason{}) {
 				t.Errorf("%q ends it with %+v", c.says, out.End)
 			}
 			if got, plain := d.received(); !slices.Equal(got, want) || plain[before:] != c.counts {
@@ -294,23 +297,6 @@ func TestMutedSenderIsNotHeard(t *testing.T) {
 	}
 }
 
-// What came behind a request is read first, in as many reads as it takes.
-func TestPreloadIsReadFirst(t *testing.T) {
-	s := sender(1, codec.ProtocolWebSocket)
-	s.Preload([]byte("behind"))
-	var got []byte
-	for p := make([]byte, 4); ; {
-		n := s.Preloaded(p)
-		if n == 0 {
-			break
-		}
-		got = append(got, p[:n]...)
-	}
-	if string(got) != "behind" || s.HasPreload() || s.rare != nil {
-		t.Errorf("it gives %q, and keeps %+v", got, s.rare)
-	}
-}
-
 // A sender that nothing is to be known of has no rare part.
 func TestRarePartGoes(t *testing.T) {
 	d := newDesk(t)
@@ -340,7 +326,6 @@ func TestSenderStateIsWhole(t *testing.T) {
 	s.Joins(7, 99)
 	s.Rename("\xffann")
 	s.Mute(true)
-	s.Preload([]byte("behind"))
 	s.messages = 5
 	s.more().partial = []byte("begun")
 	s.rare.frames = &codec.Frames{}

@@ -31,6 +31,9 @@ const (
 	// sessionKept is how long a session is remembered after its connection.
 	sessionKept = 10 * time.Minute
 
+	// MostSessions is how many sessions are remembered that nobody has.
+	MostSessions = 10_000
+
 	// siteBits is how much of an IPv6 address its owner cannot choose.
 	siteBits = 64
 )

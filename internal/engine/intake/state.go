@@ -31,7 +31,6 @@ type senderState struct {
 	Muted    bool   `json:",omitempty"`
 	Ended    bool   `json:",omitempty"`
 	Name     []byte `json:",omitempty"`
-	Request  []byte `json:",omitempty"`
 	Partial  []byte `json:",omitempty"`
 	Frames   []byte `json:",omitempty"`
 	Numbered bool   `json:",omitempty"`
@@ -46,7 +45,7 @@ func (s *Sender) State() []byte {
 		Messages: s.messages, Since: s.since, Muted: s.muted,
 	}
 	if x := s.rare; x != nil {
-		state.Name, state.Request, state.Partial, state.Ended = []byte(x.name), x.request, x.partial, x.ended
+		state.Name, state.Partial, state.Ended = []byte(x.name), x.partial, x.ended
 		if x.frames != nil {
 			state.Frames = x.frames.State()
 		}
@@ -72,7 +71,7 @@ func RestoreSender(p []byte, beginnings *quota.Quota, sessions *Sessions, shard 
 		id: state.ID, addr: sock.AddrFrom(state.Addr), protocol: state.Protocol,
 		messages: state.Messages, since: state.Since, muted: state.Muted,
 	}
-	x := &rare{name: string(state.Name), request: state.Request, partial: state.Partial, ended: state.Ended}
+	x := &rare{name: string(state.Name), partial: state.Partial, ended: state.Ended}
 	if state.Frames != nil {
 		x.frames = &codec.Frames{}
 		if err := x.frames.Restore(state.Frames); err != nil {

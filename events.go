@@ -1,0 +1,117 @@
+//go:build unix
+
+package hubbub
+
+// This file is what clients send, and their joins and leaves, as the caller
+// gets it: Receive takes the next batch of events, TryReceive does not wait for
+// one, and Events goes through all of them.
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"hubbub.example/internal/engine/intake"
+)
+
+// EventKind says what happened.
+type EventKind uint8
+
+const (
+	Message EventKind = iota // a client sent Data
+	Join                     // a client is there
+	Leave                    // a client is gone, for Reason
+)
+
+func (k EventKind) String() string {
+	switch k {
+	case Message:
+		return "message"
+	case Join:
+		return "join"
+	}
+	return "leave"
+}
+
+// Event is one thing that happened with a client.
+type Event struct {
+	Kind     EventKind
+	Client   uint64    // the client's id, from 1, never used twice
+	Name     string    // what it wants to be called, if it said so
+	Protocol string    // "raw", "text", "sse", "websocket", "hubbub.v1" or "post"
+	Addr     string    // "192.0.2.7:5123", "unix"
+	Time     time.Time // when the hub saw it
+	Data     []byte    // the message without its separator, which a WebSocket's may contain all the same; good until the next event
+	Code     LeaveCode // why it left
+	Reason   string    // the same, for people
+}
+
+// Batch is a number of events, in order.
+type Batch intake.Batch
+
+func (b *Batch) intake() *intake.Batch { return (*intake.Batch)(b) }
+
+// Plain is every message of the batch with its separator, one after the other.
+// It is good until Release.
+func (b *Batch) Plain() []byte { return b.intake().Plain() }
+
+// Release gives the batch back to the hub. It must not be used any more.
+func (b *Batch) Release() { b.intake().Release() }
+
+// Events goes through the batch. An event's Data is good until the next.
+func (b *Batch) Events() iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		in := b.intake()
+		for i := range in.Records() {
+			r := &in.Records()[i]
+			e := Event{
+				Kind: EventKind(r.Kind), Client: r.Client, Name: r.Name, Protocol: r.Protocol.String(),
+				Addr: r.Addr.String(), Time: time.Unix(0, r.Time), Code: LeaveCode(r.Why.Kind), Reason: r.Why.Text,
+			}
+			if e.Kind != Message {
+				if !yield(e) {
+					return
+				}
+				continue
+			}
+			for e.Data = range in.Messages(r) {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Receive gives the next batch of the inbox, when there is one. The error is
+// io.EOF after the hub has closed and all was received, else ctx's.
+func (h *Hub) Receive(ctx context.Context) (*Batch, error) {
+	b, err := h.inbox.Receive(ctx)
+	return (*Batch)(b), err
+}
+
+// TryReceive is Receive that does not wait: nil says that nothing is there now.
+func (h *Hub) TryReceive() *Batch { return (*Batch)(h.inbox.TryReceive()) }
+
+// Events returns everything that comes, until the hub is closed or ctx is done.
+// An event's Data is valid until the next event.
+func (h *Hub) Events(ctx context.Context) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		for {
+			b, err := h.Receive(ctx)
+			if err != nil || !b.yieldAll(yield) {
+				return
+			}
+		}
+	}
+}
+
+func (b *Batch) yieldAll(yield func(Event) bool) bool {
+	defer b.Release()
+	for e := range b.Events() {
+		if !yield(e) {
+			return false
+		}
+	}
+	return true
+}
