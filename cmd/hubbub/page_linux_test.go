@@ -2,6 +2,10 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -458,21 +462,21 @@ func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 		page.when(`document.querySelector("#empty").textContent === ` + quote(why))
 		page.picture("empty-" + strings.ReplaceAll(why, " ", "-"))
 	}
-	says("Nothing has been said yet.")
+	says("No messages yet.")
 	page.press(kb.Escape + "p")
-	says("Paused before anything was said.")
+	says("Paused before the first message.")
 	p.says("apple\npear\n")
 	page.when(`document.querySelector("#follow").textContent === "2 new below"`)
-	says("Paused before anything was said.")
+	says("Paused before the first message.")
 	page.press(kb.End)
 	says("")
 	page.press("/plum")
 	says("None of 2 matches the filter.")
 	page.press(kb.Escape + kb.Escape + "p")
-	says("Paused: nothing from before matches the filter.")
+	says("Paused: no earlier message matches the filter.")
 	p.says("plum\n")
 	page.when(`document.querySelector("#follow").textContent === "1 new below"`)
-	says("Paused: nothing from before matches the filter.")
+	says("Paused: no earlier message matches the filter.")
 	page.press("p")
 	says("")
 
@@ -484,8 +488,57 @@ func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 
 	late := browser.open(pageOf(p, "?last=0"))
 	late.isLive()
-	late.when(`document.querySelector("#empty").textContent === "Nothing has been said since this page was opened."`)
+	late.when(`document.querySelector("#empty").textContent === "No messages since this page was opened."`)
 	page.isQuiet()
+}
+
+// A page whose client is kicked says why and does not come back by itself. A
+// person may.
+func TestThePageThatIsKickedStaysAway(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0", "--in", "json", "--out", "json")
+	page := browse(t).open(pageOf(p, ""))
+	page.isLive()
+	p.says(`{"kick":1,"reason":"enough"}` + "\n")
+	page.when(`hubbub.state === "ended" && document.querySelector(".row.notice")`)
+	if text := page.text(".row.notice"); text != "the server closed the connection: kicked: enough" {
+		t.Errorf("it says %q", text)
+	}
+	page.picture("kicked")
+	page.click("#now")
+	page.isLive()
+	page.isQuiet()
+}
+
+// Where a module cannot be loaded, or is not understood, the page says what it
+// needs. It takes main.js to remove these words.
+func TestThePageThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
+	p := startForBrowsers(t, "127.0.0.1:0")
+	browser := browse(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: p.address()})
+	broken := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/link.js" {
+			http.NotFound(w, r)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})}
+	go func() { _ = broken.Serve(l) }()
+	t.Cleanup(func() { _ = broken.Close() })
+	stuck := browser.open("http://" + l.Addr().String() + "/")
+	stuck.when(`document.querySelector("#unstarted").checkVisibility({ visibilityProperty: true })`)
+	stuck.picture("without-a-module")
+
+	page := browser.open(pageOf(p, ""))
+	page.isLive()
+	if eval[bool](page, `document.querySelector("#unstarted") !== null`) {
+		t.Error("a page that works says that it does not")
+	}
 }
 
 // A reload, or a way there and back, loses no line that the hub has not

@@ -72,11 +72,11 @@ class Frame {
     put($("empty"), matches === 0 && link.epoch ? this.#nothing(filter, paused) : "");
   }
 
-  // nothing says why there is nothing to see.
+  // nothing is why there is nothing to see.
   #nothing(filter, paused) {
-    if (paused) return filter ? "Paused: nothing from before matches the filter." : "Paused before anything was said.";
+    if (paused) return filter ? "Paused: no earlier message matches the filter." : "Paused before the first message.";
     if (filter) return `None of ${number(store.kept)} matches the filter.`;
-    return link.seq > 0 ? "Nothing has been said since this page was opened." : "Nothing has been said yet.";
+    return link.seq > 0 ? "No messages since this page was opened." : "No messages yet.";
   }
 
   #line() {
@@ -168,7 +168,7 @@ function addressOf(since) {
 
 // ---------------------------------------------------------------- Controls
 
-// What is remembered from visit to visit, where the browser allows it.
+// recall and remember keep a setting between visits, where the browser allows it.
 function recall(key) {
   try {
     return localStorage.getItem(`hubbub-${key}`) ?? "";
@@ -181,12 +181,12 @@ function remember(key, value) {
   try {
     localStorage.setItem(`hubbub-${key}`, value);
   } catch {
-    // Then it holds for this visit.
+    // It holds for this visit only.
   }
 }
 
-// What a page leaves to the next one in its tab. One address may have several
-// hubs, each below a path of its own.
+// LEFT is where a page leaves its lines to the next one in its tab. One address
+// may have several servers, each below a path of its own.
 const LEFT = `hubbub-unsent ${new URL(".", location.href).pathname}`;
 
 function leaveUnsent() {
@@ -209,8 +209,8 @@ function inherited() {
   }
 }
 
-// Only that long do the lines and their session stand in the storage: a copy
-// of a tab must not have the session of a page that lives.
+// inherit takes over the lines of the page before. They stand in the storage
+// only between two pages: a copied tab must not get the session of the first.
 function inherit() {
   const left = inherited();
   if (left === null) return;
@@ -235,7 +235,7 @@ function toStream() {
   log.focus({ preventScroll: true });
 }
 
-// rate tells how many messages a second came over the last five seconds.
+// rate shows the messages per second over the last five seconds.
 const rate = {
   marks: [], // { time, received }
   update() {
@@ -270,7 +270,7 @@ const sentBefore = {
 function sendLine(text) {
   outbox.add(keep({ kind: "mine", who: "you", time: new Date().toISOString(), text }));
   if (link.state === "live") sendDue();
-  else voice.say("it will be sent when the connection is back");
+  else voice.say("the line waits for the connection");
   if (text) sentBefore.add(text);
   if (!view.paused) view.follow();
 }
@@ -355,7 +355,7 @@ function keyPressed(event) {
   act();
 }
 
-// Where a phone's keyboard does not make the page smaller, we do.
+// fitKeyboard makes the page smaller where a phone's keyboard does not.
 function fitKeyboard() {
   const { height, scale } = window.visualViewport;
   if (scale !== 1) return; // zoomed in, which is no keyboard
@@ -401,15 +401,16 @@ function comeBack() {
   frame.ask();
 }
 
-// A page that the browser had put away has left its lines, and somebody may have
-// inherited them meanwhile: so it does not go on, but begins anew.
+// beginAnew reloads a page that the browser had put away: it left its lines, and
+// another page may have them by now.
 function beginAnew(event) {
   if (!event.persisted) return;
   outbox.items = [];
   location.reload();
 }
 
-// To close the tab loses lines; to reload does not, but cannot be told from it.
+// warnOfUnsent warns of a closed tab, which loses lines. A reload does not, but
+// looks the same.
 function warnOfUnsent(event) {
   if (outbox.items.length > 0) event.preventDefault();
 }
