@@ -116,11 +116,11 @@ var layers = map[string][]string{
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground
 	// alone.
-	"internal/child":   {"internal/framing", "internal/quantity"},
+	"internal/child":   {"internal/backoff", "internal/framing", "internal/quantity"},
 	"internal/codec":   {"internal/proto"},
 	"internal/console": {"internal/quantity"},
 	"internal/feed":    {},
-	"internal/join":    {"internal/framing", "internal/proto", "internal/quantity"},
+	"internal/join":    {"internal/backoff", "internal/framing", "internal/logger", "internal/proto", "internal/quantity"},
 	"internal/jsonl":   {"internal/proto"},
 	"internal/poll":    {},
 	"internal/sock":    {"internal/quantity"},
@@ -130,6 +130,7 @@ var layers = map[string][]string{
 	"internal/wsconn":  {"internal/proto"},
 
 	// Ground: what several leaves share, without I/O.
+	"internal/backoff":  {},
 	"internal/framing":  {},
 	"internal/logger":   {"internal/quantity"},
 	"internal/proto":    {},

@@ -58,6 +58,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/backoff"
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/quantity"
 )
@@ -130,7 +131,7 @@ func (o Options) withDefaults() Options {
 // first start does (a *StartError).
 func Run(ctx context.Context, o Options) (End, error) {
 	o = o.withDefaults()
-	w := newWaits(o.timing)
+	w := backoff.New(o.timing.firstWait, o.timing.maxWait, o.timing.minUptime)
 	end := End{Command: o.name()}
 	for n := 1; ctx.Err() == nil; n++ {
 		var err error
@@ -151,11 +152,11 @@ func Run(ctx context.Context, o Options) (End, error) {
 }
 
 // once runs one process from its start to its end, or fails to start it.
-func once(ctx context.Context, o *Options, n int, w waits) (End, error) {
+func once(ctx context.Context, o *Options, n int, w backoff.Waits) (End, error) {
 	p, err := start(o, n)
 	if err != nil {
 		end := End{Command: o.name(), Start: n, Err: err}
-		end.again(w.next(0))
+		end.again(w.Next(0))
 		return end, nil
 	}
 	return p.live(ctx, w)

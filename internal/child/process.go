@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/backoff"
 )
 
 // Process is one process of the command.
@@ -123,7 +125,7 @@ func (p *Process) spawn() error {
 }
 
 // live is p's life, from its start until all its output is read.
-func (p *Process) live(ctx context.Context, w waits) (End, error) {
+func (p *Process) live(ctx context.Context, w backoff.Waits) (End, error) {
 	later := context.WithoutCancel(ctx) // SIGTERM comes before the end of STDIN
 	inCtx, endInput := context.WithCancel(later)
 	defer endInput()
@@ -135,7 +137,7 @@ func (p *Process) live(ctx context.Context, w waits) (End, error) {
 	stopped := p.untilDead(ctx, endInput)
 	endInput()
 	<-p.fed
-	wait, limit := w.next(p.uptime), p.o.Grace
+	wait, limit := w.Next(p.uptime), p.o.Grace
 	died := time.Now()
 	if stopped.IsZero() {
 		p.signal(unix.SIGTERM) // to processes it left behind; a second one might hurry them

@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // Restart says when a command that has exited is restarted.
@@ -59,29 +57,4 @@ func (t timing) withDefaults() timing {
 		minUptime:  cmp.Or(t.minUptime, 10*time.Second),
 		stdinGrace: cmp.Or(t.stdinGrace, 3*time.Second),
 	}
-}
-
-// waits are the times between an exit and the next start. They grow, and are
-// random, so that servers that fail for the same reason do not retry in step.
-type waits struct {
-	timing
-	*backoff.ExponentialBackOff
-}
-
-func newWaits(t timing) waits {
-	return waits{t, &backoff.ExponentialBackOff{
-		InitialInterval:     t.firstWait * 3 / 4, // give or take a third
-		RandomizationFactor: 1. / 3,
-		Multiplier:          2,
-		MaxInterval:         t.maxWait * 3 / 4,
-	}}
-}
-
-// next is how long to wait after a process that ran for uptime; 0 if it could not
-// be started.
-func (w waits) next(uptime time.Duration) time.Duration {
-	if uptime >= w.minUptime {
-		w.Reset()
-	}
-	return w.NextBackOff()
 }

@@ -4,35 +4,9 @@ package child
 
 import (
 	"testing"
-	"time"
 
 	"hubbub.example/internal/framing"
 )
-
-// Waits grow to half a minute and no more, are never the same twice, and are
-// short again after a process that ran for long.
-func TestWaits(t *testing.T) {
-	w := newWaits(timing{}.withDefaults())
-	seen := map[time.Duration]bool{}
-	for _, step := range []struct{ uptime, longest time.Duration }{
-		{0, 500 * time.Millisecond},
-		{time.Second, time.Second},
-		{9999 * time.Millisecond, 2 * time.Second},
-		{0, 4 * time.Second},
-		{0, 8 * time.Second},
-		{0, 16 * time.Second},
-		{0, 30 * time.Second},
-		{0, 30 * time.Second},
-		{10 * time.Second, 500 * time.Millisecond},
-		{0, time.Second},
-	} {
-		wait := w.next(step.uptime)
-		if wait < step.longest/2 || wait > step.longest || seen[wait] {
-			t.Errorf("after %s: %s, at most %s", step.uptime, wait, step.longest)
-		}
-		seen[wait] = true
-	}
-}
 
 func TestParseRestart(t *testing.T) {
 	for _, r := range []Restart{Always, OnFailure, Never} {

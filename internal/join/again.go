@@ -8,8 +8,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"hubbub.example/internal/quantity"
 )
 
@@ -224,31 +222,6 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// waits are the times between attempts to come back: growing, and different
-// for each client, so that those who lost a server together do not fall upon
-// it together.
-type waits struct{ *backoff.ExponentialBackOff }
-
 // calm is how long a connection must have lasted, if nothing came of it, for
 // the next to be tried soon.
 const calm = 10 * time.Second
-
-// newWaits has waits of first, then more, each give or take a third, and of
-// longest at most.
-func newWaits(first, longest time.Duration) waits {
-	return waits{&backoff.ExponentialBackOff{
-		InitialInterval:     first,
-		RandomizationFactor: 1. / 3,
-		Multiplier:          2,
-		MaxInterval:         longest * 3 / 4,
-	}}
-}
-
-// next is how long to wait after a connection that lasted so long; 0: that
-// was not made at all.
-func (w waits) next(lasted time.Duration) time.Duration {
-	if lasted > calm {
-		w.Reset()
-	}
-	return w.NextBackOff()
-}

@@ -95,25 +95,3 @@ func TestFailureSaysWhatIsLost(t *testing.T) {
 		}
 	}
 }
-
-// The waits grow up to the longest, differ, and begin anew after a connection
-// that lasted: a server that accepts and closes is not hammered.
-func TestWaitsGrow(t *testing.T) {
-	w := newWaits(100*time.Millisecond, time.Second)
-	within := func(d, of time.Duration) {
-		t.Helper()
-		if d < of/2 || d > of*3/2 {
-			t.Errorf("waits %v, want %v give or take half", d, of)
-		}
-	}
-	for _, want := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
-		within(w.next(time.Second), want*time.Millisecond)
-	}
-	within(w.next(0), time.Second)
-	within(w.next(calm+1), 100*time.Millisecond)
-	within(w.next(0), 200*time.Millisecond)
-	differ := false
-	for first := w.next(0); !differ; { // two of a million are never all the same
-		differ = w.next(0) != first
-	}
-}

@@ -60,7 +60,7 @@ func (c *client) find(ctx context.Context) (link, error) {
 		return nil, fmt.Errorf("%w; it was there a moment ago, and may take one client only: with %s it is not asked first what it speaks", gone, c.rawForm())
 	}
 	c.protocol = RawOnly
-	c.log.warn("%s speaks raw (%s): what is on its way when the connection breaks may be lost; with %s it is not asked first", c.Address, c.whyRaw(err), c.rawForm())
+	c.log.Warnf("%s speaks raw (%s): what is on its way when the connection breaks may be lost; with %s it is not asked first", c.Address, c.whyRaw(err), c.rawForm())
 	return raw, nil
 }
 
@@ -71,7 +71,7 @@ func (c *client) ask(ctx context.Context) (*v1Link, error) {
 	if err == nil || !speaksRaw(err) || isSilence(err) || ctx.Err() != nil {
 		return l, err
 	}
-	c.log.debug("%v; asking once more", err)
+	c.log.Debugf("%v; asking once more", err)
 	l, second := c.connectV1(ctx)
 	if second != nil && !errors.As(second, new(*notV1)) {
 		return nil, err
@@ -97,7 +97,7 @@ func (c *client) connectRaw(ctx context.Context) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.log.debug("connected to %s", remote(conn))
+	c.log.Debugf("connected to %s", remote(conn))
 	return newRawLink(c, conn), nil
 }
 
@@ -160,7 +160,7 @@ func (c *client) connectV1(ctx context.Context) (*v1Link, error) {
 		return nil, &notV1{c.Address, err}
 	}
 	_ = conn.SetDeadline(time.Time{})
-	c.log.debug("connected to %s, which speaks hubbub.v1; client %d", remote(conn), l.id())
+	c.log.Debugf("connected to %s, which speaks hubbub.v1; client %d", remote(conn), l.id())
 	return l, nil
 }
 

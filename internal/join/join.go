@@ -12,7 +12,6 @@
 //	inbox.go     where whole messages wait for STDOUT
 //	out.go       what STDOUT says of a message
 //	again.go     what follows a connection's end: again, done or failed
-//	say.go       the log, which never blocks
 //
 // Two goroutines move the bytes of a connection, one each way, and share
 // nothing: a STDOUT that nobody reads stops no sending, a server that does not
@@ -42,7 +41,9 @@ import (
 	"syscall"
 	"time"
 
+	"hubbub.example/internal/backoff"
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/quantity"
 )
@@ -170,8 +171,8 @@ type client struct {
 	protocol Protocol // as far as known
 	in       *outbox
 	out      *printer
-	log      *teller
-	waits    waits
+	log      *logger.Queue
+	waits    backoff.Waits
 
 	// Of rawLinks.
 	printed <-chan struct{} // closed when all that the last one gave is on STDOUT
@@ -198,15 +199,15 @@ func Run(ctx context.Context, o Options) error {
 		dialer:   dialer{o.Address, o.ConnectTimeout, o.Control, o.Connected, o.Lookup},
 		protocol: o.protocol(),
 		out:      &printer{w: o.Stdout, frame: o.Frame, out: o.Out},
-		log:      newTeller(o.Log),
-		waits:    newWaits(o.FirstWait, o.LongestWait),
+		log:      logger.New(o.Log),
+		waits:    backoff.New(o.FirstWait, o.LongestWait, calm),
 		session:  rand.Text(),
 		place:    o.Since,
 		idle:     make(chan struct{}, 1),
 	}
-	defer c.log.close()
+	defer c.log.Close()
 	c.in = newOutbox(o.Frame, func() {
-		c.log.warn("STDIN must wait: %d bytes of it are kept for when the server is back", c.in.size())
+		c.log.Warnf("STDIN must wait: %d bytes of it are kept for when the server is back", c.in.size())
 	})
 	defer c.in.end(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -214,7 +215,7 @@ func Run(ctx context.Context, o Options) error {
 	c.inbox = newInbox(c.out, c.poke, func(err error) { cancel(err) })
 	c.in.hungry = c.poke
 	c.in.tooLong = func(longest int64) {
-		c.log.warn("a message of STDIN is longer than the %d bytes that the server takes: such are left out", longest)
+		c.log.Warnf("a message of STDIN is longer than the %d bytes that the server takes: such are left out", longest)
 	}
 	go c.inbox.run()
 	defer c.inbox.close()
@@ -267,14 +268,14 @@ func (c *client) neverThere(ctx context.Context, l link) error {
 // left to send, and STDIN has ended, or ctx is done.
 func (c *client) again(ctx context.Context, end ending) (link, error) {
 	if c.in.rewind() {
-		c.log.warn("a message of more than %d bytes is lost: its beginning went to the connection that broke", c.in.size())
+		c.log.Warnf("a message of more than %d bytes is lost: its beginning went to the connection that broke", c.in.size())
 	}
 	if end.useful || end.behind { // which is not the server's fault
 		c.waits.Reset()
 	}
-	wait := c.waits.next(end.lasted)
+	wait := c.waits.Next(end.lasted)
 	why := append([]string{end.why()}, end.doubtful()...)
-	c.log.warn("lost %s: %s; trying again in %v", c.Address, strings.Join(why, "; "), wait.Round(time.Millisecond))
+	c.log.Warnf("lost %s: %s; trying again in %v", c.Address, strings.Join(why, "; "), wait.Round(time.Millisecond))
 	for began := time.Now(); ; {
 		if !c.rest(ctx, wait) {
 			return nil, c.calledOff(ctx)
@@ -284,14 +285,14 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 		}
 		l, err := c.connect(ctx)
 		if err == nil {
-			c.log.warn("back at %s after %v", c.Address, time.Since(began).Round(time.Millisecond))
+			c.log.Warnf("back at %s after %v", c.Address, time.Since(began).Round(time.Millisecond))
 			c.in.connected()
 			return l, nil
 		}
 		if isBreach(err) {
 			return nil, err
 		}
-		wait = c.waits.next(0)
+		wait = c.waits.Next(0)
 		c.retrying(err, wait)
 	}
 }
@@ -318,10 +319,10 @@ func (c *client) rest(ctx context.Context, wait time.Duration) bool {
 
 // retrying says what went wrong; aloud, if the server has something new to say.
 func (c *client) retrying(err error, wait time.Duration) {
-	tell := c.log.debug
+	tell := c.log.Debugf
 	if isHTTP(err) && err.Error() != c.refused {
 		c.refused = err.Error()
-		tell = c.log.warn
+		tell = c.log.Warnf
 	}
 	tell("%v; trying again in %v", err, wait.Round(time.Millisecond))
 }
@@ -388,7 +389,7 @@ func (c *client) allPrinted(ctx context.Context) bool {
 	c.inbox.close()
 	defer func() {
 		if at := c.inbox.at(); at != (proto.Point{}) {
-			c.log.debug("at %s", at)
+			c.log.Debugf("at %s", at)
 		}
 	}()
 	if c.EOF != Exit {

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/backoff"
 )
 
 // longEnough bounds every wait. A test that passes never waits so long.
@@ -536,12 +538,12 @@ func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
 func TestWaitsByDefault(t *testing.T) {
 	o := Options{}.withDefaults()
 	for range 1000 {
-		w := newWaits(o.FirstWait, o.LongestWait)
-		if d := w.next(0); d < 100*time.Millisecond || d > 500*time.Millisecond {
+		w := backoff.New(o.FirstWait, o.LongestWait, calm)
+		if d := w.Next(0); d < 100*time.Millisecond || d > 500*time.Millisecond {
 			t.Fatalf("the first wait is %v", d)
 		}
 		for range 20 {
-			if d := w.next(0); d > 30*time.Second {
+			if d := w.Next(0); d > 30*time.Second {
 				t.Fatalf("it waits %v", d)
 			}
 		}

@@ -48,7 +48,7 @@ func (l *rawLink) receive() {
 	if l.before != nil {
 		<-l.before
 		if l.out.broke() {
-			l.log.warn("the connection broke inside a message, which ends early on STDOUT")
+			l.log.Warnf("the connection broke inside a message, which ends early on STDOUT")
 		}
 	}
 	l.received <- l.print()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 )
 
@@ -88,8 +89,8 @@ func FuzzV1Server(f *testing.F) {
 				return &scripted{rest: strings.Split(script, "\n")}, nil
 			},
 		}
-		c := &client{Options: o.withDefaults(), out: &printer{w: out}, log: newTeller(nil), place: o.Since, idle: make(chan struct{}, 1), protocol: HubbubV1}
-		defer c.log.close()
+		c := &client{Options: o.withDefaults(), out: &printer{w: out}, log: logger.New(nil), place: o.Since, idle: make(chan struct{}, 1), protocol: HubbubV1}
+		defer c.log.Close()
 		c.in = newOutbox(framing.Lines, func() {})
 		c.inbox = newInbox(c.out, c.poke, func(error) {})
 		go c.inbox.run()

@@ -156,14 +156,14 @@ func (l *v1Link) greet() {
 	case had == proto.Point{}:
 		l.deliver(at, func(*bytes.Buffer) {})
 	case at.Epoch != had.Epoch:
-		l.log.warn("the server was started anew: going on with the oldest message that it keeps")
+		l.log.Warnf("the server was started anew: going on with the oldest message that it keeps")
 		l.notice("unknown", 0, at)
 	case l.hello.Unknown:
-		l.log.warn("the server has not come to %s yet: going on with the oldest message that it keeps", had)
+		l.log.Warnf("the server has not come to %s yet: going on with the oldest message that it keeps", had)
 		l.notice("unknown", 0, at)
 	case at.Seq > had.Seq:
 		gone := max(l.hello.Missed, at.Seq-had.Seq)
-		l.log.warn("%s gone from the server", messagesAre(gone))
+		l.log.Warnf("%s gone from the server", messagesAre(gone))
 		l.notice("missed", gone, at)
 	}
 }
@@ -209,7 +209,7 @@ func (l *v1Link) message(s *said) {
 	}
 	l.useful = true
 	if gap := s.Seq - l.place.Seq - 1; gap > 0 {
-		l.log.warn("%s missing, the server does not say why", messagesAre(gap))
+		l.log.Warnf("%s missing, the server does not say why", messagesAre(gap))
 		l.notice("missed", gap, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq - 1})
 	}
 	l.deliver(proto.Point{Epoch: l.place.Epoch, Seq: s.Seq}, func(b *bytes.Buffer) {
@@ -225,7 +225,7 @@ func (l *v1Link) skipped(s *said) {
 	}
 	l.useful = true
 	count := s.Seq - l.place.Seq
-	l.log.warn("%s left out: they came faster than they were taken", messagesAre(count))
+	l.log.Warnf("%s left out: they came faster than they were taken", messagesAre(count))
 	l.notice("skipped", count, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq})
 }
 
