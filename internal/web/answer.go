@@ -153,6 +153,22 @@ func (q *request) root() {
 	}
 }
 
+// admitted asks whether the client may come, and tells it if not.
+func (q *request) admitted(kind Kind, a *ask) bool {
+	if q.s.o.Admit == nil {
+		return true
+	}
+	name, err := q.s.o.Admit(q.c.peer, kind, q.r, a.name)
+	if err != nil {
+		q.refuse(http.StatusForbidden, err.Error())
+		return false
+	}
+	if name != "" {
+		a.name = name
+	}
+	return true
+}
+
 // options says what one can do, and answers a browser that asks for a page of
 // an origin that may.
 func (q *request) options(listed bool) {

@@ -32,7 +32,8 @@ type conn struct {
 	file     *os.File // fd's, once net/http has it
 	server   *Server
 	peer     Peer
-	requests int // its goroutine's
+	requests int    // its goroutine's
+	came     []byte // what was read of it before it came here
 	lengths  lengths
 
 	// Guarded by Server.mu.
@@ -52,7 +53,14 @@ func (c *conn) open() error {
 }
 
 func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.file.Read(b)
+	var n int
+	var err error
+	if len(c.came) > 0 {
+		n = copy(b, c.came)
+		c.came = c.came[n:]
+	} else {
+		n, err = c.file.Read(b)
+	}
 	c.lengths.read(b[:n])
 	if err != nil && err != io.EOF {
 		err = c.opError("read", err)

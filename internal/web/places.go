@@ -46,7 +46,10 @@ func (p *places) start(n int) {
 // Take serves the connection fd, which is nonblocking. It is false if all
 // places are taken or the server is closed; fd then stays the caller's. It
 // never blocks.
-func (s *Server) Take(fd int, p Peer) bool {
+func (s *Server) Take(fd int, p Peer) bool { return s.Resume(fd, p, nil) }
+
+// Resume is Take for a connection of which others have read what came.
+func (s *Server) Resume(fd int, p Peer, came []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.places.closed || !s.places.seat() {
@@ -54,7 +57,7 @@ func (s *Server) Take(fd int, p Peer) bool {
 		s.askAgain()
 		return false
 	}
-	c := &conn{fd: fd, server: s, peer: p, seated: true}
+	c := &conn{fd: fd, server: s, peer: p, came: came, seated: true}
 	s.places.all++
 	s.queue.conns <- c // there is room for as many as there are places
 	return true

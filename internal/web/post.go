@@ -64,6 +64,9 @@ func (q *request) post() {
 		q.busy(err)
 		return
 	}
+	if !q.admitted(Post, &a) {
+		return
+	}
 	b := &body{q: q}
 	if !q.s.posting(b) {
 		q.busy(ErrEnding)

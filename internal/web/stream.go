@@ -42,6 +42,9 @@ func (q *request) stream(kind Kind, contentType string) {
 		q.w.WriteHeader(http.StatusOK)
 		return
 	}
+	if !q.admitted(kind, &a) {
+		return
+	}
 	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
 		_, rw, err := http.NewResponseController(q.w).Hijack()
 		if err != nil {
@@ -90,6 +93,9 @@ func (q *request) webSocket() {
 	}
 	if err := q.s.o.Full(); err != nil {
 		q.busy(err)
+		return
+	}
+	if !q.admitted(kind, &a) {
 		return
 	}
 	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
@@ -146,10 +152,8 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 		q.s.o.Debugf("%s: no stream: %v", q.r.RemoteAddr, err)
 		return
 	}
-	if n := rw.Reader.Buffered(); n > 0 {
-		s.Input, _ = rw.Peek(n) // it is there
-		s.Input = bytes.Clone(s.Input)
-	}
+	buffered, _ := rw.Peek(rw.Reader.Buffered()) // it is there
+	s.Input = slices.Concat(buffered, q.c.came)
 	q.s.o.Stream(s)
 }
 

@@ -57,6 +57,10 @@ type Options struct {
 
 	TextType string // Content-Type of the plain stream; "": text/plain; charset=utf-8
 
+	// Admit says whether p, which asks by r, may be a client of this kind, and
+	// what it is called; "" leaves it the name that it asks for. An error is
+	// told to it (403). nil admits everybody.
+	Admit func(p Peer, k Kind, r *http.Request, name string) (string, error)
 	// Full says why there is no room for another client; nil if there is.
 	Full func() error
 	// Begin says where a stream begins that asks for s, before it is answered:
@@ -99,6 +103,7 @@ const (
 	Events                // server-sent events
 	WebSocket             // a frame a message
 	V1                    // hubbub.v1
+	Post                  // no stream: messages in a body
 )
 
 // Stream is a connection that has become a stream: its request is answered,
