@@ -36,7 +36,7 @@ func validate(schema *jsonschema.Schema, line string) error {
 
 // Who writes a program by the schema writes commands, and the other way round.
 func TestSchemaAndDecoderAgree(t *testing.T) {
-	schema := schemaOf(t, "commands.schema.json")
+	schema := schemaOf(t, "instructions.schema.json")
 	for _, c := range commands {
 		if err := validate(schema, c.line); err != nil {
 			t.Errorf("%s: %v", c.line, err)
@@ -66,10 +66,10 @@ func examples(t *testing.T, heading string) []string {
 }
 
 func TestExamplesOfCommandsAreCommands(t *testing.T) {
-	schema := schemaOf(t, "commands.schema.json")
+	schema := schemaOf(t, "instructions.schema.json")
 	var d Decoder
 	kinds := map[Kind]bool{}
-	for _, line := range examples(t, "### Commands") {
+	for _, line := range examples(t, "### Instructions") {
 		c, err := d.Decode([]byte(line))
 		if err != nil {
 			t.Errorf("%s: %v", line, err)

@@ -106,7 +106,7 @@ func TestThePageKnowsWhichEndsAreFinal(t *testing.T) {
 
 // docs list what the page is made of: a proxy may need to know.
 func TestDocsListTheFilesOfThePage(t *testing.T) {
-	docs, err := os.ReadFile("../../docs/protocol.md")
+	docs, err := os.ReadFile("../../docs/http.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestDocsListTheFilesOfThePage(t *testing.T) {
 		switch {
 		case err != nil || d.IsDir() || strings.HasSuffix(name, ".mjs"):
 		case name != "index.html" && name != "package.json" && !strings.Contains(string(docs), "`/"+name+"`"):
-			t.Errorf("docs/protocol.md does not list /%s", name)
+			t.Errorf("docs/http.md does not list /%s", name)
 		}
 		return err
 	})

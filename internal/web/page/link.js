@@ -101,7 +101,8 @@ export class Link {
 
   words() {
     if (this.state === "connecting") return this.epoch ? "reconnecting" : "connecting";
-    if (this.state !== "waiting") return this.state;
+    if (this.state === "ended") return "disconnected";
+    if (this.state === "live") return "live";
     return `reconnecting in ${Math.max(1, Math.ceil((this.#wakeAt - performance.now()) / 1000))} s`;
   }
 

@@ -57,6 +57,7 @@ class Frame {
     const { state } = link;
     put($("state"), link.words());
     $("state").dataset.state = state;
+    put($("now"), state === "ended" ? "reconnect" : "now");
     $("now").hidden = state !== "waiting" && state !== "ended";
     put($("count"), number(store.received));
     put($("unit"), store.received === 1 ? "message" : "messages");
