@@ -98,8 +98,8 @@ func (c *childCommand) stop(limit context.Context) {
 // drawn above a prompt or be JSON, as all of ours are. Done waits a moment for
 // the last of them.
 func (c *childCommand) childStderr() (stderr *os.File, done func(), err error) {
-	to := c.serveFlags.log.lines(c.logWriter(), c.command[0])
-	if to == io.Writer(c.stderr) {
+	log, to := &c.serveFlags.log, c.logWriter()
+	if log.format != logJSON && to == io.Writer(c.stderr) {
 		return c.stderr, func() {}, nil
 	}
 	r, stderr, err := os.Pipe()
@@ -110,10 +110,7 @@ func (c *childCommand) childStderr() (stderr *os.File, done func(), err error) {
 	go func() {
 		defer close(copied)
 		defer r.Close()
-		_, _ = io.Copy(to, r)
-		if last, is := to.(io.Closer); is {
-			_ = last.Close()
-		}
+		log.copy(to, r, c.command[0])
 	}()
 	return stderr, func() {
 		_ = stderr.Close()

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"io"
 	"log/slog"
@@ -16,7 +16,7 @@ import (
 //
 //	announce   where a server listens, whatever the log level
 //	logger     the log
-//	lines      what a command behind -- writes to its STDERR
+//	copy       what a command behind -- writes to its STDERR
 //	failure    why hubbub exits, usage errors included
 //
 // Go's own report of a crash, which would be a bug, is the one exception: the
@@ -100,49 +100,22 @@ func (l *logFlags) announce(w io.Writer, address string) {
 	_, _ = io.WriteString(w, text+"\n")
 }
 
-// lines is w for the STDERR of a command: as it comes, or each line as a record.
-func (l *logFlags) lines(w io.Writer, command string) io.Writer {
+// copy copies a command's STDERR to w: as it comes, or each line as a record. A
+// line of more than 64 KiB becomes several.
+func (l *logFlags) copy(w io.Writer, stderr io.Reader, command string) {
 	if l.format != logJSON {
-		return w
+		_, _ = io.Copy(w, stderr)
+		return
 	}
-	return &records{log: slog.New(slog.NewJSONHandler(w, nil)).With("command", command)}
-}
-
-// records is a writer of which each line becomes a record.
-type records struct {
-	log  *slog.Logger
-	line []byte // begun
-}
-
-// longestRecord is where a line without an end is broken.
-const longestRecord = 64 << 10
-
-func (r *records) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		part, rest, ended := bytes.Cut(p, []byte("\n"))
-		if most := longestRecord - len(r.line); len(part) > most {
-			part, rest, ended = p[:most], p[most:], true
+	log := slog.New(slog.NewJSONHandler(w, nil)).With("command", command)
+	lines := bufio.NewReaderSize(stderr, 64<<10)
+	for {
+		line, _, err := lines.ReadLine()
+		if err != nil {
+			return
 		}
-		r.line, p = append(r.line, part...), rest
-		if ended {
-			r.flush()
-		}
+		log.Info(string(line))
 	}
-	return n, nil
-}
-
-func (r *records) flush() {
-	r.log.Info(string(bytes.TrimSuffix(r.line, []byte("\r"))))
-	r.line = r.line[:0]
-}
-
-// Close writes a last line without a newline.
-func (r *records) Close() error {
-	if len(r.line) > 0 {
-		r.flush()
-	}
-	return nil
 }
 
 // failure is a line for each of the errors in err, and for a usage error the

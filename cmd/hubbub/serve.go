@@ -121,10 +121,11 @@ func serve(e env, f *serveFlags, addresses []string) error {
 	}
 	defer func() { _ = s.hub.Close() }()
 	at, err := listen(s.hub, addresses)
-	if s.at = at; err != nil {
+	s.at = at
+	go s.announce(announced)
+	if err != nil {
 		return err
 	}
-	go s.announce(announced)
 	defer waitFor(announced, time.Second) // a STDERR that nobody reads must not keep the process
 	s.render = s.renderer()
 	if s.console != nil {

@@ -70,7 +70,8 @@ ADDRESS is HOST:PORT, :PORT or unix:PATH; there can be several, and the default
 is localhost:9000. The protocol is detected from a client's first bytes;
 tcp://HOST:PORT skips detection and is for raw clients only, http://HOST:PORT is
 for HTTP only. Port 0 is any free port. For each address the server prints
-"listening on ADDRESS" on STDERR, before anything else.
+"listening on ADDRESS" on STDERR, before anything else. With --log-format json
+every line on STDERR is a JSON object: this one, and those of COMMAND, too.
 
 SIGINT and SIGTERM end the server: it accepts no more clients, delivers what it
 has, and exits. A second signal, or SIGQUIT, ends it at once.
