@@ -321,7 +321,7 @@ func (s *server) drainAll(limit context.Context, w *work, reason error) error {
 	}
 	select {
 	case lost := <-w.lost:
-		if lost != reason { //nolint:errorlint // the same error, not one like it
+		if lost != reason {
 			err = errors.Join(err, lost)
 		}
 	default:
