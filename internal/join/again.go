@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/quantity"
 )
 
@@ -38,9 +39,10 @@ type ending struct {
 	lasted  time.Duration
 	useful  bool // something of the server's stream came, or was acknowledged
 
-	receipts bool // the server acknowledges messages: what may be lost is kept
-	saidEnd  bool // and was told of the end of STDIN
-	behind   bool // not all that came was kept
+	reason   proto.Reason // the server's, if it gave one
+	receipts bool         // the server acknowledges messages: what may be lost is kept
+	saidEnd  bool         // and was told of the end of STDIN
+	behind   bool         // not all that came was kept
 }
 
 func (e ending) verdict(once bool, eof EOF, in Input) verdict {
@@ -66,8 +68,7 @@ func (e ending) verdict(once bool, eof EOF, in Input) verdict {
 // who has said all and been told all, or one that means us and not this
 // connection.
 func (e ending) verdictV1(once bool) verdict {
-	code, _ := goodbye(e.err)
-	good := (code == closeDone || code == closeGoing) && e.stdin.kept == 0
+	good := e.bidden() && e.stdin.kept == 0
 	switch {
 	case isStdout(e.err):
 		return failed
@@ -86,45 +87,26 @@ func (e ending) verdictV1(once bool) verdict {
 	return failed
 }
 
+// bidden reports whether the server ended the connection with nothing amiss.
+func (e ending) bidden() bool {
+	code := goodbye(e.err)
+	return code == proto.CloseNormal || code == proto.CloseGoingAway
+}
+
 // hopeless reports whether another connection would end in the same way.
 func (e ending) hopeless() bool {
-	if isBreach(e.err) {
-		return true
-	}
-	switch code, reason := goodbye(e.err); code {
-	case closeBreach, closeNoText, closeTooLong:
-		return true
-	case closePolicy:
-		// Replaced: by another with our token, and we would replace each other.
-		return reason == "replaced" || reason == "kicked" || strings.HasPrefix(reason, "kicked: ")
-	}
-	return false
+	return isBreach(e.err) || !e.reason.Retry() || !goodbye(e.err).Retry()
 }
 
-// isBreach reports whether err is a server's that does not keep to the
-// protocol.
-func isBreach(err error) bool {
-	var b interface{ Breached() bool }
-	return errors.As(err, &b) && b.Breached()
-}
+// isBreach reports whether err is a server's that broke the protocol.
+func isBreach(err error) bool { return errors.As(err, new(*proto.Breach)) }
 
-// Codes with which a WebSocket ends (RFC 6455, section 7.4).
-const (
-	closeDone    = 1000
-	closeGoing   = 1001
-	closeBreach  = 1002
-	closeNoText  = 1007
-	closePolicy  = 1008
-	closeTooLong = 1009
-)
-
-// goodbye is what the server said at the end; 0 if it said nothing.
-func goodbye(err error) (code int, reason string) {
-	var g interface{ Goodbye() (int, string) }
-	if errors.As(err, &g) {
-		return g.Goodbye()
+// goodbye is the code of the server's close frame; 0 if it sent none.
+func goodbye(err error) proto.CloseCode {
+	if c, is := errors.AsType[*proto.Closed](err); is {
+		return c.Code
 	}
-	return 0, ""
+	return 0
 }
 
 // saidAllV1 reports whether there is nothing to come back for: STDIN has ended
@@ -216,6 +198,9 @@ func messagesAre(n uint64) string {
 
 // cause is err without the addresses that net puts before it.
 func cause(err error) string {
+	if b, is := errors.AsType[*proto.Breach](err); is {
+		return "the server broke the protocol: " + b.Reason
+	}
 	if op, is := errors.AsType[*net.OpError](err); is {
 		return op.Err.Error()
 	}

@@ -340,7 +340,7 @@ func (c *client) saidAll() bool {
 func (c *client) saidAllMeanwhile(end ending) error {
 	end.stdin = c.in.stdin()
 	if end.receipts {
-		if code, _ := goodbye(end.err); c.EOF == Exit || code == closeDone || code == closeGoing {
+		if c.EOF == Exit || end.bidden() {
 			return nil
 		}
 	} else if end.verdict(c.Once, c.EOF, c.Input) == done {

@@ -46,10 +46,14 @@ type said struct {
 
 	Count uint64 `json:"count"` // skipped
 	N     int64  `json:"n"`     // ack
+	Code  string `json:"code"`  // close: a proto.Reason
 }
 
 // saidTypes are those that are not ignored.
-var saidTypes = map[string]bool{"hello": true, "message": true, "skipped": true, "passed": true, "private": true, "ack": true, "heartbeat": true}
+var saidTypes = map[string]bool{
+	proto.Hello: true, proto.Message: true, proto.Private: true, proto.Skipped: true, proto.Passed: true,
+	proto.Ack: true, proto.Heartbeat: true, proto.Closing: true,
+}
 
 // parseSaid reads one message. What is not known yet has no Type.
 func parseSaid(p []byte) (said, error) {
@@ -61,7 +65,7 @@ func parseSaid(p []byte) (said, error) {
 		return said{}, breach("%s is not hubbub.v1", quote(p))
 	case !saidTypes[s.Type]:
 		return said{}, nil
-	case s.Type == "message" && s.Seq == 0, (s.Type == "message" || s.Type == "private") && s.Text == nil && s.Base64 == nil:
+	case s.Type == proto.Message && s.Seq == 0, (s.Type == proto.Message || s.Type == proto.Private) && s.Text == nil && s.Base64 == nil:
 		return said{}, breach("a message without text or number")
 	}
 	return s, nil
@@ -70,7 +74,7 @@ func parseSaid(p []byte) (said, error) {
 // hello checks the first that a server says.
 func (s *said) hello() error {
 	switch {
-	case s.Type != "hello":
+	case s.Type != proto.Hello:
 		return breach("it begins with %q instead of hello", s.Type)
 	case !proto.ValidEpoch(s.Epoch):
 		return breach("the epoch %s", quote([]byte(s.Epoch)))
@@ -109,16 +113,9 @@ const maxMessage = 1 << 28
 // six characters may have become, and there is something around it.
 func onTheWire(longest int) int64 { return 6*int64(longest) + 64<<10 }
 
-// breachError is a server's that does not speak hubbub.v1 as it is written.
-type breachError struct{ text string }
-
-func (b *breachError) Error() string { return "the server broke the protocol: " + b.text }
-
-// Breached tells it from what another connection would mend.
-func (b *breachError) Breached() bool { return true }
-
+// breach is how a server broke hubbub.v1.
 func breach(format string, args ...any) error {
-	return &breachError{fmt.Sprintf(format, args...)}
+	return proto.Breachf(proto.CloseProtocolError, format, args...)
 }
 
 // quote is the beginning of p, for an error.

@@ -17,7 +17,7 @@ import (
 )
 
 func TestV1WhatFollowsAnEnd(t *testing.T) {
-	said := func(code int, reason string) error { return farewell{code, reason} }
+	said := func(code proto.CloseCode, reason string) error { return &proto.Closed{Code: code, Reason: reason} }
 	all := stdin{ended: true, bytes: 10}
 	kept := stdin{ended: true, bytes: 10, kept: 3}
 	for _, c := range []struct {
@@ -29,8 +29,14 @@ func TestV1WhatFollowsAnEnd(t *testing.T) {
 		{"a break", ending{err: errEnded}, false, again},
 		{"a restart", ending{err: said(1001, "")}, false, again},
 		{"at lunch", ending{err: said(1008, "at lunch")}, false, again},
-		{"replaced", ending{err: said(1008, "replaced")}, false, failed},
-		{"replaced by itself, says something else", ending{err: said(1008, "replaced it")}, false, again},
+		{"restarts", ending{err: said(1012, "")}, false, again},
+		{"try again later", ending{err: said(1013, "")}, false, again},
+		{"a gateway before it is down", ending{err: said(1014, "")}, false, again},
+		{"replaced", ending{err: said(1008, "by another"), reason: proto.ReasonReplaced}, false, failed},
+		{"kicked", ending{err: said(1008, ""), reason: proto.ReasonKicked}, false, failed},
+		{"kicked, the close frame is lost", ending{err: errEnded, reason: proto.ReasonKicked}, false, failed},
+		{"lapped", ending{err: said(1008, "replaced"), reason: proto.ReasonLapped}, false, again},
+		{"1008 in words that mean another", ending{err: said(1008, "kicked: no")}, false, again},
 		{"too long", ending{err: said(1009, "")}, false, failed},
 		{"a breach of ours", ending{err: said(1002, "")}, false, failed},
 		{"a breach of the server's", ending{err: breach("x")}, false, failed},
@@ -44,7 +50,7 @@ func TestV1WhatFollowsAnEnd(t *testing.T) {
 		{"once, a restart, not all is acknowledged", ending{err: said(1001, ""), stdin: kept}, true, failed},
 		{"once, STDOUT was too slow", ending{err: errBehind, behind: true}, true, again},
 		{"done, but STDOUT was too slow", ending{err: said(1000, ""), stdin: all, saidEnd: true, behind: true}, false, again},
-		{"replaced, and STDOUT was too slow", ending{err: said(1008, "replaced"), behind: true}, false, failed},
+		{"replaced, and STDOUT was too slow", ending{err: said(1008, "replaced"), reason: proto.ReasonReplaced, behind: true}, false, failed},
 		{"a signal", ending{left: signalled, err: said(1000, "")}, false, done},
 		{"a signal, a break, all is acknowledged", ending{left: signalled, err: errEnded}, false, done},
 		{"a signal, not all is acknowledged", ending{left: signalled, stdin: kept}, false, failed},
@@ -60,7 +66,7 @@ func TestV1WhatFollowsAnEnd(t *testing.T) {
 // What a server says is shown, not obeyed.
 func TestServersWordsAreFitForATerminal(t *testing.T) {
 	a := Address{Network: "tcp", Host: "host", Port: "1"}
-	e := ending{err: farewell{1002, "\x1b[2J\u202e"}, receipts: true}
+	e := ending{err: &proto.Closed{Code: 1002, Reason: "\x1b[2J\u202e"}, receipts: true}
 	if got := e.failure(a).Error(); strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, "[2J") {
 		t.Errorf("it says %q", got)
 	}
@@ -116,7 +122,7 @@ func (s *scripted) Receive() ([]byte, error) {
 	p := []byte(s.rest[0])
 	s.rest = s.rest[1:]
 	if len(p) > 3 && p[0] == 'C' {
-		return nil, farewell{int(binary.BigEndian.Uint16(p[1:])), string(p[3:])}
+		return nil, &proto.Closed{Code: proto.CloseCode(binary.BigEndian.Uint16(p[1:])), Reason: string(p[3:])}
 	}
 	return p, nil
 }
@@ -127,7 +133,7 @@ func (s *scripted) Send(p []byte, _ bool) error {
 	}
 	return nil
 }
-func (s *scripted) Close(int, string) error { return nil }
+func (s *scripted) Close(proto.CloseCode, string) error { return nil }
 func (s *scripted) Limit(int64)             {}
 
 // deaf is a connection on which nothing happens.

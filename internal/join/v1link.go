@@ -33,6 +33,7 @@ type v1Link struct {
 	beatOwed atomic.Bool   // a heartbeat is to be sent
 	beating  atomic.Bool   // and somebody does
 	useful   bool          // the receiver's; see ending
+	reason   proto.Reason  // the receiver's: why the server ends it
 
 	receiving, sending  bool
 	receiveErr, sendErr error
@@ -47,16 +48,15 @@ type v1Link struct {
 // send, while another receives.
 type WebSocket interface {
 	// Receive returns the next message, which is good until the next call,
-	// and answers pings. The server's goodbye is an error with a method
-	// Goodbye() (code int, reason string); what the server must not do is one
-	// with Breached() bool, which is true; a mere end is io.EOF.
+	// and answers pings. The server's close frame is a *proto.Closed, a breach
+	// of the protocol a *proto.Breach, a mere end io.EOF.
 	Receive() ([]byte, error)
 
 	// Send sends a message. If more follow at once, it may wait for them.
 	Send(message []byte, more bool) error
 
-	// Close says goodbye, and leaves the connection alone.
-	Close(code int, reason string) error
+	// Close sends a close frame, and leaves the connection alone.
+	Close(code proto.CloseCode, reason string) error
 
 	// Limit says how long a message from the server may be.
 	Limit(size int64)
@@ -133,7 +133,7 @@ func (l *v1Link) receive() {
 		}
 		if err := l.hear(p); err != nil {
 			_ = l.conn.SetWriteDeadline(time.Now().Add(patience))
-			_ = l.ws.Close(closeBreach, "")
+			_ = l.ws.Close(proto.CloseProtocolError, "")
 			l.received <- err
 			return
 		}
@@ -175,28 +175,30 @@ func (l *v1Link) hear(p []byte) error {
 		return err
 	}
 	switch s.Type {
-	case "hello":
+	case proto.Hello:
 		return breach("a second hello")
-	case "message":
+	case proto.Message:
 		l.message(&s)
-	case "private":
+	case proto.Private:
 		l.useful = true
 		l.deliver(l.place, func(b *bytes.Buffer) { l.Out.render(b, l.Frame, &s) })
-	case "skipped":
+	case proto.Skipped:
 		l.skipped(&s)
-	case "passed":
+	case proto.Passed:
 		if s.Seq > l.place.Seq {
 			l.deliver(proto.Point{Epoch: l.place.Epoch, Seq: s.Seq}, func(*bytes.Buffer) {})
 		}
-	case "ack":
+	case proto.Ack:
 		all, err := l.in.acknowledged(s.N)
 		l.useful = l.useful || s.N > l.hello.Ack
 		if all {
 			l.poke()
 		}
 		return err
-	case "heartbeat":
+	case proto.Heartbeat:
 		l.beat()
+	case proto.Closing:
+		l.reason = proto.ParseReason(s.Code)
 	}
 	return nil
 }
@@ -374,7 +376,7 @@ func (l *v1Link) step() {
 	if settled && l.leaving() && l.bye.IsZero() && l.receiving {
 		l.bye = time.Now()
 		_ = l.conn.SetWriteDeadline(l.bye.Add(patience))
-		_ = l.ws.Close(closeDone, "")
+		_ = l.ws.Close(proto.CloseNormal, "")
 	}
 	if l.behind.Load() && !l.leaving() && l.inbox.empty() {
 		l.breakOff(errBehind)
@@ -462,6 +464,7 @@ func (l *v1Link) end() ending {
 		stdin:    l.in.stdin(),
 		lasted:   time.Since(l.began),
 		useful:   l.useful,
+		reason:   l.reason,
 		receipts: true,
 		saidEnd:  l.saidEnd.Load(),
 		behind:   l.behind.Load(),

@@ -137,23 +137,32 @@ func TestV1WhatIsMissingIsSaid(t *testing.T) {
 func TestV1GoodbyesAndWhatFollows(t *testing.T) {
 	for _, c := range []struct {
 		code   int
+		why    string // in a message before
 		reason string
 		fail   string // "": it comes back
 	}{
-		{1001, "", ""},
-		{1001, "restarting", ""},
-		{1008, "lapped", ""},
-		{1008, "at lunch", ""},
-		{1008, "idle", ""},
-		{1000, "", ""}, // not asked for
-		{1008, "replaced", "replaced (1008)"},
-		{1002, "", "(1002)"},
-		{1007, "", "(1007)"},
-		{1009, "too long", "too long (1009)"},
+		{1001, "", "", ""},
+		{1001, "shutdown", "restarting", ""},
+		{1008, "lapped", "lapped (64 MiB behind)", ""},
+		{1008, "slow", "at lunch", ""},
+		{1008, "idle", "idle", ""},
+		{1008, "unheard-of", "replaced", ""},
+		{1000, "", "", ""}, // not asked for
+		{1012, "", "", ""},
+		{1013, "", "busy", ""},
+		{1014, "", "", ""},
+		{1008, "replaced", "by another", "by another (1008)"},
+		{1008, "kicked", "", "(1008)"},
+		{1002, "", "", "(1002)"},
+		{1007, "", "", "(1007)"},
+		{1009, "too_long", "too long", "too long (1009)"},
 	} {
-		t.Run(fmt.Sprint(c.code, c.reason), func(t *testing.T) {
+		t.Run(fmt.Sprint(c.code, c.why), func(t *testing.T) {
 			s, j, p := meetV1(t, Options{}, "")
 			p.tells(message(1, "one"))
+			if c.why != "" {
+				p.tells(`{"type":"close","code":"` + c.why + `","reason":"x"}`)
+			}
 			p.goodbye(c.code, c.reason)
 			if c.fail != "" {
 				j.failsWith(c.fail)

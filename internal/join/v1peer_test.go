@@ -54,19 +54,11 @@ type statusError int
 func (s statusError) Error() string { return fmt.Sprintf("refused: %d", int(s)) }
 func (s statusError) Status() int   { return int(s) }
 
-type farewell struct {
-	code   int
-	reason string
-}
-
-func (f farewell) Error() string          { return fmt.Sprintf("closed: %s (%d)", f.reason, f.code) }
-func (f farewell) Goodbye() (int, string) { return f.code, f.reason }
-
 func (s *socket) Receive() ([]byte, error) {
 	f, err := readFrame(s.r)
 	if err == nil && f.Header.OpCode == ws.OpClose {
 		code, reason := ws.ParseCloseFrameData(f.Payload)
-		return nil, farewell{int(code), reason}
+		return nil, &proto.Closed{Code: proto.CloseCode(code), Reason: reason}
 	}
 	return f.Payload, err
 }
@@ -75,7 +67,7 @@ func (s *socket) Send(message []byte, _ bool) error {
 	return s.write(ws.NewTextFrame(message))
 }
 
-func (s *socket) Close(code int, reason string) error {
+func (s *socket) Close(code proto.CloseCode, reason string) error {
 	return s.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusCode(code), reason)))
 }
 

@@ -14,3 +14,16 @@ func Breachf(code CloseCode, format string, args ...any) *Breach {
 }
 
 func (b *Breach) Error() string { return fmt.Sprintf("%s (%d)", b.Reason, b.Code) }
+
+// Closed is a server's close frame.
+type Closed struct {
+	Code   CloseCode // CloseNoStatus if it gave none
+	Reason string
+}
+
+func (c *Closed) Error() string {
+	if c.Reason == "" {
+		return fmt.Sprintf("the server closed the connection (%d)", c.Code)
+	}
+	return fmt.Sprintf("the server closed the connection: %s (%d)", c.Reason, c.Code)
+}

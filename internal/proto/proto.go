@@ -22,4 +22,5 @@ const (
 	Ack       = "ack"
 	Heartbeat = "heartbeat"
 	End       = "end"
+	Closing   = "close"
 )

@@ -10,8 +10,8 @@
 // server's goodbye: both are its owner's to do. A connection that is closed,
 // or whose deadline is past, ends every call.
 //
-// How a server ends it is an error with its own type: Closed if it said
-// goodbye, Breach if it did not keep to the protocol, io.EOF if the connection
+// How a server ends it is an error with its own type: proto.Closed if it sent a
+// close frame, proto.Breach if it broke the protocol, io.EOF if the connection
 // just ended. How it does not even begin: Refused if it answered with another
 // status of HTTP, Garbled if as HTTP in some other way, anything else if this
 // is no HTTP at all.
@@ -175,34 +175,6 @@ func (g *Garbled) Unwrap() error { return g.Err }
 // Status says that HTTP has none for it.
 func (g *Garbled) Status() int { return 0 }
 
-// Closed is the server's goodbye.
-type Closed struct {
-	Code   int // 1005 if it gave none
-	Reason string
-}
-
-func (c *Closed) Error() string {
-	if c.Reason == "" {
-		return fmt.Sprintf("the server closed the connection (%d)", c.Code)
-	}
-	return fmt.Sprintf("the server closed the connection: %s (%d)", c.Reason, c.Code)
-}
-
-// Goodbye is what the server said.
-func (c *Closed) Goodbye() (code int, reason string) { return c.Code, c.Reason }
-
-// Breach is what a server said that it must not.
-type Breach struct {
-	Code int // what it was told
-	Err  error
-}
-
-func (b *Breach) Error() string { return fmt.Sprintf("the server broke the protocol: %v", b.Err) }
-func (b *Breach) Unwrap() error { return b.Err }
-
-// Breached tells a Breach from what a better connection would mend.
-func (b *Breach) Breached() bool { return true }
-
 // Limit says how long a message may be from now on. It is the receiver's to
 // call.
 func (c *Conn) Limit(size int64) { c.limit = size }
@@ -217,13 +189,13 @@ func (c *Conn) Receive() ([]byte, error) {
 	for state := ws.StateClientSide; ; {
 		h, err := ws.ReadHeaderBuffer(c.r, c.head[:])
 		if err == ws.ErrHeaderLengthMSB || err == ws.ErrHeaderLengthUnexpected {
-			return nil, c.breach(ws.StatusProtocolError, err)
+			return nil, c.breach(proto.Breachf(proto.CloseProtocolError, "%v", err))
 		}
 		if err != nil {
 			return nil, within(state, err)
 		}
 		if err := ws.CheckHeader(h, state); err != nil {
-			return nil, c.breach(ws.StatusProtocolError, err)
+			return nil, c.breach(proto.Breachf(proto.CloseProtocolError, "%v", err))
 		}
 		if h.OpCode.IsControl() {
 			if err := c.control(h); err != nil {
@@ -240,7 +212,7 @@ func (c *Conn) Receive() ([]byte, error) {
 		state = state.Set(ws.StateFragmented)
 	}
 	if !utf8.Valid(c.message) {
-		return nil, c.breach(ws.StatusInvalidFramePayloadData, errors.New("a text that is not UTF-8"))
+		return nil, c.breach(proto.Breachf(proto.CloseInvalidPayload, "a text that is not UTF-8"))
 	}
 	return c.message, nil
 }
@@ -257,10 +229,10 @@ func within(state ws.State, err error) error {
 // only as it comes.
 func (c *Conn) piece(h ws.Header) error {
 	if h.OpCode == ws.OpBinary {
-		return c.breach(ws.StatusUnsupportedData, errors.New("a binary message"))
+		return c.breach(proto.Breachf(proto.CloseUnsupportedData, "a binary message"))
 	}
 	if h.Length > c.limit-int64(len(c.message)) {
-		return c.breach(ws.StatusMessageTooBig, fmt.Errorf("a message of more than %d bytes", c.limit))
+		return c.breach(proto.Breachf(proto.CloseTooBig, "a message of more than %d bytes", c.limit))
 	}
 	for left := h.Length; left > 0; {
 		at, step := len(c.message), int(min(left, blockSize))
@@ -327,19 +299,19 @@ func (c *Conn) closed(payload []byte) error {
 		code = ws.StatusNoStatusRcvd
 		c.bye(nil)
 	} else if !proto.CloseCode(code).Sendable() {
-		return c.breach(ws.StatusProtocolError, fmt.Errorf("close code %d", code))
+		return c.breach(proto.Breachf(proto.CloseProtocolError, "close code %d", code))
 	} else if !utf8.ValidString(reason) {
-		return c.breach(ws.StatusInvalidFramePayloadData, errors.New("close reason is not UTF-8"))
+		return c.breach(proto.Breachf(proto.CloseInvalidPayload, "close reason is not UTF-8"))
 	} else {
 		c.bye(ws.NewCloseFrameBody(code, ""))
 	}
-	return &Closed{int(code), reason}
+	return &proto.Closed{Code: proto.CloseCode(code), Reason: reason}
 }
 
 // breach tells the server what it did.
-func (c *Conn) breach(code ws.StatusCode, err error) error {
-	c.bye(ws.NewCloseFrameBody(code, ""))
-	return &Breach{int(code), err}
+func (c *Conn) breach(b *proto.Breach) error {
+	c.bye(ws.NewCloseFrameBody(ws.StatusCode(b.Code), ""))
+	return b
 }
 
 // bye sends a last close frame, unless someone is sending something: nobody
@@ -358,8 +330,8 @@ func (c *Conn) Send(message []byte, more bool) error {
 }
 
 // Close says that we say nothing more. The server answers with the same, which
-// Receive returns as Closed.
-func (c *Conn) Close(code int, reason string) error {
+// Receive returns as proto.Closed.
+func (c *Conn) Close(code proto.CloseCode, reason string) error {
 	return c.send(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason), false)
 }
 

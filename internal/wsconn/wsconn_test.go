@@ -16,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/scene"
 )
 
@@ -128,7 +129,7 @@ func TestTalksWithServerOfOthers(t *testing.T) {
 	for err == nil {
 		_, err = c.Receive()
 	}
-	var closed *Closed
+	var closed *proto.Closed
 	if !errors.As(err, &closed) || closed.Code != 1000 {
 		t.Errorf("at the end: %v", err)
 	}
@@ -238,12 +239,12 @@ func TestGoodbyesAreReturned(t *testing.T) {
 		c, s := opened(t)
 		_, _ = io.WriteString(s, frame(ws.NewCloseFrame([]byte(tt.body))))
 		_, err := c.Receive()
-		var closed *Closed
+		var closed *proto.Closed
 		if !errors.As(err, &closed) || err.Error() != tt.says {
 			t.Fatalf("receiving a goodbye: %v", err)
 		}
-		if code, reason := closed.Goodbye(); code != tt.code || reason != tt.reason {
-			t.Errorf("the goodbye is %d %q", code, reason)
+		if int(closed.Code) != tt.code || closed.Reason != tt.reason {
+			t.Errorf("the goodbye is %d %q", closed.Code, closed.Reason)
 		}
 		gets(t, s, ws.OpClose, tt.answer)
 	}
@@ -278,8 +279,8 @@ func TestBreachesAreSaid(t *testing.T) {
 			c.Limit(100)
 			_, _ = io.WriteString(s, tt.stream)
 			_, err := c.Receive()
-			var breach *Breach
-			if !errors.As(err, &breach) || breach.Code != tt.code || !breach.Breached() {
+			var breach *proto.Breach
+			if !errors.As(err, &breach) || int(breach.Code) != tt.code {
 				t.Fatalf("it says %v, want code %d", err, tt.code)
 			}
 			gets(t, s, ws.OpClose, closing(tt.code))
