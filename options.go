@@ -59,7 +59,7 @@ type Options struct {
 	// Hosts are names under which web pages may reach the hub, besides its
 	// addresses and localhost; "*" is any name. Origins are other sites whose
 	// pages may connect, as scheme://host[:port]; "*" is any site. Both
-	// protect against pages of others: see docs/protocol.md.
+	// protect against pages of others: see docs/http.md.
 	Hosts, Origins []string
 
 	// KeepAlive is how long a peer may be silent before the hub probes it. A

@@ -2,7 +2,7 @@
 
 package hubbub
 
-// This file is what a hub tells over HTTP of itself: docs/protocol.md has the
+// This file is what a hub reports about itself over HTTP: docs/http.md has the
 // schema.
 
 import (
