@@ -284,11 +284,11 @@ func (s *server) end(reason error, w *work) error {
 	if !errors.Is(reason, errExhausted) {
 		hurry()
 	}
-	drained := make(chan error, 1)
-	go func() { drained <- s.drainAll(limit, w, reason) }()
 	if errors.Is(reason, errExhausted) || errors.Is(reason, errStopped) {
 		reason = nil
 	}
+	drained := make(chan error, 1)
+	go func() { drained <- s.drainAll(limit, w, reason) }()
 	for {
 		select {
 		case err := <-drained:
@@ -304,7 +304,8 @@ func (s *server) end(reason error, w *work) error {
 	}
 }
 
-// drainAll brings what is left to the clients and to the sink.
+// drainAll brings what is left to the clients and to the sink. Reason is the error
+// that began it, which it does not return again.
 func (s *server) drainAll(limit context.Context, w *work, reason error) error {
 	w.stop(limit)
 	err := s.hub.Drain(limit, s.drain)
