@@ -1,52 +1,42 @@
 //go:build unix
 
-// Package hubbub is one nonblocking server for many clients. Every message
-// broadcast goes to all clients, every message from any client comes out of
-// one inbox, and nobody waits for a client that is out to lunch.
+// Package hubbub is a nonblocking server for many clients: it sends every
+// message to all of them and receives what any of them sends, and a slow client
+// costs the others nothing.
 //
-// Begin with [New], [Hub.Listen] and [Hub.Broadcast]; take what clients send
-// with [Hub.Events]; end with [Hub.Drain] or [Hub.Close]. The command
-// `hubbub serve` is a thin layer on this package.
+//	hub, err := hubbub.New(hubbub.Options{})
+//	if err != nil { … }
+//	if _, err := hub.Listen(":9000"); err != nil { … }
+//	for e := range hub.Events(ctx) {
+//		if e.Kind == hubbub.Message {
+//			hub.Broadcast(ctx, e.Data) // everyone sees what anyone says
+//		}
+//	}
 //
-// # The life of a line
+// Anything that opens a connection is a client: nc, a browser's WebSocket or
+// EventSource, curl, `hubbub join`. One port serves them all; docs/protocol.md
+// describes the protocols.
 //
-//	source     a line is read from STDIN, or handed to Broadcast      source.go
-//	feed       it is appended once, at the head                       broadcast.go, internal/feed
-//	loops      each is woken once, however many lines came            loop.go
-//	flush      each client gets what lies between its cursor and      flush.go
-//	           the head, straight from the feed
+// # Sending
 //
-// Clients that want it in another form, as WebSocket frames or as events, read
-// feeds of their own, in which each message is encoded once          backlog
+// [Hub.Broadcast] sends a message to everyone, [Hub.Send] to some clients only,
+// [Hub.BroadcastFrom] everything that a file holds or a pipe delivers. All
+// clients share one log of messages (the backlog), and each client is a position
+// in it, so memory does not grow with the number of clients or with how far
+// they lag. [Options.Slow] says what happens to a client that falls a whole
+// backlog behind.
 //
-// and the other way:
+// # Receiving
 //
-//	client     bytes are read                                         read.go
-//	intake     whole messages are split off; a loop's turn of them    internal/engine/intake
-//	           is one batch
-//	sink       Receive or Events gives them to the caller             events.go
+// [Hub.Events] returns messages, joins and leaves, one by one; [Hub.Receive]
+// returns them in batches, which is faster; [Hub.DeliverTo] writes messages to a
+// file or a pipe. When nobody receives, the hub stops reading from clients and
+// TCP slows them down.
 //
-// # A new connection
+// # Ending
 //
-// Its first bytes tell what it speaks: stranger.go. HTTP is net/http's: a
-// request goes to package internal/web, and a stream comes back: handover.go. A
-// post is a client that comes and goes: post.go.
+// [Hub.Drain] lets every client have what was broadcast and reports what could
+// not be delivered; [Hub.Close] closes at once.
 //
-// # A slow client
-//
-// A client is a descriptor and a cursor, so one that lags costs nothing until
-// the feed wants to forget what it has not had: then it holds the source for
-// a while, is cut, or skips: slow.go decides, lag.go acts, backlog makes room.
-//
-// # Words
-//
-// hub: one server's room. client: one connection. feed: the append-only log
-// of what was broadcast. cursor: a client's position in it. head: where the
-// next message goes. lag: head - cursor. lapped: the cursor fell out of what
-// is kept. loop: one event loop with its own poller and clients. inbox: what
-// clients sent, and joins and leaves. source: where broadcasts come from.
-// sink: where the inbox goes. seq: a broadcast's number. id: a client's. epoch:
-// random for each hub; EPOCH-SEQ is a resume point. form: how messages look to a
-// client. stranger: a connection of which it is not known yet what it speaks.
-// aside: what one client is sent alone.
+// All methods of [Hub] may be called from any goroutine.
 package hubbub
