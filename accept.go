@@ -23,6 +23,7 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
@@ -201,7 +202,8 @@ func (l *loop) admit(fd int, addr sock.Addr, port sock.Protocol) {
 	h := l.hub
 	h.sockets.Add(1)
 	// Who waits for it to be there may broadcast at once: it begins before.
-	c := &client{link: link.New(fd, addr.IsUnix()), Sender: intake.NewSender(addr, codec.ProtocolRaw), cursor: h.backlog.Begin(), port: port}
+	c := &client{link: link.New(fd, addr.IsUnix()), Sender: intake.NewSender(addr, codec.ProtocolRaw), port: port}
+	c.out.Start(backlog.Canonical, backlog.Position{At: h.backlog.Begin()})
 	if port != sock.RawProtocol {
 		c.state = strange
 	}
@@ -296,17 +298,15 @@ func (l *loop) welcome(c *client) {
 		return
 	}
 	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
-	f := c.form()
-	c.cursor = l.mark.Enter(f, c.cursor)
 	var v backlog.View
 	h.backlog.View(&v)
-	l.watchFrom[f] = min(l.watchFrom[f], c.cursor+v.Share()/farBehind)
-	c.first = v.Feed(f).Seq(c.cursor)
+	c.out.Enter(&v, l.mark.Enter(c.out.Encoding(), c.out.Offset()))
+	l.watchFor(c)
 	c.unchecked = c.Protocol() == codec.ProtocolRaw
 	l.clients.add(c)
 	l.joined(member{loop: l, client: c})
 	l.greet(c)
-	if c.cursor < v.Head(f) {
+	if c.out.Behind(&v) {
 		l.pass.again = true
 	}
 	if h.o.IdleTimeout > 0 {
@@ -361,7 +361,7 @@ func (l *loop) refuse(c *client, why string) {
 	case c.Protocol() == codec.ProtocolRaw:
 		_, _ = c.link.Send(&feed.Piece{Bytes: []byte(why)}, l.Millis())
 	case c.Protocol().Framed():
-		_, _ = c.link.Send(&feed.Piece{Bytes: goodbye(nil, c.Protocol(), ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))}, l.Millis())
+		_, _ = c.link.Send(&feed.Piece{Bytes: delivery.AppendClosing(nil, backlog.EncodingOf(c.Protocol()), ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))}, l.Millis())
 	}
 	registered := l.clientOf(c.link.FD()) == c
 	if !registered {

@@ -241,8 +241,8 @@ func TestAFloodOfNothingNeedsNoMemory(t *testing.T) {
 				if needs > 3 || to.state != live {
 					t.Errorf("a read of %s makes %v allocations; it is %v", c.name, needs, to.state)
 				}
-				if a := to.extra; a != nil && a.aside != nil && cap(a.aside.begun)+cap(a.aside.notes)+cap(a.aside.pong) > 1000 {
-					t.Errorf("for %s %d, %d and %d bytes wait", c.name, cap(a.aside.begun), cap(a.aside.notes), cap(a.aside.pong))
+				if x := to.out.Control(); cap(x.Notices)+cap(x.Pong) > 1000 {
+					t.Errorf("for %s %d and %d bytes wait", c.name, cap(x.Notices), cap(x.Pong))
 				}
 			}
 		})

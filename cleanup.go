@@ -59,7 +59,7 @@ func (l *loop) shrink() {
 	}
 	l.byFD = tight(l.byFD[:last])
 	l.posts = tight(l.posts)
-	l.spareLetters = tight(l.spareLetters)
+	l.spareMail = tight(l.spareMail)
 	l.waste = nil
 }
 

@@ -3,12 +3,10 @@
 package hubbub
 
 import (
-	"sync/atomic"
-
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
-	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/sock"
 )
 
@@ -16,20 +14,16 @@ import (
 // connection, so what is only sometimes needed stands in extra.
 type client struct {
 	intake.Sender
-	cursor int64 // the next byte of the feed it gets
-	extra  *extra
-	link   link.Link
-	place  int32         // in loop.clients
-	seat   backlog.Seat  // does what it was sent count as heard?
-	first  uint64        // the message behind which it began
-	not    atomic.Uint64 // the last message that it is not to get, if one is still to come: relay.go
-	theirs int64         // the feed is for it, all of it, up to there: relay.go
-	state  state
-	port   sock.Protocol // what the address it came to is for
+	out   delivery.Cursor // what it is to be sent
+	extra *extra
+	link  link.Link
+	place int32        // in loop.clients
+	seat  backlog.Seat // does what it was sent count as heard?
+	state state
+	port  sock.Protocol // what the address it came to is for
 
 	unchecked bool // raw: its first line may be a web page's request
 	refused   bool // it was never let in
-	past      bool // it stands before what its form's feed has: past.go
 	spoke     bool // it sent something
 	kicked    bool // it is muted for good, and not waited for
 }
@@ -37,31 +31,14 @@ type client struct {
 // reads says that what the client sends is still taken.
 func (c *client) reads() bool { return c.state <= broken }
 
-// form is how c's messages look where it stands.
-func (c *client) form() backlog.Encoding {
-	if c.past {
-		return backlog.Canonical
-	}
-	return backlog.EncodingOf(c.Protocol())
-}
-
 // extra is what few clients need, and those not for long.
 type extra struct {
-	rest     []byte      // the end of a message that the feed no longer keeps
-	kept     quota.Share // of that and of words
-	missed   int64       // messages it skipped, and was not seen to go on since
-	goal     int64       // finishing: where its feed ends
-	unread   int         // finishing: bytes of its input that are read before the end
-	broke    error       // broken: why it takes no more
-	progress *progress   // it lags far
-	linger   linger      // it is lingering
-	skipped  int64       // messages it has missed, ever
-	letters  *letters    // wait to be sent to it alone
+	unread int    // finishing: bytes of its input that are read before the end
+	broke  error  // broken: why it takes no more
+	linger linger // it is lingering
 
 	// WebSockets and other HTTP streams.
 	arrival *arrival // what it asked for, until it is taken in
-	aside   *aside   // to be sent to it alone
-	words   []byte   // lingering: its last ones
 }
 
 // state is how far a client is on its way out.
@@ -90,7 +67,7 @@ func (c *client) more() *extra {
 
 // tidy lets go of the extra part when nothing in it is needed.
 func (c *client) tidy() {
-	if x := c.extra; x != nil && c.state == live && x.rest == nil && x.missed == 0 && x.progress == nil && x.skipped == 0 && x.letters == nil && x.aside == nil && x.arrival == nil {
+	if x := c.extra; x != nil && c.state == live && x.arrival == nil {
 		c.extra = nil
 	}
 }

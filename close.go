@@ -20,6 +20,7 @@ package hubbub
 import (
 	"time"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/logger"
@@ -49,11 +50,18 @@ type linger struct {
 	cut     bool      // it was not served to the end
 }
 
-// finish lets c have the feed up to goal, then ends it for reason.
-func (l *loop) finish(c *client, goal int64, reason ending.Reason) {
+// finish lets c have what its feed holds now, then ends it for reason.
+func (l *loop) finish(c *client, reason ending.Reason) {
+	var v backlog.View
+	l.hub.backlog.View(&v)
+	c.out.Finish(&v)
+	l.finishes(c, reason)
+}
+
+// finishes is c whose feed has an end now.
+func (l *loop) finishes(c *client, reason ending.Reason) {
 	c.state = finishing
-	c.more().goal = goal
-	c.extra.linger.reason = reason
+	c.more().linger.reason = reason
 	// The next pass sends what is left, or finds that nothing is.
 	l.pass.again = true
 }
@@ -88,14 +96,15 @@ func (l *loop) heardOut(c *client, n int) {
 // farewell ends our direction: c has all it is to get.
 func (l *loop) farewell(c *client) {
 	x := c.more()
-	x.words = l.lastWords(c)
+	var v backlog.View
+	l.hub.backlog.View(&v)
+	c.out.Close(&v, &l.hub.policy, x.linger.reason, c.ID() != 0 && !c.link.EOF())
 	c.state = lingering
 	l.failed.Unread += int64(x.unread)
 	x.unread = 0
 	c.Forget() // what it has begun to say is not heard any more
-	l.forgetLetters(c)
 	l.tellLeave(&c.Sender, x.linger.reason)
-	if err := l.sayLastWords(c); err != nil || c.link.EOF() {
+	if err := l.sendClosing(c); err != nil || c.link.EOF() {
 		l.drop(c)
 		return
 	}
@@ -295,12 +304,8 @@ func (l *loop) remove(c *client) {
 		l.beating--
 	}
 	c.Forget()
-	l.forgetLetters(c)
-	l.resumed(c)
+	l.tellMissed(c, c.out.Release())
 	l.leaveSession(c)
-	if x := c.extra; x != nil {
-		x.kept.Release()
-	}
 }
 
 // shut closes c's descriptor. What the kernel still holds for a peer that

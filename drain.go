@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
@@ -120,7 +121,7 @@ func (l *loop) drain(stall time.Duration) {
 // dismiss has c finish because the hub drains.
 func (l *loop) dismiss(c *client) {
 	// Nothing is broadcast any more, so the head is where everybody's feed ends.
-	l.finish(c, l.feed(c).Head(), ending.Shutdown())
+	l.finish(c, ending.Shutdown())
 	l.hearOut(c)
 }
 
@@ -186,13 +187,9 @@ func (l *loop) left() UndeliveredError {
 func (l *loop) owed(c *client) int64 {
 	owed := c.link.Owed()
 	if c.streams() || c.state == broken {
-		owed += l.lag(c)
-		if c.extra != nil {
-			owed += int64(len(c.extra.rest))
-			if c.extra.letters != nil {
-				owed += int64(c.extra.letters.share.Held())
-			}
-		}
+		var v backlog.View
+		l.hub.backlog.View(&v)
+		owed += c.out.Owed(&v)
 	}
 	return owed
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/quota"
@@ -23,7 +24,6 @@ func desk(t *testing.T, want Inbox) *loop {
 		t.Fatal(err)
 	}
 	h := &Hub{o: o, framing: framing.Lines, log: logger.New(o.Logger)}
-	h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog)
 	t.Cleanup(h.log.Close)
 	h.inbox = intake.NewInbox(h.intakeConfig(), 1, nil, func() {})
 	l, err := newLoop(h, false)
@@ -32,6 +32,10 @@ func desk(t *testing.T, want Inbox) *loop {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	h.loops = []*loop{l}
+	if h.backlog, err = backlog.New(h.backlogConfig()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.backlog.Close() })
 	return l
 }
 

@@ -2,22 +2,21 @@
 
 package hubbub
 
-// This file is how bytes of the feed reach clients:
+// This file is how bytes reach clients; package delivery decides which:
 //
-//	flush    goes on with those whose sockets have room again, then with all
-//	         of the loop's clients, a slice a turn: others are read from in
-//	         between. How far the feeds go is looked at once, before letters
-//	         are opened (private.go)
-//	send     gives one client what lies between its cursor and the head
+//	flush  goes on with clients whose sockets have room again, then with all of
+//	       the loop's clients, a slice a turn: others are read from in between
+//	send   gives one client what comes next, at most one piece of its feed
+//	sent   acts on what is known of a client after a piece was sent
 //
 // A client whose socket is full is passed over until its event says that there
 // is room again. One that has all costs a comparison.
 
 import (
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/link"
-	"hubbub.example/internal/feed"
-	"hubbub.example/internal/sock"
+	"hubbub.example/internal/quantity"
 )
 
 const (
@@ -25,10 +24,6 @@ const (
 	// the loop looks for events again: about a millisecond's work.
 	slice      = 128
 	sliceBytes = 4 << 20
-
-	// bigSpan is from where on sendfile(2), which copies nothing, is cheaper
-	// than send(2), which has less to set up.
-	bigSpan = 16 << 10
 )
 
 // pass is one walk through a loop's clients.
@@ -40,8 +35,7 @@ type pass struct {
 
 // flush sends a slice.
 func (l *loop) flush() {
-	l.hub.backlog.View(&l.view)
-	l.openLetters()
+	l.takePrivate()
 	until := l.stats.bytesOut + sliceBytes
 	n := 0
 	// The walk, which alone reaches those who had all, has its share.
@@ -68,7 +62,7 @@ func (l *loop) walk(n int, until int64) {
 	}
 	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
 		c := l.clients[p.next]
-		if c.link.Blocked() || !c.streams() || c.cursor >= l.view.Head(c.form()) && c.state == live && !c.hasRest() {
+		if c.link.Blocked() || !c.streams() || !c.out.Behind(&l.view) {
 			continue
 		}
 		l.send(c)
@@ -79,88 +73,83 @@ func (l *loop) walk(n int, until int64) {
 	}
 }
 
-// credit remembers up to where c has heard its feed.
-func (l *loop) credit(c *client) {
-	l.mark.Delivered(&c.seat, &backlog.Delivery{
-		Encoding: c.form(), At: c.cursor, Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: l.Millis(),
-	})
-}
-
-// feed is the feed that c reads.
-func (l *loop) feed(c *client) *feed.Feed { return l.hub.backlog.Feed(c.form()) }
-
 // flushing says that there is more to send at once.
 func (l *loop) flushing() bool {
 	return len(l.writable.clients) > 0 || l.pass.next != 0 || l.pass.again || l.hub.backlog.Head() != l.pass.head
 }
 
-// send gives c what it has not had. One that is kicked and does not take that is
-// ended, behind what it did take.
+// send gives c what comes next. A client that is kicked and does not take that is
+// ended, after what it did take.
 func (l *loop) send(c *client) {
-	l.sendSome(c)
+	for l.sendPiece(c) {
+	}
 	if c.link.Blocked() && c.kicked && c.streams() {
 		l.endFor(c, c.extra.linger.reason)
 	}
 }
 
-// sendSome gives c at most sock.MaxSend bytes, so that one client far behind does
-// not keep the others waiting.
-func (l *loop) sendSome(c *client) {
-	if c.hasRest() && !l.sendRest(c) {
-		return
-	}
-	f := l.feed(c)
-	end := l.view.Head(c.form())
-	if c.state == finishing {
-		end = min(end, c.extra.goal)
-	}
-	all := end
-	if c.not.Load() > 0 {
-		end = l.passBy(c, f, end)
-	}
-	if c.extra != nil {
-		l.tellMissed(c)
-		if c.extra.letters != nil {
-			end = l.upToLetter(c, f, end)
-		}
-		var ok bool
-		if end, ok = l.sendAside(c, f, end); !ok {
-			return
+// sendPiece sends one piece, and reports whether another comes at once.
+func (l *loop) sendPiece(c *client) (again bool) {
+	p, n := c.out.Next(&l.view, &l.hub.policy), 0
+	if p.Len() > 0 {
+		var err error
+		if n, err = c.link.Send(&p, l.Millis()); err != nil {
+			l.fell(c, err)
+			return false
 		}
 	}
-	if c.past && c.cursor < end {
-		l.sendPast(c, end)
-		return
-	}
-	if c.cursor < end {
-		p := l.span(c, end)
-		n, err := c.link.Send(&p, l.Millis())
-		if !l.afterSend(c, n, err) {
-			return
+	if n > 0 {
+		l.stats.bytesOut += int64(n)
+		l.stats.sends++
+		if c.link.Unsettle() {
+			l.schedulePatrol()
 		}
-		c.cursor += int64(n)
-		l.resumed(c)
+	}
+	f := c.out.Sent(&p, n)
+	if n > 0 && c.out.Behind(&l.view) && !c.link.Blocked() {
+		l.pass.again = true
+	}
+	return l.sent(c, f)
+}
+
+// sent acts on what is known of c, and reports whether c is sent more at once.
+func (l *loop) sent(c *client, f delivery.Facts) (again bool) {
+	if f.Delivered {
 		l.credit(c)
-		if n == p.Len() {
-			l.goOn(c, all)
-		}
 	}
-	if c.hasLetters() && !c.link.Blocked() {
+	l.tellMissed(c, f)
+	switch {
+	case c.link.Blocked():
+		f.Again = false
+	case f.Soon:
 		l.writable.add(c)
 	}
-	if c.cursor >= all {
-		l.caughtUp(c)
+	if f.Finished && !l.hears(c) {
+		l.farewell(c)
+	}
+	return f.Again && c.streams()
+}
+
+// tellMissed counts and logs what c has missed. However long it was away, it is
+// one hole that it sees.
+func (l *loop) tellMissed(c *client, f delivery.Facts) {
+	l.stats.skipped += f.Missed
+	if f.Resumed > 0 {
+		l.hub.log.Warnf("client %d skipped %s", c.ID(), quantity.Count(f.Resumed, "message"))
+	}
+	if f.PrivateLost > 0 {
+		l.hub.log.Warnf("client %d has lost %s that it alone was sent", c.ID(), quantity.Count(f.PrivateLost, "message"))
+	}
+	if f.Switched {
+		l.watchFor(c)
 	}
 }
 
-// goOn sees to it that c is sent more, if there is more and it takes it.
-func (l *loop) goOn(c *client, end int64) {
-	switch {
-	case c.hasAside():
-		l.writable.add(c)
-	case c.cursor < end:
-		l.pass.again = true
-	}
+// credit remembers up to where c has heard its feed.
+func (l *loop) credit(c *client) {
+	l.mark.Delivered(&c.seat, &backlog.Delivery{
+		Encoding: c.out.Encoding(), At: c.out.Offset(), Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: l.Millis(),
+	})
 }
 
 // hasRoom is c whose socket has room again.
@@ -171,62 +160,26 @@ func (l *loop) hasRoom(c *client) {
 			c.link.WidenUnsent()
 		}
 		l.writable.add(c)
-	case c.state == lingering:
-		l.sendLastWords(c)
-	}
-}
-
-// caughtUp is c that has all there is for it.
-func (l *loop) caughtUp(c *client) {
-	if c.state == finishing && c.cursor >= c.extra.goal && !l.hears(c) && !c.hasAside() && !c.hasLetters() {
-		l.farewell(c)
-	}
-}
-
-// span is one system call's worth of the feed, from c's cursor on.
-func (l *loop) span(c *client, end int64) feed.Piece {
-	f := l.feed(c)
-	all := min(end-c.cursor, sock.MaxSend)
-	if all < bigSpan || f.File() < 0 {
-		// Across a segment's end a short span is not in one piece.
-		if p := f.Span(c.cursor, c.cursor+all); int64(len(p)) == all || f.File() < 0 {
-			return feed.Piece{Bytes: p}
+	case c.state == lingering && c.out.Closing():
+		if err := l.sendClosing(c); err != nil {
+			l.drop(c)
 		}
 	}
-	return feed.Piece{File: f.File(), At: c.cursor, N: int(all)}
 }
 
-// sendRest sends what c must still get of a message that is gone from the
-// feed, and says whether that is done.
-func (l *loop) sendRest(c *client) bool {
-	x := c.extra
-	p := x.rest[:min(len(x.rest), sock.MaxSend)]
-	n, err := c.link.Send(&feed.Piece{Bytes: p}, l.Millis())
-	if !l.afterSend(c, n, err) {
-		return false
-	}
-	x.kept.Shrink(n)
-	if x.rest = x.rest[n:]; len(x.rest) > 0 {
-		l.pass.again = l.pass.again || !c.link.Blocked()
-		return false
-	}
-	x.rest = nil
-	c.tidy()
-	return true
-}
-
-// afterSend counts what was sent, and says whether anything was.
-func (l *loop) afterSend(c *client, n int, err error) bool {
-	if err != nil {
-		l.fell(c, err)
-		return false
-	}
-	if n > 0 {
-		l.stats.bytesOut += int64(n)
-		l.stats.sends++
-		if c.link.Unsettle() {
-			l.schedulePatrol()
+// sendClosing sends what it can of the last that c gets, and ends our direction
+// after that.
+func (l *loop) sendClosing(c *client) error {
+	for c.out.Closing() {
+		p := c.out.Next(&l.view, &l.hub.policy)
+		n, err := c.link.Send(&p, l.Millis())
+		if err != nil {
+			return err
+		}
+		c.extra.linger.since = l.Now()
+		if f := c.out.Sent(&p, n); !f.Finished && n < p.Len() {
+			return nil
 		}
 	}
-	return n > 0
+	return c.link.CloseWrite()
 }

@@ -89,7 +89,7 @@ func (l *loop) handOver(c *client) {
 // giveAway is false if there is no place for c, which stays here then.
 func (l *loop) giveAway(c *client) bool {
 	fd := c.link.FD()
-	peer := web.Peer{Addr: c.Addr().String(), Local: c.Addr().IsLocal(), Unix: c.Addr().IsUnix(), Tag: origin{c.Addr(), c.cursor}}
+	peer := web.Peer{Addr: c.Addr().String(), Local: c.Addr().IsLocal(), Unix: c.Addr().IsUnix(), Tag: origin{c.Addr(), c.out.Offset()}}
 	if !l.hub.web.Take(fd, peer) {
 		return false
 	}
@@ -132,8 +132,9 @@ func (h *Hub) takeBack(s web.Stream) {
 
 // startAt has c read its feed after message seq.
 func (h *Hub) startAt(c *client, seq uint64) error {
-	p, err := h.backlog.Join(backlog.EncodingOf(c.Protocol()), seq)
-	c.cursor, c.past = p.At, p.Backfill
+	e := backlog.EncodingOf(c.Protocol())
+	p, err := h.backlog.Join(e, seq)
+	c.out.Start(e, p)
 	return err
 }
 
@@ -197,8 +198,8 @@ func (l *loop) greet(c *client) {
 	if a := x.arrival; a != nil {
 		x.arrival = nil
 		missed := uint64(0)
-		if a.asked != "" && !a.unknown && c.first > a.since {
-			missed = c.first - a.since
+		if a.asked != "" && !a.unknown && c.out.First() > a.since {
+			missed = c.out.First() - a.since
 		}
 		switch c.Protocol() {
 		case codec.ProtocolV1:
@@ -217,7 +218,7 @@ func (l *loop) greet(c *client) {
 // hello is what a client of hubbub.v1 is told first.
 func (l *loop) hello(c *client, a *arrival, missed uint64) {
 	h := codec.Hello{
-		Epoch: l.hub.epoch, ID: c.ID(), Seq: c.first, Missed: missed, Unknown: a.unknown,
+		Epoch: l.hub.epoch, ID: c.ID(), Seq: c.out.First(), Missed: missed, Unknown: a.unknown,
 		Heartbeat: int(l.hub.o.pace.beat / time.Second), Longest: l.hub.longest,
 	}
 	if x := c.Session(); x != nil {

@@ -88,6 +88,7 @@ var layers = map[string][]string{
 	".": {
 		"internal/codec",
 		"internal/engine/backlog",
+		"internal/engine/delivery",
 		"internal/engine/ending",
 		"internal/engine/intake",
 		"internal/engine/link",
@@ -106,13 +107,14 @@ var layers = map[string][]string{
 	},
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
-	"internal/engine/backlog": {"internal/codec", "internal/feed"},
-	"internal/engine/ending":  {"internal/logger", "internal/proto", "internal/quantity"},
-	"internal/engine/intake":  {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/framing", "internal/proto", "internal/sock"},
-	"internal/engine/link":    {"internal/feed", "internal/poll", "internal/sock"},
-	"internal/engine/loop":    {"internal/poll"},
-	"internal/engine/pump":    {"internal/framing"},
-	"internal/engine/quota":   {},
+	"internal/engine/backlog":  {"internal/codec", "internal/feed"},
+	"internal/engine/delivery": {"internal/codec", "internal/engine/backlog", "internal/engine/ending", "internal/engine/quota", "internal/feed", "internal/proto"},
+	"internal/engine/ending":   {"internal/logger", "internal/proto", "internal/quantity"},
+	"internal/engine/intake":   {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/framing", "internal/proto", "internal/sock"},
+	"internal/engine/link":     {"internal/feed", "internal/poll", "internal/sock"},
+	"internal/engine/loop":     {"internal/poll"},
+	"internal/engine/pump":     {"internal/framing"},
+	"internal/engine/quota":    {},
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground
 	// alone.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
@@ -35,6 +36,7 @@ type Hub struct {
 	longest     int // message, without its separator
 	epoch       string
 	backlog     *backlog.Log
+	policy      delivery.Policy
 	web         *web.Server
 	descriptors int // that connections may have, all together
 	inbox       *intake.Inbox
@@ -58,8 +60,6 @@ type Hub struct {
 	sockets  atomic.Int64 // connections that loops have, clients or not yet
 	seenOff  atomic.Int64 // of these, refused ones
 	places   atomic.Int64 // that came free for HTTP requests, ever
-	letters  *quota.Quota // bytes of messages that wait for single clients
-	rests    *quota.Quota // bytes kept for single clients: the ends of messages that are gone, last words
 	resting  atomic.Bool  // nobody is accepted for the moment
 	refused  atomic.Int64
 	passed   atomic.Int64    // connections that ended or went to net/http, ever
@@ -90,7 +90,10 @@ func New(o Options) (*Hub, error) {
 	}
 	h.longest = h.framing.Bound(o.MaxMessage)
 	h.sessions = intake.NewSessions(o.pace.sessions)
-	h.letters, h.rests = quota.New(o.Backlog), quota.New(o.Backlog)
+	h.policy = delivery.Policy{
+		Slow: delivery.Slow(o.Slow), Patience: o.Patience, MinRate: o.MinRate,
+		Private: quota.New(o.Backlog), Kept: quota.New(o.Backlog),
+	}
 	if err := h.setOptions(o.SocketOptions); err != nil {
 		return nil, err
 	}

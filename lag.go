@@ -2,210 +2,134 @@
 
 package hubbub
 
-// This file acts on clients that lag; slow.go decides:
+// This file acts on clients that lag; package delivery judges them:
 //
 //	vacate        clients must leave what the backlog wants to trim
 //	watchLagging  the head has come so far that somebody may lag far
-//	judge         samples what those take, a few times in a Patience
-//	cutAtLunch    ends one that would hold the source and takes too little
-//	skip          moves one on to what is kept
-//	resumed       says what it missed
-//
-// It is here and not where bytes are sent: a stalled socket never becomes
-// writable, so it would never be looked at there.
+//	sample        looks at what those take, a few times in a Patience
+//	judge         one client that stands in what is to go
 
 import (
-	"time"
-
 	"hubbub.example/internal/engine/backlog"
-	"hubbub.example/internal/engine/ending"
-	"hubbub.example/internal/feed"
-	"hubbub.example/internal/proto"
+	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/quantity"
 )
 
 // lag is how many bytes of its feed c has not been sent.
-func (l *loop) lag(c *client) int64 { return l.feed(c).Head() - c.cursor }
+func (l *loop) lag(c *client) int64 {
+	return l.hub.backlog.Feed(c.out.Encoding()).Head() - c.out.Offset()
+}
 
 // vacate sees to it that no client of this loop needs what is to go.
 func (l *loop) vacate() {
 	l.watchLagging()
-	to, some := l.mark.Asked()
-	if !some {
+	if !l.mark.Asked() {
 		return
 	}
-	if c := l.holder; c != nil && l.stands(c, &to) && !l.cutAtLunch(c) {
-		l.watchHolders() // the one that held it last still does
-		return
+	var v backlog.View
+	var tails delivery.Tails
+	l.hub.backlog.View(&v)
+	if c := l.holder; c != nil && l.judge(c, &v, &tails) {
+		return // the one that held it last still does
 	}
 	l.holder = nil
-	var tails tails
 	for _, c := range l.clients {
-		if !l.stands(c, &to) {
-			continue
-		}
-		switch l.hub.o.Slow {
-		case SlowWait:
-			if l.cutAtLunch(c) {
-				continue
-			}
+		if l.judge(c, &v, &tails) {
 			l.holder = c
-			l.watchHolders()
 			return
-		case SlowCut:
-			l.cut(c, ending.Because(proto.ReasonLapped, "lapped (%s behind)", quantity.Bytes(l.lag(c))))
-		case SlowSkip:
-			l.skip(c, to[c.form()], &tails)
 		}
 	}
-	if !l.holdStrangers(to[backlog.Canonical]) {
-		l.mark.Left(&to)
+	if !l.holdStrangers(v.Target(backlog.Canonical)) {
+		l.mark.Left(&v)
 	}
 }
 
-// stands says that c stands in what is to go.
-func (l *loop) stands(c *client, to *[backlog.Encodings]int64) bool {
-	return c.streams() && c.cursor < to[c.form()]
+// judge does with c what the policy says if it stands in what is to go, and
+// reports whether c holds that.
+func (l *loop) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds bool) {
+	if !c.streams() || !c.out.Below(v) {
+		return false
+	}
+	p, acked := &l.hub.policy, int64(0)
+	if p.Doubts(&c.out) {
+		acked = c.link.Acknowledged()
+	}
+	verdict, why := p.Judge(&c.out, v, l.hub.backlog.Blocked(), l.Now(), acked)
+	switch verdict {
+	case delivery.Hold:
+		l.watchHolders()
+	case delivery.End:
+		l.cut(c, why)
+	case delivery.Advance:
+		lag := l.lag(c)
+		f, began, full := p.Skip(&c.out, v, tails)
+		if full.Kind != 0 {
+			l.cut(c, full)
+		}
+		if began {
+			l.hub.log.Warnf("client %d is lapped and skips messages (%s behind)", c.ID(), quantity.Bytes(lag))
+		}
+		l.tellMissed(c, f)
+	}
+	return verdict == delivery.Hold
 }
 
 // watchLagging has the clients looked at when one of them may lag far. As long
 // as none can, that costs a comparison a turn and no timer.
 func (l *loop) watchLagging() {
-	if l.hub.o.Slow != SlowWait || l.nextJudge.IsSet() {
+	if l.hub.policy.Slow != delivery.Wait || l.nextSample.IsSet() {
 		return
 	}
-	for f := range l.watchFrom {
-		if feed := l.hub.backlog.Feed(backlog.Encoding(f)); feed != nil && feed.Head() >= l.watchFrom[f] {
-			l.nextJudge.In(l.lookEvery())
+	for e := range l.watchFrom {
+		if f := l.hub.backlog.Feed(backlog.Encoding(e)); f != nil && f.Head() >= l.watchFrom[e] {
+			l.nextSample.In(l.hub.policy.Every())
 			return
 		}
 	}
 }
 
-// watchHolders has clients judged as long as they hold a source.
+// watchHolders has clients looked at as long as they hold a publisher.
 func (l *loop) watchHolders() {
-	if !l.nextJudge.IsSet() && l.hub.backlog.Blocked() {
-		l.nextJudge.In(l.lookEvery())
+	if !l.nextSample.IsSet() && l.hub.backlog.Blocked() {
+		l.nextSample.In(l.hub.policy.Every())
 	}
 }
 
-// lookEvery is the time between two looks.
-func (l *loop) lookEvery() time.Duration { return l.hub.o.Patience / looks }
-
-// judge looks at every client that lags far. It is called again as long as
-// there is one and either the head moves or the source is held.
-func (l *loop) judge() {
+// watchFor has c be looked at once it may lag far.
+func (l *loop) watchFor(c *client) {
 	var v backlog.View
 	l.hub.backlog.View(&v)
-	far, most := v.Share()/farBehind, [backlog.Encodings]int64{}
+	from := &l.watchFrom[c.out.Encoding()]
+	*from = min(*from, c.out.Offset()+l.hub.policy.Far(&v))
+}
+
+// sample looks at every client that lags far. It is called again as long as
+// there is one and either the head moves or a publisher waits.
+func (l *loop) sample() {
+	var v backlog.View
+	l.hub.backlog.View(&v)
+	p := &l.hub.policy
+	far, most := p.Far(&v), [backlog.Encodings]int64{}
+	var tails delivery.Tails
 	for _, c := range l.clients {
-		f := c.form()
-		switch lag := v.Head(f) - c.cursor; {
+		e := c.out.Encoding()
+		switch {
 		case !c.streams():
-		case lag > far, c.cursor < v.Target(f): // short messages fill the backlog with their index: then less is far
-			l.look(c, &v)
-			most[f] = far
+		case p.Watched(&c.out, &v):
+			most[e] = far
+			if p.Sample(&c.out, l.Now(), c.link.Acknowledged()) == 0 {
+				c.link.NarrowUnsent()
+			}
+			l.judge(c, &v, &tails)
 		default:
-			most[f] = max(most[f], lag)
-			c.stopLooking()
+			most[e] = max(most[e], c.out.Lag(&v))
+			p.Unwatch(&c.out)
 		}
 	}
-	for f := range most {
-		l.watchFrom[f] = v.Head(backlog.Encoding(f)) + max(far-most[f], 1)
-		if most[f] == far {
+	for e := range most {
+		l.watchFrom[e] = v.Head(backlog.Encoding(e)) + max(far-most[e], 1)
+		if most[e] == far {
 			l.watchHolders()
 		}
-	}
-}
-
-// look samples what c takes.
-func (l *loop) look(c *client, v *backlog.View) {
-	x := c.more()
-	if x.progress == nil {
-		x.progress = &progress{}
-	}
-	if x.progress.look(l.Now(), c.link.Acknowledged(), l.lookEvery()) == 0 {
-		c.link.NarrowUnsent()
-	}
-	if c.cursor < v.Target(c.form()) {
-		l.cutAtLunch(c)
-	}
-}
-
-func (c *client) stopLooking() {
-	if c.extra != nil && c.extra.progress != nil {
-		c.extra.progress = nil
-		c.tidy()
-	}
-}
-
-// cutAtLunch ends c, which stands in what is to go, if a source is held and c
-// is at lunch.
-func (l *loop) cutAtLunch(c *client) bool {
-	o := &l.hub.o
-	if !l.hub.backlog.Blocked() || c.extra == nil || c.extra.progress == nil {
-		return false
-	}
-	p := c.extra.progress
-	if !p.atLunch(o.Patience, o.MinRate) || !p.still(l.Now(), c.link.Acknowledged(), o.Patience, o.MinRate) {
-		return false
-	}
-	l.cut(c, ending.Because(proto.ReasonSlow, "at lunch (%s behind, took less than %s/s over the last %s)", quantity.Bytes(l.lag(c)), quantity.Bytes(o.MinRate), o.Patience))
-	return true
-}
-
-// tails are copies of the ends of messages that are about to go, by where they
-// end. Clients that stall do so together, inside the same few: they share them.
-type tails map[tail][]byte
-
-type tail struct {
-	of  *feed.Feed
-	end int64
-}
-
-func (t *tails) of(f *feed.Feed, from, end int64) []byte {
-	if *t == nil {
-		*t = tails{}
-	}
-	at := tail{f, end}
-	if int64(len((*t)[at])) < end-from {
-		(*t)[at] = f.Read(from, end)
-	}
-	p := (*t)[at]
-	return p[int64(len(p))-(end-from):]
-}
-
-// skip moves c on to the oldest message that begins at or above to. If it
-// stands inside one it first gets the rest of that, from a copy.
-func (l *loop) skip(c *client, to int64, tails *tails) {
-	f := l.feed(c)
-	x := c.more()
-	end := f.EndOf(c.cursor)
-	if rest := end - c.cursor; rest > 0 {
-		if !x.kept.TryGrow(l.hub.rests, int(rest)) {
-			l.cut(c, ending.Because(proto.ReasonLapped, "lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", quantity.Bytes(l.lag(c))))
-			return
-		}
-		x.rest = tails.of(f, c.cursor, end)
-	}
-	next := max(end, f.EndOf(to))
-	missed := int64(f.Seq(next) - f.Seq(end))
-	if missed > 0 && x.missed == 0 {
-		l.hub.log.Warnf("client %d is lapped and skips messages (%s behind)", c.ID(), quantity.Bytes(l.lag(c)))
-	}
-	c.cursor = next
-	x.missed += missed
-	x.skipped += missed
-	l.stats.skipped += missed
-	c.tidy()
-}
-
-// resumed says how many messages c has missed, once it goes on behind them or
-// ends: however long it was away, it is one hole that it sees.
-func (l *loop) resumed(c *client) {
-	if x := c.extra; x != nil && x.missed > 0 {
-		l.hub.log.Warnf("client %d skipped %s", c.ID(), quantity.Count(x.missed, "message"))
-		x.missed = 0
-		c.tidy()
 	}
 }

@@ -54,12 +54,12 @@ type loop struct {
 	waste   []byte
 
 	// Sending.
-	pass         pass
-	view         backlog.View // the feeds as this turn sees them
-	writable     queue        // their sockets have room again
-	mark         *backlog.Mark
-	spareLetters []letter // mail.letters' other half
-	holder       *client  // holds the source; vacate looks at it first
+	pass      pass
+	view      backlog.View // the feeds as this turn sees them
+	writable  queue        // their sockets have room again
+	mark      *backlog.Mark
+	spareMail []private // mail.private's other half
+	holder    *client   // holds the source; vacate looks at it first
 
 	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
 
@@ -80,7 +80,7 @@ type loop struct {
 	quit      bool
 
 	// By the clock.
-	nextJudge, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp *eventloop.Timer
+	nextSample, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp *eventloop.Timer
 
 	// The first loop's only.
 	acceptor acceptor
@@ -104,7 +104,7 @@ func (l *loop) sweep() {
 type mail struct {
 	mu      sync.Mutex
 	clients []*client
-	letters []letter
+	private []private
 }
 
 func newLoop(h *Hub, hold bool) (*loop, error) {
@@ -113,7 +113,7 @@ func newLoop(h *Hub, hold bool) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{Loop: e, hub: h, in: h.inbox.NewWriter(), acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
-	l.nextJudge = l.NewTimer(l.judge)
+	l.nextSample = l.NewTimer(l.sample)
 	l.nextLinger = l.NewTimer(l.checkLinger)
 	l.nextPatrol = l.NewTimer(l.patrol)
 	l.nextSniff = l.NewTimer(l.checkStrangers)

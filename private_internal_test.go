@@ -17,6 +17,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/proto"
 )
 
@@ -82,7 +83,7 @@ func TestKickedStaysUnheard(t *testing.T) {
 	l := h.loops[0]
 	h.inOneTurn(func() {
 		l.Do(func() { // as when a walk through all takes more than one turn
-			l.kick(l.clients[0], letter{data: []byte("kicked")})
+			l.kick(l.clients[0], private{Private: delivery.Private{Data: []byte("kicked")}})
 		})
 		if err := h.Mute(1, false); err != nil {
 			t.Error(err)
@@ -161,7 +162,7 @@ func TestNothingStaysOfWhoEnds(t *testing.T) {
 	cancel()
 	bosses.Wait()
 	is(t, "all have gone", func() bool { return h.Stats().Clients == 0 && h.sockets.Load() == 0 })
-	for what, n := range map[string]int64{"letters": h.letters.Used(), "beginnings": h.inbox.Beginnings.Used(), "of posts": h.inbox.Posts.Used(), "rests": h.rests.Used(), "known": int64(len(h.people.known))} {
+	for what, n := range map[string]int64{"letters": h.policy.Private.Used(), "beginnings": h.inbox.Beginnings.Used(), "of posts": h.inbox.Posts.Used(), "rests": h.policy.Kept.Used(), "known": int64(len(h.people.known))} {
 		if n != 0 {
 			t.Errorf("%s: %d", what, n)
 		}

@@ -68,17 +68,17 @@ func (l *loop) receive(c *client) {
 // take does what c's input asks for.
 func (l *loop) take(c *client, out intake.Outcome) {
 	if out.Pong != nil {
-		a := l.asides(c)
-		a.pong = append(a.pong[:0], out.Pong...)
+		x := l.control(c)
+		x.Pong = append(x.Pong[:0], out.Pong...)
 	}
 	if out.Ack > 0 {
-		l.asides(c).ack = out.Ack
+		l.control(c).Ack = out.Ack
 	}
 	if out.Dropped > 0 {
 		l.warnOfRecord(c.ID(), out.Dropped)
 	}
 	if out.Finish && c.state == live {
-		l.finish(c, l.feed(c).Head(), ending.Done())
+		l.finish(c, ending.Done())
 	}
 	switch {
 	case out.End == ending.Reason{}:
@@ -157,6 +157,6 @@ func (l *loop) endOfInput(c *client) {
 	}
 	l.take(c, c.EndOfInput(l.in))
 	if c.spoke && c.state == live {
-		l.finish(c, l.feed(c).Head(), ending.Done())
+		l.finish(c, ending.Done())
 	}
 }

@@ -6,7 +6,6 @@ package hubbub
 //
 //	Relay   the caller   broadcasts what they said, to all but whoever said it
 //	exclude a publisher  tells those who are not to get a message that it comes
-//	passBy  a loop       moves them on over it: they read the same feed as all
 //
 // Who may not get what stands in the index of each form's feed.
 
@@ -14,7 +13,6 @@ import (
 	"context"
 	"sync"
 
-	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/pump"
@@ -106,41 +104,6 @@ func (s *speakers) origin(r *intake.Record, clients int) *feed.Origin {
 // it. The backlog calls it; whoever publishes has called listPeople before.
 func (h *Hub) exclude(id, last uint64) {
 	if w, ok := h.people.find(id); ok && w.client != nil { // a post is sent nothing
-		w.client.not.Store(last)
+		w.client.out.Exclude(id, last)
 	}
-}
-
-// lookAhead is how many messages are looked at in one go: publishers wait
-// meanwhile.
-const lookAhead = 1 << 16
-
-// passBy moves c on over messages that it is not to get, and says where the next
-// of them may be, at most end. No message is looked at twice, however little c
-// takes at a time. A client that counts is told.
-func (l *loop) passBy(c *client, f *feed.Feed, end int64) int64 {
-	last := c.not.Load()
-	for c.cursor < end {
-		if c.cursor < c.theirs {
-			return min(end, c.theirs)
-		}
-		next := f.Seq(c.cursor) + 1
-		if next > last {
-			c.not.CompareAndSwap(last, 0)
-			return end
-		}
-		far := min(last, next+lookAhead, f.Seq(end)) // there may be more by now, which last does not tell of
-		first, to := f.Barred(next, far, c.ID())
-		if to == 0 {
-			first = far + 1
-		}
-		if begin := f.Begin(first); begin > c.cursor {
-			c.theirs = begin
-			continue
-		}
-		c.cursor = f.Begin(to + 1)
-		if c.Protocol() == codec.ProtocolV1 {
-			l.tell(c, codec.AppendPassed(nil, to))
-		}
-	}
-	return end
 }

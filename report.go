@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/intake"
 )
 
@@ -77,10 +78,12 @@ func (l *loop) slowest() (most lagging) {
 }
 
 func (l *loop) listClients() []ClientInfo {
+	var v backlog.View
+	l.hub.backlog.View(&v)
 	var list []ClientInfo
 	for _, c := range l.clients {
 		if c.Present() {
-			list = append(list, l.info(c))
+			list = append(list, l.info(c, &v))
 		}
 	}
 	for _, p := range l.posts {
@@ -102,14 +105,10 @@ func (l *loop) infoOf(s *intake.Sender) ClientInfo {
 	}
 }
 
-func (l *loop) info(c *client) ClientInfo {
+func (l *loop) info(c *client, v *backlog.View) ClientInfo {
 	i := l.infoOf(&c.Sender)
 	i.BytesIn, i.BytesOut = c.link.Received(), c.link.Sent()
-	i.Lag = l.lag(c)
-	i.MessagesOut = int64(l.feed(c).Seq(c.cursor) - c.first)
-	if c.extra != nil {
-		i.MessagesOut -= c.extra.skipped
-	}
+	i.Lag, i.MessagesOut = c.out.Lag(v), c.out.Messages(v)
 	return i
 }
 

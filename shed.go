@@ -57,20 +57,20 @@ func (l *loop) shed(q *quota.Quota) {
 // largest is the client that holds the most of q; nil if none holds any.
 func (l *loop) largest(q *quota.Quota) (largest *client, most int) {
 	for _, c := range l.clients {
-		if n := l.holds(c, q); n > most {
+		if n := l.heldBy(c, q); n > most {
 			largest, most = c, n
 		}
 	}
 	return largest, most
 }
 
-// holds is how much of q c holds and could give back.
-func (l *loop) holds(c *client, q *quota.Quota) int {
+// heldBy is how much of q c holds and could give back.
+func (l *loop) heldBy(c *client, q *quota.Quota) int {
 	switch {
 	case q == l.hub.inbox.Beginnings && c.reads():
 		return c.Holds()
-	case q == l.hub.letters && c.hasLetters():
-		return c.extra.letters.share.Held()
+	case q == l.hub.policy.Private:
+		return c.out.PrivateHeld()
 	}
 	return 0
 }
@@ -81,8 +81,8 @@ func (l *loop) shedFrom(c *client, q *quota.Quota) {
 	case q == l.hub.inbox.Beginnings:
 		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", quantity.Bytes(int64(c.Holds()))))
 	case c.state == broken: // it gets no private messages
-		l.forgetLetters(c)
+		c.out.ForgetPrivate()
 	default:
-		l.tooManyLetters(c, "for it, and all that does fills the backlog", c.extra.letters.share.Held()/2, 0)
+		l.keptPrivate(c, c.out.ShedPrivate(&l.hub.policy))
 	}
 }

@@ -65,7 +65,7 @@ func (s *strangers) come(l *loop, c *client) {
 		s.expected.add(c)
 	} else {
 		s.silent.add(c)
-		s.heardTo = min(s.heardTo, c.cursor)
+		s.heardTo = min(s.heardTo, c.out.Offset())
 	}
 	if l.hub.o.IdleTimeout > 0 {
 		l.schedulePatrol()
@@ -208,12 +208,12 @@ func (l *loop) checkStrangers() {
 	s, head, wanted := &l.strangers, l.hub.backlog.Head(), l.wanted()
 	s.heardTo = head
 	for _, c := range slices.Clone(s.silent) {
-		if c.cursor >= head && !wanted {
+		if c.out.Offset() >= head && !wanted {
 			continue
 		}
 		if wait := l.hub.o.Sniff - l.age(c); wait > 0 {
 			l.nextSniff.In(wait)
-			s.heardTo = min(s.heardTo, c.cursor)
+			s.heardTo = min(s.heardTo, c.out.Offset())
 			continue
 		}
 		l.saysNothing(c)
@@ -278,11 +278,11 @@ func (s *strangers) patrol(l *loop, limit time.Duration) {
 // begins behind.
 func (l *loop) holdStrangers(to int64) bool {
 	for _, c := range slices.Clone(l.strangers.silent) {
-		if c.cursor >= to {
+		if c.out.Offset() >= to {
 			continue
 		}
 		if l.hub.o.Slow != SlowWait {
-			c.cursor = l.mark.Enter(backlog.Canonical, c.cursor)
+			c.out.Start(backlog.Canonical, backlog.Position{At: l.mark.Enter(backlog.Canonical, c.out.Offset())})
 			continue
 		}
 		if l.age(c) < l.hub.o.Sniff {
@@ -299,7 +299,7 @@ func (l *loop) holdStrangers(to int64) bool {
 func (l *loop) endStrangers() {
 	head := l.hub.backlog.Head()
 	for _, c := range slices.Concat(l.strangers.silent, l.strangers.asking) {
-		if c.cursor < head && l.mayBeRaw(c) {
+		if c.out.Offset() < head && l.mayBeRaw(c) {
 			l.becomeRaw(c)
 		}
 	}

@@ -43,8 +43,10 @@ func lines(t *testing.T, l *Log, m *Mark, n, size int) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if to, some := m.Asked(); some {
-				m.Left(&to)
+			if m.Asked() {
+				var v View
+				l.View(&v)
+				m.Left(&v)
 			}
 			if retry == nil {
 				break

@@ -68,11 +68,10 @@ func (l *Log) NewMark() *Mark {
 	return m
 }
 
-// Asked says up to where the shard's clients must leave each feed; some is false
-// if they have.
-func (m *Mark) Asked() (to [Encodings]int64, some bool) {
-	to = m.log.targets()
-	return to, !m.hasLeft(&to)
+// Asked says that the shard's clients must leave what is to be trimmed.
+func (m *Mark) Asked() bool {
+	to := m.log.targets()
+	return !m.hasLeft(&to)
 }
 
 func (m *Mark) hasLeft(to *[Encodings]int64) bool {
@@ -84,12 +83,12 @@ func (m *Mark) hasLeft(to *[Encodings]int64) bool {
 	return true
 }
 
-// Left says that no client of the shard stands below these offsets, or will
+// Left says that no client of the shard stands below the view's targets, or will
 // stand there. The last shard to say so gives the memory back.
-func (m *Mark) Left(to *[Encodings]int64) {
+func (m *Mark) Left(v *View) {
 	m.Show() // before what was heard is counted as lost
-	for e := range to {
-		m.clear[e].Store(to[e])
+	for e := range v.targets {
+		m.clear[e].Store(v.targets[e])
 	}
 	m.log.reclaim()
 }

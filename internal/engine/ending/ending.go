@@ -47,6 +47,29 @@ func TooLong(longest int) Reason {
 	return Because(proto.ReasonTooLong, "sent a message longer than %s", quantity.Bytes(int64(longest)))
 }
 
+// Lapped is a client that is so many bytes behind, and stands in what is gone.
+func Lapped(behind int64) Reason {
+	return Because(proto.ReasonLapped, "lapped (%s behind)", quantity.Bytes(behind))
+}
+
+// LappedInside is Lapped for one that stands inside a message whose rest cannot
+// be kept for it.
+func LappedInside(behind int64) Reason {
+	return Because(proto.ReasonLapped, "lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", quantity.Bytes(behind))
+}
+
+// AtLunch is a client that is so many bytes behind, and took less than rate over
+// the last patience.
+func AtLunch(behind, rate int64, patience time.Duration) Reason {
+	return Because(proto.ReasonSlow, "at lunch (%s behind, took less than %s/s over the last %s)", quantity.Bytes(behind), quantity.Bytes(rate), patience)
+}
+
+// PrivateFull is a client for which so many bytes of private messages wait; why
+// says why that is too much.
+func PrivateFull(bytes int, why string) Reason {
+	return Because(proto.ReasonOverQuota, "takes no private messages (%s wait %s)", quantity.Bytes(bytes), why)
+}
+
 // Idle is a client that had no byte either way for so long.
 func Idle(limit time.Duration) Reason { return Because(proto.ReasonIdle, "idle for %s", limit) }
 

@@ -1,46 +1,38 @@
 //go:build unix
 
-package hubbub
+package delivery
 
 import (
-	"errors"
+	"bytes"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
-	"hubbub.example/internal/engine/ending"
-	"hubbub.example/internal/engine/intake"
-	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/feed"
-	"hubbub.example/internal/sock"
 )
 
-// stage is a client whose output is looked at. Its feed has the messages a, b, c
-// and d, and it is sent <a> <b> <c> <d> of them.
+// stage is a cursor whose output is looked at. Its feed has the messages aa, b, c
+// and d, and its client is sent <aa> <b> <c> <d> of them.
 type stage struct {
-	t    *testing.T
-	l    *loop
-	c    *client
-	peer int
+	t    testing.TB
+	log  *backlog.Log
+	view backlog.View
+	p    Policy
+	c    Cursor
+	out  bytes.Buffer
 }
 
 const stageID = 7
 
-// newStage has the client begin before a, or inside it. Kinds are what it is
-// about to be sent besides the feed.
-func newStage(t *testing.T, inside bool, kinds ...string) *stage {
+func newLog(t testing.TB) *backlog.Log {
 	t.Helper()
-	has := func(kind string) bool { return kinds[0] == kind || kinds[1] == kind }
-	l := desk(t, InboxNone)
-	h := l.hub
 	frame := func(dst []byte, m feed.Kept) []byte { return append(append(append(dst, '<'), m.Bytes...), '>') }
-	var err error
-	h.backlog, err = backlog.New(backlog.Config{
+	log, err := backlog.New(backlog.Config{
 		Limit: 1 << 20, Separator: 1,
-		Encode:   [backlog.Encodings]backlog.Encode{backlog.SSE: frame},
+		Encode:   [backlog.Encodings]backlog.Encode{backlog.Frames: frame, backlog.V1: frame, backlog.SSE: frame},
 		Wake:     func() {},
 		Excluded: func(uint64, uint64) {},
 		Unacked:  func(int) (int, error) { return 0, nil },
@@ -48,45 +40,47 @@ func newStage(t *testing.T, inside bool, kinds ...string) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.mark = h.backlog.NewMark()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if err := unix.SetNonblock(fd, true); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = unix.Close(fd) })
-	}
-	t.Cleanup(func() { _ = h.backlog.Close() })
-	s := &stage{t, l, &client{Sender: intake.NewSender(sock.Addr{}, codec.ProtocolSSE), link: link.New(fds[0], true)}, fds[1]}
-	s.c.Joins(stageID, 0)
-	l.clients.add(s.c)
-	after := uint64(0)
+	t.Cleanup(func() { _ = log.Close() })
+	return log
+}
+
+// newStage has the client begin before aa, or inside it. Kinds are what it is
+// about to be sent besides the feed.
+func newStage(t testing.TB, e backlog.Encoding, inside bool, kinds ...string) *stage {
+	t.Helper()
+	has := func(kind string) bool { return strings.Contains(strings.Join(kinds, " "), kind) }
+	s := &stage{t: t, log: newLog(t), p: Policy{Slow: Skip, Patience: time.Second, MinRate: 1, Private: quota.New(1 << 20), Kept: quota.New(1 << 20)}}
 	s.publish("aa", nil)
 	s.publish("b", nil)
+	after := uint64(0)
 	if has("backfill") {
 		after = 2
 	}
-	p, err := h.backlog.Join(backlog.SSE, after)
+	p, err := s.log.Join(e, after)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.c.cursor = p.At
 	if has("backfill") {
-		s.c.past, s.c.cursor = true, 0
+		p = backlog.Position{At: 0, Backfill: true}
 	}
+	s.c.Start(e, p)
 	var of *feed.Origin
 	if has("excluded") {
 		of = &feed.Origin{Not: []uint64{stageID}}
 	}
 	s.publish("c", of)
 	s.publish("d", nil)
-	h.backlog.View(&l.view)
-	if inside {
-		s.begin()
+	s.log.View(&s.view)
+	s.c.Enter(&s.view, p.At)
+	switch {
+	case inside && has("backfill"): // as if aa alone had been encoded for it
+		m := s.c.need()
+		m.tail, s.c.pos = []byte("a>"), 3
+		m.kept.Grow(s.p.Kept, len(m.tail))
+	case inside:
+		s.send(2)
 	}
+	s.out.Reset()
 	return s
 }
 
@@ -96,63 +90,61 @@ func (s *stage) publish(message string, of *feed.Origin) {
 	if of != nil {
 		m.Runs = []feed.Run{{Messages: 1, Of: of}}
 	}
-	if _, err := s.l.hub.backlog.Publish(m, backlog.Paced); err != nil {
+	if _, err := s.log.Publish(m, backlog.Paced); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// begin has the client be sent the first bytes of a: "<a".
-func (s *stage) begin() {
+// send has the next piece be sent, at most most bytes of it.
+func (s *stage) send(most int) Facts {
 	s.t.Helper()
-	if s.c.past {
-		s.c.more().rest = []byte("a>")
-		s.c.extra.kept.Grow(s.l.hub.rests, 2)
-		s.c.cursor = 3
-		return
+	p := s.c.Next(&s.view, &s.p)
+	n := min(most, p.Len())
+	if p.Bytes != nil {
+		s.out.Write(p.Bytes[:n])
+	} else {
+		s.out.Write(s.view.Feed(s.c.Encoding()).Read(p.At, p.At+int64(n)))
 	}
-	s.c.cursor += 2
+	return s.c.Sent(&p, n)
 }
 
 // add has the client be sent something more.
 func (s *stage) add(kind string) {
 	s.t.Helper()
-	l, c := s.l, s.c
-	f := l.feed(c)
+	f := s.view.Feed(s.c.Encoding())
 	switch kind {
-	case "tail": // a and b are about to go
-		var tails tails
-		l.skip(c, f.Begin(3), &tails)
+	case "tail": // aa and b are about to go
+		var tails Tails
+		if _, _, e := s.p.skip(&s.c, f, f.Begin(3), &tails); e.Kind != 0 {
+			s.t.Fatal(e)
+		}
 	case "control":
-		l.tell(c, []byte("[control]"))
+		x := s.c.Control()
+		x.Notices = append(x.Notices, "[control]"...)
 	case "private": // after b
-		l.keepLetter(c, letter{to: c, after: 2, data: []byte("(private)")})
+		if k := s.c.Private(Private{After: 2, Data: []byte("(private)")}, &s.p); k != (Kept{}) {
+			s.t.Fatal(k)
+		}
 	case "excluded": // c
-		c.not.Store(3)
-	case "backfill": // from a on: its own feed begins with c
+		s.c.Exclude(stageID, 3)
+	case "backfill": // from aa on: its own feed begins with c
 	case "until": // after c
-		l.finish(c, f.Begin(4), ending.Done())
+		s.c.FinishAfter(&s.view, 3)
 	}
 }
 
-// sent is all that the client is sent.
-func (s *stage) sent() string {
+// all is what the client is sent, when each call takes at most this many bytes.
+func (s *stage) all(most int) string {
 	s.t.Helper()
-	for range 30 {
-		if s.c.streams() {
-			s.l.send(s.c)
+	end := ""
+	for range 100 {
+		if s.send(most).Finished {
+			end = " end"
+			break
 		}
 	}
-	var p [1000]byte
-	n, err := unix.Read(s.peer, p[:])
-	if err != nil && !errors.Is(err, unix.EAGAIN) {
-		s.t.Fatal(err)
-	}
-	all := string(p[:max(n, 0)])
-	if s.c.state == lingering {
-		all += " end"
-	}
 	skipped := codec.AppendSkippedEvent(nil, 1)
-	return strings.TrimSpace(strings.ReplaceAll(all, string(skipped), "[skipped]"))
+	return strings.ReplaceAll(s.out.String(), string(skipped), "[skipped]") + end
 }
 
 // orders is what a client is sent that is about to be sent two kinds of output
@@ -183,7 +175,8 @@ var orders = []struct{ one, other, between, inside string }{
 	{"until", "until", "<aa><b><c> end", "a><b><c> end"},
 }
 
-// What a client is sent comes in this order, whichever of the two was there first.
+// What a client is sent comes in this order, whichever of the two was there first,
+// however little it takes at a time; and then nothing of any quota is held.
 func TestOrderOfOutput(t *testing.T) {
 	for _, o := range orders {
 		for _, kinds := range [][2]string{{o.one, o.other}, {o.other, o.one}} {
@@ -195,13 +188,18 @@ func TestOrderOfOutput(t *testing.T) {
 				if want == "" {
 					continue
 				}
-				s := newStage(t, inside, kinds[0], kinds[1])
-				s.add(kinds[0])
-				if kinds[0] != kinds[1] {
-					s.add(kinds[1])
-				}
-				if got := s.sent(); got != want {
-					t.Errorf("%s, then %s, inside a message: %v: it is sent %q, want %q", kinds[0], kinds[1], inside, got, want)
+				for _, most := range []int{1, 2, 3, 1000} {
+					s := newStage(t, backlog.SSE, inside, kinds[0], kinds[1])
+					s.add(kinds[0])
+					if kinds[0] != kinds[1] {
+						s.add(kinds[1])
+					}
+					if got := s.all(most); got != want {
+						t.Errorf("%s, then %s, inside a message: %v, %d bytes at a time: it is sent %q, want %q", kinds[0], kinds[1], inside, most, got, want)
+					}
+					if n := s.p.Private.Used() + s.p.Kept.Used(); n != 0 {
+						t.Errorf("%s, then %s: %d bytes are held for nothing", kinds[0], kinds[1], n)
+					}
 				}
 			}
 		}
