@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 const houseModule = "hubbub.example"
@@ -346,6 +347,18 @@ func TestLinksBetweenDocumentsLead(t *testing.T) {
 			if _, err := os.Stat(filepath.FromSlash(to)); err != nil {
 				t.Errorf("%s links to %s: %v", file, m[1], err)
 			}
+		}
+	}
+}
+
+// A package that the map does not show is not found.
+func TestTheMapShowsEveryPackage(t *testing.T) {
+	words := strings.FieldsFunc(string(readHouse(t, "docs/architecture.md")), func(r rune) bool {
+		return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	for folder := range layers {
+		if name := path.Base(folder); folder != "." && !slices.Contains(words, name) {
+			t.Errorf("docs/architecture.md does not name %s.\n\tmend: put it into the drawing of the rooms", folder)
 		}
 	}
 }
