@@ -1,0 +1,98 @@
+//go:build unix
+
+package delivery
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/quota"
+)
+
+// stateVersion is that of a cursor's state. A field may be added, but not change
+// its meaning: that takes another version.
+const stateVersion = 1
+
+// cursorState is a Cursor in bytes. Its offsets are those of a backlog that is
+// restored as well.
+type cursorState struct {
+	Version    int
+	Pos        int64
+	First      uint64
+	Reads, Own backlog.Encoding
+	Until      *int64         `json:",omitempty"`
+	Closed     bool           `json:",omitempty"`
+	Tail       []byte         `json:",omitempty"`
+	Missed     int64          `json:",omitempty"`
+	Begun      []byte         `json:",omitempty"`
+	Control    *Control       `json:",omitempty"`
+	Private    []Private      `json:",omitempty"`
+	Dropped    int64          `json:",omitempty"`
+	Excluded   *excludedState `json:",omitempty"`
+}
+
+type excludedState struct{ ID, Last uint64 }
+
+// State is the cursor in bytes, for Restore. Between Next and Sent it has none.
+// How much its client takes is not kept: it is sampled anew.
+func (c *Cursor) State() ([]byte, error) {
+	s := cursorState{Version: stateVersion, Pos: c.pos, First: c.first, Reads: c.reads, Own: c.own}
+	if x := c.excluded.Load(); x != nil && x.last.Load() > 0 {
+		s.Excluded = &excludedState{x.id, x.last.Load()}
+	}
+	if m := c.more; m != nil {
+		s.Closed, s.Tail, s.Missed = m.closed, m.tail, m.missed
+		if m.ends {
+			s.Until = &m.until
+		}
+		if m.control != nil {
+			s.Begun, s.Control = m.control.begun, &m.control.Control
+		}
+		if m.private != nil {
+			s.Private, s.Dropped = m.private.queue, m.private.dropped
+		}
+	}
+	return json.Marshal(s)
+}
+
+// Restore has an unused cursor go on where the one stood whose State is given.
+// What waits for its client counts for the policy's quotas.
+func (c *Cursor) Restore(state []byte, p *Policy) error {
+	var s cursorState
+	if err := json.Unmarshal(state, &s); err != nil {
+		return fmt.Errorf("restore what a client is sent: %w", err)
+	}
+	if s.Version != stateVersion || s.Reads >= backlog.Encodings || s.Own >= backlog.Encodings {
+		return fmt.Errorf("restore what a client is sent: version %d, encodings %d and %d", s.Version, s.Reads, s.Own)
+	}
+	c.pos, c.first, c.reads, c.own = s.Pos, s.First, s.Reads, s.Own
+	if x := s.Excluded; x != nil {
+		c.Exclude(x.ID, x.Last)
+	}
+	m := c.need()
+	m.closed, m.tail, m.missed = s.Closed, s.Tail, s.Missed
+	grow(&m.kept, p.Kept, len(m.tail))
+	if m.ends = s.Until != nil; m.ends {
+		m.until = *s.Until
+	}
+	if s.Control != nil {
+		m.control = &control{Control: *s.Control, begun: s.Begun}
+	}
+	if s.Private != nil || s.Dropped > 0 {
+		x := &private{queue: s.Private, dropped: s.Dropped}
+		for _, msg := range x.queue {
+			grow(&x.share, p.Private, len(msg.Data))
+		}
+		m.private = x
+	}
+	c.tidy()
+	return nil
+}
+
+// grow takes what had been granted before: over the limit or not.
+func grow(s *quota.Share, q *quota.Quota, n int) {
+	if n > 0 {
+		s.Grow(q, n)
+	}
+}
