@@ -121,7 +121,7 @@ var layers = map[string][]string{
 	// alone.
 	"internal/child":   {"internal/backoff", "internal/framing", "internal/quantity"},
 	"internal/codec":   {"internal/proto"},
-	"internal/console": {"internal/quantity"},
+	"internal/console": {"internal/quantity", "internal/visible"},
 	"internal/feed":    {},
 	"internal/join":    {"internal/backoff", "internal/framing", "internal/logger", "internal/proto", "internal/quantity"},
 	"internal/jsonl":   {"internal/proto"},

@@ -9,7 +9,6 @@ import (
 
 	"hubbub.example"
 	"hubbub.example/internal/console"
-	"hubbub.example/internal/visible"
 )
 
 // This file puts a console on the terminal when STDIN and STDOUT are one:
@@ -43,7 +42,6 @@ func (s *server) newConsole() *serveConsole {
 	c := &serveConsole{s: s, hasLog: sameTerminal(s.stderr, s.stdout), eof: make(chan struct{}, 1), quit: make(chan error, 1)}
 	c.Console = console.New(console.Options{
 		In: s.stdin, Out: s.stdout,
-		Visible: visible.AppendLine, Next: visible.Next,
 		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, saidBy(as, line)) },
 		As:      as,
 		EOF:     c.endOfInput,

@@ -9,7 +9,6 @@ import (
 	"hubbub.example/internal/console"
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/join"
-	"hubbub.example/internal/visible"
 )
 
 // This file puts a console on the terminal of hubbub join: the server's messages
@@ -35,7 +34,6 @@ func (f *joinFlags) openConsole(e env, given string) *joinConsole {
 	c := &joinConsole{typed: typed, ended: make(chan struct{})}
 	c.Console = console.New(console.Options{
 		In: e.stdin, Out: e.stdout,
-		Visible: visible.AppendLine, Next: visible.Next,
 		Send: func(ctx context.Context, line string) error {
 			defer context.AfterFunc(ctx, func() { _ = keys.CloseWithError(ctx.Err()) })()
 			_, err := io.WriteString(keys, line+"\n")

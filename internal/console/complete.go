@@ -133,7 +133,7 @@ func (m *model) choicesView(rows int) []string {
 		if len(lines) == rows-1 && i < len(m.choices)-1 {
 			return append(lines, m.tint(dim, "… "+quantity.Grouped(len(m.choices)-i)+" more"))
 		}
-		text := m.next.shorten(c.word+"  "+m.shown(c.note), m.width-1)
+		text := shorten(c.word+"  "+m.shown(c.note), m.width-1)
 		lines = append(lines, text)
 	}
 	return lines

@@ -72,12 +72,13 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	uv "github.com/charmbracelet/ultraviolet"
+
+	"hubbub.example/internal/visible"
 )
 
 // Options configures a console. In and Out are required. The console calls the
@@ -86,15 +87,6 @@ import (
 type Options struct {
 	In, Out *os.File // the terminal: see Fit
 	Prompt  string   // "" means "> "
-
-	// Visible appends text from elsewhere, made safe for one line of a
-	// terminal, which then obeys none of it: visible.AppendLine. nil escapes
-	// all but printable ASCII, as a quoted string of Go does.
-	Visible func(dst, text []byte) []byte
-
-	// Next is the size of a text's first character, in bytes and in cells:
-	// visible.Next. nil means a code point, and one cell.
-	Next func(text string) (size, cells int)
 
 	// Send sends a typed line, without its newline. It may block until ctx
 	// ends with the console. The console shows its error. nil means that
@@ -170,14 +162,7 @@ func New(o Options) *Console {
 	if o.Prompt == "" {
 		o.Prompt = "> "
 	}
-	l := style{visible: o.Visible, next: o.Next, prompt: o.Prompt}
-	if l.visible == nil {
-		l.visible = quoted
-	}
-	if l.next == nil {
-		l.next = codePoint
-	}
-	l.colour = !o.NoColor && os.Getenv("NO_COLOR") == ""
+	l := style{visible: visible.AppendLine, prompt: o.Prompt, colour: !o.NoColor && os.Getenv("NO_COLOR") == ""}
 	came := new(atomic.Uint64)
 	p := &painter{
 		style:   l,
@@ -187,7 +172,7 @@ func New(o Options) *Console {
 	q := newQueue()
 	m := &model{
 		Options: o, style: &p.style, paint: p, queue: q, errands: newQueue(), now: time.Now,
-		builtins: builtins(o.Clients != nil), line: line{next: l.next},
+		builtins: builtins(o.Clients != nil),
 	}
 	c := &Console{
 		o: o, model: m, paint: p, events: make(chan uv.Event),
@@ -201,23 +186,6 @@ func New(o Options) *Console {
 		}
 	}
 	return c
-}
-
-// quoted is the default of Options.Visible.
-func quoted(dst, text []byte) []byte {
-	q := strconv.QuoteToASCII(string(text))
-	return append(dst, strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)...)
-}
-
-// codePoint is the default of Options.Next.
-func codePoint(text string) (size, cells int) {
-	for range text {
-		size++
-		if size == len(text) || text[size]&0xc0 != 0x80 {
-			return size, 1
-		}
-	}
-	return 0, 0
 }
 
 // Show shows a message. While the console runs, Show does not wait for the
@@ -405,7 +373,7 @@ func (c *Console) giveBack(painting *sync.WaitGroup) {
 	c.over.Store(true)
 }
 
-// finish draws what is left, also when Options.Visible panics.
+// finish draws what is left, also after a panic while drawing.
 func (c *Console) finish() {
 	c.attempt(func() error { c.paint.finish(); return nil })
 }

@@ -4,11 +4,12 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"hubbub.example/internal/visible"
 )
 
 // line is the line being typed and its cursor. It knows no keys and no terminal.
 type line struct {
-	next width
 	text string
 	at   int    // bytes before the cursor
 	kept string // what was cut last, for yank
@@ -20,7 +21,7 @@ func (l *line) after() string    { return l.text[l.at:] }
 func (l *line) insert(s string)  { l.text, l.at = l.before()+s+l.after(), l.at+len(s) }
 func (l *line) home()            { l.at = 0 }
 func (l *line) end()             { l.at = len(l.text) }
-func (l *line) left()            { l.at = l.next.before(l.text, l.at) }
+func (l *line) left()            { l.at = previous(l.text, l.at) }
 func (l *line) wordLeft()        { l.at = wordStart(l.text, l.at) }
 func (l *line) wordRight()       { l.at = wordEnd(l.text, l.at) }
 func (l *line) yank()            { l.insert(l.kept) }
@@ -31,15 +32,15 @@ func (l *line) cutWordLeft()     { l.cut(wordStart(l.text, l.at), l.at) }
 func (l *line) cutArgumentLeft() { l.cut(argumentStart(l.text, l.at), l.at) }
 
 func (l *line) right() {
-	if size, _ := l.next(l.after()); size > 0 {
+	if size, _ := visible.Next(l.after()); size > 0 {
 		l.at += size
 	}
 }
 
-func (l *line) backspace() { l.remove(l.next.before(l.text, l.at), l.at) }
+func (l *line) backspace() { l.remove(previous(l.text, l.at), l.at) }
 
 func (l *line) delete() {
-	size, _ := l.next(l.after())
+	size, _ := visible.Next(l.after())
 	l.remove(l.at, l.at+size)
 }
 
@@ -83,14 +84,14 @@ func (l *line) view(shown func(string) string, cells int) (before, after string)
 		return "", ""
 	}
 	room := cells - 1 // the cursor may be after the end
-	if w := l.next.cells(before); w >= room {
+	if w := cellsOf(before); w >= room {
 		half := room / 2
-		_, before = l.next.cut(before, ((w-room)/half+1)*half)
+		_, before = cut(before, ((w-room)/half+1)*half)
 		before = "<" + before
 	}
-	room -= l.next.cells(before)
-	if l.next.cells(after) > room {
-		after, _ = l.next.cut(after, max(0, room-1))
+	room -= cellsOf(before)
+	if cellsOf(after) > room {
+		after, _ = cut(after, max(0, room-1))
 		after += ">"
 	}
 	return before, after

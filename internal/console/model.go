@@ -111,12 +111,12 @@ func (m *model) layout(width, height int) frame {
 // frame is what is drawn below the messages. On a terminal of three rows or more
 // it leaves one for them.
 func (m *model) frame() frame {
-	room := m.width - 1 - m.next.cells(m.prompt)
+	room := m.width - 1 - cellsOf(m.prompt)
 	before, after := m.line.view(m.shown, room)
 	f := frame{
 		before: m.tint(dim, m.prompt) + before,
 		after:  after,
-		column: m.next.cells(m.prompt) + m.next.cells(before),
+		column: cellsOf(m.prompt) + cellsOf(before),
 	}
 	var below []string
 	status := m.statusLine()
@@ -383,10 +383,10 @@ func (m *model) pasteView(rows int) []string {
 		size += len(l) + 1
 	}
 	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc discards them", several(uint64(len(m.paste)), "line"), quantity.Bytes(size))
-	if m.next.cells(ask) >= m.width {
+	if cellsOf(ask) >= m.width {
 		ask = fmt.Sprintf("%s: Enter sends, Esc discards", several(uint64(len(m.paste)), "line"))
 	}
-	lines := []string{m.tint(reverse, m.next.shorten(ask, m.width-1))}
+	lines := []string{m.tint(reverse, shorten(ask, m.width-1))}
 	for i, l := range m.paste {
 		if len(lines) == rows {
 			break
@@ -396,7 +396,7 @@ func (m *model) pasteView(rows int) []string {
 		} else {
 			l = m.shown(l)
 		}
-		lines = append(lines, m.tint(dim, m.next.shorten(l, m.width-1)))
+		lines = append(lines, m.tint(dim, shorten(l, m.width-1)))
 	}
 	return lines
 }

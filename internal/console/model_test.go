@@ -16,6 +16,7 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 
 	"hubbub.example/internal/quantity"
+	"hubbub.example/internal/visible"
 )
 
 // These tests press keys on a model and look at its frame; no terminal, no
@@ -392,19 +393,19 @@ func TestOneTableAtATimeIsKeptUpToDate(t *testing.T) {
 	}
 }
 
-// Whatever others say passes Visible, and there is nothing that does not: a
-// Visible that turns all to capitals leaves no small letter of theirs.
-func TestAllThatOthersSayPassesVisible(t *testing.T) {
+// All text from elsewhere passes style.visible: one that turns it to capitals leaves
+// no small letter of it.
+func TestAllTextFromElsewherePassesVisible(t *testing.T) {
 	shout := func(dst, text []byte) []byte { return append(dst, bytes.ToUpper(text)...) }
 	d := newDesk(t, Options{
-		Visible: shout,
-		Status:  func() Status { return Status{Where: "stranger"} },
+		Status: func() Status { return Status{Where: "stranger"} },
 		Clients: func() []Client {
 			return []Client{{ID: 1, Name: "stranger", Addr: "stranger", Protocol: "stranger"}, {ID: 11, Name: "stranger"}}
 		},
 		Commands: []Command{{Name: "k", Client: true, Run: func(context.Context, string) (string, error) { return "stranger", errors.New("stranger") }}},
 		Send:     func(context.Context, string) error { return errors.New("stranger") },
 	})
+	d.paint.visible = shout
 	var seen strings.Builder
 	style := func() {
 		f := d.frame()
@@ -439,11 +440,11 @@ func TestAllThatOthersSayPassesVisible(t *testing.T) {
 		t.Errorf("strangers are seen %d times in\n%s", n, seen.String())
 	}
 	if i := strings.Index(seen.String(), "stranger"); i >= 0 {
-		t.Errorf("not through Visible: %q", seen.String()[max(0, i-200):min(seen.Len(), i+100)])
+		t.Errorf("not through visible: %q", seen.String()[max(0, i-200):min(seen.Len(), i+100)])
 	}
 }
 
-// Without a Visible only ASCII is shown, whatever comes; and no message has a
+// A visible that leaves only ASCII shows only ASCII, whatever comes; and no message has a
 // line that begins as it likes.
 func FuzzMessage(f *testing.F) {
 	for _, s := range []string{"", "plain", "\x1b[2J\x9b2J\u202e\xff", "a\nb\r\n> c", strings.Repeat("\n", 100), strings.Repeat("é", 3000), "“\t”"} {
@@ -453,6 +454,7 @@ func FuzzMessage(f *testing.F) {
 	f.Setenv("NO_COLOR", "1")
 	f.Fuzz(func(t *testing.T, text []byte, name string, id uint64) {
 		c := New(Options{})
+		c.paint.visible = quoted
 		c.Show(Message{ID: id, Name: name, Text: text})
 		picture := string(c.paint.picture(frame{before: "> "}, 80, 0))
 		rows, ok := strings.CutPrefix(picture, sync2026+eraseBelow)
@@ -472,6 +474,11 @@ func FuzzMessage(f *testing.F) {
 			}
 		}
 	})
+}
+
+func quoted(dst, text []byte) []byte {
+	q := strconv.QuoteToASCII(string(text))
+	return append(dst, strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)...)
 }
 
 func TestRatesAreOfTheTimeThatPassed(t *testing.T) {
@@ -598,7 +605,7 @@ func BenchmarkMessage(b *testing.B) {
 
 // A room's messages say themselves who has said them: each guest has a colour.
 func TestSpeakersInARoomHaveTheirColours(t *testing.T) {
-	l := style{visible: quoted, next: codePoint, colour: true}
+	l := style{visible: visible.AppendLine, colour: true}
 	shown := func(text string) string {
 		return strings.TrimSuffix(string(l.append(nil, &entry{text: []byte(text)}, false, 80)), "\r\n")
 	}
@@ -624,7 +631,7 @@ func TestSpeakersInARoomHaveTheirColours(t *testing.T) {
 // What the console says itself breaks between words, and no row of it begins
 // as a stranger likes.
 func TestWhatTheConsoleSaysBreaksBetweenWords(t *testing.T) {
-	l := style{visible: quoted, next: codePoint}
+	l := style{visible: visible.AppendLine}
 	for _, tt := range []struct {
 		kind    kind
 		text    string

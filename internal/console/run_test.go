@@ -50,7 +50,7 @@ func TestRunEndsWhenTheTerminalTakesNothing(t *testing.T) {
 func TestAPanicEndsTheConsoleAndNotTheProgram(t *testing.T) {
 	for name, o := range map[string]Options{
 		"Status":  {Status: func() Status { panic("oh no") }},
-		"Visible": {Visible: func(_, _ []byte) []byte { panic("oh no") }},
+		"visible": {},
 		"Send":    {Send: func(context.Context, string) error { panic("oh no") }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,6 +63,9 @@ func TestAPanicEndsTheConsoleAndNotTheProgram(t *testing.T) {
 			go func() { _, _ = io.Copy(io.Discard, ours) }()
 			o.In, o.Out = theirs, theirs
 			c := New(o)
+			if name == "visible" {
+				c.paint.visible = func(_, _ []byte) []byte { panic("oh no") }
+			}
 			c.Show(Message{Text: []byte("hello")})
 			c.model.queue.push(job{1, func(ctx context.Context) {
 				if o.Send != nil {

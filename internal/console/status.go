@@ -104,7 +104,7 @@ func (m *model) statusParts() []part {
 		add(fmt.Sprintf("slowest %d, %s behind", s.Slowest, quantity.Bytes(s.Lag)), fmt.Sprintf("%d -%s", s.Slowest, quantity.Bytes(s.Lag)))
 	}
 	if m.filter.any() {
-		text := m.next.shorten(m.shown(m.filter.given), 20)
+		text := shorten(m.shown(m.filter.given), 20)
 		add("filter "+text+", "+quantity.Grouped(c.hidden)+" hidden", "filter "+text)
 	}
 	if c.undrawn > 0 {
@@ -127,14 +127,14 @@ func (m *model) statusLine() string {
 	}
 	parts, room := m.statusParts(), max(0, m.width-1)
 	long := len(parts)
-	for m.next.cells(joined(parts, long)) > room && len(parts) > 1 {
+	for cellsOf(joined(parts, long)) > room && len(parts) > 1 {
 		if long > 0 {
 			long--
 		} else {
 			parts = parts[:len(parts)-1]
 		}
 	}
-	return m.tint(dim, m.next.shorten(joined(parts, long), room))
+	return m.tint(dim, shorten(joined(parts, long), room))
 }
 
 // joined joins the parts, the first ones in full.

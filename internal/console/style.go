@@ -14,7 +14,7 @@ import (
 )
 
 // This file is how an entry looks. All text from elsewhere goes through
-// Options.Visible here and nowhere else. A line never begins with what a client
+// style.visible here and nowhere else. A line never begins with what a client
 // sent: it begins with the client's ID. (The terminal breaks a long line, so that
 // it is copied whole. A client can pad its text so that a row begins as it likes;
 // the colour still tells whose row it is.) The console breaks its own lines, and
@@ -32,7 +32,6 @@ import (
 // style turns entries into text for the terminal.
 type style struct {
 	visible func(dst, text []byte) []byte
-	next    width
 	colour  bool
 	prompt  string
 }
@@ -69,7 +68,7 @@ const longestName = 24
 
 // label is the sender of a message.
 func (s *style) label(e *entry) string {
-	name := s.next.shorten(s.shown(e.name), longestName)
+	name := shorten(s.shown(e.name), longestName)
 	switch {
 	case e.id == 0 && name == "":
 		return ""
@@ -156,7 +155,7 @@ func (s *style) appendWords(dst []byte, e *entry, text []byte, colour string, ti
 	if e.kind == logged {
 		head = before
 	}
-	rows := s.next.wrap(string(s.visible(nil, text)), columns-1-head, columns-1-hang)
+	rows := wrap(string(s.visible(nil, text)), columns-1-head, columns-1-hang)
 	for i, row := range rows {
 		if i > 0 {
 			dst = append(dst, "\r\n"+strings.Repeat(" ", hang)...)
@@ -197,7 +196,7 @@ func (s *style) head(e *entry, times bool) (head, colour string) {
 // undrawn reports how many messages the terminal was too slow for.
 func (s *style) undrawn(dst []byte, n uint64, columns int) []byte {
 	text := fmt.Sprintf("… %s skipped: they came faster than the terminal can show", several(n, "message"))
-	for i, row := range s.next.wrap(text, columns-1, columns-1-mark) {
+	for i, row := range wrap(text, columns-1, columns-1-mark) {
 		if i > 0 {
 			row = "  " + row
 		}

@@ -103,7 +103,7 @@ func (s *style) view(t *table, width, rows int, now time.Time) []string {
 		return []string{s.tint(dim, "…")}
 	}
 	if len(t.rows) == 0 {
-		return []string{s.tint(dim, s.next.shorten(t.nobody(), width))}
+		return []string{s.tint(dim, shorten(t.nobody(), width))}
 	}
 	foot := rows >= 4
 	room := rows - 1
@@ -114,7 +114,7 @@ func (s *style) view(t *table, width, rows int, now time.Time) []string {
 	page := t.rows[t.top:min(len(t.rows), t.top+room)]
 	lines := s.rows(page, width, now)
 	if foot {
-		lines = append(lines, s.tint(dim, s.next.shorten(t.foot(len(page)), width)))
+		lines = append(lines, s.tint(dim, shorten(t.foot(len(page)), width)))
 	}
 	return lines
 }
@@ -147,7 +147,7 @@ func (s *style) rows(page []Client, width int, now time.Time) []string {
 		for _, client := range page {
 			text := c.of(client)
 			cells[i] = append(cells[i], text)
-			wide[i] = min(c.most, max(wide[i], s.next.cells(text)))
+			wide[i] = min(c.most, max(wide[i], cellsOf(text)))
 		}
 	}
 	for _, name := range spare {
@@ -191,7 +191,7 @@ func (s *style) row(columns []column, wide []int, text func(i int) string) strin
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		cell := s.next.fit(text(i), wide[i])
+		cell := fit(text(i), wide[i])
 		if c.right {
 			trimmed := strings.TrimRight(cell, " ")
 			cell = strings.Repeat(" ", len(cell)-len(trimmed)) + trimmed

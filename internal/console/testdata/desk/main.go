@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"hubbub.example/internal/console"
-	"hubbub.example/internal/visible"
 )
 
 var (
@@ -57,7 +56,6 @@ func main() {
 	}
 	o := console.Options{
 		In: os.Stdin, Out: os.Stdout,
-		Visible: visible.AppendLine, Next: visible.Next,
 		Send: d.send, Status: d.status, Clients: d.clients,
 		Commands: []console.Command{
 			console.To(d.to), console.Kick(d.kick),
