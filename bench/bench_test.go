@@ -3,11 +3,11 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The floors are this program, started again; in a test, the test's.
@@ -21,42 +21,34 @@ func TestMain(m *testing.M) {
 // BenchmarkHubbub is the table of `go run ./bench` for go test -bench. One
 // iteration is one round, floor and hub; -benchtime 10x makes it ten.
 func BenchmarkHubbub(b *testing.B) {
-	h := house{websocketd: "websocketd", crowd: 1, effort: 1, patience: 1, quiet: 1500 * time.Millisecond}
-	done, err := h.furnish()
+	c := fullSize()
+	cleanup, err := c.setup()
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer done()
-	all, err := h.scenarios()
-	if err != nil {
+	defer cleanup()
+	if err := c.cores.pinSelf(); err != nil {
 		b.Fatal(err)
 	}
-	if err := h.cores.pinSelf(); err != nil {
-		b.Fatal(err)
-	}
-	for _, s := range all {
+	for _, s := range scenarios {
 		b.Run(s.name, func(b *testing.B) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			if s.lacks != nil {
-				b.Skip(s.lacks)
+			s.rounds = b.N
+			results, err := c.run(s, "")
+			if errors.Is(err, errMissing) {
+				b.Skip(err)
 			}
-			s.benchmark(b)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, r := range results {
+				name := strings.ReplaceAll(r.name, " ", "-")
+				b.ReportMetric(r.test, name+"-"+r.unit)
+				if r.want == ratio {
+					b.ReportMetric(r.times, name+"-x-floor")
+				}
+			}
 		})
-	}
-}
-
-func (s scenario) benchmark(b *testing.B) {
-	s.rounds = b.N
-	results, err := s.run()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, r := range results {
-		name := strings.ReplaceAll(r.name, " ", "-")
-		b.ReportMetric(r.test, name+"-"+r.unit)
-		if r.want == ratio {
-			b.ReportMetric(r.times, name+"-x-floor")
-		}
 	}
 }

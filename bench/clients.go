@@ -30,7 +30,7 @@ type load struct {
 	watch *stopwatch // where set, it times each line
 
 	// Of clients that are not raw: form.go.
-	form    *form
+	speaks  *protocol
 	ask     []byte         // the form's request
 	heads   map[int][]byte // by descriptor: the beginning of an answer
 	opened  int            // answers there were
@@ -76,8 +76,8 @@ func newLoad(port int) (*load, error) {
 }
 
 // speak has the clients that connect from now on speak f; nil: they are raw.
-func (l *load) speak(f *form) {
-	if l.form = f; f != nil {
+func (l *load) speak(f *protocol) {
+	if l.speaks = f; f != nil {
 		l.ask = f.requestTo(l.port)
 	}
 }
@@ -93,7 +93,7 @@ func (l *load) connect(n int, s socket) error {
 		if err := watch(l.epoll, fd, len(l.clients)-1, s.interest()); err != nil {
 			return err
 		}
-		if l.form == nil || l.form.again || s.deaf {
+		if l.speaks == nil || l.speaks.again || s.deaf {
 			continue
 		}
 		if n, errno := bareSend(fd, l.ask); errno != 0 || n < len(l.ask) {
@@ -249,7 +249,7 @@ func (l *load) received(c *client, n int) error {
 	if l.parting {
 		return nil
 	}
-	if l.form != nil {
+	if l.speaks != nil {
 		return l.understood(c, l.buf[:n])
 	}
 	from, to := c.got, c.got+int64(n)

@@ -3,70 +3,71 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 )
 
-// sample is what one measurement came to, a value for each figure of the scenario.
+// sample is one measurement: a value per figure of the scenario.
 type sample []float64
 
+// stepper takes one measurement.
 type stepper func() (sample, error)
 
-// side is one of two that are compared. It measures itself, again and again.
+// side is one of the two that are compared. It measures itself, again and again.
 type side struct {
 	step stepper
 	stop func()
 }
 
-// opener starts a side.
-type opener func() (side, error)
-
-// steady measures one server again and again. The first time warms it up.
-func steady(c command, begin func(*rig) (stepper, error)) opener {
-	return func() (side, error) {
-		r, err := newRig(c)
-		if err != nil {
+// open starts a side. A first measurement warms a server up that is measured
+// again and again.
+func (c config) open(s scenario, line string, w workload) (side, error) {
+	w, clients := w.scale(c)
+	cmd, err := c.command(line, clients)
+	if err != nil {
+		return side{}, err
+	}
+	if s.allCores {
+		cmd.cores = c.cores.all
+	}
+	if f, ok := w.(fileStream); ok {
+		cmd.stdin = filepath.Join(c.dir, "stdin")
+		if err := os.WriteFile(cmd.stdin, numbered(0, f.lines, f.size), 0o600); err != nil {
 			return side{}, err
 		}
-		step, err := begin(r)
-		if err == nil {
-			_, err = step()
-		}
-		if err != nil {
-			r.stop()
-			return side{}, err
-		}
-		return side{step: step, stop: r.stop}, nil
 	}
-}
-
-// fresh starts a server for each measurement: for what cannot be done twice to
-// the same.
-func fresh(c command, measure func(*rig) (sample, error)) opener {
-	step := func() (sample, error) {
-		r, err := newRig(c)
-		if err != nil {
-			return nil, err
-		}
-		defer r.stop()
-		return measure(r)
+	if once, ok := w.(measurer); ok {
+		return side{step: func() (sample, error) { return fresh(cmd, once) }, stop: func() {}}, nil
 	}
-	return func() (side, error) { return side{step: step, stop: func() {}}, nil }
+	h, err := newHarness(cmd)
+	if err != nil {
+		return side{}, err
+	}
+	step, err := w.(beginner).begin(h)
+	if err == nil {
+		_, err = step()
+	}
+	if err != nil {
+		h.stop()
+		return side{}, err
+	}
+	return side{step: step, stop: h.stop}, nil
 }
 
-// scenario compares the hub with a floor.
-type scenario struct {
-	name    string
-	does    string // what is done to both
-	floor   string // what the hub is compared with
-	figures []figure
-	rounds  int
-	base    opener // the floor; nil where there is none
-	test    opener // the hub
-	lacks   error  // what it needs and is not here; nil: nothing
+// fresh measures a new server.
+func fresh(cmd command, w measurer) (sample, error) {
+	h, err := newHarness(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer h.stop()
+	return w.measure(h)
 }
 
-// figure is one number of a scenario, and what is wanted of it. Less is better.
+// figure is one number of a scenario and its goal. Less is better.
 type figure struct {
 	name, unit string
 	want       want
@@ -76,18 +77,18 @@ type figure struct {
 type want int
 
 const (
-	shown  want = iota // nothing: it is there to be seen
-	beside             // likewise, as a ratio
-	ratio              // at most so many times the floor's
-	limit              // at most this
+	shown  want = iota // no goal
+	beside             // no goal, but the ratio is shown
+	ratio              // at most so many times the floor
+	limit              // at most so much
 )
 
-// result is what a figure came to: medians over the rounds.
+// result is a figure measured: medians over the rounds.
 type result struct {
 	figure
 	base, test float64
-	times      float64    // the hub's by the floor's of the same round
-	spread     [2]float64 // the quartiles of that
+	times      float64    // hubbub by floor, of the same round
+	spread     [2]float64 // its quartiles
 }
 
 func (r result) missed() bool {
@@ -100,27 +101,38 @@ func (r result) missed() bool {
 	return false
 }
 
-// run measures floor and hub by turns, so that what disturbs the machine
-// disturbs both, and compares each round by itself.
-func (s scenario) run() ([]result, error) {
-	test, err := s.test()
+// run measures floor and hubbub alternately, so that other load on the machine
+// affects both, and compares them round by round. A build of hubbub in other takes
+// the floor's place.
+func (c config) run(s scenario, other string) ([]result, error) {
+	if s.allCores && c.cores.all.Count() < 2 {
+		return nil, fmt.Errorf("%w: needs two cores", errMissing)
+	}
+	base := side{step: func() (sample, error) { return make(sample, len(s.figures)), nil }, stop: func() {}}
+	var err error
+	switch {
+	case other != "":
+		before := c
+		before.hub = other
+		base, err = before.open(s, s.test, s.work)
+	case s.floor != "":
+		base, err = c.open(s, cmp.Or(s.base, s.test), cmp.Or(s.baseWork, s.work))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("floor: %w", err)
+	}
+	defer base.stop()
+	test, err := c.open(s, s.test, s.work)
 	if err != nil {
 		return nil, fmt.Errorf("hubbub: %w", err)
 	}
 	defer test.stop()
-	base := side{step: func() (sample, error) { return make(sample, len(s.figures)), nil }, stop: func() {}}
-	if s.base != nil {
-		if base, err = s.base(); err != nil {
-			return nil, fmt.Errorf("floor: %w", err)
-		}
-	}
-	defer base.stop()
-	return s.rounding(base, test)
+	return s.alternate(base, test, c.rounds(s.rounds))
 }
 
-func (s scenario) rounding(base, test side) ([]result, error) {
+func (s scenario) alternate(base, test side, rounds int) ([]result, error) {
 	var bases, tests []sample
-	for range s.rounds {
+	for range rounds {
 		b, err := base.step()
 		if err != nil {
 			return nil, fmt.Errorf("floor: %w", err)
@@ -146,7 +158,7 @@ func column(samples []sample, i int) []float64 {
 	return values
 }
 
-// of sums up the rounds.
+// of summarises the rounds.
 func (f figure) of(base, test []float64) result {
 	times := make([]float64, len(base))
 	for i := range base {

@@ -19,8 +19,13 @@ type fanin struct {
 	queued  bool // the server stands still until each has sent a burst
 }
 
-func (f fanin) begin(r *rig) (stepper, error) {
-	run := &faninRun{fanin: f, rig: r, sent: make([]int, f.clients)}
+func (f fanin) scale(c config) (workload, int) {
+	f.clients, f.lines = c.clients(f.clients), c.work(f.lines)
+	return f, f.clients
+}
+
+func (f fanin) begin(r *harness) (stepper, error) {
+	run := &faninRun{fanin: f, h: r, sent: make([]int, f.clients)}
 	for i := range f.clients {
 		run.texts = append(run.texts, f.text(i))
 	}
@@ -38,7 +43,7 @@ func (f fanin) text(i int) []byte {
 
 type faninRun struct {
 	fanin
-	rig   *rig
+	h     *harness
 	texts [][]byte // by client
 	sent  []int    // bytes of it in this step, by client
 	left  int      // clients that have not sent all of theirs
@@ -46,12 +51,12 @@ type faninRun struct {
 
 // step gives the server's microseconds for each line.
 func (f *faninRun) step() (sample, error) {
-	all := f.rig.said + int64(f.clients*f.lines*f.size)
-	cost, err := f.rig.cost(func() error {
+	all := f.h.said + int64(f.clients*f.lines*f.size)
+	cost, err := f.h.cost(func() error {
 		if err := f.send(); err != nil {
 			return err
 		}
-		return f.rig.until(func() bool { return f.rig.said >= all })
+		return f.h.until(func() bool { return f.h.said >= all })
 	})
 	if err != nil {
 		return nil, err
@@ -68,7 +73,7 @@ func (f *faninRun) send() error {
 		round = f.queue
 	}
 	var failed error
-	err := f.rig.until(func() bool {
+	err := f.h.until(func() bool {
 		failed = round()
 		return failed != nil || f.left == 0
 	})
@@ -79,11 +84,11 @@ func (f *faninRun) send() error {
 // might wait for each line or be behind by hundreds, and which of the two costs
 // several times as much as the other is a matter of luck.
 func (f *faninRun) queue() error {
-	all := f.rig.said + int64(f.clients*f.burst*f.size)
-	if err := f.rig.server.pause(f.round); err != nil {
+	all := f.h.said + int64(f.clients*f.burst*f.size)
+	if err := f.h.server.pause(f.round); err != nil {
 		return err
 	}
-	return f.rig.until(func() bool { return f.rig.said >= all })
+	return f.h.until(func() bool { return f.h.said >= all })
 }
 
 func (f *faninRun) round() error {
@@ -96,7 +101,7 @@ func (f *faninRun) round() error {
 		}
 		// STDOUT must not fill up meanwhile.
 		if i%16 == 0 {
-			if err := f.rig.hear(); err != nil {
+			if err := f.h.hear(); err != nil {
 				return err
 			}
 		}
@@ -109,7 +114,7 @@ func (f *faninRun) say(i int, text []byte) error {
 	burst := f.burst * f.size
 	from := f.sent[i]
 	to := min(from-from%burst+burst, len(text))
-	n, errno := bareSend(f.rig.load.clients[i].fd, text[from:to])
+	n, errno := bareSend(f.h.load.clients[i].fd, text[from:to])
 	if errno == unix.EAGAIN {
 		return nil
 	}

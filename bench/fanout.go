@@ -11,22 +11,27 @@ type fanout struct {
 	lines   int           // in a step
 	every   time.Duration // between lines; 0: the next when all have the last
 	nap     time.Duration // see rig
-	form    *form         // what the clients speak; nil: they are raw
+	speaks  *protocol     // what the clients speak; nil: they are raw
 }
 
-func (f fanout) begin(r *rig) (stepper, error) {
+func (f fanout) scale(c config) (workload, int) {
+	f.clients, f.lines = c.clients(f.clients), c.work(f.lines)
+	return f, f.clients
+}
+
+func (f fanout) begin(r *harness) (stepper, error) {
 	r.nap = f.nap
-	run := &fanoutRun{fanout: f, rig: r}
-	if f.form == nil {
+	run := &fanoutRun{fanout: f, h: r}
+	if f.speaks == nil {
 		return run.step, r.load.connect(f.clients, socket{})
 	}
-	r.load.speak(f.form)
+	r.load.speak(f.speaks)
 	return run.step, r.join(f.clients)
 }
 
 type fanoutRun struct {
 	fanout
-	rig       *rig
+	h         *harness
 	sent      int                     // lines
 	meanwhile func() error            // what is done all the time; nil: nothing
 	say       func(line []byte) error // nil: STDIN does
@@ -39,16 +44,16 @@ func (f *fanoutRun) step() (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sample{micros(cost) / float64(f.lines*f.clients), millis(f.rig.load.watch.p99())}, nil
+	return sample{micros(cost) / float64(f.lines*f.clients), millis(f.h.load.watch.p99())}, nil
 }
 
 // some sends n lines, and gives what they cost the server.
 func (f *fanoutRun) some(n int) (time.Duration, error) {
-	l := f.rig.load
+	l := f.h.load
 	block := numbered(f.sent, n, f.size)
 	l.want = append(l.want, block...)
 	l.watch = newStopwatch(f.sent*f.size, f.size, n, f.clients)
-	return f.rig.cost(func() error { return f.send(block) })
+	return f.h.cost(func() error { return f.send(block) })
 }
 
 // send sends the lines of block, and waits until all clients have all of them.
@@ -57,10 +62,10 @@ func (f *fanoutRun) send(block []byte) error {
 		if err := f.rest(due); err != nil {
 			return err
 		}
-		f.rig.load.watch.sent(due)
+		f.h.load.watch.sent(due)
 		say := f.say
 		if say == nil {
-			say = f.rig.feed
+			say = f.h.feed
 		}
 		if err := say(block[:f.size]); err != nil {
 			return err
@@ -83,11 +88,11 @@ func (f *fanoutRun) rest(due time.Time) error {
 		if err := f.meanwhile(); err != nil {
 			return err
 		}
-		if err := f.rig.rest(earlier(due, time.Now().Add(time.Millisecond/2))); err != nil {
+		if err := f.h.rest(earlier(due, time.Now().Add(time.Millisecond/2))); err != nil {
 			return err
 		}
 	}
-	return f.rig.rest(due)
+	return f.h.rest(due)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -99,10 +104,10 @@ func earlier(a, b time.Time) time.Time {
 
 // settle waits until all clients have all that was sent.
 func (f *fanoutRun) settle() error {
-	l := f.rig.load
-	if f.form != nil {
-		return f.rig.until(func() bool { return l.whole >= f.sent*f.clients })
+	l := f.h.load
+	if f.speaks != nil {
+		return f.h.until(func() bool { return l.whole >= f.sent*f.clients })
 	}
 	all := int64(f.sent * f.size * f.clients)
-	return f.rig.until(func() bool { return l.got >= all })
+	return f.h.until(func() bool { return l.got >= all })
 }

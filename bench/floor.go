@@ -33,29 +33,22 @@ func runFloor(args []string) error {
 	flags := flag.NewFlagSet("floor", flag.ContinueOnError)
 	waitFor := flags.Int("wait-for", 0, "clients to wait for before reading STDIN")
 	piece := flags.Int("piece", 64<<10, "bytes to read from STDIN at most at once")
-	if len(args) == 0 {
-		return fmt.Errorf("which floor: copy, gather, hold, listener, upgrade, let-go or post")
+	floors := map[string]func() error{
+		"copy":     func() error { return floorCopy(*waitFor, *piece) },
+		"gather":   floorGather,
+		"hold":     floorHold,
+		"listener": floorListener,
+		"upgrade":  floorUpgrade,
+		"let-go":   floorLetGo,
+		"post":     floorPost,
+	}
+	if len(args) == 0 || floors[args[0]] == nil {
+		return fmt.Errorf("no floor %q; floors are: copy, gather, hold, listener, upgrade, let-go, post", args)
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	switch args[0] {
-	case "copy":
-		return floorCopy(*waitFor, *piece)
-	case "gather":
-		return floorGather()
-	case "hold":
-		return floorHold()
-	case "listener":
-		return floorListener()
-	case "upgrade":
-		return floorUpgrade()
-	case "let-go":
-		return floorLetGo()
-	case "post":
-		return floorPost()
-	}
-	return fmt.Errorf("no floor %q", args[0])
+	return floors[args[0]]()
 }
 
 // bareListen opens a listener on a free port of 127.0.0.1 and says where.

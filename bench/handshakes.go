@@ -10,17 +10,35 @@ import (
 // queue holds.
 type handshakes struct {
 	clients int
-	quiet   time.Duration // see calm
-	later   time.Duration // when it is looked at what is left of it
+	config  config
 }
 
-// rush gives, for each handshake, the microseconds by the clock and in the
+func (h handshakes) scale(c config) (workload, int) {
+	h.clients, h.config = c.clients(h.clients), c
+	return h, h.clients
+}
+
+// handshakesLeft looks at what is left of them.
+type handshakesLeft struct {
+	handshakes
+	later time.Duration // how long after
+}
+
+// later is when a server no longer needs what it needed for handshakes.
+const later = 30 * time.Second
+
+func (h handshakesLeft) scale(c config) (workload, int) {
+	h.clients, h.config, h.later = c.clients(h.clients), c, c.lasts(h.later)
+	return h, h.clients
+}
+
+// measure gives, for each handshake, the microseconds by the clock and in the
 // server's CPU time; and by how many MiB the server grew at most.
-func (h handshakes) rush(r *rig) (sample, error) {
-	if err := r.settle(h.quiet); err != nil {
+func (h handshakes) measure(r *harness) (sample, error) {
+	if err := r.settle(h.config.quiet); err != nil {
 		return nil, err
 	}
-	r.load.speak(asFrames)
+	r.load.speak(webSocket)
 	var took time.Duration
 	var cost time.Duration
 	grown, err := peakOf(r.server.pid, func() (err error) {
@@ -38,7 +56,7 @@ func (h handshakes) rush(r *rig) (sample, error) {
 
 // rush connects n clients, and has as many as possible of them wait for their
 // answers.
-func (r *rig) rush(n int) error {
+func (r *harness) rush(n int) error {
 	l := r.load
 	for len(l.clients) < n {
 		if err := l.connect(min(64, n-len(l.clients)), socket{}); err != nil {
@@ -54,46 +72,44 @@ func (r *rig) rush(n int) error {
 	return r.until(func() bool { return l.opened >= n })
 }
 
-// after gives what is resident some time after the handshakes, as a multiple of
+// measure gives what is resident some time after the handshakes, as a multiple of
 // what was before and raw clients cost; what is some time after the last of those
 // clients has gone, as a multiple of what was before; both again in MiB beyond
 // that; and what is when as many have come and gone once more, as a multiple of
 // what was after the first.
-func (h handshakes) after(raw command) func(*rig) (sample, error) {
-	return func(r *rig) (sample, error) {
-		cost, err := h.raw(raw)
-		if err != nil {
-			return nil, err
-		}
-		if err := r.settle(h.quiet); err != nil {
-			return nil, err
-		}
-		empty, err := residentOf(r.server.pid)
-		if err != nil {
-			return nil, err
-		}
-		full, left, err := h.comeAndGo(r)
-		if err != nil {
-			return nil, err
-		}
-		_, again, err := h.comeAndGo(r)
-		if err != nil {
-			return nil, err
-		}
-		return sample{
-			float64(full) / float64(empty+cost),
-			float64(left) / float64(empty),
-			float64(full-empty-cost) / (1 << 20),
-			float64(left-empty) / (1 << 20),
-			float64(again) / float64(left),
-		}, nil
+func (h handshakesLeft) measure(r *harness) (sample, error) {
+	cost, err := h.raw()
+	if err != nil {
+		return nil, err
 	}
+	if err := r.settle(h.config.quiet); err != nil {
+		return nil, err
+	}
+	empty, err := residentOf(r.server.pid)
+	if err != nil {
+		return nil, err
+	}
+	full, left, err := h.comeAndGo(r)
+	if err != nil {
+		return nil, err
+	}
+	_, again, err := h.comeAndGo(r)
+	if err != nil {
+		return nil, err
+	}
+	return sample{
+		float64(full) / float64(empty+cost),
+		float64(left) / float64(empty),
+		float64(full-empty-cost) / (1 << 20),
+		float64(left-empty) / (1 << 20),
+		float64(again) / float64(left),
+	}, nil
 }
 
 // comeAndGo gives what is resident some time after all have come, and after all
 // have gone.
-func (h handshakes) comeAndGo(r *rig) (full, left int64, err error) {
-	r.load.speak(asFrames)
+func (h handshakesLeft) comeAndGo(r *harness) (full, left int64, err error) {
+	r.load.speak(webSocket)
 	if err := r.rush(h.clients); err != nil {
 		return 0, 0, err
 	}
@@ -109,13 +125,17 @@ func (h handshakes) comeAndGo(r *rig) (full, left int64, err error) {
 }
 
 // raw is what as many raw clients cost.
-func (h handshakes) raw(c command) (int64, error) {
-	r, err := newRig(c)
+func (h handshakes) raw() (int64, error) {
+	c, err := h.config.command("raw", 0)
+	if err != nil {
+		return 0, err
+	}
+	r, err := newHarness(c)
 	if err != nil {
 		return 0, err
 	}
 	defer r.stop()
-	if err := r.settle(h.quiet); err != nil {
+	if err := r.settle(h.config.quiet); err != nil {
 		return 0, err
 	}
 	empty, err := residentOf(r.server.pid)
@@ -125,7 +145,7 @@ func (h handshakes) raw(c command) (int64, error) {
 	if err := r.fill(h.clients); err != nil {
 		return 0, err
 	}
-	if err := r.calm(h.quiet); err != nil {
+	if err := r.calm(h.config.quiet); err != nil {
 		return 0, err
 	}
 	full, err := residentOf(r.server.pid)
@@ -133,7 +153,7 @@ func (h handshakes) raw(c command) (int64, error) {
 }
 
 // leave leaves the server alone, and gives what is resident then.
-func (h handshakes) leave(r *rig) (int64, error) {
+func (h handshakesLeft) leave(r *harness) (int64, error) {
 	defer func(nap time.Duration) { r.nap = nap }(r.nap)
 	r.nap = 10 * time.Millisecond
 	if err := r.rest(time.Now().Add(h.later)); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // rig is one server under test with its clients, for one measurement.
-type rig struct {
+type harness struct {
 	server   *server
 	load     *load
 	own      int           // descriptors the server has open for itself
@@ -26,7 +26,7 @@ type rig struct {
 // stalledAfter is how long nothing may move before a measurement is given up.
 const stalledAfter = 20 * time.Second
 
-func newRig(c command) (*rig, error) {
+func newHarness(c command) (*harness, error) {
 	s, err := start(c)
 	if err != nil {
 		return nil, err
@@ -36,16 +36,16 @@ func newRig(c command) (*rig, error) {
 		s.stop()
 		return nil, err
 	}
-	return &rig{server: s, load: l, buf: make([]byte, pipeSize)}, nil
+	return &harness{server: s, load: l, buf: make([]byte, pipeSize)}, nil
 }
 
-func (r *rig) stop() {
+func (r *harness) stop() {
 	r.server.stop()
 	r.load.close()
 }
 
 // cost is the server's CPU time while do runs.
-func (r *rig) cost(do func() error) (time.Duration, error) {
+func (r *harness) cost(do func() error) (time.Duration, error) {
 	before, err := cpuOf(r.server.pid)
 	if err != nil {
 		return 0, err
@@ -58,7 +58,7 @@ func (r *rig) cost(do func() error) (time.Duration, error) {
 }
 
 // turn lets the clients read, and hears the server out.
-func (r *rig) turn(wait time.Duration) error {
+func (r *harness) turn(wait time.Duration) error {
 	if err := r.load.poll(min(wait, r.nap)); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (r *rig) turn(wait time.Duration) error {
 
 // until takes turns until done, as long as something moves and nobody who reads
 // is cut.
-func (r *rig) until(done func() bool) error {
+func (r *harness) until(done func() bool) error {
 	moved, since := r.moved(), time.Now()
 	for !done() {
 		if r.load.lost > 0 {
@@ -85,15 +85,15 @@ func (r *rig) until(done func() bool) error {
 	return nil
 }
 
-func (r *rig) moved() int64 { return r.load.got + r.said + int64(r.load.opened) }
+func (r *harness) moved() int64 { return r.load.got + r.said + int64(r.load.opened) }
 
-func (r *rig) failed(why string) error {
+func (r *harness) failed(why string) error {
 	return fmt.Errorf("%s: clients got %d bytes, %d of them lost, STDOUT %d bytes; the server said:\n%s",
 		why, r.load.got, r.load.lost, r.said, &r.server.says)
 }
 
 // rest takes turns until the given time.
-func (r *rig) rest(until time.Time) error {
+func (r *harness) rest(until time.Time) error {
 	for left := time.Until(until); left > 0; left = time.Until(until) {
 		if err := r.turn(left); err != nil {
 			return err
@@ -104,7 +104,7 @@ func (r *rig) rest(until time.Time) error {
 
 // feed writes p to the server's STDIN, all of it, with the clients reading
 // whenever the pipe is full.
-func (r *rig) feed(p []byte) error {
+func (r *harness) feed(p []byte) error {
 	for len(p) > 0 {
 		n, errno := bareWrite(r.server.in, p)
 		switch errno {
@@ -123,7 +123,7 @@ func (r *rig) feed(p []byte) error {
 }
 
 // untilRoom takes turns until STDIN takes some more.
-func (r *rig) untilRoom() error {
+func (r *harness) untilRoom() error {
 	room := []unix.PollFd{{Fd: int32(r.server.in), Events: unix.POLLOUT}}
 	return r.until(func() bool {
 		n, _ := unix.Poll(room, 0)
@@ -139,7 +139,7 @@ const (
 )
 
 // hear takes what the server wrote to STDOUT.
-func (r *rig) hear() error {
+func (r *harness) hear() error {
 	now := time.Now()
 	if now.Sub(r.listened) < hearEvery {
 		return nil

@@ -13,16 +13,22 @@ type idle struct {
 	watched time.Duration // how long the server's CPU is watched
 	quiet   time.Duration // see calm
 	line    string        // what each client is sent once; empty: nothing
-	form    *form         // what the clients speak; nil: they are raw
+	speaks  *protocol     // what the clients speak; nil: they are raw
 	later   time.Duration // how long the server is left alone before it is looked at
 	first   int           // of the clients come before, and are looked at by themselves
+}
+
+func (i idle) scale(c config) (workload, int) {
+	i.clients, i.first, i.quiet = c.clients(i.clients), c.clients(i.first), c.quiet
+	i.watched, i.later = c.lasts(i.watched), c.lasts(i.later)
+	return i, i.clients
 }
 
 // measure gives the bytes resident for each client, before and after each was
 // sent a line, and the server's CPU time in microseconds a second. Of clients that
 // come after first ones, what those cost all together, in MiB, comes last: it is
 // also what the server needs once to have had such clients at all.
-func (i idle) measure(r *rig) (sample, error) {
+func (i idle) measure(r *harness) (sample, error) {
 	if err := r.settle(i.quiet); err != nil {
 		return nil, err
 	}
@@ -60,7 +66,7 @@ func (i idle) measure(r *rig) (sample, error) {
 
 // resident is the server's memory when so many clients more have come; of none,
 // what it is now.
-func (i idle) resident(r *rig, clients int, now int64) (int64, error) {
+func (i idle) resident(r *harness, clients int, now int64) (int64, error) {
 	if clients == 0 {
 		return now, nil
 	}
@@ -71,10 +77,10 @@ func (i idle) resident(r *rig, clients int, now int64) (int64, error) {
 }
 
 // come has clients come, and the server rest from it.
-func (i idle) come(r *rig, clients int) error {
-	r.load.speak(i.form)
+func (i idle) come(r *harness, clients int) error {
+	r.load.speak(i.speaks)
 	come := r.fill
-	if i.form != nil {
+	if i.speaks != nil {
 		come = r.join
 	}
 	if err := come(clients); err != nil {
@@ -89,7 +95,7 @@ func (i idle) come(r *rig, clients int) error {
 }
 
 // speak sends every client the line, and waits until the server is done with it.
-func (i idle) speak(r *rig) error {
+func (i idle) speak(r *harness) error {
 	if i.line == "" {
 		return nil
 	}
@@ -98,7 +104,7 @@ func (i idle) speak(r *rig) error {
 		return err
 	}
 	all := func() bool { return r.load.got >= int64(len(i.line)*i.clients) }
-	if i.form != nil {
+	if i.speaks != nil {
 		all = func() bool { return r.load.whole >= i.clients }
 	}
 	if err := r.until(all); err != nil {
@@ -108,7 +114,7 @@ func (i idle) speak(r *rig) error {
 }
 
 // settle is when the server has started and has what it needs for itself.
-func (r *rig) settle(quiet time.Duration) (err error) {
+func (r *harness) settle(quiet time.Duration) (err error) {
 	if err = r.calm(quiet); err == nil {
 		r.own, err = descriptorsOf(r.server.pid)
 	}
@@ -118,7 +124,7 @@ func (r *rig) settle(quiet time.Duration) (err error) {
 // calm lets the server finish what it is at: until it has used next to no CPU
 // for a quiet while, or so long that it will not. The hub parks after a second
 // of silence; with less than that, its parking is measured too.
-func (r *rig) calm(quiet time.Duration) error {
+func (r *harness) calm(quiet time.Duration) error {
 	defer func(nap time.Duration) { r.nap = nap }(r.nap)
 	r.nap = 10 * time.Millisecond
 	for range 6 {
@@ -131,7 +137,7 @@ func (r *rig) calm(quiet time.Duration) error {
 }
 
 // fill connects n clients, never more at once than a listener's queue holds.
-func (r *rig) fill(n int) error {
+func (r *harness) fill(n int) error {
 	for ; n > 0; n -= queue {
 		if err := r.load.connect(min(n, queue), socket{}); err != nil {
 			return err
@@ -148,7 +154,7 @@ func (r *rig) fill(n int) error {
 const queue = 3000
 
 // accepted waits until the server has a descriptor for each client.
-func (r *rig) accepted() error {
+func (r *harness) accepted() error {
 	var failed error
 	err := r.until(func() bool {
 		var now int
@@ -165,9 +171,14 @@ type accept struct {
 	quiet   time.Duration // see calm
 }
 
+func (a accept) scale(c config) (workload, int) {
+	a.clients, a.quiet = c.clients(a.clients), c.quiet
+	return a, a.clients
+}
+
 // measure gives the microseconds from one accepted client to the next, by the
 // clock and in the server's CPU time.
-func (a accept) measure(r *rig) (sample, error) {
+func (a accept) measure(r *harness) (sample, error) {
 	if err := r.settle(a.quiet); err != nil {
 		return nil, err
 	}
@@ -190,7 +201,7 @@ func (a accept) measure(r *rig) (sample, error) {
 }
 
 // batch is the time in which the server accepts n clients.
-func (a accept) batch(r *rig, n int) (time.Duration, error) {
+func (a accept) batch(r *harness, n int) (time.Duration, error) {
 	if err := r.server.pause(func() error { return r.load.connect(n, socket{}) }); err != nil {
 		return 0, err
 	}

@@ -7,10 +7,9 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,66 +28,92 @@ func cpuOf(pid int) (time.Duration, error) {
 }
 
 // residentOf is the memory a process holds for itself, in bytes: RssAnon and
-// RssShmem. What is mapped from files, its program above all, is left out.
-func residentOf(pid int) (int64, error) { return statusOf(pid, "RssAnon:", "RssShmem:") }
+// RssShmem. It leaves out mapped files, above all its program.
+func residentOf(pid int) (int64, error) {
+	status, err := statusOf(pid)
+	return int64(status.RssAnon + status.RssShmem), err
+}
 
-// peakOf is by how many bytes a process grew at most while do ran, the part of
-// its program that it touched for the first time included.
+// peakOf is how many bytes a process grew at most while do ran. That includes
+// pages of its program that it touched for the first time.
 func peakOf(pid int, do func() error) (int64, error) {
-	// 5 sets the peak to what is resident now: proc_pid_clear_refs(5).
+	// 5 resets the peak to what is resident now: proc_pid_clear_refs(5).
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
 		return 0, err
 	}
-	before, err := statusOf(pid, "VmRSS:")
+	before, err := statusOf(pid)
 	if err != nil {
 		return 0, err
 	}
 	if err := do(); err != nil {
 		return 0, err
 	}
-	after, err := statusOf(pid, "VmHWM:")
-	return after - before, err
+	after, err := statusOf(pid)
+	return int64(after.VmHWM) - int64(before.VmRSS), err
 }
 
-// statusOf is the sum of what a process's status says under these names, in bytes.
-func statusOf(pid int, names ...string) (sum int64, err error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func statusOf(pid int) (procfs.ProcStatus, error) {
+	p, err := procfs.NewProc(pid)
 	if err != nil {
-		return 0, err
+		return procfs.ProcStatus{}, err
 	}
-	for _, name := range names {
-		kib, err := numberAfter(status, name)
-		if err != nil {
-			return 0, err
-		}
-		sum += kib << 10
-	}
-	return sum, nil
-}
-
-// numberAfter finds name and reads the number behind it.
-func numberAfter(text []byte, name string) (int64, error) {
-	_, rest, found := strings.Cut(string(text), name)
-	fields := strings.Fields(rest)
-	if !found || len(fields) == 0 {
-		return 0, fmt.Errorf("no %q in %q", name, text)
-	}
-	return strconv.ParseInt(fields[0], 10, 64)
+	return p.NewStatus()
 }
 
 // descriptorsOf is how many descriptors a process has open.
 func descriptorsOf(pid int) (int, error) {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	// Since Linux 6.2 the size of the directory says it, at once even for many.
-	info, err := os.Stat(dir)
+	p, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, err
 	}
-	if n := info.Size(); n > 0 {
-		return int(n), nil
+	return p.FileDescriptorsLen()
+}
+
+// familyOf is a process and all its descendants, itself first.
+func familyOf(pid int) ([]int, error) {
+	all, err := procfs.AllProcs()
+	if err != nil {
+		return nil, err
 	}
-	names, err := os.ReadDir(dir)
-	return len(names), err
+	children := map[int][]int{}
+	for _, p := range all {
+		if stat, err := p.Stat(); err == nil { // it may have ended meanwhile
+			children[stat.PPID] = append(children[stat.PPID], p.PID)
+		}
+	}
+	family := []int{pid}
+	for i := 0; i < len(family); i++ {
+		family = append(family, children[family[i]]...)
+	}
+	return family, nil
+}
+
+func cpuOfAll(family []int) (sum time.Duration, err error) {
+	for _, pid := range family {
+		used, err := cpuOf(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
+// memoryOfAll is the memory of all, in bytes: Pss, which divides a shared page
+// among those who share it.
+func memoryOfAll(family []int) (sum int64, err error) {
+	for _, pid := range family {
+		p, err := procfs.NewProc(pid)
+		if err != nil {
+			return 0, err
+		}
+		rollup, err := p.ProcSMapsRollup()
+		if err != nil {
+			return 0, err
+		}
+		sum += int64(rollup.Pss)
+	}
+	return sum, nil
 }
 
 // quantile wants sorted values, and lies between two of them where need be. Of

@@ -93,18 +93,6 @@ func TestDescriptorsAreCounted(t *testing.T) {
 	}
 }
 
-func TestNumberAfter(t *testing.T) {
-	n, err := numberAfter([]byte("Name:\tx\nRssAnon:\t   123 kB\nRssFile:\t 9 kB\n"), "RssAnon:")
-	if n != 123 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-	for _, text := range []string{"", "RssAnon:", "RssAnon: kB"} {
-		if _, err := numberAfter([]byte(text), "RssAnon:"); err == nil {
-			t.Errorf("%q passed", text)
-		}
-	}
-}
-
 // What is sent and not read is held by the sender's socket or the receiver's;
 // of two connections, only the one that is asked for counts.
 func TestSocketMemoryIsOfOnePort(t *testing.T) {

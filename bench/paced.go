@@ -18,9 +18,14 @@ type paced struct {
 	lasts   time.Duration // once the backlog is full, that is: twice
 }
 
+func (p paced) scale(c config) (workload, int) {
+	p.clients, p.lasts = c.clients(p.clients), c.lasts(p.lasts)
+	return p, p.clients
+}
+
 // measure gives the cut clients, and the KB/s the others get of the stream in
 // the second half, when the backlog is full.
-func (p paced) measure(r *rig) (sample, error) {
+func (p paced) measure(r *harness) (sample, error) {
 	if err := r.load.connect(1, socket{mss: 1448, rcvbuf: 32 << 10, deaf: true}); err != nil {
 		return nil, err
 	}
@@ -41,7 +46,7 @@ func (p paced) measure(r *rig) (sample, error) {
 
 // pour fills STDIN whenever it has room, and lets the slow client read what it
 // reads in that time.
-func (p paced) pour(r *rig) error {
+func (p paced) pour(r *harness) error {
 	block := numbered(0, (1<<20)/p.size, p.size)
 	slow := &r.load.clients[0]
 	began, from := time.Now(), slow.got

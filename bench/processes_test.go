@@ -50,11 +50,11 @@ func TestFamilyIsAllThatDescend(t *testing.T) {
 	if all, err := cpuOfAll(family); err != nil || all <= own {
 		t.Errorf("all have used %v, the first alone %v (%v)", all, own, err)
 	}
-	first, err := sharesOf(family[:1])
+	first, err := memoryOfAll(family[:1])
 	if err != nil || first == 0 {
 		t.Fatal(first, err)
 	}
-	if all, err := sharesOf(family); err != nil || all <= first {
+	if all, err := memoryOfAll(family); err != nil || all <= first {
 		t.Errorf("all hold %d, the first alone %d (%v)", all, first, err)
 	}
 }

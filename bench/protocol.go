@@ -13,7 +13,7 @@ import (
 
 // form is how clients speak that are not raw: they ask for something first, and
 // what they then get has messages in it.
-type form struct {
+type protocol struct {
 	name    string
 	request string // what a client says first; PORT stands for the server's
 	status  string // what the answer begins with
@@ -46,25 +46,25 @@ const (
 )
 
 var (
-	asFrames = &form{
+	webSocket = &protocol{
 		name: "WebSocket", request: upgrade + "\r\n", status: switching, proof: accepted, next: frame,
 	}
-	asNumbered = &form{
+	hubbubV1 = &protocol{
 		name: "hubbub.v1", request: upgrade + "Sec-WebSocket-Protocol: hubbub.v1\r\n\r\n", status: switching,
 		proof: accepted, hello: true, next: numberedFrame,
 	}
-	asPosts = &form{
+	postRequests = &protocol{
 		name: "POST", status: "HTTP/1.1 204 ", again: true,
 		request: "POST / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n" +
 			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: SIZE\r\n\r\n",
 	}
-	asEvents = &form{
+	serverSent = &protocol{
 		name: "SSE", request: "GET / HTTP/1.1\r\n" + browser + "Accept: text/event-stream\r\n\r\n",
 		status: "HTTP/1.1 200 ", proof: "Content-Type: text/event-stream\r\n", next: event,
 	}
 )
 
-func (f *form) requestTo(port int) []byte {
+func (f *protocol) requestTo(port int) []byte {
 	return []byte(strings.ReplaceAll(f.request, "PORT", fmt.Sprint(port)))
 }
 
@@ -170,7 +170,7 @@ func (l *load) opening(c *client, p []byte) (rest []byte, err error) {
 		p = append(begun, p...)
 	}
 	head, rest, whole := bytes.Cut(p, []byte("\r\n\r\n"))
-	if whole && l.form.hello {
+	if whole && l.speaks.hello {
 		_, n, err := frame(rest)
 		if err != nil {
 			return nil, err
@@ -181,11 +181,11 @@ func (l *load) opening(c *client, p []byte) (rest []byte, err error) {
 		l.heads[c.fd] = bytes.Clone(p)
 		return nil, nil
 	}
-	if !bytes.HasPrefix(head, []byte(l.form.status)) || !bytes.Contains(p, []byte(l.form.proof)) {
+	if !bytes.HasPrefix(head, []byte(l.speaks.status)) || !bytes.Contains(p, []byte(l.speaks.proof)) {
 		return nil, fmt.Errorf("it was answered: %q", head)
 	}
 	l.opened++
-	if l.form.again {
+	if l.speaks.again {
 		c.whole++
 		return rest, nil
 	}
@@ -201,7 +201,7 @@ func (l *load) look() error {
 		begin = l.ends[len(l.ends)-1]
 	}
 	for {
-		text, n, err := l.form.next(l.stream[begin:])
+		text, n, err := l.speaks.next(l.stream[begin:])
 		if n == 0 || err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func (l *load) look() error {
 
 // join connects n clients of the load's form, never more at once than a
 // listener's queue holds, and waits until each has its stream.
-func (r *rig) join(n int) error {
+func (r *harness) join(n int) error {
 	for left := n; left > 0; left -= queue {
 		if err := r.load.connect(min(left, queue), socket{}); err != nil {
 			return err
@@ -230,7 +230,7 @@ func (r *rig) join(n int) error {
 }
 
 // part has every client of a WebSocket end it, and waits until the server has.
-func (r *rig) part() error {
+func (r *harness) part() error {
 	// A masked close frame with code 1000; the mask is zero.
 	bye := []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}
 	for i := range r.load.clients {

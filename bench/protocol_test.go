@@ -27,42 +27,42 @@ func framed(text string) string {
 func TestFormsFindWholeMessages(t *testing.T) {
 	object := `{"type":"message","seq":7,"time":"2026-11-24T12:00:00.123Z","text":"abc"}`
 	for _, test := range []struct {
-		form         *form
+		speaks       *protocol
 		stream, text string
 	}{
-		{asFrames, framed("abc"), "abc"},
-		{asFrames, framed(""), ""},
-		{asFrames, framed(longText), longText},
-		{asNumbered, framed(object), "abc"},
-		{asEvents, "id: h5x2q9tk-7\ndata: abc\n\n", "abc"},
+		{webSocket, framed("abc"), "abc"},
+		{webSocket, framed(""), ""},
+		{webSocket, framed(longText), longText},
+		{hubbubV1, framed(object), "abc"},
+		{serverSent, "id: h5x2q9tk-7\ndata: abc\n\n", "abc"},
 	} {
 		for n := range test.stream {
-			if _, size, err := test.form.next([]byte(test.stream[:n])); size != 0 || err != nil {
-				t.Errorf("%s: %q is %d bytes, %v", test.form.name, test.stream[:n], size, err)
+			if _, size, err := test.speaks.next([]byte(test.stream[:n])); size != 0 || err != nil {
+				t.Errorf("%s: %q is %d bytes, %v", test.speaks.name, test.stream[:n], size, err)
 			}
 		}
-		text, size, err := test.form.next([]byte(test.stream + "more"))
+		text, size, err := test.speaks.next([]byte(test.stream + "more"))
 		if string(text) != test.text || size != len(test.stream) || err != nil {
-			t.Errorf("%s: %q is %q, %d bytes, %v", test.form.name, test.stream, text, size, err)
+			t.Errorf("%s: %q is %q, %d bytes, %v", test.speaks.name, test.stream, text, size, err)
 		}
 	}
 }
 
 func TestFormsRefuseWhatIsNoMessage(t *testing.T) {
 	for _, test := range []struct {
-		form   *form
+		speaks *protocol
 		stream string
 	}{
-		{asFrames, "\x82\x03abc"}, // binary
-		{asFrames, "\x01\x03abc"}, // a fragment
-		{asFrames, "\x81\xffabcdefghij"},
-		{asNumbered, framed(`{"type":"heartbeat"}`)},
-		{asNumbered, framed(`no JSON`)},
-		{asEvents, ":\n\n"},
-		{asEvents, "data: abc\n\n"},
+		{webSocket, "\x82\x03abc"}, // binary
+		{webSocket, "\x01\x03abc"}, // a fragment
+		{webSocket, "\x81\xffabcdefghij"},
+		{hubbubV1, framed(`{"type":"heartbeat"}`)},
+		{hubbubV1, framed(`no JSON`)},
+		{serverSent, ":\n\n"},
+		{serverSent, "data: abc\n\n"},
 	} {
-		if text, _, err := test.form.next([]byte(test.stream)); err == nil {
-			t.Errorf("%s: %q passed for %q", test.form.name, test.stream, text)
+		if text, _, err := test.speaks.next([]byte(test.stream)); err == nil {
+			t.Errorf("%s: %q passed for %q", test.speaks.name, test.stream, text)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func served(t *testing.T, lines string, to [2][]string) (*load, error) {
 	t.Helper()
 	l, accept := newTestLoad(t)
 	l.want = []byte(lines)
-	l.speak(asFrames)
+	l.speak(webSocket)
 	if err := l.connect(len(to), socket{}); err != nil {
 		t.Fatal(err)
 	}
@@ -135,15 +135,15 @@ func TestLoadSeesAWrongMessage(t *testing.T) {
 }
 
 // Each delivery to a client that is not raw is timed as well.
-func TestEveryFormIsTimed(t *testing.T) {
+func TestEveryProtocolIsTimed(t *testing.T) {
 	h := small(t)
 	var err error
 	if h.hub, err = buildHub(h.dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, as := range []*form{asFrames, asNumbered, asEvents} {
-		f := fanout{clients: 10, size: 64, lines: 20, form: as}
-		t.Run(as.name, func(t *testing.T) { timesAll(t, newTestRig(t, h.open("--wait-for", f.clients)), f) })
+	for _, as := range []*protocol{webSocket, hubbubV1, serverSent} {
+		f := fanout{clients: 10, size: 64, lines: 20, speaks: as}
+		t.Run(as.name, func(t *testing.T) { timesAll(t, startServer(t, h, "any --wait-for CLIENTS", f.clients), f) })
 	}
 }
 
@@ -156,11 +156,11 @@ func TestFloorsHoldWebSockets(t *testing.T) {
 
 func holdsWebSockets(t *testing.T, floor string) {
 	h := small(t)
-	r := newTestRig(t, h.library(floor))
+	r := startServer(t, small(t), "library "+floor, 0)
 	if err := r.settle(h.quiet); err != nil {
 		t.Fatal(err)
 	}
-	r.load.speak(asFrames)
+	r.load.speak(webSocket)
 	if err := r.rush(200); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func holdsWebSockets(t *testing.T, floor string) {
 // Every line that is posted comes out of the floor, in its client's order.
 func TestFloorWritesWhatIsPosted(t *testing.T) {
 	p := posts{clients: 20, size: 32, lines: 30}
-	r := newTestRig(t, small(t).library("post"))
+	r := startServer(t, small(t), "library post", 0)
 	r.keep = true
 	step, err := p.begin(r)
 	if err != nil {
@@ -206,12 +206,12 @@ func TestFloorWritesWhatIsPosted(t *testing.T) {
 }
 
 // Who is slow says a request byte by byte, and begins anew once ended.
-func TestSlowHeadsSpellARequest(t *testing.T) {
-	r := newTestRig(t, small(t).floor("gather"))
+func TestSlowlorisSendsARequest(t *testing.T) {
+	r := startServer(t, small(t), "floor gather", 0)
 	r.keep = true
-	h := &headsRun{
-		heads: heads{slow: 1, often: time.Millisecond}, lines: fanoutRun{rig: r},
-		ask: asEvents.requestTo(r.load.port), at: make([]int, 1), began: time.Now(),
+	h := &slowlorisRun{
+		slowloris: slowloris{slow: 1, often: time.Millisecond}, lines: fanoutRun{h: r},
+		ask: serverSent.requestTo(r.load.port), at: make([]int, 1), began: time.Now(),
 	}
 	if err := r.load.connect(1, socket{deaf: true}); err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestSlowHeadsSpellARequest(t *testing.T) {
 	spell := func(until func() bool) {
 		t.Helper()
 		for end := time.Now().Add(10 * time.Second); !until(); {
-			if err := h.spell(); err != nil {
+			if err := h.sendHeads(); err != nil {
 				t.Fatal(err)
 			}
 			if err := r.turn(0); err != nil {

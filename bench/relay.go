@@ -12,14 +12,19 @@ type relay struct {
 	talk    bool // each line is said by one of them, else by STDIN
 }
 
-func (t relay) begin(r *rig) (stepper, error) {
+func (t relay) scale(c config) (workload, int) {
+	t.clients, t.lines, t.talkers = c.clients(t.clients), c.work(t.lines), c.clients(t.talkers)
+	return t, t.clients + t.talkers
+}
+
+func (t relay) begin(r *harness) (stepper, error) {
 	if err := r.load.connect(t.clients, socket{}); err != nil {
 		return nil, err
 	}
 	if err := r.load.connect(t.talkers, socket{deaf: true}); err != nil {
 		return nil, err
 	}
-	run := &fanoutRun{fanout: t.fanout, rig: r}
+	run := &fanoutRun{fanout: t.fanout, h: r}
 	if t.talk {
 		run.say = func(line []byte) error { return t.say(r, run.sent, line) }
 	}
@@ -37,11 +42,11 @@ func (t relay) step(run *fanoutRun) (sample, error) {
 	if t.talk {
 		all-- // whoever said it
 	}
-	return sample{micros(cost) / float64(t.lines*all), millis(run.rig.load.watch.p99())}, nil
+	return sample{micros(cost) / float64(t.lines*all), millis(run.h.load.watch.p99())}, nil
 }
 
 // say has the talker whose turn it is send a line.
-func (t relay) say(r *rig, n int, line []byte) error {
+func (t relay) say(r *harness, n int, line []byte) error {
 	talker := r.load.clients[t.clients+n%t.talkers]
 	if sent, errno := bareSend(talker.fd, line); errno != 0 || sent < len(line) {
 		return fmt.Errorf("talker %d: send: %w", n%t.talkers, errno)

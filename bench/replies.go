@@ -3,10 +3,7 @@
 package main
 
 import (
-	"embed"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -14,35 +11,30 @@ import (
 // replies has clients ask, each for an answer of its own, some of them at a time.
 type replies struct {
 	clients int
-	size    int   // bytes in a line, and in its answer
-	at      int   // how many ask at a time
-	rounds  int   // how often each asks in a step
-	form    *form // what the clients speak, raw or WebSockets; nil: they are raw
+	size    int       // bytes in a line, and in its answer
+	at      int       // how many ask at a time
+	rounds  int       // how often each asks in a step
+	speaks  *protocol // what the clients speak, raw or WebSockets; nil: they are raw
 }
 
-//go:embed testdata
-var programs embed.FS
+func (a replies) scale(c config) (workload, int) {
+	a.clients, a.at, a.rounds = c.clients(a.clients), c.clients(a.at), c.work(a.rounds)
+	return a, a.clients
+}
 
-// program puts one of testdata where it can be run.
-func (h house) program(name string) (string, error) {
-	text, err := programs.ReadFile("testdata/" + name)
-	if err != nil {
-		return "", err
+func (a replies) begin(r *harness) (stepper, error) {
+	if a.speaks != nil {
+		return a.beginTogether(r)
 	}
-	path := filepath.Join(h.dir, name)
-	return path, os.WriteFile(path, text, 0o600)
-}
-
-func (a replies) begin(r *rig) (stepper, error) {
 	return a.of(r).step, r.fill(a.clients)
 }
 
 // beginTogether is for a server that is several processes, with one for each
 // client maybe. Clients come some at a time, and the next when these have an
 // answer: programs that all start at once are all not ready for long.
-func (a replies) beginTogether(r *rig) (stepper, error) {
+func (a replies) beginTogether(r *harness) (stepper, error) {
 	run := a.of(r)
-	r.load.speak(a.form)
+	r.load.speak(a.speaks)
 	r.load.want = run.text
 	for first := 0; first < a.clients; first += a.at {
 		end := min(first+a.at, a.clients)
@@ -58,11 +50,11 @@ func (a replies) beginTogether(r *rig) (stepper, error) {
 	return run.stepTogether, err
 }
 
-func (a replies) of(r *rig) *repliesRun {
-	run := &repliesRun{replies: a, rig: r, asked: make([]time.Time, a.clients)}
+func (a replies) of(r *harness) *repliesRun {
+	run := &repliesRun{replies: a, h: r, asked: make([]time.Time, a.clients)}
 	text := numbered(0, 1, a.size)
 	run.line, run.answer = text, a.size
-	if a.form != nil {
+	if a.speaks != nil {
 		run.text = text
 		run.line, run.answer = masked(text[:a.size-1]), a.size+1
 	}
@@ -71,7 +63,7 @@ func (a replies) of(r *rig) *repliesRun {
 
 type repliesRun struct {
 	replies
-	rig    *rig
+	h      *harness
 	line   []byte      // what a client sends
 	answer int         // bytes of what it gets
 	text   []byte      // which is this, where there is a form
@@ -83,7 +75,7 @@ type repliesRun struct {
 // step gives the server's microseconds for each answer, and the milliseconds that
 // one in a hundred takes longer than.
 func (a *repliesRun) step() (sample, error) {
-	cost, err := a.rig.cost(a.everybody)
+	cost, err := a.h.cost(a.everybody)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +90,7 @@ func (a *repliesRun) stepTogether() (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := a.rig.cost(a.everybody)
+	own, err := a.h.cost(a.everybody)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +98,7 @@ func (a *repliesRun) stepTogether() (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := sharesOf(a.all)
+	memory, err := memoryOfAll(a.all)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +119,7 @@ func (a *repliesRun) p99() float64 {
 func (a *repliesRun) everybody() error {
 	a.late = a.late[:0]
 	for range a.rounds {
-		a.rig.load.want = append(a.rig.load.want, a.text...)
+		a.h.load.want = append(a.h.load.want, a.text...)
 		for first := 0; first < a.clients; first += a.at {
 			if err := a.ask(first, min(first+a.at, a.clients)); err != nil {
 				return err
@@ -139,7 +131,7 @@ func (a *repliesRun) everybody() error {
 
 // ask has these clients ask, and waits until all have their answers.
 func (a *repliesRun) ask(first, end int) error {
-	l := a.rig.load
+	l := a.h.load
 	before := make([]int64, end-first)
 	for i := first; i < end; i++ {
 		before[i-first] = l.clients[i].got
@@ -149,7 +141,7 @@ func (a *repliesRun) ask(first, end int) error {
 		}
 	}
 	left := end - first
-	return a.rig.until(func() bool {
+	return a.h.until(func() bool {
 		now := time.Now()
 		for i := first; i < end; i++ {
 			if !a.asked[i].IsZero() && l.clients[i].got >= before[i-first]+int64(a.answer) {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"math"
 	"net"
 	"os"
@@ -11,9 +13,9 @@ import (
 	"time"
 )
 
-// small is a house in which every scenario is quick: what is tested is that
-// they do what they say, never how fast.
-func small(t *testing.T) house {
+// small is a size at which every scenario is quick: the tests check that they do
+// what they say, never how fast.
+func small(t *testing.T) config {
 	t.Helper()
 	cores, err := share()
 	if err != nil {
@@ -23,30 +25,26 @@ func small(t *testing.T) house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return house{
+	return config{
 		self: self, hub: self, websocketd: "websocketd", cores: cores, dir: t.TempDir(),
-		crowd: 0.02, effort: 0.02, patience: 0.02, quiet: 50 * time.Millisecond, check: true,
+		clientScale: 0.02, workScale: 0.02, roundScale: 0.02, quiet: 50 * time.Millisecond, check: true,
 	}
 }
 
-// Every scenario of the table runs against the hub as it is, and finds every
-// byte where it belongs.
+// Every scenario of the table runs against hubbub as it is, and finds every byte
+// where it belongs.
 func TestEveryScenarioRuns(t *testing.T) {
-	h := small(t)
+	c := small(t)
 	var err error
-	if h.hub, err = buildHub(h.dir); err != nil {
+	if c.hub, err = buildHub(c.dir); err != nil {
 		t.Fatal(err)
 	}
-	all, err := h.scenarios()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range all {
+	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			if s.lacks != nil {
-				t.Skip(s.lacks)
+			results, err := c.run(s, "")
+			if errors.Is(err, errMissing) {
+				t.Skip(err)
 			}
-			results, err := s.run()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,57 +55,55 @@ func TestEveryScenarioRuns(t *testing.T) {
 	}
 }
 
-// measure takes one sample more than a side does by itself.
-func measure(t *testing.T, open opener) sample {
+// startServer is a harness with a server for so many clients.
+func startServer(t *testing.T, c config, line string, clients int) *harness {
 	t.Helper()
-	side, err := open()
+	cmd, err := c.command(line, clients)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer side.stop()
-	s, err := side.step()
+	h, err := newHarness(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, v := range s {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			t.Errorf("figure %d is %v", i, v)
-		}
-	}
-	return s
+	t.Cleanup(h.stop)
+	return h
 }
 
 // Every client of the floor gets every byte once and in order, whatever the
 // pieces it reads: each received byte is compared.
 func TestFloorCopiesAllToAll(t *testing.T) {
-	h := small(t)
+	c := small(t)
+	c.clientScale, c.workScale = 1, 1
 	for _, piece := range []int{1, 63, 4 << 10, 256 << 10} {
-		s := stream{clients: 20, size: 64, lines: 200, per: 1, in: 1, check: true}
+		s := stream{clients: 20, size: 64, lines: 200, per: 1, in: 1}
 		if piece >= 4<<10 {
 			s.lines = 30_000 // more than the sockets of one client hold
 		}
-		measure(t, steady(h.floor("copy", "-wait-for", s.clients, "-piece", piece), s.begin))
-		path, err := h.file("stream", s)
-		if err != nil {
-			t.Fatal(err)
+		for _, w := range []workload{s, fileStream{s}} {
+			side, err := c.open(scenario{}, fmt.Sprintf("floor copy -wait-for CLIENTS -piece %d", piece), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := side.step()
+			side.stop()
+			if err != nil || len(got) != 1 || math.IsNaN(got[0]) || math.IsInf(got[0], 0) {
+				t.Errorf("in pieces of %d: %v, %v", piece, got, err)
+			}
 		}
-		c := h.floor("copy", "-wait-for", s.clients, "-piece", piece)
-		c.stdin = path
-		measure(t, fresh(c, s.file))
 	}
 }
 
 // Lines sent one at a time, paced or not, are timed once for each client.
 func TestFanoutTimesEveryDelivery(t *testing.T) {
-	h := small(t)
 	for _, every := range []time.Duration{0, time.Millisecond} {
 		f := fanout{clients: 10, size: 64, lines: 20, every: every}
-		timesAll(t, newTestRig(t, h.floor("copy", "-wait-for", f.clients)), f)
+		timesAll(t, startServer(t, small(t), "floor copy -wait-for CLIENTS", f.clients), f)
 	}
 }
 
 // timesAll runs a fanout again and again, of which each delivery must be timed.
-func timesAll(t *testing.T, r *rig, f fanout) {
+func timesAll(t *testing.T, r *harness, f fanout) {
 	t.Helper()
 	step, err := f.begin(r)
 	if err != nil {
@@ -123,22 +119,12 @@ func timesAll(t *testing.T, r *rig, f fanout) {
 	}
 }
 
-func newTestRig(t *testing.T, c command) *rig {
-	t.Helper()
-	r, err := newRig(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.stop)
-	return r
-}
-
 // Every line a client sends comes out of the gathering floor, whole and in its
 // client's order.
 func TestFloorGathersAllFromAll(t *testing.T) {
 	for _, f := range []fanin{{burst: 1}, {burst: 16}, {burst: 1, queued: true}} {
 		f.clients, f.size, f.lines = 20, 32, 250
-		r := newTestRig(t, small(t).floor("gather"))
+		r := startServer(t, small(t), "floor gather", f.clients)
 		r.keep = true
 		step, err := f.begin(r)
 		if err != nil {
@@ -164,7 +150,7 @@ func TestFloorGathersAllFromAll(t *testing.T) {
 // A client that leaves costs the floor's others nothing.
 func TestFloorOutlivesClients(t *testing.T) {
 	f := fanout{clients: 10, size: 64, lines: 5}
-	r := newTestRig(t, small(t).floor("copy", "-wait-for", f.clients))
+	r := startServer(t, small(t), "floor copy -wait-for CLIENTS", f.clients)
 	step, err := f.begin(r)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +175,7 @@ func TestFloorOutlivesClients(t *testing.T) {
 func TestEveryAcceptedClientIsCounted(t *testing.T) {
 	h := small(t)
 	for _, floor := range []string{"hold", "listener"} {
-		r := newTestRig(t, h.floor(floor))
+		r := startServer(t, small(t), "floor "+floor, 0)
 		if err := r.settle(h.quiet); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +186,7 @@ func TestEveryAcceptedClientIsCounted(t *testing.T) {
 			t.Fatalf("%s: %d descriptors, %d before, %v", floor, n, r.own, err)
 		}
 		a := accept{clients: 200, quiet: h.quiet}
-		s, err := a.measure(newTestRig(t, h.floor(floor)))
+		s, err := a.measure(startServer(t, small(t), "floor "+floor, 0))
 		if err != nil || s[0] <= 0 || s[1] <= 0 {
 			t.Fatalf("%s: accept came to %v, %v", floor, s, err)
 		}
@@ -297,7 +283,11 @@ func TestLoadReadsInTurns(t *testing.T) {
 
 // A server that cannot start says why.
 func TestStartSaysWhyNot(t *testing.T) {
-	_, err := start(small(t).floor("nonsense"))
+	cmd, err := small(t).command("floor nonsense", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = start(cmd)
 	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("no floor")) {
 		t.Errorf("got %v", err)
 	}

@@ -7,21 +7,26 @@ import (
 	"time"
 )
 
-// heads sends lines to raw clients while others ask for something over HTTP, a
+// slowloris sends lines to raw clients while others ask for something over HTTP, a
 // byte at a time. The server ends those after a while; then they come again.
-type heads struct {
+type slowloris struct {
 	fanout
 	slow  int
 	often time.Duration // between one's bytes
 	quiet time.Duration // so long they ask before it begins
 }
 
+func (s slowloris) scale(c config) (workload, int) {
+	s.clients, s.lines, s.slow, s.quiet = c.clients(s.clients), c.work(s.lines), c.clients(s.slow), c.quiet
+	return s, s.clients
+}
+
 // measure gives the milliseconds that one delivery in a hundred takes longer
 // than; the server's microseconds for each; how often one that was ended came again; and how many of those who are
 // there were sent the lines, as if they were raw clients.
-func (h heads) measure(r *rig) (sample, error) {
-	run := &headsRun{heads: h, lines: fanoutRun{fanout: h.fanout, rig: r}}
-	run.lines.meanwhile = run.spell
+func (h slowloris) measure(r *harness) (sample, error) {
+	run := &slowlorisRun{slowloris: h, lines: fanoutRun{fanout: h.fanout, h: r}}
+	run.lines.meanwhile = run.sendHeads
 	if err := r.load.connect(h.clients, socket{}); err != nil {
 		return nil, err
 	}
@@ -32,7 +37,7 @@ func (h heads) measure(r *rig) (sample, error) {
 	if err := r.load.connect(h.slow, socket{deaf: true}); err != nil {
 		return nil, err
 	}
-	run.ask = asEvents.requestTo(r.load.port)
+	run.ask = serverSent.requestTo(r.load.port)
 	run.at = make([]int, h.slow)
 	run.began = time.Now()
 	if err := run.lines.rest(time.Now().Add(h.quiet)); err != nil {
@@ -46,8 +51,8 @@ func (h heads) measure(r *rig) (sample, error) {
 	return sample{millis(r.load.watch.p99()), each, float64(run.again), float64(run.mistaken())}, nil
 }
 
-type headsRun struct {
-	heads
+type slowlorisRun struct {
+	slowloris
 	lines fanoutRun
 	ask   []byte
 	began time.Time
@@ -56,9 +61,9 @@ type headsRun struct {
 	again int   // how often one has come again
 }
 
-// spell has those who are slow say what is due: evenly over the time.
-func (h *headsRun) spell() error {
-	l := h.lines.rig.load
+// sendHeads has those who are slow say what is due: evenly over the time.
+func (h *slowlorisRun) sendHeads() error {
+	l := h.lines.h.load
 	for due := int(time.Since(h.began) * time.Duration(h.slow) / h.often); h.said < due; h.said++ {
 		i := h.said % h.slow
 		if l.clients[h.clients+i].gone {
@@ -77,8 +82,8 @@ func (h *headsRun) spell() error {
 
 // mistaken is how many of those who are slow were sent something that is no
 // answer.
-func (h *headsRun) mistaken() int {
-	l, n := h.lines.rig.load, 0
+func (h *slowlorisRun) mistaken() int {
+	l, n := h.lines.h.load, 0
 	for i := range h.slow {
 		c := &l.clients[h.clients+i]
 		if c.gone {

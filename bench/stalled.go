@@ -7,25 +7,30 @@ import (
 	"time"
 )
 
-// lunch sends a stream to many clients that read at once, and to some that
+// stalled sends a stream to many clients that read at once, and to some that
 // are at lunch: they read little or nothing.
-type lunch struct {
+type stalled struct {
 	clients int // who read at once
 	size    int // bytes in a line
 	lines   int
 	every   time.Duration // between lines
 
-	away   int           // who are at lunch
+	away   int           // who are at stalled
 	rcvbuf int           // SO_RCVBUF of one of them
 	bite   int           // bytes it reads at a time; 0: none, ever
 	often  time.Duration // between bites
 }
 
+func (l stalled) scale(c config) (workload, int) {
+	l.clients, l.lines, l.away = c.clients(l.clients), c.work(l.lines), c.clients(l.away)
+	return l, l.clients + l.away
+}
+
 // measure gives the milliseconds that one delivery in a hundred takes longer
 // than; how many MiB the server has grown at most; how many KiB the kernel holds
-// for the sockets of each client at lunch; and how many of them were cut.
-func (l lunch) measure(r *rig) (sample, error) {
-	run := &lunchRun{lunch: l, rig: r}
+// for the sockets of each client at stalled; and how many of them were cut.
+func (l stalled) measure(r *harness) (sample, error) {
+	run := &stalledRun{stalled: l, h: r}
 	if err := run.begin(); err != nil {
 		return nil, err
 	}
@@ -33,23 +38,23 @@ func (l lunch) measure(r *rig) (sample, error) {
 		return nil, err
 	}
 	if run.weighed == 0 {
-		return nil, errors.New("too busy a machine: nobody was served before the next line was due, so what those at lunch hold was never seen")
+		return nil, errors.New("too busy a machine: nobody was served before the next line was due, so what those at stalled hold was never seen")
 	}
 	return sample{
 		millis(r.load.watch.p99()),
 		float64(run.grown) / (1 << 20),
 		float64(run.held) / (1 << 10) / float64(max(l.away, 1)),
-		// A client at lunch does not see that it is cut: the end of the
+		// A client at stalled does not see that it is cut: the end of the
 		// connection waits behind all that it does not read.
 		float64(r.server.says.cut()),
 	}, nil
 }
 
-type lunchRun struct {
-	lunch
-	rig  *rig
+type stalledRun struct {
+	stalled
+	h    *harness
 	sent int       // lines
-	next time.Time // when those at lunch take the next bite
+	next time.Time // when those at stalled take the next bite
 
 	resident int64 // at the beginning
 	grown    int64 // at most, since
@@ -58,27 +63,27 @@ type lunchRun struct {
 }
 
 // begin connects everybody and warms up.
-func (l *lunchRun) begin() (err error) {
+func (l *stalledRun) begin() (err error) {
 	// Sockets that hide nothing: loopback's segments of 64 KiB and the system's
 	// large buffers would take megabytes before the server sees that nobody reads.
 	atLunch := socket{mss: 1448, rcvbuf: l.rcvbuf, deaf: true}
-	if err := l.rig.load.connect(l.away, atLunch); err != nil {
+	if err := l.h.load.connect(l.away, atLunch); err != nil {
 		return err
 	}
-	if err := l.rig.load.connect(l.clients, socket{}); err != nil {
+	if err := l.h.load.connect(l.clients, socket{}); err != nil {
 		return err
 	}
 	if err := l.send(2); err != nil {
 		return err
 	}
-	l.resident, err = residentOf(l.rig.server.pid)
+	l.resident, err = residentOf(l.h.server.pid)
 	return err
 }
 
 // send sends n lines, each when it is due, ready or not, and waits until those
 // who read have all.
-func (l *lunchRun) send(n int) error {
-	load := l.rig.load
+func (l *stalledRun) send(n int) error {
+	load := l.h.load
 	block := numbered(l.sent, n, l.size)
 	load.want = append(load.want, block...)
 	load.watch = newStopwatch(l.sent*l.size, l.size, n, l.clients)
@@ -87,27 +92,27 @@ func (l *lunchRun) send(n int) error {
 			return err
 		}
 		load.watch.sent(due)
-		if err := l.rig.feed(block[:l.size]); err != nil {
+		if err := l.h.feed(block[:l.size]); err != nil {
 			return err
 		}
 		l.sent++
 		block = block[l.size:]
 	}
-	return l.rig.until(l.served)
+	return l.h.until(l.served)
 }
 
 // served says whether those who read have all that was sent.
-func (l *lunchRun) served() bool {
-	return l.rig.load.got >= int64(l.sent*l.size*l.clients)
+func (l *stalledRun) served() bool {
+	return l.h.load.got >= int64(l.sent*l.size*l.clients)
 }
 
 // wait lasts until the next line is due. Every tenth line, if those who read
-// have been served, what is held is held for those at lunch.
-func (l *lunchRun) wait(due time.Time) error {
+// have been served, what is held is held for those at stalled.
+func (l *stalledRun) wait(due time.Time) error {
 	if err := l.bites(); err != nil {
 		return err
 	}
-	if err := l.rig.rest(due); err != nil {
+	if err := l.h.rest(due); err != nil {
 		return err
 	}
 	if l.sent%10 != 0 || !l.served() {
@@ -116,20 +121,20 @@ func (l *lunchRun) wait(due time.Time) error {
 	return l.weigh()
 }
 
-func (l *lunchRun) weigh() error {
-	resident, err := residentOf(l.rig.server.pid)
+func (l *stalledRun) weigh() error {
+	resident, err := residentOf(l.h.server.pid)
 	if err != nil {
 		return err
 	}
-	sockets, err := socketMemory(l.rig.server.port)
+	sockets, err := socketMemory(l.h.server.port)
 	l.grown = max(l.grown, resident-l.resident)
 	l.held = max(l.held, sockets)
 	l.weighed++
 	return err
 }
 
-// bites lets those at lunch read, when it is time.
-func (l *lunchRun) bites() error {
+// bites lets those at stalled read, when it is time.
+func (l *stalledRun) bites() error {
 	if l.bite == 0 || time.Now().Before(l.next) {
 		return nil
 	}
@@ -138,7 +143,7 @@ func (l *lunchRun) bites() error {
 	}
 	l.next = l.next.Add(l.often)
 	for i := range l.away {
-		if _, err := l.rig.load.take(&l.rig.load.clients[i], l.bite); err != nil {
+		if _, err := l.h.load.take(&l.h.load.clients[i], l.bite); err != nil {
 			return err
 		}
 	}

@@ -16,8 +16,13 @@ type stream struct {
 
 const megabyte = 1e6
 
+func (s stream) scale(c config) (workload, int) {
+	s.clients, s.lines, s.check = c.clients(s.clients), c.work(s.lines), c.check
+	return s, s.clients
+}
+
 // begin is for a server whose STDIN is a pipe: it gets the same lines each step.
-func (s stream) begin(r *rig) (stepper, error) {
+func (s stream) begin(r *harness) (stepper, error) {
 	block := numbered(0, s.lines, s.size)
 	step := func() (sample, error) {
 		if s.check {
@@ -28,9 +33,16 @@ func (s stream) begin(r *rig) (stepper, error) {
 	return step, r.load.connect(s.clients, socket{})
 }
 
-// file is for a server whose STDIN is a file of such lines, which it reads
-// when the last client has come.
-func (s stream) file(r *rig) (sample, error) {
+// fileStream is a stream from a file, which a server reads when the last client
+// has connected.
+type fileStream struct{ stream }
+
+func (s fileStream) scale(c config) (workload, int) {
+	scaled, n := s.stream.scale(c)
+	return fileStream{scaled.(stream)}, n
+}
+
+func (s fileStream) measure(r *harness) (sample, error) {
 	if s.check {
 		r.load.want = numbered(0, s.lines, s.size)
 	}
@@ -41,7 +53,7 @@ func (s stream) file(r *rig) (sample, error) {
 }
 
 // cost is the server's, from send until everybody has the lines of one step.
-func (s stream) cost(r *rig, send func() error) (sample, error) {
+func (s stream) cost(r *harness, send func() error) (sample, error) {
 	bytes := s.clients * s.lines * s.size
 	all := r.load.got + int64(bytes)
 	cost, err := r.cost(func() error {

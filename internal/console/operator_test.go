@@ -324,6 +324,8 @@ func TestNothingWaitsForALineThatCannotBeSent(t *testing.T) {
 	if r := term.read("record"); !strings.Contains(r, "send \"one\"\nto 1 \"two\"\nsend \"three\"\n") {
 		t.Errorf("desk did\n%s", r)
 	}
+	term.press("C-l")
+	term.hides("sending waits")
 	term.enter("/block")
 	term.shows("* sending waits")
 	term.enter("four")
