@@ -38,7 +38,8 @@ type childOptions struct {
 func TestMain(m *testing.M) {
 	o := os.Getenv(childVariable)
 	if o == "" {
-		scene.Main(m)
+		scene.AtOnce(16)
+		os.Exit(m.Run())
 	}
 	if err := beChild([]byte(o)); err != nil {
 		fmt.Fprintln(os.Stderr, err)

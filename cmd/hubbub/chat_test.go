@@ -17,6 +17,7 @@ import (
 )
 
 func TestRelay(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--relay")
 	a, b := p.client(), p.client()
 	a.says("from a\n")
@@ -48,6 +49,7 @@ func (p *program) enters(name string, others ...*peer) *peer {
 }
 
 func TestChat(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	ann := p.enters("ann")
 	bob := p.enters("bob", ann)
@@ -79,6 +81,7 @@ func TestChat(t *testing.T) {
 
 // Nobody can speak for others: not by a newline in a message, nor by a name.
 func TestChatTellsWhoSpeaks(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	ann := p.enters("ann")
 	curl := dial(t, p.address())
@@ -93,6 +96,7 @@ func TestChatTellsWhoSpeaks(t *testing.T) {
 
 // Those who join miss nothing, and are told of nothing that they would.
 func TestJoinsTalkToEachOther(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--relay", "--json", "--replay", "none")
 	ann := start(t, "join", p.address(), "--name", "ann", "--out", "tagged")
 	bob := start(t, "join", p.address(), "--name", "bob", "--out", "json")
@@ -121,6 +125,7 @@ func TestJoinsTalkToEachOther(t *testing.T) {
 
 // What nobody is there to hear is not kept for whoever comes next.
 func TestChatDoesNotTalkToItself(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	ann := p.client()
 	ann.says("/help\n")
@@ -135,6 +140,7 @@ func TestChatDoesNotTalkToItself(t *testing.T) {
 // What one says alone in a room is on STDOUT, and is lost for nobody: whoever
 // comes next is not told, and the end is a good one.
 func TestChatWithOneself(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	ann := p.enters("ann")
 	ann.says("is anybody here?\n//me waits\n")
@@ -153,6 +159,7 @@ func TestChatWithOneself(t *testing.T) {
 
 // A client that leaves without having read a byte leaves nothing behind.
 func TestChatForgetsWhoOnlyLookedIn(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	c := p.client()
 	c.says("hello\n")
@@ -183,6 +190,7 @@ func post(t *testing.T, p *program, name, lines string) {
 
 // Who asks for the past gets the room's too.
 func TestChatIsKept(t *testing.T) {
+	t.Parallel()
 	for replay, before := range map[string]string{"unheard": "", "all": "* guest1 is here\n* guest1 is now ann\n", "2": "* guest1 is now ann\n"} {
 		t.Run(replay, func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +208,7 @@ func TestChatIsKept(t *testing.T) {
 // A program behind a room hears what people say to each other, by the names that
 // they have there, and nothing of what they ask of the room.
 func TestChatWithAProgram(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--in", "json", "--out", "json", "--replay", "none")
 	ann := p.enters("ann")
 	ann.says("/who\nhello\n//x\n \n/help\nall\n")
@@ -223,6 +232,7 @@ func TestChatWithAProgram(t *testing.T) {
 
 // The next process of a command is told of each by the name that he has by then.
 func TestChatWithACommand(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `while read -r line; do case $line in *die*) kill -9 $$;; esac; echo "{\"text\":\"$HUBBUB_START $(echo "$line" | tr -d '"')\"}"; done`, "--json", "--chat", "--replay", "none")
 	ann := p.client()
 	ann.says("/nick ann\nhello\n")
@@ -240,6 +250,7 @@ func TestChatWithACommand(t *testing.T) {
 // Why somebody was sent away is said, on one line; why he went by himself is his
 // own affair.
 func TestChatSaysWhoWasSentAway(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--in", "json", "--max-line", "1KiB", "--replay", "none")
 	ann := p.enters("ann")
 	bob := p.enters("bob", ann)
@@ -253,6 +264,7 @@ func TestChatSaysWhoWasSentAway(t *testing.T) {
 
 // Who comes again before it is known that he has gone keeps his name.
 func TestChatKnowsWhoComesAgain(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--loops", "2")
 	want := "* ann is here\n"
 	for range 5 {
@@ -269,6 +281,7 @@ func TestChatKnowsWhoComesAgain(t *testing.T) {
 // A name is one person's to whoever reads: not another's in other letters' case,
 // nor with what nobody sees; and no part of what stands around it.
 func TestChatNames(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	kim := p.enters("kim")
 	for _, name := range []string{
@@ -305,6 +318,7 @@ func TestChatNames(t *testing.T) {
 // elsewhere does not here, and one that says much more than anybody can read
 // harms nobody.
 func TestChatTakesAFloodOfLines(t *testing.T) {
+	t.Parallel()
 	const lines = 10_000
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	ann := p.enters("ann")
@@ -330,6 +344,7 @@ func TestChatTakesAFloodOfLines(t *testing.T) {
 
 // /who in a crowd is short, and finds who is sought.
 func TestWhoInACrowd(t *testing.T) {
+	t.Parallel()
 	const crowd = 150
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	ann := p.enters("ann")
@@ -352,6 +367,7 @@ func TestWhoInACrowd(t *testing.T) {
 
 // One line that is too long is its speaker's own affair.
 func TestChatGoesOnBehindALineThatIsTooLong(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none", "--max-line", "1KiB")
 	ann := p.enters("ann")
 	bob := p.enters("bob", ann)

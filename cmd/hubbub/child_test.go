@@ -30,6 +30,7 @@ func answers(t *testing.T, text string, flags ...string) *program {
 }
 
 func TestCommandAnswersInLines(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `while read -r line; do echo "$line, too"; done`)
 	a, b := p.client(), p.client()
 	a.says("one\n")
@@ -42,6 +43,7 @@ func TestCommandAnswersInLines(t *testing.T) {
 
 // It is told where, and which hub: in its environment and nowhere else.
 func TestCommandEnvironment(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `echo "$HUBBUB_START $HUBBUB_ADDRESS $HUBBUB_EPOCH"; cat`, "--replay", "all")
 	c := p.client()
 	c.says("hello\n")
@@ -52,6 +54,7 @@ func TestCommandEnvironment(t *testing.T) {
 }
 
 func TestCommandSpeaksToOne(t *testing.T) {
+	t.Parallel()
 	// The id is behind "id": in what it reads.
 	p := answers(t, `while read -r line; do case $line in *'"type":"message"'*)
 	id=${line#*'"id":'}; id=${id%%,*}
@@ -69,6 +72,7 @@ func TestCommandSpeaksToOne(t *testing.T) {
 // A command that is killed is started again. Clients stay, and the next process
 // is told of each who is there.
 func TestCommandIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `echo '{"text":"ready"}'
 	while read -r line; do case $line in *die*) kill -9 $$;; *'"join"'*|*'"text"'*) echo "{\"text\":\"$HUBBUB_START $(echo "$line" | tr -d '"')\"}";; esac; done`, "--json", "--replay", "none")
 	a := p.client()
@@ -92,6 +96,7 @@ func TestCommandIsStartedAgain(t *testing.T) {
 // A log that takes nothing holds up neither what a command says, right or wrong, nor
 // its next start.
 func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
+	t.Parallel()
 	stderr, full := pipe(t)
 	launch{
 		args: []string{
@@ -110,6 +115,7 @@ func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
 
 // Whom every process is told of is not lost when one does not read it.
 func TestWhoIsThereIsNotLost(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `test $HUBBUB_START = 1 || { sleep 0.1; exit 3; }
 	while read -r line; do case $line in *die*) exit 3;; *hello*) echo '{"text":"read"}';; esac; done`, "--json", "--replay", "none")
 	c := p.client()
@@ -129,6 +135,7 @@ func TestWhoIsThereIsNotLost(t *testing.T) {
 // A command may give a name while it is still being told of others: the next one
 // is told the name.
 func TestCommandNamesAtOnce(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `read -r line
 	id=${line#*'"id":'}; id=${id%%,*}
 	if test $HUBBUB_START = 1; then
@@ -169,6 +176,7 @@ func (c *peer) until(text string) string {
 // No message reaches the command twice, whenever it is killed; what it had not
 // read is counted.
 func TestNoMessageReachesACommandTwice(t *testing.T) {
+	t.Parallel()
 	const lines, deaths = 20_000, 4
 	folder := t.TempDir()
 	p := start(t, "serve", "127.0.0.1:0", "--", "sh", "-c", `echo "pid $$"; exec cat > "$1/$HUBBUB_START"`, "sh", folder)
@@ -223,6 +231,7 @@ func TestNoMessageReachesACommandTwice(t *testing.T) {
 }
 
 func TestCommandEndsWithUs(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `trap 'echo goodbye; exit 0' TERM; echo ready; while read -r line; do :; done; echo goodbye`)
 	c := p.client()
 	c.says("hello\n")
@@ -234,6 +243,7 @@ func TestCommandEndsWithUs(t *testing.T) {
 }
 
 func TestCommandThatDoesNotWantToEnd(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `trap '' TERM; echo ready; while :; do sleep 60; done`, "--drain", "200ms")
 	c := p.client()
 	c.says("hello\n")
@@ -246,6 +256,7 @@ func TestCommandThatDoesNotWantToEnd(t *testing.T) {
 
 // With never its exit code is ours; else we end with it when it is done.
 func TestCommandsExitCode(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		text  string
 		flags []string
@@ -268,6 +279,7 @@ func TestCommandsExitCode(t *testing.T) {
 }
 
 func TestCommandThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		command []string
 		says    string
@@ -286,6 +298,7 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 
 // A command that reads nothing makes those wait who speak to it, and nobody else.
 func TestCommandThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `i=0; while sleep 0.01; do i=$((i+1)); echo "tick $i"; done`, "--replay", "none")
 	listener := p.client()
 	listener.says("hello\n")

@@ -67,6 +67,7 @@ func (d *desk) givesBack(code int) {
 }
 
 func TestServersConsole(t *testing.T) {
+	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--replay", "none")
 	c := dial(t, d.at())
 	c.says("hello \x1b[2J\n")
@@ -101,6 +102,7 @@ func TestServersConsole(t *testing.T) {
 }
 
 func TestServersConsoleEndsWithASignal(t *testing.T) {
+	t.Parallel()
 	for s, code := range map[syscall.Signal]int{syscall.SIGTERM: exitDone, syscall.SIGQUIT: exitFailed} {
 		t.Run(s.String(), func(t *testing.T) {
 			d := sitDown(t, "serve", "127.0.0.1:0")
@@ -114,6 +116,7 @@ func TestServersConsoleEndsWithASignal(t *testing.T) {
 }
 
 func TestConsoleInFrontOfACommand(t *testing.T) {
+	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--json", "--", "sh", "-c", `echo "from the command" >&2; exec cat > /dev/null`)
 	c := dial(t, d.at())
 	d.screen.until(t, "from the command")
@@ -126,6 +129,7 @@ func TestConsoleInFrontOfACommand(t *testing.T) {
 }
 
 func TestNoConsole(t *testing.T) {
+	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--no-console")
 	c := dial(t, d.at())
 	d.types("to all\n")
@@ -137,6 +141,7 @@ func TestNoConsole(t *testing.T) {
 }
 
 func TestJoinsConsole(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--relay")
 	d := sitDown(t, "join", p.address(), "--name", "ann")
 	d.types("from the console\r")
@@ -157,6 +162,7 @@ func TestJoinsConsole(t *testing.T) {
 // A room's commands go to the room, and so does one that the console has as
 // well, behind two slashes.
 func TestJoinsConsoleInARoom(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	d := sitDown(t, "join", p.address(), "--name", "ann")
 	p.stdout.until(t, "* ann is here\n")
@@ -176,6 +182,7 @@ func TestJoinsConsoleInARoom(t *testing.T) {
 // Who speaks from the console of a room is the operator, to everybody's eyes
 // and to their own, and nobody else can be.
 func TestOperatorInARoom(t *testing.T) {
+	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	ann := dial(t, d.at())
 	ann.says("/nick ann\n")

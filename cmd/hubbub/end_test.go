@@ -10,6 +10,7 @@ import (
 )
 
 func TestSignalsEndTheServer(t *testing.T) {
+	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
@@ -28,6 +29,7 @@ func TestSignalsEndTheServer(t *testing.T) {
 
 // ^\ ends it at once, and shows nobody what Go would show.
 func TestQuitLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	j := start(t, "join", p.address())
 	j.says("hello\n")
@@ -43,6 +45,7 @@ func TestQuitLeavesNoTrace(t *testing.T) {
 
 // What whoever started it wants ignored is ignored.
 func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, shell string
 		signal      syscall.Signal
@@ -66,6 +69,7 @@ func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
 
 // Clients that still read get all that was broadcast before the signal.
 func TestASignalDeliversWhatWasBroadcast(t *testing.T) {
+	t.Parallel()
 	deliversAllAfter(t, func(p *program) { p.signal(syscall.SIGTERM) })
 }
 
@@ -90,6 +94,7 @@ func deliversAllAfter(t *testing.T, told func(p *program)) {
 // What was read from clients is written, also when STDOUT takes it only after
 // the signal.
 func TestASignalLosesNothingReadFromClients(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
 	_ = w.Close()
@@ -104,6 +109,7 @@ func TestASignalLosesNothingReadFromClients(t *testing.T) {
 }
 
 func TestASignalGivesAStuckClientSoLong(t *testing.T) {
+	t.Parallel()
 	p := stuck(t, "--drain", "300ms")
 	began := time.Now()
 	p.signal(syscall.SIGTERM)
@@ -118,10 +124,12 @@ func TestASignalGivesAStuckClientSoLong(t *testing.T) {
 
 // timeout(1) sends its signal to the program, and then to the program's group.
 func TestTwoSignalsInOneInstantAreOne(t *testing.T) {
+	t.Parallel()
 	deliversAllAfter(t, func(p *program) { p.signals(syscall.SIGTERM, syscall.SIGHUP) })
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	p := stuck(t, "--drain", "1h")
 	p.signal(syscall.SIGTERM)
 	// There is no sign of the first being seen but that nobody can join.
@@ -139,6 +147,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 
 // In no time of its own STDOUT is not at fault; blocked for all of it, it is.
 func TestABlockedStdoutDoesNotKeepTheServer(t *testing.T) {
+	t.Parallel()
 	_, w := pipe(t)
 	fill(t, w)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--drain", "200ms"}, stdout: w}.start(t)

@@ -17,6 +17,7 @@ func example(t *testing.T, needed string, command ...string) *program {
 }
 
 func TestExampleEcho(t *testing.T) {
+	t.Parallel()
 	p := example(t, "jq", "../../examples/echo/echo.sh")
 	a, b := p.client(), p.client()
 	a.says("from a\n")
@@ -28,6 +29,7 @@ func TestExampleEcho(t *testing.T) {
 }
 
 func TestExampleChat(t *testing.T) {
+	t.Parallel()
 	p := example(t, "python3", "../../examples/chat/chat.py")
 	ann := p.client()
 	ann.says("/nick ann\n")
@@ -43,6 +45,7 @@ func TestExampleChat(t *testing.T) {
 }
 
 func TestExampleQuiz(t *testing.T) {
+	t.Parallel()
 	p := example(t, "node", "../../examples/quiz/quiz.js")
 	a := p.client()
 	a.says("door\n")
@@ -58,6 +61,7 @@ func TestExampleQuiz(t *testing.T) {
 }
 
 func TestExampleVote(t *testing.T) {
+	t.Parallel()
 	vote := filepath.Join(t.TempDir(), "vote")
 	if out, err := exec.Command("go", "build", "-o", vote, "../../examples/vote").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

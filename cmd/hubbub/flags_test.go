@@ -38,6 +38,7 @@ func parseFlags(groups []*flagGroup, check func(*cobra.Command) error, args []st
 }
 
 func TestDefaultsAreThoseOfTheTable(t *testing.T) {
+	t.Parallel()
 	var f serveFlags
 	if err := parseServe(&f); err != nil {
 		t.Fatal(err)
@@ -76,6 +77,7 @@ func TestDefaultsAreThoseOfTheTable(t *testing.T) {
 
 // Every flag is in the help with its default, and nothing else is.
 func TestHelpTellsOfEveryFlag(t *testing.T) {
+	t.Parallel()
 	var f serveFlags
 	groups := f.groups()
 	help := strings.Join(strings.Fields(helpOf(t, "serve")), " ")
@@ -116,6 +118,7 @@ func helpOf(t *testing.T, command ...string) string {
 
 // A help fits the narrowest terminal that people use.
 func TestHelpFitsEightyColumns(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"", "serve", "join", "sockopts", "version"} {
 		for line := range strings.Lines(helpOf(t, strings.Fields(command)...)) {
 			if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > 80 {
@@ -126,6 +129,7 @@ func TestHelpFitsEightyColumns(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		text string
 		want int64 // 0 is an error
@@ -163,6 +167,7 @@ func TestSizes(t *testing.T) {
 }
 
 func TestTimes(t *testing.T) {
+	t.Parallel()
 	orOff := timeOrOff(-1)
 	for _, tt := range []struct {
 		text               string
@@ -190,6 +195,7 @@ func TestTimes(t *testing.T) {
 }
 
 func TestModesAreOctal(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]uint32{"0600": 0o600, "660": 0o660, "777": 0o777, "0": 0, "0o600": 0, "888": 0, "1777": 0, "rw": 0, "-1": 0} {
 		got, err := parseMode(text)
 		if uint32(got) != want || (err != nil) != (want == 0) {
@@ -201,6 +207,7 @@ func TestModesAreOctal(t *testing.T) {
 // What no flag takes: it is said of each once, with what would be right, and in
 // no words of a library's.
 func TestAWrongValueIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		groups []*flagGroup
 		parse  func(args ...string) error
@@ -238,6 +245,7 @@ func TestAWrongValueIsSaidOnce(t *testing.T) {
 }
 
 func TestAWrongFlagSaysWhatWouldBeRight(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ line, says string }{
 		{"--json=3", `--json "3": must be true or false`},
 		{"-q=3", `--quiet "3": must be true or false`},
@@ -269,6 +277,7 @@ func TestAWrongFlagSaysWhatWouldBeRight(t *testing.T) {
 }
 
 func TestWhatDoesNotGoTogetherIsAUsageError(t *testing.T) {
+	t.Parallel()
 	for _, line := range []string{
 		"--out tagged --frame raw",
 		"--send-only --recv-only",

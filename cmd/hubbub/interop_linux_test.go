@@ -13,6 +13,7 @@ import (
 // A client without anything to say, which half-closes at once, is a watcher:
 // it stays, and hears what is said later.
 func TestOthersProgramsWithoutStdinWatch(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		command string
 		closes  bool // it half-closes; others just never say anything

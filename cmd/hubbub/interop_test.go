@@ -93,6 +93,7 @@ func heard(said string) string {
 // What the server is told they hear, and nothing else; what they are told
 // comes out of it; and when it ends, so do they.
 func TestOthersProgramsTalkBothWays(t *testing.T) {
+	t.Parallel()
 	for _, command := range everyStranger {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel() // some stay a while when the server has ended
@@ -117,6 +118,7 @@ func TestOthersProgramsTalkBothWays(t *testing.T) {
 // Who says something and half-closes gets all that is there, then the end,
 // and none of it is lost to a close too early.
 func TestOthersProgramsThatHalfCloseGetAllThenTheEnd(t *testing.T) {
+	t.Parallel()
 	const lines = 5 << 20 / lineSize
 	stream := numbered(lines)
 	for _, command := range []string{
@@ -146,6 +148,7 @@ func TestOthersProgramsThatHalfCloseGetAllThenTheEnd(t *testing.T) {
 // The server stays: telnet throws away what it has not yet written when the
 // connection ends.
 func TestOthersProgramsGetEveryByte(t *testing.T) {
+	t.Parallel()
 	const each = 2
 	text := numbered(20 << 20 / lineSize)
 	p := host(t, "--wait-for", fmt.Sprint(each*len(everyStranger)))
@@ -195,6 +198,7 @@ func digest(r io.Reader, size int) <-chan string {
 // A client that is stopped reads nothing and does not leave. While it lags
 // less than a backlog it delays nobody, and misses nothing.
 func TestAStoppedNCDelaysNobody(t *testing.T) {
+	t.Parallel()
 	const bulk, single = 8 << 20 / lineSize, 1000 // in bulk more than its sockets hold
 	p := host(t, "--wait-for", "3")
 	stopped, missed := atLunch(t, p, bulk+single)
@@ -223,6 +227,7 @@ func TestAStoppedNCDelaysNobody(t *testing.T) {
 // One that is a whole backlog behind is waited for as long as --patience, and
 // cut, and that is said.
 func TestAStoppedNCIsCutABacklogBehind(t *testing.T) {
+	t.Parallel()
 	const lines = 8 << 20 / lineSize
 	p := host(t, "--wait-for", "3", "--backlog", "1MiB", "--patience", "2s")
 	stopped, missed := atLunch(t, p, lines)
@@ -263,6 +268,7 @@ func visitFollowing(t *testing.T, p *program, command string, lines int) (*progr
 // What a person types into telnet ends in "\r\n", of which the "\r" is no part
 // of the line; and what a server says is a line on the terminal.
 func TestTelnetAtATerminal(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ frame, stdout string }{
 		{"line", "hello\nthere\n"},
 		{"raw", "hello\r\nthere\r\n"}, // so telnet does send it

@@ -11,6 +11,7 @@ import (
 // A dead server that is not being talked to is the kernel's to find: it asks
 // after 40 s, then every 10 s, and gives up within 80.
 func TestJoinHasTheKernelAsk(t *testing.T) {
+	t.Parallel()
 	for option, want := range map[int]int{unix.TCP_KEEPIDLE: 40, unix.TCP_KEEPINTVL: 10, unix.TCP_KEEPCNT: 3} {
 		if got := joinedOption(t, "--keepalive 40s", unix.IPPROTO_TCP, option); got != want {
 			t.Errorf("option %d is %d, want %d", option, got, want)

@@ -59,6 +59,7 @@ func (c *peer) resets() {
 }
 
 func TestJoinTalksBothWays(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "unix:"} {
 		t.Run(address, func(t *testing.T) {
 			if address == "unix:" {
@@ -88,6 +89,7 @@ func rawJoin(address string) []string {
 // However STDIN is at its end before its first byte, it makes a watcher: one
 // that stays, and that the server does not take for one who has left.
 func TestJoinWithoutStdinIsAWatcher(t *testing.T) {
+	t.Parallel()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +121,7 @@ func TestJoinWithoutStdinIsAWatcher(t *testing.T) {
 // A background job at a terminal leaves the terminal to whom it belongs: it
 // is not stopped for reading from it, and watches.
 func TestJoinInTheBackgroundIsAWatcher(t *testing.T) {
+	t.Parallel()
 	s := listenFor(t)
 	ours, theirs := openTerminal(t)
 	c := launch{
@@ -136,6 +139,7 @@ func TestJoinInTheBackgroundIsAWatcher(t *testing.T) {
 }
 
 func TestJoinAtATerminal(t *testing.T) {
+	t.Parallel()
 	s := listenFor(t)
 	ours, theirs := openTerminal(t)
 	c := launch{args: []string{"join", s.address()}, stdin: theirs, session: true}.start(t)
@@ -160,6 +164,7 @@ func (c *peer) hearsEndThenSays(text string) {
 // What a stranger sends to a terminal is shown, not obeyed; into a pipe it
 // goes byte for byte.
 func TestJoinShowsControlBytesToATerminalOnly(t *testing.T) {
+	t.Parallel()
 	const nasty = "\x1b[2J\x07\u202e\xff plain\n"
 	s := listenFor(t)
 	piped := start(t, "join", s.address())
@@ -174,6 +179,7 @@ func TestJoinShowsControlBytesToATerminalOnly(t *testing.T) {
 }
 
 func TestJoinEndsWithItsStdout(t *testing.T) {
+	t.Parallel()
 	s := listenFor(t)
 	c := launch{args: []string{"join", s.address()}, shell: `{ hubbub "$@"; echo "exit code $?" >&2; } | head -n 1`}.start(t)
 	s.visited().says("first\n")
@@ -185,6 +191,7 @@ func TestJoinEndsWithItsStdout(t *testing.T) {
 }
 
 func TestJoinEndsWhenAFullDiskTakesNoMore(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("this system has no /dev/full")
@@ -201,6 +208,7 @@ func TestJoinEndsWhenAFullDiskTakesNoMore(t *testing.T) {
 
 // A STDERR that nobody reads keeps nobody from coming back.
 func TestJoinDoesNotWaitForStderr(t *testing.T) {
+	t.Parallel()
 	s := listenFor(t)
 	r, w := pipe(t)
 	_ = r
@@ -235,6 +243,7 @@ func fillPipe(t *testing.T, w *os.File) {
 }
 
 func TestJoinEndsOnSignals(t *testing.T) {
+	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {
 			p := start(t, "serve", "127.0.0.1:0")
@@ -251,6 +260,7 @@ func TestJoinEndsOnSignals(t *testing.T) {
 }
 
 func TestJoinExitCodes(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		flags []string
 		end   func(*peer)
@@ -293,6 +303,7 @@ func (c *peer) resetsAfterEnd() {
 // What --so says holds on the connection, also against what the standard
 // library sets; what --keepalive says holds too.
 func TestJoinSetsSocketOptions(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		flags                string
 		level, option, value int
@@ -397,6 +408,7 @@ func freePort(t *testing.T) string {
 }
 
 func TestJoinTalksWithServersOfOthers(t *testing.T) {
+	t.Parallel()
 	for _, command := range strangers {
 		t.Run(command, func(t *testing.T) {
 			p, address := stranger(t, `exec "$@"`, command)
@@ -420,6 +432,7 @@ func TestJoinTalksWithServersOfOthers(t *testing.T) {
 // Much at once, both ways, each checked byte for byte. ncat leaves at join's end
 // whatever it has yet to say: that is little, and there before join is.
 func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
+	t.Parallel()
 	ours := bytes.Repeat([]byte("what join sends\n"), 300_000)
 	file := filepath.Join(t.TempDir(), "ours")
 	if err := os.WriteFile(file, ours, 0o600); err != nil {
@@ -457,6 +470,7 @@ func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
 
 // A server whose STDIN is at its end says so at once, and listens on.
 func TestJoinReportsToServersThatOnlyListen(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"ncat -v -l 127.0.0.1 PORT", "ncat -v -l -k 127.0.0.1 PORT", "socat -d -d -t 60 - TCP-LISTEN:PORT,bind=127.0.0.1"} {
 		t.Run(command, func(t *testing.T) {
 			p, address := stranger(t, `exec "$@" </dev/null`, command)

@@ -103,6 +103,7 @@ func (v *v1Visitor) leaves() {
 
 // However the address says it, a server that speaks hubbub.v1 is spoken to so.
 func TestJoinSpeaksHubbubV1(t *testing.T) {
+	t.Parallel()
 	for _, form := range []string{"ADDRESS", "ws://ADDRESS", "http://ADDRESS/", "unix:PATH"} {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
@@ -146,6 +147,7 @@ func TestJoinSpeaksHubbubV1(t *testing.T) {
 }
 
 func TestJoinPrintsTaggedAndJSON(t *testing.T) {
+	t.Parallel()
 	for out, want := range map[string]string{
 		"tagged": "-\tfrom STDIN\n3\tfrom a client\nann\ttwo\nann\tlines\n",
 		"json": `{"type":"message","seq":5,"time":"2026-11-24T12:00:00.123Z","text":"from STDIN"}
@@ -174,6 +176,7 @@ func TestJoinPrintsTaggedAndJSON(t *testing.T) {
 // A raw server, of which nobody knows what it speaks, does not answer; what it
 // says on another connection is printed as --out has it.
 func TestJoinFallsBackToRaw(t *testing.T) {
+	t.Parallel()
 	for out, want := range map[string]string{"plain": "hello\n", "tagged": "-\thello\n"} {
 		t.Run(out, func(t *testing.T) {
 			t.Parallel()
@@ -206,6 +209,7 @@ func TestJoinFallsBackToRaw(t *testing.T) {
 // What answers in HTTP and is no hubbub is an error that says so, and nothing
 // of it comes out on STDOUT.
 func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ answer, says string }{
 		"HTTP/1.0": {"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>\n", "the server opens no WebSocket: 200 OK"},
 		"page":     {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p>\n", "the server opens no WebSocket: 200 OK"},
@@ -281,6 +285,7 @@ func (c *peer) hearsQuestion() {
 // A server that takes one client has taken it for the question: it is said how
 // not to ask, and that is right.
 func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"nc -v -l 127.0.0.1 PORT", "ncat -v -l 127.0.0.1 PORT"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
@@ -295,6 +300,7 @@ func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
 // raw, and ends that connection. It is found to be a hubbub all the same, and
 // what it said there is neither lost nor doubled.
 func TestJoinFindsAHubbubThatIsAskedLate(t *testing.T) {
+	t.Parallel()
 	for _, replay := range []string{"unheard", "all"} {
 		for name, heard := range map[string]bool{"heard": true, "not heard": false} {
 			t.Run(replay+", "+name, func(t *testing.T) {
@@ -354,6 +360,7 @@ func carryOn(way net.Listener, to string) {
 
 // A hubbub that refuses is not spoken to raw: its words say why.
 func TestJoinSaysWhyItIsRefused(t *testing.T) {
+	t.Parallel()
 	s := listenFor(t)
 	c := start(t, "join", s.Addr().String())
 	p := s.visited()
@@ -366,6 +373,7 @@ func TestJoinSaysWhyItIsRefused(t *testing.T) {
 
 // What a server says goes to a terminal shown, not obeyed, over hubbub.v1 too.
 func TestJoinShowsControlBytesOfHubbubV1(t *testing.T) {
+	t.Parallel()
 	s := serveV1(t, "tcp", "127.0.0.1:0")
 	ours, theirs := openTerminal(t)
 	launch{args: []string{"join", "ws://" + s.address}, stdout: theirs}.start(t)
@@ -377,6 +385,7 @@ func TestJoinShowsControlBytesOfHubbubV1(t *testing.T) {
 // The server takes a line that is too long for it neither in part nor in
 // silence.
 func TestJoinSaysWhatWasTooLong(t *testing.T) {
+	t.Parallel()
 	s := serveV1(t, "tcp", "127.0.0.1:0")
 	c := start(t, "join", "ws://"+s.address, "--eof", "exit")
 	v := s.visited(helloV1)
@@ -398,6 +407,7 @@ func TestJoinSaysWhatWasTooLong(t *testing.T) {
 // Whatever name leads to a server, join may call it so. (That of this machine may
 // not lead to the loopback, so the test says it as join would.)
 func TestAServerAnswersToAnyNameOfAProgram(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	c, _, err := websocket.Dial(t.Context(), "ws://"+p.address(), &websocket.DialOptions{Host: "hub.example:9000", Subprotocols: []string{"hubbub.v1"}})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestSentencesAreForPeople(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ message, want string }{
 		{"client 17 closed: lapped (64 MiB behind, stalled 1.2s)", "hubbub: client 17 closed: lapped (64 MiB behind, stalled 1.2s)\n"},
 		{"it said \x1b[2J and \u202e", "hubbub: it said \\x1b[2J and \\u202e\n"},
@@ -28,6 +29,7 @@ func TestSentencesAreForPeople(t *testing.T) {
 }
 
 func TestLevels(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		flags logFlags
 		want  string
@@ -49,6 +51,7 @@ func TestLevels(t *testing.T) {
 
 // Whoever waits for the line gets it, whatever the level and the format.
 func TestWhereItListensIsAlwaysSaidFirst(t *testing.T) {
+	t.Parallel()
 	for _, flags := range [][]string{nil, {"-q"}, {"-v"}, {"--log-format", "json"}, {"-q", "--log-format", "json"}} {
 		p := start(t, append([]string{"serve", "127.0.0.1:0"}, flags...)...)
 		p.client().says("hello\n")
@@ -57,6 +60,7 @@ func TestWhereItListensIsAlwaysSaidFirst(t *testing.T) {
 }
 
 func TestJoinsAndLeavesAreLoggedWhenAskedFor(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "tcp://127.0.0.1:0", "-v")
 	c := p.client()
 	p.stderr.until(t, "\nhubbub: client 1 ")
@@ -66,6 +70,7 @@ func TestJoinsAndLeavesAreLoggedWhenAskedFor(t *testing.T) {
 }
 
 func TestQuietIsQuiet(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "-q", "--max-clients", "1")
 	a := p.client()
 	a.says("in\n")
@@ -100,6 +105,7 @@ type record struct {
 }
 
 func TestAJSONLogIsARecordALine(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "-v", "--log-format", "json")
 	c := p.client()
 	c.says("bye\n")
@@ -113,6 +119,7 @@ func TestAJSONLogIsARecordALine(t *testing.T) {
 
 // Usage errors too, wherever the flag stands, and what runs out at the end.
 func TestAJSONLogHasWhyWeExit(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"serve", "--fame", "nul", "--log-format", "json"},
 		{"serve", "--log-format=json", "--fame", "nul"},
@@ -140,6 +147,7 @@ func TestAJSONLogHasWhyWeExit(t *testing.T) {
 }
 
 func TestAJSONLogHasTheEndBySignals(t *testing.T) {
+	t.Parallel()
 	p := stuck(t, "--drain", "1m", "--log-format", "json")
 	p.signal(syscall.SIGTERM)
 	p.insists(syscall.SIGTERM)
@@ -159,6 +167,7 @@ func TestAJSONLogHasTheEndBySignals(t *testing.T) {
 // What a command writes to its STDERR stands in records, too; else it stands
 // there as it came.
 func TestAJSONLogHasACommandsStderr(t *testing.T) {
+	t.Parallel()
 	p := answers(t, `printf 'one\r\n{"two":2}\nthe end' >&2; exit 3`, "--restart", "never", "--log-format", "json")
 	p.exits(3)
 	var got []string
@@ -178,6 +187,7 @@ func TestAJSONLogHasACommandsStderr(t *testing.T) {
 }
 
 func TestALongLineBecomesSeveralRecords(t *testing.T) {
+	t.Parallel()
 	const longest = 64 << 10
 	var stderr strings.Builder
 	for _, n := range []int{longest + 1, 0, longest - 1} {
@@ -196,6 +206,7 @@ func TestALongLineBecomesSeveralRecords(t *testing.T) {
 
 // While nobody reads STDERR, lines go both ways and the end comes when asked.
 func TestABlockedStderrStopsNothing(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "-v", "--wait-for", "2"}, stderr: w}.start(t)
 	line := make([]byte, 256)
@@ -220,6 +231,7 @@ func TestABlockedStderrStopsNothing(t *testing.T) {
 }
 
 func TestAStderrBlockedFromTheBeginningStopsNothing(t *testing.T) {
+	t.Parallel()
 	_, w := pipe(t)
 	fill(t, w)
 	path := t.TempDir() + "/s"
@@ -248,6 +260,7 @@ func dialWhenUp(t *testing.T, address string) *peer {
 }
 
 func TestStderrMayBeClosed(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/s"
 	p := launch{args: []string{"serve", "unix:" + path, "-v", "--wait-for", "1"}, shell: `exec hubbub "$@" 2>&-`}.start(t)
 	c := dialWhenUp(t, "unix:"+path)
@@ -260,6 +273,7 @@ func TestStderrMayBeClosed(t *testing.T) {
 
 // A STDERR that is gone is not a reason to die of SIGPIPE.
 func TestStderrMayBeGone(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	path := t.TempDir() + "/s"
 	p := launch{args: []string{"serve", "unix:" + path, "-v"}, stderr: w}.start(t)

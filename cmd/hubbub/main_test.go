@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"hubbub.example/internal/scene"
 )
 
 // The test binary is also the command: under the name hubbub, which is in the
@@ -26,5 +27,6 @@ func (t tests) Run() int {
 			signal.Notify(make(chan os.Signal, 1), s)
 		}
 	}
+	scene.AtOnce(6)
 	return t.M.Run()
 }

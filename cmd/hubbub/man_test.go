@@ -10,6 +10,7 @@ import (
 
 // Every command has a man page, with its examples and all its flags.
 func TestManPages(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it builds the command once more")
 	}

@@ -133,6 +133,7 @@ func TestACableOutForAMomentLosesNothing(t *testing.T) {
 // Whose cable is pulled is gone within twice --keepalive, whether it was
 // being talked to or not; and comes back by itself when it is plugged in.
 func TestAPulledCableIsFoundAndTheClientComesBack(t *testing.T) {
+	t.Parallel()
 	const keepAlive = 2 * time.Second
 	for _, tt := range []struct{ name, meanwhile string }{
 		{"idle", ""},
@@ -202,6 +203,7 @@ func foundInTime(t *testing.T, pulled time.Time, keepAlive time.Duration) {
 // However the server goes, the client comes back to the next one by itself;
 // what it was told meanwhile arrives there.
 func TestARestartOfTheServerBringsTheClientBack(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		end  func(*program)

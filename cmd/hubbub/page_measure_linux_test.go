@@ -30,6 +30,7 @@ import (
 const keepMeasured = 100_000
 
 func TestMeasureThePage(t *testing.T) {
+	t.Parallel()
 	runs, err := strconv.Atoi(os.Getenv("HUBBUB_MEASURE"))
 	if err != nil {
 		t.Skip("measures the page if HUBBUB_MEASURE is set to a number of runs")

@@ -110,6 +110,7 @@ func kindsOf(t *testing.T, said string) []string {
 
 // Of every kind of client; followsItsSchema looks at each when it is over.
 func TestEventsOfEveryKindFollowTheSchema(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	p := start(t, "serve", "127.0.0.1:0", "unix:"+path, "--out", "json")
 	at := "http://" + p.address() + "/"
@@ -163,6 +164,7 @@ func TestEventsOfEveryKindFollowTheSchema(t *testing.T) {
 // What join prints: of a server that skips and is started anew, and of a raw
 // one.
 func TestEventsOfJoinFollowTheSchema(t *testing.T) {
+	t.Parallel()
 	s := serveV1(t, "tcp", "127.0.0.1:0")
 	c := start(t, "join", s.address, "--out", "json")
 	v := s.visited(helloV1)

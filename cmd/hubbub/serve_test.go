@@ -15,6 +15,7 @@ import (
 )
 
 func TestLinesGoBothWays(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "localhost:0", "--wait-for", "2")
 	a, b := p.client(), p.client()
 	p.says("one\ntwo\n")
@@ -28,6 +29,7 @@ func TestLinesGoBothWays(t *testing.T) {
 
 // Half a line stays with its client while others' lines come and go.
 func TestLinesComeOutWhole(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	a, b := p.client(), p.client()
 	a.says("first half, ")
@@ -39,6 +41,7 @@ func TestLinesComeOutWhole(t *testing.T) {
 
 // The last line of a client that leaves counts, also without its newline.
 func TestTheLastLineOfAClientCounts(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	a := p.client()
 	a.says("a\nb")
@@ -47,6 +50,7 @@ func TestTheLastLineOfAClientCounts(t *testing.T) {
 }
 
 func TestTheDefaultAddressIsLocalhost9000(t *testing.T) {
+	t.Parallel()
 	// A lock, so to speak: whoever has the port, it is not ours to test.
 	l, err := net.Listen("tcp", "127.0.0.1:9000")
 	if err != nil {
@@ -60,6 +64,7 @@ func TestTheDefaultAddressIsLocalhost9000(t *testing.T) {
 }
 
 func TestOneServerListensOnManyAddresses(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	p := start(t, "serve", "127.0.0.1:0", "tcp://127.0.0.1:0", "unix:"+path, "--wait-for", "3")
 	said := p.stderr.until(t, "listening on unix:"+path+"\n")
@@ -78,6 +83,7 @@ func TestOneServerListensOnManyAddresses(t *testing.T) {
 }
 
 func TestAnAddressInUseIsSaidInTheSystemsWords(t *testing.T) {
+	t.Parallel()
 	first := start(t, "serve", "127.0.0.1:0")
 	address := first.address()
 	second := start(t, "serve", address)
@@ -88,6 +94,7 @@ func TestAnAddressInUseIsSaidInTheSystemsWords(t *testing.T) {
 // When one address fails, none is announced: whoever waits for the line would
 // take the server for up.
 func TestNoAddressIsAnnouncedUnlessAllWork(t *testing.T) {
+	t.Parallel()
 	first := start(t, "serve", "127.0.0.1:0")
 	second := start(t, "serve", "127.0.0.1:0", first.address())
 	second.exits(exitFailed)
@@ -98,6 +105,7 @@ func TestNoAddressIsAnnouncedUnlessAllWork(t *testing.T) {
 
 // The server closes first, so its side is left in TIME_WAIT.
 func TestRestartOnTheSamePortWorksAtOnce(t *testing.T) {
+	t.Parallel()
 	address := "127.0.0.1:0"
 	for range 3 {
 		p := start(t, "serve", address, "--wait-for", "1")
@@ -112,6 +120,7 @@ func TestRestartOnTheSamePortWorksAtOnce(t *testing.T) {
 }
 
 func TestTaggedSaysWhoSaidIt(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "tagged")
 	a := p.client()
 	a.says("one\n")
@@ -126,6 +135,7 @@ func TestTaggedSaysWhoSaidIt(t *testing.T) {
 }
 
 func TestTaggedEndsMessagesAsTheFramingDoes(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "tagged", "--frame", "nul")
 	p.client().says("a\nb\x00")
 	p.stdout.is(t, "1\ta\nb\x00")
@@ -135,6 +145,7 @@ func TestTaggedEndsMessagesAsTheFramingDoes(t *testing.T) {
 }
 
 func TestJSONTellsEveryEvent(t *testing.T) {
+	t.Parallel()
 	before := time.Now()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "json")
 	c := p.client()
@@ -178,6 +189,7 @@ func TestJSONTellsEveryEvent(t *testing.T) {
 
 // As written in the issue, field by field and in its order.
 func TestJSONLinesReadAsPromised(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "json")
 	c := p.client()
 	c.says("hi\n")
@@ -196,6 +208,7 @@ func TestJSONLinesReadAsPromised(t *testing.T) {
 }
 
 func TestFramesGoBothWays(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ frame, clientSays, stdout, stdin string }{
 		{"line", "a\x00b\nc\r\n", "a\x00b\nc\n", "x\x00\r\n\ny\n"},
 		{"nul", "a\nb\r\n\x00c\x00", "a\nb\r\n\x00c\x00", "x\r\n\x00y\x00\x00"},
@@ -215,6 +228,7 @@ func TestFramesGoBothWays(t *testing.T) {
 
 // Both ways: what is not a whole record is not let out.
 func TestRecordsAreNeverCutInTwo(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--frame", "4", "--wait-for", "1")
 	c := p.client()
 	c.says("abcdef")
@@ -228,6 +242,7 @@ func TestRecordsAreNeverCutInTwo(t *testing.T) {
 }
 
 func TestOneClientTooManyIsToldWhy(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--max-clients", "1")
 	a := p.client()
 	a.says("in\n")
@@ -244,6 +259,7 @@ func TestOneClientTooManyIsToldWhy(t *testing.T) {
 }
 
 func TestALineTooLongClosesItsSenderAlone(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--max-line", "1KB")
 	a, b := p.client(), p.client()
 	b.says("before\n")
@@ -256,6 +272,7 @@ func TestALineTooLongClosesItsSenderAlone(t *testing.T) {
 }
 
 func TestAnIdleClientIsClosed(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--idle-timeout", "100ms")
 	c := p.client()
 	c.says("not idle yet\n")
@@ -264,6 +281,7 @@ func TestAnIdleClientIsClosed(t *testing.T) {
 }
 
 func TestSendOnlyDiscardsWhatClientsSend(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--send-only", "--wait-for", "1")
 	c := p.client()
 	c.says(strings.Repeat("nobody reads this\n", 100_000))
@@ -274,6 +292,7 @@ func TestSendOnlyDiscardsWhatClientsSend(t *testing.T) {
 }
 
 func TestSendOnlyStillTellsWhoIsThere(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--send-only", "--out", "json")
 	c := p.client()
 	c.says("discarded\n")
@@ -284,6 +303,7 @@ func TestSendOnlyStillTellsWhoIsThere(t *testing.T) {
 }
 
 func TestRecvOnlyLeavesStdinAlone(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--recv-only"}, stdin: r}.start(t)
 	if _, err := w.WriteString("not for hubbub\n"); err != nil {
@@ -300,6 +320,7 @@ func TestRecvOnlyLeavesStdinAlone(t *testing.T) {
 
 // A loop that waits keeps its P: without one more nothing else would run.
 func TestThereIsOneProcessorMoreThanLoops(t *testing.T) {
+	t.Parallel()
 	was := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(was)
 	var f serveFlags
@@ -317,6 +338,7 @@ func TestThereIsOneProcessorMoreThanLoops(t *testing.T) {
 }
 
 func TestUnixSocketHasItsMode(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		flags []string
 		want  os.FileMode
@@ -335,6 +357,7 @@ func TestUnixSocketHasItsMode(t *testing.T) {
 }
 
 func TestUnixSocketIsRemovedOnExit(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	p := start(t, "serve", "unix:"+path)
 	dial(t, p.address()).says("here\n")
@@ -346,6 +369,7 @@ func TestUnixSocketIsRemovedOnExit(t *testing.T) {
 }
 
 func TestAStaleUnixSocketIsReplaced(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	first := start(t, "serve", "unix:"+path)
 	first.address()
@@ -359,6 +383,7 @@ func TestAStaleUnixSocketIsReplaced(t *testing.T) {
 }
 
 func TestALiveServersUnixSocketIsRefused(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	first := start(t, "serve", "unix:"+path)
 	first.address()
@@ -372,6 +397,7 @@ func TestALiveServersUnixSocketIsRefused(t *testing.T) {
 }
 
 func TestAFileThatIsNoSocketIsNotTouched(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "precious")
 	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
@@ -387,6 +413,7 @@ func TestAFileThatIsNoSocketIsNotTouched(t *testing.T) {
 }
 
 func TestTwoServersShareAPortWhenAsked(t *testing.T) {
+	t.Parallel()
 	first := start(t, "serve", "127.0.0.1:0", "--so", "SO_REUSEPORT=1")
 	second := start(t, "serve", first.address(), "--so", "SO_REUSEPORT=1")
 	if second.address() != first.address() {

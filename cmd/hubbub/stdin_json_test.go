@@ -31,6 +31,7 @@ func (p *program) idOf(message string) string {
 // disconnects clients. An invalid line is logged with its number, and the others
 // are carried out.
 func TestInstructionsOnStdin(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--json")
 	var ids []string
 	all := []*peer{p.client(), p.client(), p.client()}
@@ -65,6 +66,7 @@ this is none
 // A line longer than any instruction is skipped as a whole, and a piece of it is
 // no instruction.
 func TestInstructionThatIsTooLong(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--max-line", "1000")
 	c := p.client()
 	c.says("hello\n")
@@ -79,6 +81,7 @@ func TestInstructionThatIsTooLong(t *testing.T) {
 // The program is not paced by a client that takes nothing of what it alone is
 // sent.
 func TestNobodyWaitsForAPrivateLunch(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--json")
 	stuck, other := p.client(), p.client()
 	stuck.says("stuck\n")
@@ -97,6 +100,7 @@ func TestNobodyWaitsForAPrivateLunch(t *testing.T) {
 // Whoever speaks of a hundred thousand who are not there holds up nobody, and fills
 // no log.
 func TestInstructionsForManyWhoAreNotThere(t *testing.T) {
+	t.Parallel()
 	const many = 100_000
 	var ids strings.Builder
 	for id := range many {
@@ -113,6 +117,7 @@ func TestInstructionsForManyWhoAreNotThere(t *testing.T) {
 }
 
 func TestManyFaultsAreSummedUp(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--eof", "exit")
 	p.says(strings.Repeat("rubbish\n", 100_000))
 	_ = p.stdin.Close()
@@ -124,6 +129,7 @@ func TestManyFaultsAreSummedUp(t *testing.T) {
 
 // Those of which nothing is said are counted, also when no other comes.
 func TestTheLastFaultsAreCounted(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json")
 	p.says(strings.Repeat("rubbish\n", faultsPerSecond+4))
 	p.stderr.until(t, "4 more invalid lines suppressed, the last at line 14\n")

@@ -18,6 +18,7 @@ import (
 
 // What STDIN may be; to each the same must happen.
 func TestStdinMayBe(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(path, []byte("a\nb"), 0o600); err != nil {
 		t.Fatal(err)
@@ -59,6 +60,7 @@ func socketHolding(t *testing.T, text string) *os.File {
 }
 
 func TestStdinMayBeATerminal(t *testing.T) {
+	t.Parallel()
 	terminal, theirs := openTerminal(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1", "--eof", "exit"}, stdin: theirs}.start(t)
 	c := p.client()
@@ -71,6 +73,7 @@ func TestStdinMayBeATerminal(t *testing.T) {
 
 // A background job that reads from the terminal is stopped by the kernel.
 func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
+	t.Parallel()
 	terminal, theirs := openTerminal(t)
 	pids, tell := pipe(t)
 	p := launch{
@@ -97,6 +100,7 @@ func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
 // The flag is shared with the shell and with whatever else has the pipe or
 // the terminal open.
 func TestStdinIsNeverMadeNonblocking(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	terminal, slave := openTerminal(t)
 	for _, tt := range []struct {
@@ -146,6 +150,7 @@ func typed(t *testing.T, terminal *os.File, text string) {
 }
 
 func TestTheLastLineNeedsNoNewline(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
 	c := p.client()
 	p.says("a\nb")
@@ -154,6 +159,7 @@ func TestTheLastLineNeedsNoNewline(t *testing.T) {
 }
 
 func TestNULsAreKept(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
 	c := p.client()
 	p.says("a\x00b\x00\n\x00\n")
@@ -163,6 +169,7 @@ func TestNULsAreKept(t *testing.T) {
 }
 
 func TestTheServerOutlivesStdin(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	a := p.client()
 	p.says("bye\n")
@@ -174,6 +181,7 @@ func TestTheServerOutlivesStdin(t *testing.T) {
 }
 
 func TestStdinWaitsForClients(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "2", "--replay", "none")
 	p.says("for two\n")
 	a := p.client()
@@ -185,6 +193,7 @@ func TestStdinWaitsForClients(t *testing.T) {
 }
 
 func TestALineOfStdinTooLongGoesOnInPieces(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--max-line", "1000B", "--wait-for", "1", "--eof", "exit")
 	c := p.client()
 	p.says(strings.Repeat("x", 2500) + "\n")
@@ -197,6 +206,7 @@ func TestALineOfStdinTooLongGoesOnInPieces(t *testing.T) {
 
 // Every last byte of a file larger than any buffer arrives before the exit.
 func TestExitAtTheEndOfStdinDeliversAll(t *testing.T) {
+	t.Parallel()
 	var text strings.Builder
 	for text.Len() < 20<<20 {
 		text.WriteString("a line of a large file, and one more, and one more, and one more\n")
@@ -221,6 +231,7 @@ func TestExitAtTheEndOfStdinDeliversAll(t *testing.T) {
 }
 
 func TestWhatCouldNotBeDeliveredIsCountedAndSaid(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1", "--eof", "exit", "--drain", "200ms")
 	p.client() // never reads
 	line := strings.Repeat("x", 1023) + "\n"

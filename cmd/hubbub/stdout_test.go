@@ -19,6 +19,7 @@ import (
 // While nobody reads STDOUT: clients' lines wait, broadcasting does not; and
 // when somebody does, not one line is missing.
 func TestASlowStdoutLosesNothingAndStopsNothing(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2"}, stdout: w}.start(t)
 	_ = w.Close()
@@ -47,6 +48,7 @@ func TestASlowStdoutLosesNothingAndStopsNothing(t *testing.T) {
 }
 
 func TestAStdoutThatIsGoneEndsTheServer(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
 	_ = w.Close()
@@ -67,6 +69,7 @@ func TestAStdoutThatIsGoneEndsTheServer(t *testing.T) {
 
 // A reader that leaves while the pipe is full is gone as well.
 func TestAFullStdoutThatIsGoneEndsTheServer(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	fill(t, w)
 	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
@@ -78,6 +81,7 @@ func TestAFullStdoutThatIsGoneEndsTheServer(t *testing.T) {
 }
 
 func TestAStdoutThatIsFullOfErrorsEndsTheServer(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)
@@ -91,6 +95,7 @@ func TestAStdoutThatIsFullOfErrorsEndsTheServer(t *testing.T) {
 
 // With --send-only nothing is written, so nobody need read.
 func TestSendOnlyNeedsNoStdout(t *testing.T) {
+	t.Parallel()
 	r, w := pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--send-only", "--wait-for", "1"}, stdout: w}.start(t)
 	_, _ = w.Close(), r.Close()
@@ -101,6 +106,7 @@ func TestSendOnlyNeedsNoStdout(t *testing.T) {
 }
 
 func TestStdoutMayBeClosed(t *testing.T) {
+	t.Parallel()
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, shell: `exec hubbub "$@" >&-`}.start(t)
 	c := p.client()
 	c.says("into the void\n")
@@ -111,6 +117,7 @@ func TestStdoutMayBeClosed(t *testing.T) {
 
 // What a shell put at the end of a file stays, and ours goes after it.
 func TestStdoutMayBeAFileToAppendTo(t *testing.T) {
+	t.Parallel()
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +135,7 @@ func TestStdoutMayBeAFileToAppendTo(t *testing.T) {
 }
 
 func TestATerminalIsShownControlBytes(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ out, want string }{
 		{"plain", "\\x1b[2J\\x07 \\u202e \\x9b caf\u00e9\ttab\r\n"},
 		{"tagged", "1\t\\x1b[2J\\x07 \\u202e \\x9b caf\u00e9\ttab\r\n"},
@@ -143,6 +151,7 @@ func TestATerminalIsShownControlBytes(t *testing.T) {
 }
 
 func TestPipedOutputStaysByteForByte(t *testing.T) {
+	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	var every []byte
 	for c := range 256 {
@@ -155,6 +164,7 @@ func TestPipedOutputStaysByteForByte(t *testing.T) {
 }
 
 func TestStdoutIsNeverMadeNonblocking(t *testing.T) {
+	t.Parallel()
 	_, w := pipe(t)
 	_, slave := openTerminal(t)
 	for _, tt := range []struct {
@@ -177,6 +187,7 @@ func TestStdoutIsNeverMadeNonblocking(t *testing.T) {
 // Somebody who shares STDOUT may make it nonblocking; then a full one is no
 // reason to give up.
 func TestStdoutMayBecomeNonblocking(t *testing.T) {
+	t.Parallel()
 	ours, theirs := socketPair(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2"}, stdout: theirs}.start(t)
 	c, listener := p.client(), p.client()

@@ -97,6 +97,7 @@ func lineOf(frame []byte, subprotocol string) ([]byte, error) {
 // as fast as it can: each of them gets every line, once and in order; and what
 // they all say meanwhile comes out whole, once, each in its order.
 func TestEveryKindOfClientAtOnceGetsEveryLine(t *testing.T) {
+	t.Parallel()
 	const lines, says, each = 20_000, 100, 2
 	node := ws(t)
 	needs(t, "curl")

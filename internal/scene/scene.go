@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,19 +24,18 @@ import (
 // LongEnough bounds every wait. Only something broken takes as long.
 const LongEnough = time.Minute
 
-// Main runs the tests of a package that mostly wait: more of them at a time
-// than there are cores, unless -parallel is given. It does not return.
-func Main(m *testing.M) {
-	const atOnce = "16"
+// AtOnce runs so many parallel tests of a package at a time, unless -parallel is
+// given: for tests that mostly wait, which need no core each. TestMain calls it.
+func AtOnce(n int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", atOnce); err != nil {
-			panic(err)
-		}
+	if given {
+		return
 	}
-	os.Exit(m.Run())
+	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
+		panic(err)
+	}
 }
 
 // Until looks again and again until ok. It is for what nothing reports, such
