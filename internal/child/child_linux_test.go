@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/scene"
 )
 
 // A hub that is killed does not leave its command behind, even one that does
@@ -35,7 +36,7 @@ func TestHubIsKilled(t *testing.T) {
 	if _, err := fmt.Fscan(stdout, &pid); err != nil {
 		t.Fatal(err)
 	}
-	told := time.AfterFunc(longEnough, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	told := time.AfterFunc(scene.LongEnough, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	defer told.Stop()
 	kill(t, hub.Process.Pid, syscall.SIGKILL)
 	if line, _ := bufio.NewReader(stderr).ReadString('\n'); line != "told\n" {
@@ -103,7 +104,7 @@ func TestWhatItIsGiven(t *testing.T) {
 	if _, err := c.returns(); err != nil {
 		t.Fatal(err)
 	}
-	said := c.said.all()
+	said := c.said.Text()
 	fds, said, _ := strings.Cut(said, "and")
 	for fd := range strings.FieldsSeq(fds) {
 		if n, err := strconv.Atoi(fd); err != nil || n > 2 && !inherited[n] {
@@ -148,13 +149,13 @@ func TestNothingIsLeft(t *testing.T) {
 		c := run(t, o)
 		c.returns()
 		stranger := 0
-		fmt.Sscan(c.said.all(), &stranger)
+		fmt.Sscan(c.said.Text(), &stranger)
 		kill(t, stranger, syscall.SIGKILL)
 		o = sh(neverEnds).Hurried()
 		o.Grace = 1
 		c = run(t, o)
 		c.says(strings.Repeat("x\n", 100_000))
-		c.said.until(t, "ready")
+		c.said.Until(t, "ready")
 		c.isStopped()
 	}
 	scenes(t) // what is made once and kept
@@ -162,8 +163,8 @@ func TestNothingIsLeft(t *testing.T) {
 	for range 3 {
 		t.Run("", scenes)
 	}
-	until(t, "the descriptors are closed", func() bool { return descriptors() <= fds })
-	until(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
+	scene.Until(t, "the descriptors are closed", func() bool { return descriptors() <= fds })
+	scene.Until(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
 	if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); !errors.Is(err, unix.ECHILD) {
 		t.Errorf("there are processes left: %v", err)
 	}

@@ -16,15 +16,16 @@ import (
 	"time"
 
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/scene"
 )
 
 func TestMessagesGoInAndOut(t *testing.T) {
 	t.Parallel()
 	c := run(t, child.Options{Args: []string{"cat"}})
 	c.says("one\ntwo\n")
-	c.said.until(t, "one\ntwo\n")
+	c.said.Until(t, "one\ntwo\n")
 	c.says("three\n")
-	c.said.until(t, "three\n")
+	c.said.Until(t, "three\n")
 }
 
 func TestItsExitCode(t *testing.T) {
@@ -105,7 +106,7 @@ func TestExitsAtOnceOverAndOver(t *testing.T) {
 		waits[i] = end.Again
 	}
 	var starts []int
-	for start := range strings.SplitSeq(c.said.all(), "|") {
+	for start := range strings.SplitSeq(c.said.Text(), "|") {
 		if n, err := strconv.Atoi(start); err == nil {
 			starts = append(starts, n)
 		}
@@ -130,8 +131,8 @@ func TestLastWordsComeFirst(t *testing.T) {
 	for n := range 3 {
 		want += fmt.Sprintf("start %d, %slast words|", n+1, strings.Repeat("x", 100000))
 	}
-	if c.said.all() != want {
-		t.Errorf("heard %.100q …", c.said.all())
+	if c.said.Text() != want {
+		t.Errorf("heard %.100q …", c.said.Text())
 	}
 }
 
@@ -143,17 +144,17 @@ func TestStopIsSIGTERMFirst(t *testing.T) {
 	o.Input = func(ctx context.Context, _ *child.Process) {
 		<-running
 		<-ctx.Done()
-		c.said.until(t, "bye\n") // its STDIN ends when we return
+		c.said.Until(t, "bye\n") // its STDIN ends when we return
 	}
 	c = run(t, o)
 	close(running)
-	c.said.until(t, "ready\n")
+	c.said.Until(t, "ready\n")
 	end := c.isStopped()
-	if end.Code != 5 || !strings.HasPrefix(c.said.all(), "ready\nbye\n") {
-		t.Errorf("code %d, and it says %q", end.Code, c.said.all())
+	if end.Code != 5 || !strings.HasPrefix(c.said.Text(), "ready\nbye\n") {
+		t.Errorf("code %d, and it says %q", end.Code, c.said.Text())
 	}
-	if c.warned.all() != "" {
-		t.Error(c.warned.all())
+	if c.warned.Text() != "" {
+		t.Error(c.warned.Text())
 	}
 }
 
@@ -162,9 +163,9 @@ func TestStopEndsStdin(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`trap "" TERM; echo ready; cat; echo the end`))
 	c.says("hello\n")
-	c.said.until(t, "hello\n")
-	if end := c.isStopped(); end.Code != 0 || c.said.all() != "ready\nhello\nthe end\n|" {
-		t.Errorf("code %d, and it says %q", end.Code, c.said.all())
+	c.said.Until(t, "hello\n")
+	if end := c.isStopped(); end.Code != 0 || c.said.Text() != "ready\nhello\nthe end\n|" {
+		t.Errorf("code %d, and it says %q", end.Code, c.said.Text())
 	}
 }
 
@@ -175,11 +176,11 @@ func TestStopIsSIGKILLAtLast(t *testing.T) {
 	o := sh(neverEnds)
 	o.Grace = 100 * time.Millisecond
 	c := run(t, o)
-	c.said.until(t, "ready\n")
+	c.said.Until(t, "ready\n")
 	if end := c.isStopped(); end.Signal != syscall.SIGKILL || end.Code != 137 {
 		t.Errorf("%+v", end)
 	}
-	c.warned.until(t, "did not exit within 100ms of SIGTERM")
+	c.warned.Until(t, "did not exit within 100ms of SIGTERM")
 }
 
 func TestKillMakesHaste(t *testing.T) {
@@ -189,7 +190,7 @@ func TestKillMakesHaste(t *testing.T) {
 	o.Grace = time.Hour
 	o.Kill = haste
 	c := run(t, o)
-	c.said.until(t, "ready\n")
+	c.said.Until(t, "ready\n")
 	c.stop()
 	close(haste)
 	if end, _ := c.returns(); end.Signal != syscall.SIGKILL {
@@ -201,9 +202,9 @@ func TestKillMakesHaste(t *testing.T) {
 func TestStopWakesTheStopped(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`trap 'echo bye; exit 5' TERM; echo ready; kill -STOP $$; read line`))
-	c.said.until(t, "ready\n")
+	c.said.Until(t, "ready\n")
 	pid := c.pid()
-	until(t, "it is stopped", func() bool { return stateOf(pid) == "T" })
+	scene.Until(t, "it is stopped", func() bool { return stateOf(pid) == "T" })
 	if end := c.isStopped(); end.Code != 5 {
 		t.Errorf("%+v", end)
 	}
@@ -251,12 +252,12 @@ func TestWhoIsLeftBehindEndsToo(t *testing.T) {
 			t.Errorf("%+v", end)
 		}
 		var helper int
-		fmt.Sscan(c.said.until(t, "\n"), &helper)
+		fmt.Sscan(c.said.Until(t, "\n"), &helper)
 		isGone(t, helper)
 		c.ended() // the second, so there was one
 		c.isStopped()
-		if c.warned.all() != "" {
-			t.Error(c.warned.all())
+		if c.warned.Text() != "" {
+			t.Error(c.warned.Text())
 		}
 	}
 }
@@ -265,9 +266,9 @@ func TestWhoIsLeftBehindEndsToo(t *testing.T) {
 func TestWhoIsLeftBehindIsAsked(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`(trap 'echo told; exit' TERM; echo ready; while :; do sleep 0.01; done) & read line; exit 3`))
-	c.said.until(t, "ready\n")
+	c.said.Until(t, "ready\n")
 	c.says("go\n")
-	c.said.until(t, "told\n|")
+	c.said.Until(t, "told\n|")
 }
 
 // Somebody who has left the group holds the next start up for a moment, and
@@ -281,8 +282,8 @@ func TestStrangerKeepsStdoutOpen(t *testing.T) {
 	if end, err := c.returns(); end.Start != 2 || err != nil {
 		t.Errorf("%+v, %v", end, err)
 	}
-	c.warned.until(t, "holds its STDOUT open")
-	stranger, words, _ := strings.Cut(c.said.all(), "\n")
+	c.warned.Until(t, "holds its STDOUT open")
+	stranger, words, _ := strings.Cut(c.said.Text(), "\n")
 	if words != "last words|the second\n|" {
 		t.Errorf("it says %q", words)
 	}
@@ -297,8 +298,8 @@ func TestEnvironment(t *testing.T) {
 	c := run(t, o)
 	c.returns()
 	home := os.Getenv("HOME")
-	if want := "1 abc " + home + "\n|2 abc " + home + "\n|"; c.said.all() != want {
-		t.Errorf("it is told %q", c.said.all())
+	if want := "1 abc " + home + "\n|2 abc " + home + "\n|"; c.said.Text() != want {
+		t.Errorf("it is told %q", c.said.Text())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"hubbub.example/internal/child"
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/scene"
 )
 
 // A process that dies while it is written to is followed by one that is given
@@ -44,7 +45,7 @@ func TestNextBeginsAtAMessage(t *testing.T) {
 			kill(t, pid, syscall.SIGKILL)
 			end := c.ended()
 			want := tt.message(2) + tt.message(3) + tt.message(4)
-			if said := c.said.until(t, tt.message(4)); said != "|"+want {
+			if said := c.said.Until(t, tt.message(4)); said != "|"+want {
 				t.Errorf("the second heard %d bytes that begin with %.10q, not %d", len(said), said, len(want))
 			}
 			if end.Lost != tt.lost || end.LostBytes != 65536 {
@@ -76,7 +77,7 @@ func TestLostIsWhatWasNotRead(t *testing.T) {
 			<-ctx.Done()
 		}
 		end, err := run(t, o).returns()
-		if n := receive(t, written); n != 12 || err != nil || end.Lost != lost[0] || end.LostBytes != lost[1] {
+		if n := scene.Next(t, written, "the count of a write"); n != 12 || err != nil || end.Lost != lost[0] || end.LostBytes != lost[1] {
 			t.Errorf("%s: of %d bytes lost are %d messages, %d bytes; %v", script, n, end.Lost, end.LostBytes, err)
 		}
 	}
@@ -119,7 +120,7 @@ func TestWhoIsKilledWhileItIsPrepared(t *testing.T) {
 		running := make(chan struct{})
 		o.Input = func(ctx context.Context, p *child.Process) {
 			if <-running; closed {
-				c.said.until(t, "closed\n")
+				c.said.Until(t, "closed\n")
 			}
 			pids <- p.PID
 			_ = p.Prepare(bytes.Repeat([]byte("I am there\n"), 10_000))
@@ -127,8 +128,8 @@ func TestWhoIsKilledWhileItIsPrepared(t *testing.T) {
 		}
 		c = run(t, o)
 		close(running)
-		if pid := receive(t, pids); closed {
-			c.warned.until(t, "closed its STDIN")
+		if pid := scene.Next(t, pids, "a process"); closed {
+			c.warned.Until(t, "closed its STDIN")
 			kill(t, pid, syscall.SIGKILL)
 		} else {
 			pipeIsFull(t, pid)
@@ -148,7 +149,7 @@ func pipeIsFull(t *testing.T, pid int) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	until(t, "the pipe is full", func() bool {
+	scene.Until(t, "the pipe is full", func() bool {
 		n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
 		return err == nil && n == 65536
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/scene"
 )
 
 // Killed again and again under load: no message comes twice, none out of
@@ -45,8 +46,8 @@ func TestKilledUnderLoad(t *testing.T) {
 	var lost int64
 	for range kills {
 		pid := c.pid()
-		heard, _ := c.said.now()
-		until(t, "it is in the midst of it", func() bool { return len(c.said.all()) > len(heard)+10_000 })
+		heard := c.said.Text()
+		scene.Until(t, "it is in the midst of it", func() bool { return len(c.said.Text()) > len(heard)+10_000 })
 		kill(t, pid, syscall.SIGKILL)
 		end := c.ended()
 		if end.Signal != syscall.SIGKILL {
@@ -61,7 +62,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	<-full
 	// What was taken over and not yet written is written to the last one.
 	c.says(fmt.Sprintf("%*s\n", recordSize-1, "the end"))
-	said := c.said.until(t, "the end\n")
+	said := c.said.Until(t, "the end\n")
 	end := c.isStopped()
 	lost += end.Lost
 
@@ -103,14 +104,14 @@ func TestNeverReads(t *testing.T) {
 		waits <- err
 	}
 	c := run(t, o)
-	c.said.until(t, "one\ntwo\n")
+	c.said.Until(t, "one\ntwo\n")
 	select {
 	case err := <-waits:
 		t.Fatalf("the writer does not wait: %v", err)
 	default:
 	}
 	c.isStopped()
-	if err := receive(t, waits); !errors.Is(err, child.ErrGone) {
+	if err := scene.Next(t, waits, "the end of a wait"); !errors.Is(err, child.ErrGone) {
 		t.Error(err)
 	}
 }
@@ -119,20 +120,20 @@ func TestNeverReads(t *testing.T) {
 func TestClosedStdin(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`exec <&-; echo closed; trap 'exit 1' TERM; while :; do sleep 0.05; done`).Hurried())
-	c.said.until(t, "closed\n")
+	c.said.Until(t, "closed\n")
 	said := int64(0)
-	until(t, "that is noticed", func() bool {
+	scene.Until(t, "that is noticed", func() bool {
 		c.says("one\ntwo\n")
 		said += 2
-		return strings.Contains(c.warned.all(), "closed its STDIN")
+		return strings.Contains(c.warned.Text(), "closed its STDIN")
 	})
-	until(t, "it is taken", func() bool { return len(c.tell) == 0 })
+	scene.Until(t, "it is taken", func() bool { return len(c.tell) == 0 })
 	kill(t, c.pid(), syscall.SIGKILL)
 	if end := c.ended(); end.Discarded < 2 || end.Discarded > said || end.Signal != syscall.SIGKILL {
 		t.Errorf("said %d, %+v", said, end)
 	}
 	c.isStopped()
-	if n := strings.Count(c.warned.all(), "closed its STDIN"); n != 1 {
+	if n := strings.Count(c.warned.Text(), "closed its STDIN"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
 }
@@ -143,14 +144,14 @@ func TestClosedStdin(t *testing.T) {
 func TestDeathIsNoClosedStdin(t *testing.T) {
 	o := sh(`test $HUBBUB_START = 2 && exec cat; exec <&-; echo closed; sleep 0.2; exit 1`)
 	c := run(t, o)
-	c.said.until(t, "closed\n")
+	c.said.Until(t, "closed\n")
 	c.says("for the next\n")
-	c.said.until(t, "for the next\n")
+	c.said.Until(t, "for the next\n")
 	if end := c.ended(); end.Discarded != 0 || end.Lost > 0 {
 		t.Errorf("%+v", end)
 	}
-	if c.warned.all() != "" {
-		t.Error(c.warned.all())
+	if c.warned.Text() != "" {
+		t.Error(c.warned.Text())
 	}
 }
 
@@ -160,7 +161,7 @@ func TestClosedStdout(t *testing.T) {
 	o := sh(`exec >&-; read line; test "$line" = hello && exit 9`)
 	o.Restart = child.Never
 	c := run(t, o)
-	c.said.until(t, "|")
+	c.said.Until(t, "|")
 	c.says("hello\n")
 	if end, err := c.returns(); end.Code != 9 || err != nil {
 		t.Errorf("%+v, %v", end, err)
@@ -177,7 +178,7 @@ func TestInputReturns(t *testing.T) {
 	if end, err := c.returns(); end.Code != 6 || end.Lost > 0 || err != nil {
 		t.Errorf("%+v, %v", end, err)
 	}
-	if c.said.all() != "hello\nthat was all\n|" {
-		t.Errorf("it says %q", c.said.all())
+	if c.said.Text() != "hello\nthat was all\n|" {
+		t.Errorf("it says %q", c.said.Text())
 	}
 }

@@ -13,17 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"hubbub.example/internal/child"
+	"hubbub.example/internal/scene"
 )
-
-// longEnough is a bound that only something broken reaches.
-const longEnough = 20 * time.Second
 
 const roleVariable = "CHILD_TEST_ROLE"
 
@@ -100,62 +96,12 @@ func beHub() error {
 	return err
 }
 
-// board is what was said, for many to read.
-type board struct {
-	mu      sync.Mutex
-	text    strings.Builder
-	changed chan struct{}
-}
-
-func (b *board) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.text.Write(p)
-	if b.changed != nil {
-		close(b.changed)
-		b.changed = nil
-	}
-	return len(p), nil
-}
-
-// now is what is on it, and what tells of more.
-func (b *board) now() (string, <-chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.changed == nil {
-		b.changed = make(chan struct{})
-	}
-	return b.text.String(), b.changed
-}
-
-// until waits until the board has text.
-func (b *board) until(t *testing.T, text string) string {
-	t.Helper()
-	limit := time.After(longEnough)
-	for {
-		all, changed := b.now()
-		if strings.Contains(all, text) {
-			return all
-		}
-		select {
-		case <-changed:
-		case <-limit:
-			t.Fatalf("still waiting for %q; there is %q", text, all)
-		}
-	}
-}
-
-func (b *board) all() string {
-	all, _ := b.now()
-	return all
-}
-
 // command is one that runs.
 type command struct {
 	t      *testing.T
 	stop   context.CancelFunc
-	said   board // on all STDOUTs, "|" at the end of each
-	warned board // a line each
+	said   scene.Output // on all STDOUTs, "|" at the end of each
+	warned scene.Output // a line each
 	ends   chan child.End
 	pids   chan int
 	tell   chan []byte // what is to be written to it
@@ -226,12 +172,12 @@ func (c *command) says(text string) { c.tell <- []byte(text) }
 // ended waits for the next end.
 func (c *command) ended() child.End {
 	c.t.Helper()
-	return receive(c.t, c.ends)
+	return scene.Next(c.t, c.ends, "an end")
 }
 
 func (c *command) pid() int {
 	c.t.Helper()
-	return receive(c.t, c.pids)
+	return scene.Next(c.t, c.pids, "a process")
 }
 
 // returns waits until Run has.
@@ -239,7 +185,7 @@ func (c *command) returns() (child.End, error) {
 	c.t.Helper()
 	select {
 	case <-c.done:
-	case <-time.After(longEnough):
+	case <-time.After(scene.LongEnough):
 		c.t.Fatal("Run does not return")
 	}
 	return c.last, c.err
@@ -255,32 +201,6 @@ func (c *command) isStopped() child.End {
 	return end
 }
 
-func receive[T any](t *testing.T, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(longEnough):
-		t.Fatal("nothing comes")
-	}
-	panic("unreachable")
-}
-
-// until waits until ok.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	limit := time.After(longEnough)
-	for !ok() {
-		select {
-		case <-look.C:
-		case <-limit:
-			t.Fatalf("still waiting until %s", what)
-		}
-	}
-}
-
 func kill(t *testing.T, pid int, s syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(pid, s); err != nil {
@@ -291,7 +211,7 @@ func kill(t *testing.T, pid int, s syscall.Signal) {
 // isGone waits until there is no process of that number but a dead one.
 func isGone(t *testing.T, pid int) {
 	t.Helper()
-	until(t, fmt.Sprintf("process %d is gone", pid), func() bool {
+	scene.Until(t, fmt.Sprintf("process %d is gone", pid), func() bool {
 		if syscall.Kill(pid, 0) != nil {
 			return true
 		}

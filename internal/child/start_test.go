@@ -76,8 +76,8 @@ func TestFoundInPath(t *testing.T) {
 	t.Setenv("PATH", "/nowhere:"+folder)
 	write(t, "bot", "#!/bin/sh\necho hello\n", 0o755)
 	c := run(t, child.Options{Args: []string{"bot"}})
-	if _, err := c.returns(); err != nil || c.said.all() != "hello\n|" {
-		t.Errorf("%v; it says %q", err, c.said.all())
+	if _, err := c.returns(); err != nil || c.said.Text() != "hello\n|" {
+		t.Errorf("%v; it says %q", err, c.said.Text())
 	}
 	t.Setenv("PATH", ".")
 	if path, err := child.Find("bot"); err != nil {
@@ -108,5 +108,5 @@ func TestLaterItMayBeMissing(t *testing.T) {
 	if end, err := c.returns(); err != nil || end.Code != 0 {
 		t.Errorf("%+v, %v", end, err)
 	}
-	c.said.until(t, "here I am\n")
+	c.said.Until(t, "here I am\n")
 }
