@@ -83,7 +83,7 @@ func TestServeHTTPLeavesTheServerAlone(t *testing.T) {
 	for _, c := range []struct{ target, want string }{
 		{"/", "another page"},
 		{"/hub/healthz", `"status":"ok"`},
-		{"/hub/nothing", "there is nothing here"},
+		{"/hub/nothing", "not found"},
 	} {
 		if _, body := s.get(c.target); !strings.Contains(body, c.want) {
 			t.Errorf("GET %s: %q, want %q", c.target, body, c.want)

@@ -274,7 +274,7 @@ func TestAPostThatSaysNothingIsIdle(t *testing.T) {
 		}
 		p.Says(request(http.MethodPost, "/", how) + line)
 		answer := p.answered(http.MethodPost)
-		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusRequestTimeout || string(why) != "the body has said nothing for 50ms\n" {
+		if why, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusRequestTimeout || string(why) != "no byte of the body for 50ms\n" {
 			t.Errorf("%s: it is told %s: %q", how, answer.Status, why)
 		}
 		if reason := s.leaves(uint64(i + 1)); reason != "idle for 50ms" || !s.isCut(uint64(i+1)) {
@@ -323,8 +323,8 @@ func TestAPostThatEndsWithinARecord(t *testing.T) {
 	}{
 		{"abcdef", http.StatusNoContent, ""},
 		{"", http.StatusNoContent, ""},
-		{"abcde", http.StatusBadRequest, "the body ends within a message: its last 2 bytes are no record of 3; the records before them are taken\n"},
-		{"a", http.StatusBadRequest, "the body ends within a message: its last 1 bytes are no record of 3; the records before them are taken\n"},
+		{"abcde", http.StatusBadRequest, "the body ends inside a message: its last 2 bytes are no record of 3; the records before them are taken\n"},
+		{"a", http.StatusBadRequest, "the body ends inside a message: its last 1 bytes are no record of 3; the records before them are taken\n"},
 	} {
 		p := dial(t, s.at)
 		p.Says(request(http.MethodPost, "/", fmt.Sprintf("Content-Length: %d", len(c.body))) + c.body)

@@ -114,12 +114,12 @@ func (q *request) route() {
 	may := methods(q.r.URL.Path)
 	switch {
 	case may == "" || q.r.URL.Path == "*":
-		q.refuse(http.StatusNotFound, "there is nothing here; there is something at /, /clients and /healthz")
+		q.refuse(http.StatusNotFound, "not found; available: /, /clients, /healthz")
 	case !slices.Contains(strings.Split(may, ", "), q.r.Method):
 		q.w.Header().Set("Allow", may)
-		q.refuse(http.StatusMethodNotAllowed, "here one can only "+may)
+		q.refuse(http.StatusMethodNotAllowed, "method not allowed; allowed: "+may)
 	case q.r.Method != http.MethodPost && q.r.ContentLength != 0:
-		q.refuse(http.StatusBadRequest, "only a POST has a body")
+		q.refuse(http.StatusBadRequest, "only POST takes a body")
 	case q.r.URL.Path == "/clients":
 		q.clients()
 	case q.r.URL.Path == "/healthz":
@@ -174,7 +174,7 @@ func (q *request) admitted(kind Kind, a *ask) bool {
 func (q *request) options(listed bool) {
 	may := methods(q.r.URL.Path)
 	if may == "" {
-		q.refuse(http.StatusNotFound, "there is nothing here")
+		q.refuse(http.StatusNotFound, "not found")
 		return
 	}
 	h := q.w.Header()
@@ -199,20 +199,20 @@ func (q *request) options(listed bool) {
 // come.
 func (q *request) clients() {
 	if _, foreign := originOf(q.r); foreign {
-		q.refuse(http.StatusForbidden, "who is there is told to no page of another Origin")
+		q.refuse(http.StatusForbidden, "/clients is not available to pages of another origin")
 		return
 	}
 	if !q.c.peer.Local {
-		q.refuse(http.StatusForbidden, "who is there is told to this machine only")
+		q.refuse(http.StatusForbidden, "/clients is available from this machine only")
 		return
 	}
 	if !q.r.ProtoAtLeast(1, 1) { // so speak proxies that add no header
-		q.refuse(http.StatusForbidden, "who is there is told to this machine only, and HTTP/1.0 may come through a proxy")
+		q.refuse(http.StatusForbidden, "/clients is available from this machine only, and an HTTP/1.0 request may come through a proxy")
 		return
 	}
 	for _, key := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
 		if len(q.r.Header.Values(key)) > 0 {
-			q.refuse(http.StatusForbidden, "who is there is told to this machine only, and this came through a proxy")
+			q.refuse(http.StatusForbidden, "/clients is available from this machine only, and this request came through a proxy")
 			return
 		}
 	}
@@ -223,7 +223,7 @@ func (q *request) json(code int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		q.s.o.Logf("%s: %v", q.r.URL.Path, err)
-		q.refuse(http.StatusInternalServerError, "this cannot be told")
+		q.refuse(http.StatusInternalServerError, "internal error")
 		return
 	}
 	q.w.Header().Set("Content-Type", "application/json")

@@ -43,34 +43,34 @@ func TestRequestsGetTheirAnswers(t *testing.T) {
 		{request("GET /healthz HTTP/1.1", host), far, 200, "Content-Type: application/json", `{"status":"ok"}` + "\n"},
 		{request("GET /healthz HTTP/1.0"), far, 200, "", `{"status":"ok"}`},
 		{request("GET /clients HTTP/1.1", host), local, 200, "Cache-Control: no-store", `{"clients":0}` + "\n"},
-		{request("GET /clients HTTP/1.0", host), local, 403, "", "who is there is told to this machine only"},
+		{request("GET /clients HTTP/1.0", host), local, 403, "", "/clients is available from this machine only"},
 		{request("OPTIONS / HTTP/1.1", host), local, 204, "Allow: GET, HEAD, POST, OPTIONS", ""},
 		{request("OPTIONS * HTTP/1.1", host), local, 204, "Allow: GET, HEAD, POST, OPTIONS", ""},
 		{request("OPTIONS /clients HTTP/1.1", host), local, 204, "Allow: GET, HEAD, OPTIONS", ""},
-		{request("OPTIONS /nothing HTTP/1.1", host), local, 404, "", "there is nothing"},
-		{request("GET /nothing HTTP/1.1", host), local, 404, "Content-Type: text/plain; charset=utf-8", "there is nothing"},
+		{request("OPTIONS /nothing HTTP/1.1", host), local, 404, "", "not found"},
+		{request("GET /nothing HTTP/1.1", host), local, 404, "Content-Type: text/plain; charset=utf-8", "not found"},
 		{request("GET /index.html HTTP/1.1", host), local, 404, "", ""},
 		{request("GET /page/main.js HTTP/1.1", host), local, 404, "", ""},
 		{request("GET /../healthz HTTP/1.1", host), local, 404, "", ""},
 		{request("GET * HTTP/1.1", host), local, 404, "", ""},
-		{request("PUT / HTTP/1.1", host), local, 405, "Allow: GET, HEAD, POST, OPTIONS", "here one can only GET"},
+		{request("PUT / HTTP/1.1", host), local, 405, "Allow: GET, HEAD, POST, OPTIONS", "method not allowed; allowed: GET"},
 		{request("get / HTTP/1.1", host), local, 405, "", ""},
-		{request("PUT / HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, POST, OPTIONS", "here one can only GET"},
-		{request("PUT / HTTP/1.1", host, "Transfer-Encoding: chunked") + "2\r\nab\r\n0\r\n\r\n", local, 405, "Connection: close", "here one can only GET"},
-		{request("DELETE /healthz HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, OPTIONS", "here one can only GET"},
-		{request("PUT /nothing HTTP/1.1", host, "Content-Length: 2") + "ab", local, 404, "Connection: close", "there is nothing"},
-		{request("PUT / HTTP/1.1", host, "Content-Length: 20000000", "Expect: 100-continue"), local, 405, "Connection: close", "here one can only GET"},
+		{request("PUT / HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, POST, OPTIONS", "method not allowed; allowed: GET"},
+		{request("PUT / HTTP/1.1", host, "Transfer-Encoding: chunked") + "2\r\nab\r\n0\r\n\r\n", local, 405, "Connection: close", "method not allowed; allowed: GET"},
+		{request("DELETE /healthz HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, OPTIONS", "method not allowed; allowed: GET"},
+		{request("PUT /nothing HTTP/1.1", host, "Content-Length: 2") + "ab", local, 404, "Connection: close", "not found"},
+		{request("PUT / HTTP/1.1", host, "Content-Length: 20000000", "Expect: 100-continue"), local, 405, "Connection: close", "method not allowed; allowed: GET"},
 		{request("POST /clients HTTP/1.1", host, "Content-Length: 2") + "ab", local, 405, "Allow: GET, HEAD, OPTIONS", ""},
 		{request("POST /main.js HTTP/1.1", host, "Content-Length: 0"), local, 405, "Allow: GET, HEAD, OPTIONS", ""},
-		{request("GET / HTTP/1.1", host, "Content-Length: 5") + "hello", local, 400, "Connection: close", "only a POST has a body"},
-		{request("GET / HTTP/1.1", host, "Content-Length: 5"), local, 400, "Connection: close", "only a POST has a body"},
+		{request("GET / HTTP/1.1", host, "Content-Length: 5") + "hello", local, 400, "Connection: close", "only POST takes a body"},
+		{request("GET / HTTP/1.1", host, "Content-Length: 5"), local, 400, "Connection: close", "only POST takes a body"},
 		{request("GET /?since=4711 HTTP/1.1", host), local, 400, "", "since must be EPOCH-SEQ"},
-		{request("GET /?last=-1 HTTP/1.1", host), local, 400, "", "last is a number"},
-		{request("GET /?last= HTTP/1.1", host), local, 400, "", "last is a number"},
+		{request("GET /?last=-1 HTTP/1.1", host), local, 400, "", "last must be a number"},
+		{request("GET /?last= HTTP/1.1", host), local, 400, "", "last must be a number"},
 		{request("GET /?name=a%00b HTTP/1.1", host), local, 400, "", `name "a`},
 		{request("GET /?name=a%ffb HTTP/1.1", host), local, 400, "", `name "a`},
 		{request("GET /?name="+strings.Repeat("a", 65)+" HTTP/1.1", host), local, 400, "", `name "a`},
-		{request("GET /?name=%zz HTTP/1.1", host), local, 400, "", "the parameters"},
+		{request("GET /?name=%zz HTTP/1.1", host), local, 400, "", "malformed parameters"},
 		{request("POST /?name=a%0ab HTTP/1.1", host, "Content-Length: 0"), local, 400, "", `name "a`},
 		{request("GET / HTTP/1.1"), local, 400, "", ""}, // net/http's own
 		{request("GET / HTTP/1.1", host, "Cookie: "+strings.Repeat("a", 21<<10)), local, 431, "", ""},
@@ -88,7 +88,7 @@ func TestRequestsGetTheirAnswers(t *testing.T) {
 	}
 }
 
-// Who is there is told to this machine only. A proxy on this machine brings
+// /clients is for this machine only. A proxy on this machine brings
 // others' requests.
 func TestClientsAreForThisMachineOnly(t *testing.T) {
 	c := open(t, nil)

@@ -117,7 +117,7 @@ func parse(r *http.Request) (ask, error) {
 	a := ask{last: -1}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return a, fmt.Errorf("the parameters are not well formed (%w); NAME=VALUE&NAME=VALUE would be", err)
+		return a, fmt.Errorf("malformed parameters (%w); write NAME=VALUE&NAME=VALUE", err)
 	}
 	if a.since = q.Get("since"); a.since != "" {
 		if _, err := proto.ParsePoint(a.since); err != nil {
@@ -130,7 +130,7 @@ func parse(r *http.Request) (ask, error) {
 	}
 	if q.Has("last") {
 		if a.last, err = count(q.Get("last")); err != nil {
-			return a, errors.New("last is a number of messages, from 0")
+			return a, errors.New("last must be a number of messages, 0 or more")
 		}
 	}
 	if name := strings.TrimSpace(q.Get("name")); name != "" {

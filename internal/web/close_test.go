@@ -15,7 +15,7 @@ import (
 	"hubbub.example/internal/web"
 )
 
-// A post whose body goes on is told that the server ends.
+// A post whose body goes on is told that the server shuts down.
 func TestCloseEndsPosts(t *testing.T) {
 	before := runtime.NumGoroutine()
 	came := make(chan string, 10)
@@ -27,7 +27,7 @@ func TestCloseEndsPosts(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if r, body := v.answer("POST"); r.code != 503 || body != "the server ends\n" {
+	if r, body := v.answer("POST"); r.code != 503 || body != "the server is shutting down\n" {
 		t.Fatalf("%d %q", r.code, body)
 	}
 	idle.ends()

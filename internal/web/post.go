@@ -53,11 +53,11 @@ func (q *request) post() {
 	}
 	if e := q.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		q.w.Header().Set("Accept-Encoding", "identity")
-		q.refuse(http.StatusUnsupportedMediaType, "a body is taken as it is, without Content-Encoding")
+		q.refuse(http.StatusUnsupportedMediaType, "Content-Encoding is not supported; send the body as it is")
 		return
 	}
 	if !q.r.ProtoAtLeast(1, 1) && len(q.r.Header["Content-Length"]) == 0 {
-		q.refuse(http.StatusLengthRequired, "a body in HTTP/1.0 has a Content-Length")
+		q.refuse(http.StatusLengthRequired, "a POST in HTTP/1.0 needs Content-Length")
 		return
 	}
 	if err := q.s.o.Full(); err != nil {
@@ -103,9 +103,9 @@ func (q *request) afterPost(err, read error, ending bool) {
 	case ending:
 		q.busy(ErrEnding)
 	case errors.Is(read, os.ErrDeadlineExceeded):
-		q.refuse(http.StatusRequestTimeout, fmt.Sprintf("the body has said nothing for %s", q.s.o.BodyTimeout))
+		q.refuse(http.StatusRequestTimeout, fmt.Sprintf("no byte of the body for %s", q.s.o.BodyTimeout))
 	case read != nil:
-		q.refuse(http.StatusBadRequest, "the body broke off: "+read.Error())
+		q.refuse(http.StatusBadRequest, "incomplete body: "+read.Error())
 	default:
 		q.busy(err)
 	}

@@ -167,7 +167,7 @@ func TestBodyThatBreaksOffIsSaid(t *testing.T) {
 	} {
 		v := c.visit(local, req)
 		v.Conn.(*net.TCPConn).CloseWrite()
-		if r, body := v.answer("POST"); r.code != 400 || !strings.HasPrefix(body, "the body broke off") {
+		if r, body := v.answer("POST"); r.code != 400 || !strings.HasPrefix(body, "incomplete body") {
 			t.Errorf("%q: %d %q", req, r.code, body)
 		}
 		if post := scene.Next(t, c.posts, "a post"); post != ":hello\n" && !strings.HasSuffix(post, "hel") {
@@ -184,7 +184,7 @@ func TestPostThatIsNotTakenIsToldWhy(t *testing.T) {
 	}{
 		{web.ErrTooLong, 413, "message too long\n"},
 		{fmt.Errorf("%w: 2 MiB", web.ErrTooLong), 413, "message too long: 2 MiB\n"},
-		{web.ErrEnding, 503, "the server ends\n"},
+		{web.ErrEnding, 503, "the server is shutting down\n"},
 		{errors.New("no room"), 503, "no room\n"},
 	} {
 		c := open(t, func(o *web.Options) {

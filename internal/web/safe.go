@@ -2,17 +2,18 @@
 
 package web
 
-// This file is what a web page may not do. A browser runs pages of strangers
-// on machines from which this server can be reached, so:
+// This file is the origin policy: what a web page may not do. A browser runs
+// pages of other sites on machines that can reach this server, so:
 //
-//	host       a name that a stranger's DNS points here is none of ours
-//	origin     a page of another origin may come only if it is listed
-//	fetched    what a browser marks as cross-site, and no page's origin vouches
-//	           for, may only be a person's following of a link, to the page
+//	host       only known names: an attacker's DNS can point any other here
+//	origin     a page of another origin may connect only if it is listed
+//	fetched    a request that the browser marks as cross-site, without an
+//	           origin, is allowed only if a person follows a link to the page
 //
-// All is decided from the request alone.
+// It decides from the request alone.
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -45,8 +46,8 @@ func makeRules(hosts, origins []string) rules {
 	return u
 }
 
-// judge says whether r may be answered; 0: it may. listed is an origin
-// that is not our own and may come.
+// judge returns the status that refuses r, and why; 0 if r is allowed. listed
+// is another site's origin that is allowed.
 func (u *rules) judge(r *http.Request, unix, link bool) (code int, why, listed string) {
 	origin, foreign := originOf(r)
 	scheme, host := splitOrigin(origin)
@@ -56,11 +57,12 @@ func (u *rules) judge(r *http.Request, unix, link bool) (code int, why, listed s
 	switch {
 	case unix:
 	case !u.host(r):
-		return http.StatusMisdirectedRequest, "Host is to be an IP address, localhost, or a name that --host or --origin gives", listed
+		name := hostName(r.Host)
+		return http.StatusMisdirectedRequest, fmt.Sprintf("unknown host %.200s: use the IP address, or start the server with --host %[1]s", name), listed
 	case foreign && listed == "":
-		return http.StatusForbidden, "pages of this Origin may not come here; --origin would allow it", ""
+		return http.StatusForbidden, fmt.Sprintf("pages of origin %.200q cannot connect; --origin allows them", origin), ""
 	case origin == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !link:
-		return http.StatusForbidden, "pages of other sites may not come here; --origin would allow it", ""
+		return http.StatusForbidden, "pages of other sites cannot connect; --origin allows them", ""
 	}
 	return 0, "", listed
 }

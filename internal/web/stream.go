@@ -87,7 +87,7 @@ func (q *request) webSocket() {
 		kind = V1
 		chosen.Set("Sec-WebSocket-Protocol", proto.Subprotocol)
 		if a.session != "" && !sessionToken.MatchString(a.session) {
-			q.refuse(http.StatusBadRequest, "session is 16 to 64 letters, digits, - and _")
+			q.refuse(http.StatusBadRequest, "session must be 16 to 64 letters, digits, - or _")
 			return
 		}
 	}
@@ -115,13 +115,13 @@ func checkHandshake(r *http.Request) (code int, why string) {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
 	case !r.ProtoAtLeast(1, 1):
-		return http.StatusBadRequest, "a WebSocket begins with HTTP/1.1"
+		return http.StatusBadRequest, "a WebSocket needs HTTP/1.1"
 	case !hasToken(r.Header, "Connection", "upgrade"):
-		return http.StatusBadRequest, "a WebSocket begins with Connection: Upgrade"
+		return http.StatusBadRequest, "a WebSocket needs Connection: Upgrade"
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return http.StatusUpgradeRequired, "the version of WebSocket here is 13 (Sec-WebSocket-Version: 13)"
+		return http.StatusUpgradeRequired, "unsupported WebSocket version; use Sec-WebSocket-Version: 13"
 	case err != nil || len(key) != 16:
-		return http.StatusBadRequest, "a WebSocket begins with a Sec-WebSocket-Key of 16 bytes in base64"
+		return http.StatusBadRequest, "a WebSocket needs a Sec-WebSocket-Key of 16 bytes in base64"
 	}
 	return 0, ""
 }

@@ -331,7 +331,7 @@ func TestBadHandshakesAreToldWhatIsWrong(t *testing.T) {
 		{"GET / HTTP/1.0", []string{upgrade, connection, version, key}, 400, "HTTP/1.1"},
 		{"GET /nothing HTTP/1.1", []string{upgrade, connection, version, key}, 404, ""},
 		{"GET /?since=x HTTP/1.1", []string{upgrade, connection, version, key}, 400, "EPOCH-SEQ"},
-		{"GET /?session=short HTTP/1.1", []string{upgrade, connection, version, key, "Sec-WebSocket-Protocol: hubbub.v1"}, 400, "session is 16 to 64"},
+		{"GET /?session=short HTTP/1.1", []string{upgrade, connection, version, key, "Sec-WebSocket-Protocol: hubbub.v1"}, 400, "session must be 16 to 64"},
 		// The upgrader itself says this.
 		{"GET / HTTP/1.1", []string{"Upgrade: websocket, other", connection, version, key}, 400, ""},
 		// What asks to become something else is served as what it is.

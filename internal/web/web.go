@@ -38,8 +38,8 @@ const longestHeader = 16 << 10
 // and the body's own are told as a server that has no room (503).
 var (
 	ErrTooLong    = errors.New("message too long")
-	ErrIncomplete = errors.New("the body ends within a message")
-	ErrEnding     = errors.New("the server ends")
+	ErrIncomplete = errors.New("the body ends inside a message")
+	ErrEnding     = errors.New("the server is shutting down")
 )
 
 // Refused is what Post may answer too: who posts is not to go on, and is told
@@ -235,5 +235,5 @@ func still(n int) error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("web: %d requests have not ended", n)
+	return fmt.Errorf("web: %d requests are still running", n)
 }
