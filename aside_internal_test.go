@@ -157,13 +157,13 @@ func TestSlowHeads(t *testing.T) {
 	}
 	// One that was silent for longer than that has the same time.
 	_, _ = io.WriteString(slow[0], "GET / HTTP/1.1\r\nHo")
-	h.on(func(l *loop) { l.checkHeads() })
+	h.on(func(l *loop) { l.turnLobby() })
 	_, _ = io.WriteString(slow[0], "st: 127.0.0.1\r\n\r\n")
 	if answer, err := http.ReadResponse(bufio.NewReader(slow[0]), nil); err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("one that was silent first is answered with %v, %v", answer, err)
 	}
 	if n := h.Stats(); n.Joins != 2 && n.Joins != 1 || n.Refused != 0 {
-		t.Errorf("strangers were counted: %+v", n)
+		t.Errorf("connections that were no clients were counted: %+v", n)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/logger"
 )
 
@@ -260,9 +261,6 @@ func (l *loop) drop(c *client) {
 	if c.state >= dead {
 		return
 	}
-	if c.state == strange {
-		l.strangers.leave(c)
-	}
 	if owed := l.owed(c); l.draining && owed > 0 && !c.link.EOF() {
 		l.failed.Clients++
 		l.failed.Bytes += owed
@@ -281,9 +279,6 @@ func (l *loop) reap() {
 		l.dead[i] = nil
 		l.remove(c)
 		l.shut(c)
-		if !c.refused {
-			l.assigned.Add(-1)
-		}
 		l.hub.gone(c)
 	}
 	l.dead = l.dead[:0]
@@ -300,7 +295,7 @@ func (l *loop) remove(c *client) {
 	if l.pass.next > 0 {
 		l.pass.again = true // the one that took its place may have been passed over
 	}
-	if c.Protocol().Beats() && c.ID() != 0 {
+	if c.Protocol().Beats() {
 		l.beating--
 	}
 	c.Forget()
@@ -308,17 +303,22 @@ func (l *loop) remove(c *client) {
 	l.leaveSession(c)
 }
 
-// shut closes c's descriptor. What the kernel still holds for a peer that
-// takes nothing is given up with a reset: it would stay for minutes.
+// shut closes c's descriptor.
 func (l *loop) shut(c *client) {
 	l.hub.backlog.Settle(&c.seat)
-	n, err := c.link.Unacked()
+	l.closeLink(&c.link)
+}
+
+// closeLink closes a descriptor. What the kernel still holds for a peer that
+// takes nothing is given up with a reset: it would stay for minutes.
+func (l *loop) closeLink(k *link.Link) {
+	n, err := k.Unacked()
 	switch {
-	case err == nil && n > 0 && !c.link.EOF():
-		c.link.Abort()
+	case err == nil && n > 0 && !k.EOF():
+		k.Abort()
 	case l.hub.closeSleeps:
-		c.link.CloseApart()
+		k.CloseApart()
 	default:
-		c.link.Close()
+		k.Close()
 	}
 }

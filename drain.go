@@ -80,11 +80,11 @@ func (h *Hub) Drain(ctx context.Context, stall time.Duration) error {
 	h.lastWords()
 	h.backlog.Stop()
 	go h.endWeb() // a body may go on for ever
-	h.loops[0].Do(h.loops[0].closeListeners)
+	h.loops[0].Do(h.loops[0].acceptor.Close)
 	for _, l := range h.loops {
 		l.Do(func() { l.drain(stall) })
 	}
-	err := h.await(ctx, stall, func(UndeliveredError) bool { return h.clients.Load() == 0 })
+	err := h.await(ctx, stall, func(UndeliveredError) bool { return h.gate.Clients() == 0 })
 	return errors.Join(err, h.Close())
 }
 
@@ -115,7 +115,7 @@ func (l *loop) drain(stall time.Duration) {
 			l.dismiss(c)
 		}
 	}
-	l.endStrangers()
+	l.actAll(l.lobby.Drain(l.hub.backlog.Head()))
 }
 
 // dismiss has c finish because the hub drains.
@@ -246,25 +246,32 @@ func (h *Hub) end() {
 // abandon closes what the loop still has after its end: clients that were on
 // their way to it, and everything if it died.
 func (l *loop) abandon() {
-	l.closeListeners()
-	if l.acceptor.reserve >= 0 {
-		_ = sock.Close(l.acceptor.reserve)
-	}
-	for _, c := range slices.Concat(l.clients, l.strangers.all(), l.mail.clients) {
+	l.acceptor.Close()
+	l.acceptor.CloseReserve()
+	for _, c := range l.clients {
 		l.hub.backlog.Forget(&c.seat)
 		c.link.Close()
-		if c.ID() != 0 {
-			l.hub.clients.Add(-1)
-		}
+		l.hub.gate.Release(&c.slot)
 	}
-	l.clients, l.strangers, l.mail.clients = nil, strangers{}, nil
+	for _, k := range slices.Concat(l.lobby.Empty(), l.mail.conns) {
+		_ = sock.Close(int(k.FD))
+		l.hub.gate.Release(&k.Slot)
+	}
+	for _, a := range l.mail.arrivals {
+		_ = sock.Close(a.FD)
+		l.hub.gate.Release(&a.Slot)
+	}
+	l.clients, l.mail.conns, l.mail.arrivals = nil, nil, nil
 }
 
 // closeAll closes all clients of this loop.
 func (l *loop) closeAll() {
-	l.closeListeners()
+	l.acceptor.Close()
 	l.quitting = true
-	for _, c := range slices.Concat(l.clients, l.strangers.all()) {
+	for _, k := range l.lobby.Empty() {
+		l.closeConn(k)
+	}
+	for _, c := range l.clients {
 		l.tellLeave(&c.Sender, ending.Shutdown())
 		l.drop(c)
 	}
@@ -275,7 +282,7 @@ func (l *loop) closeAll() {
 
 // checkQuit ends the loop when all is closed and told.
 func (l *loop) checkQuit() {
-	if l.quitting && len(l.clients)+len(l.strangers.all()) == 0 && !l.in.Deferred() {
+	if l.quitting && len(l.clients)+l.lobby.Len() == 0 && !l.in.Deferred() {
 		l.quit = true
 	}
 }

@@ -88,6 +88,7 @@ var houseRules = []houseRule{
 var layers = map[string][]string{
 	".": {
 		"internal/codec",
+		"internal/engine/accept",
 		"internal/engine/backlog",
 		"internal/engine/delivery",
 		"internal/engine/ending",
@@ -108,6 +109,7 @@ var layers = map[string][]string{
 	},
 
 	// Organs: each owns one state of the engine, and returns what is to be done.
+	"internal/engine/accept":   {"internal/codec", "internal/engine/link", "internal/poll", "internal/sock"},
 	"internal/engine/backlog":  {"internal/codec", "internal/feed"},
 	"internal/engine/delivery": {"internal/codec", "internal/engine/backlog", "internal/engine/ending", "internal/engine/quota", "internal/feed", "internal/proto"},
 	"internal/engine/ending":   {"internal/logger", "internal/proto", "internal/quantity"},

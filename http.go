@@ -21,8 +21,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/sock"
-	"hubbub.example/internal/web"
 )
 
 // Serve accepts connections from l, which it closes at the end, and serves
@@ -70,7 +70,7 @@ func (h *Hub) accepted(fd int, addr sock.Addr) bool {
 		if h.draining() {
 			_ = sock.Close(fd)
 		} else {
-			first.admit(fd, addr, sock.AnyProtocol)
+			first.admit(accept.Conn{FD: int32(fd), Addr: addr})
 		}
 		close(taken)
 	})
@@ -140,7 +140,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.log.Warnf("%s refused: %v", r.RemoteAddr, err)
 		return
 	}
-	peer := web.Peer{Addr: addr.String(), Local: addr.IsLocal(), Unix: addr.IsUnix(), Tag: origin{addr, h.backlog.Begin()}}
+	peer := peerOf(accept.Conn{Addr: addr, Start: h.backlog.Begin()})
 	for began := time.Now(); !h.web.Resume(fd, peer, came); time.Sleep(placePause) {
 		if h.draining() || time.Since(began) > placeWait {
 			_, _ = unix.Write(fd, []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))

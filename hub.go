@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/intake"
@@ -38,7 +39,6 @@ type Hub struct {
 	backlog     *backlog.Log
 	policy      delivery.Policy
 	web         *web.Server
-	descriptors int // that connections may have, all together
 	inbox       *intake.Inbox
 	loops       []*loop
 	log         *logger.Queue
@@ -49,21 +49,18 @@ type Hub struct {
 	closeSleeps bool // SO_LINGER is set
 
 	// Shared by the loops.
-	sessions *intake.Sessions
-	browsers browsers
-	people   people
-	speakers speakers
-	reading  atomic.Bool // a source is read by the first loop
-	writing  atomic.Bool // a sink is written by it
-	ids      atomic.Uint64
-	clients  atomic.Int64
-	sockets  atomic.Int64 // connections that loops have, clients or not yet
-	seenOff  atomic.Int64 // of these, refused ones
-	places   atomic.Int64 // that came free for HTTP requests, ever
-	resting  atomic.Bool  // nobody is accepted for the moment
-	refused  atomic.Int64
-	passed   atomic.Int64    // connections that ended or went to net/http, ever
-	lostSaid logger.Throttle // guarded by the backlog
+	sessions    *intake.Sessions
+	gate        *accept.Gate
+	preconnects accept.Preconnects
+	people      people
+	speakers    speakers
+	reading     atomic.Bool // a source is read by the first loop
+	writing     atomic.Bool // a sink is written by it
+	ids         atomic.Uint64
+	places      atomic.Int64    // that came free for HTTP requests, ever
+	resting     atomic.Bool     // nobody is accepted for the moment
+	passed      atomic.Int64    // connections that ended or went to net/http, ever
+	lostSaid    logger.Throttle // guarded by the backlog
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed when a client comes or goes
@@ -86,7 +83,7 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{
 		o: o, framing: framing.Framing(o.Framing), began: time.Now(), patrolEvery: patrolEvery(o),
 		changed: make(chan struct{}), closed: make(chan struct{}),
-		descriptors: max(descriptors-descriptorsForUs, o.MaxClients), epoch: strings.ToLower(rand.Text()[:epochLength]),
+		gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops), epoch: strings.ToLower(rand.Text()[:epochLength]),
 	}
 	h.longest = h.framing.Bound(o.MaxMessage)
 	h.sessions = intake.NewSessions(o.pace.sessions)
@@ -199,9 +196,10 @@ func (h *Hub) makeLoops() error {
 			return fmt.Errorf("make a loop: %w", err)
 		}
 		l.mark = h.backlog.NewMark()
+		l.index = len(h.loops)
 		h.loops = append(h.loops, l)
 	}
-	h.loops[0].acceptor.reserve = openReserve()
+	h.loops[0].acceptor = accept.NewAcceptor(h.loops[0])
 	return nil
 }
 
@@ -257,7 +255,7 @@ func (h *Hub) Listen(address string) ([]Address, error) {
 	case err := <-added: // and closed with the loop
 		return out, err
 	default:
-		closeAll(ls)
+		accept.CloseAll(ls)
 		return nil, ErrClosed
 	}
 }
@@ -333,7 +331,7 @@ func (h *Hub) WaitForClients(ctx context.Context, n int) error {
 		h.mu.Lock()
 		changed := h.changed
 		h.mu.Unlock()
-		if h.clients.Load() >= int64(n) {
+		if h.gate.Clients() >= int64(n) {
 			return nil
 		}
 		select {

@@ -39,7 +39,7 @@ func (l *loop) vacate() {
 			return
 		}
 	}
-	if !l.holdStrangers(v.Target(backlog.Canonical)) {
+	if !l.lobbyKeeps(v.Target(backlog.Canonical)) {
 		l.mark.Left(&v)
 	}
 }

@@ -22,14 +22,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	eventloop "hubbub.example/internal/engine/loop"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/poll"
 )
 
@@ -41,7 +40,8 @@ const turnBytes = 1 << 20
 // "Shared", only its own goroutine touches it.
 type loop struct {
 	*eventloop.Loop
-	hub *Hub
+	hub   *Hub
+	index int // in hub.loops
 
 	clients roster
 	posts   []*post   // clients without a descriptor: post.go
@@ -63,10 +63,11 @@ type loop struct {
 
 	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
 
-	// Connections that are no clients yet: stranger.go.
-	strangers strangers
-	saidFull  logger.Throttle
-	beating   int // clients that are sent heartbeats
+	// Connections that are no clients yet: admit.go.
+	lobby    accept.Lobby
+	placed   int64 // of hub.places, seen
+	refusals refusals
+	beating  int // clients that are sent heartbeats
 
 	// Ending.
 	lingering []*client
@@ -80,17 +81,16 @@ type loop struct {
 	quit      bool
 
 	// By the clock.
-	nextSample, nextLinger, nextPatrol, nextAccept, nextSniff, nextHead, nextBeat, nextSweep, nextCleanUp *eventloop.Timer
+	nextSample, nextLinger, nextPatrol, nextAccept, nextLobby, nextBeat, nextSweep, nextCleanUp *eventloop.Timer
 
 	// The first loop's only.
-	acceptor acceptor
+	acceptor accept.Acceptor
 	handlers []attached
 
 	stats loopStats
 
 	// Shared.
-	assigned atomic.Int64 // connections, those on their way included
-	mail     mail
+	mail mail
 }
 
 // sweep drops feeds that nobody has read for a while. The first loop calls it.
@@ -102,9 +102,10 @@ func (l *loop) sweep() {
 
 // mail is what other goroutines leave for a loop.
 type mail struct {
-	mu      sync.Mutex
-	clients []*client
-	private []private
+	mu       sync.Mutex
+	conns    []accept.Conn
+	arrivals []arrival
+	private  []private
 }
 
 func newLoop(h *Hub, hold bool) (*loop, error) {
@@ -112,12 +113,14 @@ func newLoop(h *Hub, hold bool) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: e, hub: h, in: h.inbox.NewWriter(), acceptor: acceptor{reserve: -1}, reading: queue{as: link.Reading}, writable: queue{as: link.Writing}}
+	l := &loop{
+		Loop: e, hub: h, in: h.inbox.NewWriter(), reading: queue{as: link.Reading}, writable: queue{as: link.Writing},
+		lobby: accept.Lobby{Rules: accept.Rules{Sniff: h.o.Sniff, Head: h.o.pace.head, Preconnects: &h.preconnects}},
+	}
 	l.nextSample = l.NewTimer(l.sample)
 	l.nextLinger = l.NewTimer(l.checkLinger)
 	l.nextPatrol = l.NewTimer(l.patrol)
-	l.nextSniff = l.NewTimer(l.checkStrangers)
-	l.nextHead = l.NewTimer(l.checkHeads)
+	l.nextLobby = l.NewTimer(l.setLobbyTimer) // turnLobby acts
 	l.nextBeat = l.NewTimer(l.beat)
 	l.nextSweep = l.NewTimer(l.sweep)
 	l.nextCleanUp = l.NewTimer(func() { go h.cleanUp() })
@@ -135,7 +138,7 @@ func (l *loop) run() {
 		l.readReady()
 		l.stats.bytesIn += l.in.EnterPosts()
 		l.accept()
-		l.watchStrangers()
+		l.turnLobby()
 		l.in.Deliver()
 		l.turnHandlers()
 		l.vacate()
@@ -180,10 +183,18 @@ func (l *loop) busy() bool {
 	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.in.Undelivered()
 }
 
-// post hands a client over to the loop. Any goroutine.
-func (l *loop) post(c *client) {
+// postConn hands a connection over to the loop. Any goroutine.
+func (l *loop) postConn(k accept.Conn) {
 	l.mail.mu.Lock()
-	l.mail.clients = append(l.mail.clients, c)
+	l.mail.conns = append(l.mail.conns, k)
+	l.mail.mu.Unlock()
+	l.Wake()
+}
+
+// postArrival hands over one that is known. Any goroutine.
+func (l *loop) postArrival(a arrival) {
+	l.mail.mu.Lock()
+	l.mail.arrivals = append(l.mail.arrivals, a)
 	l.mail.mu.Unlock()
 	l.Wake()
 }
@@ -208,11 +219,14 @@ func askAll[T any](h *Hub, each func(l *loop) T) []T {
 
 func (l *loop) openMail() {
 	l.mail.mu.Lock()
-	clients := l.mail.clients
-	l.mail.clients = nil
+	conns, arrivals := l.mail.conns, l.mail.arrivals
+	l.mail.conns, l.mail.arrivals = nil, nil
 	l.mail.mu.Unlock()
-	for _, c := range clients {
-		l.adopt(c)
+	for _, k := range conns {
+		l.come(k)
+	}
+	for _, a := range arrivals {
+		l.adopt(a)
 	}
 	if err := l.RunTasks(); err != nil {
 		l.hub.fail(err)
@@ -227,9 +241,9 @@ func (l *loop) handle(events []poll.Event) {
 		fd := e.FD()
 		if c := l.clientOf(fd); c != nil {
 			l.handleClient(c, e)
-		} else if ln := l.acceptor.find(fd); ln != nil {
-			l.acceptor.ready = append(l.acceptor.ready, ln)
-		} else {
+		} else if k := l.lobby.Find(fd); k != nil {
+			l.act(l.lobby.Event(k, e, l.Millis()))
+		} else if !l.acceptor.Event(fd) {
 			l.tellHandler(e)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/framing"
 )
@@ -96,7 +97,7 @@ type Options struct {
 type pace struct {
 	beat     time.Duration // beatEvery
 	formKept time.Duration // formKept
-	head     time.Duration // headTime
+	head     time.Duration // accept.HeadTime
 	sessions int           // intake.MostSessions
 }
 
@@ -200,7 +201,7 @@ func (o Options) withDefaults(descriptors int) (Options, error) {
 	}
 	o.pace.beat = cmp.Or(o.pace.beat, beatEvery)
 	o.pace.formKept = cmp.Or(o.pace.formKept, formKept)
-	o.pace.head = cmp.Or(o.pace.head, headTime)
+	o.pace.head = cmp.Or(o.pace.head, accept.HeadTime)
 	o.pace.sessions = cmp.Or(o.pace.sessions, intake.MostSessions)
 	return o, nil
 }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/proto"
@@ -33,27 +34,28 @@ type post struct {
 	intake.Post
 	stop  func(why web.Refused) // ends its body
 	index int                   // in loop.posts
+	slot  accept.Slot
 }
 
 // post takes the messages of a body.
 func (h *Hub) post(ctx context.Context, peer web.Peer, name string, body io.ReadCloser) error {
-	if n := h.clients.Add(1); n > int64(h.o.MaxClients) {
-		h.clients.Add(-1)
+	slot, ok := h.gate.Guest()
+	if !ok {
 		return h.full()
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	p := &post{stop: func(why web.Refused) {
+	p := &post{slot: slot, stop: func(why web.Refused) {
 		end(why)
 		_ = body.Close()
 	}}
-	p.Sender = intake.NewSender(peer.Tag.(origin).addr, codec.ProtocolPost)
+	p.Sender = intake.NewSender(peer.Tag.(accept.Conn).Addr, codec.ProtocolPost)
 	p.Joins(h.ids.Add(1), uint32(time.Since(h.began)/time.Second))
 	p.Rename(name)
-	l := h.fewest()
+	l := h.loops[h.gate.Fewest()]
 	if h.inbox.Deferred() { // one connection may have any number of posts
 		if _, err := h.enter(ctx, l, intake.NewPosted(&p.Post, nil, 0)); err != nil {
-			h.freeSlot()
+			h.release(&p.slot)
 			return err
 		}
 	}
@@ -158,5 +160,5 @@ func (l *loop) postLeaves(p *post, reason ending.Reason) {
 	l.posts[p.index], moved.index = moved, p.index
 	l.posts[last] = nil
 	l.posts = l.posts[:last]
-	l.hub.freeSlot()
+	l.hub.release(&p.slot)
 }

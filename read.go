@@ -27,8 +27,6 @@ func (l *loop) read(c *client) {
 	switch {
 	case c.state == lingering:
 		l.discard(c)
-	case c.state == strange:
-		l.sniff(c)
 	case l.overfull(l.hub.inbox.Beginnings):
 		l.readSoon(c)
 	case c.unchecked && !l.checkFirstLine(c):

@@ -33,7 +33,7 @@ func (h *Hub) Relay(ctx context.Context, b *Batch) error {
 		if r.Kind != intake.Message {
 			continue
 		}
-		of := h.speakers.origin(r, int(h.clients.Load()))
+		of := h.speakers.origin(r, int(h.gate.Clients()))
 		for end := range in.Ends(r) {
 			if p.full(end) {
 				if err := h.backlog.PublishWait(ctx, backlog.Messages{Bytes: plain[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced); err != nil {

@@ -38,8 +38,8 @@ func (s *loopStats) publish(messagesIn int64) {
 // Stats is what the hub has counted up to now.
 func (h *Hub) Stats() Stats {
 	s := Stats{
-		Clients:     int(h.clients.Load()),
-		Refused:     h.refused.Load(),
+		Clients:     int(h.gate.Clients()),
+		Refused:     h.gate.Refused(),
 		Broadcasts:  int64(h.backlog.Count()),
 		Lost:        h.backlog.Lost(),
 		LogsDropped: h.log.Dropped(),

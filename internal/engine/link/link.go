@@ -141,9 +141,9 @@ type extra struct {
 	taken   int64 // what the peer had acknowledged when it was last asked
 }
 
-// New is the link of fd.
-func New(fd int, isUnix bool) Link {
-	k := Link{fd: int32(fd)}
+// New is the link of fd, of which r is known already.
+func New(fd int, isUnix bool, r Ready) Link {
+	k := Link{fd: int32(fd), Ready: r}
 	k.set(local, isUnix)
 	return k
 }

@@ -29,7 +29,7 @@ func pair(t testing.TB) (k Link, peer int) {
 		}
 		t.Cleanup(func() { _ = unix.Close(fd) })
 	}
-	return New(fds[0], true), fds[1]
+	return New(fds[0], true, 0), fds[1]
 }
 
 // says has the peer send.
@@ -144,7 +144,7 @@ func TestALinkStandsInAQueueOnce(t *testing.T) {
 
 // A link's state comes back as it was, as far as it is not of one loop.
 func TestStateComesBack(t *testing.T) {
-	k := New(7, true)
+	k := New(7, true, 0)
 	k.sent, k.recv = 1<<40, 12345
 	k.Ready |= peerShut | eof | shut | blocked | wide | reading
 	k.Restock([]byte("more"))

@@ -25,27 +25,8 @@ func silentOnes(t testing.TB, h *Hub, n int) {
 	}
 	is(t, "they are there", func() bool {
 		there := 0
-		h.on(func(l *loop) { there += len(l.strangers.all()) })
+		h.on(func(l *loop) { there += l.lobby.Len() })
 		return there == n
-	})
-}
-
-// Who will only ever ask is not looked at when something is broadcast.
-func TestABroadcastCostsNothingForWhoWillAsk(t *testing.T) {
-	h, err := New(Options{Loops: 1, Inbox: InboxNone})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	silentOnes(t, h, 10)
-	h.on(func(l *loop) {
-		walks := testing.AllocsPerRun(100, func() {
-			l.strangers.heardTo = -1 // as behind a broadcast
-			l.watchStrangers()
-		})
-		if walks != 0 {
-			t.Error("all of them are walked through")
-		}
 	})
 }
 
@@ -61,17 +42,15 @@ func TestWhoIsRefusedHoldsNothing(t *testing.T) {
 	defer silent.Close()
 	is(t, "it is there", func() bool {
 		there := false
-		h.on(func(l *loop) { there = len(l.strangers.silent) == 1 })
+		h.on(func(l *loop) { there = l.lobby.Quiet() == 1 })
 		return there
 	})
 	h.on(func(l *loop) {
-		if !l.holdStrangers(1) {
+		if !l.lobbyKeeps(1) {
 			t.Error("one that may still speak holds nothing")
 		}
-		for _, c := range l.strangers.silent {
-			c.link.Touch(l.Millis() - uint32(time.Minute/time.Millisecond))
-		}
-		if l.holdStrangers(1) {
+		l.lobby.Sniff = 0 // its time is over
+		if l.lobbyKeeps(1) {
 			t.Error("one that has been refused holds the source")
 		}
 	})

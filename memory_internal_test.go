@@ -14,11 +14,12 @@ func TestRoomIsGivenUp(t *testing.T) {
 	l := &loop{Loop: &eventloop.Loop{}, hub: &Hub{}}
 	var crowd []*client
 	for fd := range 5000 {
-		c := &client{link: link.New(fd, true)}
+		c := &client{link: link.New(fd, true, 0)}
 		crowd = append(crowd, c)
-		l.register(c)
+		if err := l.register(c, true); err != nil {
+			t.Fatal(err)
+		}
 		l.clients.add(c)
-		l.strangers.waiting = append(l.strangers.waiting, c)
 	}
 	l.scratch()
 	stays := crowd[7]
@@ -28,9 +29,8 @@ func TestRoomIsGivenUp(t *testing.T) {
 			l.clients.remove(c)
 		}
 	}
-	l.strangers.waiting = l.strangers.waiting[:0]
 	l.shrink()
-	if room := cap(l.clients) + cap(l.byFD) + cap(l.strangers.waiting) + cap(l.waste); room > 100 {
+	if room := cap(l.clients) + cap(l.byFD) + cap(l.waste); room > 100 {
 		t.Errorf("there is room for %d of nothing", room)
 	}
 	if l.byFD[stays.link.FD()] != stays || l.clients[stays.place] != stays {

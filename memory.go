@@ -46,11 +46,8 @@ func (h *Hub) cleanUp() {
 
 // shrink gives up room that nothing is in.
 func (l *loop) shrink() {
-	s := &l.strangers
-	for _, r := range [...]*roster{&l.clients, &s.silent, &s.expected, &s.asking} {
-		*r = tight(*r)
-	}
-	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.dead, &s.waiting} {
+	l.clients = tight(l.clients)
+	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.dead} {
 		*list = tight(*list)
 	}
 	last := len(l.byFD)
@@ -60,6 +57,7 @@ func (l *loop) shrink() {
 	l.byFD = tight(l.byFD[:last])
 	l.posts = tight(l.posts)
 	l.spareMail = tight(l.spareMail)
+	l.lobby.Shrink()
 	l.waste = nil
 }
 

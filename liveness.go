@@ -41,7 +41,7 @@ func patrolEvery(o Options) time.Duration {
 // patrol is one walk.
 func (l *loop) patrol() {
 	limit := l.hub.o.IdleTimeout
-	again := limit > 0 && len(l.clients)+len(l.strangers.silent)+len(l.strangers.expected) > 0
+	again := limit > 0 && len(l.clients)+l.lobby.Quiet() > 0
 	for _, c := range l.clients {
 		if !c.streams() {
 			continue
@@ -59,7 +59,7 @@ func (l *loop) patrol() {
 		}
 	}
 	if limit > 0 {
-		l.strangers.patrol(l, limit)
+		l.actAll(l.lobby.Idle(l.Millis(), limit))
 	}
 	if again {
 		l.schedulePatrol()

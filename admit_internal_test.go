@@ -6,18 +6,20 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"hubbub.example/internal/engine/accept"
 )
 
 // However many are refused at once, and whatever they say, those who are there
 // are served; and when they have gone nothing of them takes anybody's room.
 func TestManyRefusedHarmNobody(t *testing.T) {
 	t.Parallel()
-	const many, get = 3 * maxRefused, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+	const many, get = 3 * accept.MaxLingering, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 	for address, newcomer := range map[string]string{"tcp://127.0.0.1:0": "hello\n", "127.0.0.1:0": get, "http://127.0.0.1:0": get} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
 			a := gather(t, 1, 3)
-			a.on(func(*loop) { a.descriptors = 3 })
+			a.on(func(*loop) { a.gate.MaxConnections = 3 })
 			at, err := a.Listen(address)
 			if err != nil {
 				t.Fatal(err)
@@ -38,8 +40,8 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 			}
 			is(t, "all are refused", func() bool { return a.Stats().Refused == many })
 			a.on(func(l *loop) {
-				if n := len(l.clients) - 3; n > maxRefused {
-					t.Errorf("%d are seen off at a time", n)
+				if n := l.lobby.Len(); n > accept.MaxLingering {
+					t.Errorf("%d linger at a time", n)
 				}
 			})
 			a.say(t, "still there?")
@@ -47,10 +49,10 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 			for _, c := range refused {
 				_ = c.Close()
 			}
-			is(t, "nothing is left of them", func() bool { return a.seenOff.Load() == 0 && a.sockets.Load() == 3 })
+			is(t, "nothing is left of them", func() bool { return a.gate.Lingering() == 0 && a.gate.Connections() == 3 })
 			a.on(func(l *loop) {
-				a.descriptors = 4
-				if n := len(l.clients) + len(l.strangers.all()); n != 3 {
+				a.gate.MaxConnections = 4
+				if n := len(l.clients) + l.lobby.Len(); n != 3 {
 					t.Errorf("the loop has %d connections, want 3", n)
 				}
 			})

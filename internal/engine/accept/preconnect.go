@@ -1,6 +1,6 @@
 //go:build unix
 
-package hubbub
+package accept
 
 // This file is how a browser's spare connections are told from raw clients.
 // Beside the connections it asks on, a browser opens others in advance, and
@@ -27,15 +27,15 @@ const (
 	manyBrowsers = 1024
 )
 
-// browsers is when the browsers at some addresses last asked for something.
+// Preconnects is when the browsers at some addresses last asked for something.
 // Any goroutine may use it.
-type browsers struct {
+type Preconnects struct {
 	mu    sync.Mutex
 	asked map[netip.Addr]time.Time
 }
 
-// ask says that a browser at a asks for something.
-func (b *browsers) ask(a sock.Addr) {
+// Ask notes that a browser at a asks for something.
+func (b *Preconnects) Ask(a sock.Addr) {
 	if a.IsUnix() {
 		return
 	}
@@ -45,7 +45,7 @@ func (b *browsers) ask(a sock.Addr) {
 		b.asked = map[netip.Addr]time.Time{}
 	}
 	if len(b.asked) >= manyBrowsers {
-		maps.DeleteFunc(b.asked, func(_ netip.Addr, at time.Time) bool { return time.Since(at) > headTime })
+		maps.DeleteFunc(b.asked, func(_ netip.Addr, at time.Time) bool { return time.Since(at) > HeadTime })
 	}
 	if len(b.asked) >= manyBrowsers {
 		clear(b.asked) // nobody but an attacker has so many
@@ -54,7 +54,7 @@ func (b *browsers) ask(a sock.Addr) {
 }
 
 // askedWithin says whether one at a did so at most d ago.
-func (b *browsers) askedWithin(a sock.Addr, d time.Duration) bool {
+func (b *Preconnects) askedWithin(a sock.Addr, d time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at, ok := b.asked[a.AddrPort().Addr()]

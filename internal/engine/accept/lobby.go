@@ -1,0 +1,412 @@
+//go:build unix
+
+package accept
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/poll"
+	"hubbub.example/internal/sock"
+)
+
+const (
+	// HeadTime is how long the head of a request may take. It is looked at
+	// headLooks times meanwhile.
+	HeadTime  = 10 * time.Second
+	headLooks = 10
+
+	// A refused connection lingers until its end of file, or for lingerTime; for
+	// the longer time while it has not acknowledged what it was told. No more of
+	// what it says is read than lingerBytes.
+	lingerTime   = time.Second
+	lingerLonger = 5 * time.Second
+	lingerBytes  = 256 << 10
+)
+
+// Do is what is to be done with a connection.
+type Do uint8
+
+const (
+	Stay   Do = iota // nothing
+	Client           // it speaks raw
+	HTTP             // it is net/http's
+	Refuse           // it may not stay, for Why
+	Close            // it is closed, for Why if that is not None
+)
+
+// Why is why a connection may not stay.
+type Why uint8
+
+const (
+	None     Why = iota
+	TLS          // it opens with a TLS handshake
+	HTTP2        // it opens with HTTP/2
+	SlowHead     // its request's head takes too long
+	Idle         // it has said nothing for too long
+)
+
+// Verdict is what becomes of a connection. Unless it is Stay, the lobby does
+// not have it any more.
+type Verdict struct {
+	Conn Conn
+	Do   Do
+	Why  Why
+}
+
+// Rules are how connections in a lobby are treated.
+type Rules struct {
+	Sniff       time.Duration // how long one may say nothing before it counts as raw
+	Head        time.Duration // how long the head of a request may take
+	Preconnects *Preconnects
+}
+
+// Lobby is a loop's connections that are no clients yet. The zero value with
+// Rules is ready.
+type Lobby struct {
+	Rules
+
+	byFD    []*Conn
+	rosters [phases][]*Conn // waiting: first come, first served
+	head    int64           // up to where the feed goes for which no silent one needs to be looked at
+
+	// When silent ones, heads and refused ones are looked at.
+	sniffing, heads, ends alarm
+
+	buf []byte
+}
+
+// alarm is a time in the loop's milliseconds.
+type alarm struct {
+	set bool
+	at  uint32
+}
+
+// in sets a to d from now, unless it comes earlier.
+func (a *alarm) in(now uint32, d time.Duration) {
+	at := now + uint32((d+time.Millisecond-1)/time.Millisecond)
+	if !a.set || int32(at-a.at) < 0 {
+		*a = alarm{true, at}
+	}
+}
+
+// due says that a has come, which ends it.
+func (a *alarm) due(now uint32) bool {
+	if !a.set || int32(now-a.at) < 0 {
+		return false
+	}
+	a.set = false
+	return true
+}
+
+// Find is the connection with this descriptor, if the lobby has it.
+func (l *Lobby) Find(fd int) *Conn {
+	if fd < len(l.byFD) {
+		return l.byFD[fd]
+	}
+	return nil
+}
+
+// Len is how many connections there are, refused ones included.
+func (l *Lobby) Len() (n int) {
+	for _, r := range l.rosters {
+		n += len(r)
+	}
+	return n
+}
+
+// Quiet is how many may be idle: those that have said nothing.
+func (l *Lobby) Quiet() int { return len(l.rosters[silent]) + len(l.rosters[expected]) }
+
+// Come takes c in, which the poller knows.
+func (l *Lobby) Come(c Conn, now uint32) {
+	if c.phase = silent; c.Port == sock.HTTPProtocol {
+		c.phase = expected
+	} else {
+		l.head = min(l.head, c.Start)
+	}
+	c.came = now
+	l.enter(&c)
+}
+
+// Wait has c wait for a place at net/http.
+func (l *Lobby) Wait(c Conn) {
+	c.phase = waiting
+	l.enter(&c)
+}
+
+// FirstWaiting is the connection that waits longest for net/http.
+func (l *Lobby) FirstWaiting() (c Conn, ok bool) {
+	if r := l.rosters[waiting]; len(r) > 0 {
+		return *r[0], true
+	}
+	return Conn{}, false
+}
+
+// TakeWaiting takes it out.
+func (l *Lobby) TakeWaiting() { l.leave(l.rosters[waiting][0]) }
+
+// Linger keeps c, which was refused, until its end, if that has not come.
+func (l *Lobby) Linger(c Conn, now uint32) Verdict {
+	c.phase, c.came = lingering, now
+	l.enter(&c)
+	l.ends.in(now, lingerTime/4)
+	return l.discard(&c)
+}
+
+func (l *Lobby) enter(c *Conn) {
+	for len(l.byFD) <= int(c.FD) {
+		l.byFD = append(l.byFD, make([]*Conn, 1024)...)
+	}
+	l.byFD[c.FD] = c
+	l.join(c)
+}
+
+func (l *Lobby) join(c *Conn) {
+	r := &l.rosters[c.phase]
+	c.index = int32(len(*r))
+	*r = append(*r, c)
+}
+
+// part takes c out of its roster; the last one takes its place, but where
+// order counts.
+func (l *Lobby) part(c *Conn) {
+	r := &l.rosters[c.phase]
+	last := len(*r) - 1
+	if c.phase == waiting {
+		for _, other := range (*r)[c.index+1:] {
+			other.index--
+		}
+		*r = slices.Delete(*r, int(c.index), int(c.index)+1)
+		return
+	}
+	moved := (*r)[last]
+	(*r)[c.index], moved.index = moved, c.index
+	(*r)[last] = nil
+	*r = (*r)[:last]
+}
+
+// move has c wait for something else.
+func (l *Lobby) move(c *Conn, to phase) {
+	l.part(c)
+	c.phase = to
+	l.join(c)
+}
+
+// leave takes c out.
+func (l *Lobby) leave(c *Conn) {
+	l.part(c)
+	l.byFD[c.FD] = nil
+}
+
+// verdict takes c out, unless it stays.
+func (l *Lobby) verdict(c *Conn, do Do, why Why) Verdict {
+	if do == Stay {
+		return Verdict{}
+	}
+	l.leave(c)
+	return Verdict{*c, do, why}
+}
+
+// Event is what becomes of c when the poller tells of it.
+func (l *Lobby) Event(c *Conn, e *poll.Event, now uint32) Verdict {
+	read, _ := c.Ready.Event(e)
+	switch {
+	case !read:
+		return Verdict{}
+	case c.phase == lingering:
+		return l.discard(c)
+	}
+	return l.sniff(c, now)
+}
+
+// Turn is what becomes of those whose time has come: silent ones when there is
+// something to send, or they are wanted, and they had time to speak; and those
+// that take too long to ask or to end.
+func (l *Lobby) Turn(now uint32, head int64, wanted bool) (all []Verdict) {
+	if l.sniffing.due(now) || !l.sniffing.set && len(l.rosters[silent]) > 0 && (head > l.head || wanted) {
+		all = l.lookAtSilent(now, head, wanted)
+	}
+	if l.heads.due(now) {
+		all = append(all, l.lookAtHeads(now)...)
+	}
+	if l.ends.due(now) {
+		all = append(all, l.lookAtEnds(now)...)
+	}
+	return all
+}
+
+// Next is when Turn has something to do by the clock.
+func (l *Lobby) Next(now uint32) (in time.Duration, ok bool) {
+	for _, a := range [...]alarm{l.sniffing, l.heads, l.ends} {
+		if !a.set {
+			continue
+		}
+		if d := time.Duration(int32(a.at-now)) * time.Millisecond; !ok || d < in {
+			in, ok = d, true
+		}
+	}
+	return max(in, 0), ok
+}
+
+// lookAtSilent has those be raw clients that had time to speak and for whom
+// there is something.
+func (l *Lobby) lookAtSilent(now uint32, head int64, wanted bool) (all []Verdict) {
+	l.head = head
+	for _, c := range slices.Clone(l.rosters[silent]) {
+		if c.Start >= head && !wanted {
+			continue
+		}
+		if wait := l.Sniff - c.age(now); wait > 0 {
+			l.sniffing.in(now, wait)
+			l.head = min(l.head, c.Start)
+			continue
+		}
+		if v := l.saysNothing(c, now); v.Do != Stay {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// lookAtHeads ends those that take too long to ask. One that has not even said
+// by now that it speaks HTTP does not.
+func (l *Lobby) lookAtHeads(now uint32) (all []Verdict) {
+	for _, c := range slices.Clone(l.rosters[asking]) {
+		switch {
+		case c.age(now) < l.Head:
+			l.heads.in(now, l.Head/headLooks)
+		case l.mayBeRaw(c):
+			all = append(all, l.verdict(c, Client, None))
+		default:
+			all = append(all, l.verdict(c, Refuse, SlowHead))
+		}
+	}
+	return all
+}
+
+// lookAtEnds ends the lingering of refused ones.
+func (l *Lobby) lookAtEnds(now uint32) (all []Verdict) {
+	for _, c := range slices.Clone(l.rosters[lingering]) {
+		unacked, err := sock.Unacked(int(c.FD))
+		if age := c.age(now); age >= lingerLonger || age >= lingerTime && (err != nil || unacked == 0) {
+			all = append(all, l.verdict(c, Close, None))
+		}
+	}
+	if len(l.rosters[lingering]) > 0 {
+		l.ends.in(now, lingerTime/4)
+	}
+	return all
+}
+
+// discard reads what a refused one still says: unread input would make close a
+// reset, and what it was told be lost.
+func (l *Lobby) discard(c *Conn) Verdict {
+	for c.dropped < lingerBytes {
+		n, err := sock.Recv(int(c.FD), l.scratch())
+		if errors.Is(err, sock.Again) {
+			return Verdict{}
+		}
+		if err != nil {
+			c.Ended()
+			return l.verdict(c, Close, None)
+		}
+		c.dropped += uint32(n)
+	}
+	if c.PeerShut() {
+		return l.verdict(c, Close, None)
+	}
+	return Verdict{}
+}
+
+// Idle is those that have said nothing for so long.
+func (l *Lobby) Idle(now uint32, limit time.Duration) (all []Verdict) {
+	for _, c := range slices.Concat(l.rosters[silent], l.rosters[expected]) {
+		if c.age(now) >= limit {
+			all = append(all, l.verdict(c, Close, Idle))
+		}
+	}
+	return all
+}
+
+// Below says whether a silent connection keeps what lies below to, as it does
+// as long as it may still speak. The others become what they are.
+func (l *Lobby) Below(to int64, now uint32) (kept bool, all []Verdict) {
+	for _, c := range slices.Clone(l.rosters[silent]) {
+		switch {
+		case c.Start >= to:
+		case c.age(now) < l.Sniff:
+			kept = true // Turn comes back to it
+		default:
+			if v := l.saysNothing(c, now); v.Do != Stay {
+				all = append(all, v)
+			}
+		}
+	}
+	return kept, all
+}
+
+// Advance has the silent connections that begin below to begin at a later place.
+func (l *Lobby) Advance(to int64, later func(start int64) int64) {
+	for _, c := range l.rosters[silent] {
+		if c.Start < to {
+			c.Start = later(c.Start)
+		}
+	}
+}
+
+// Drain is what becomes of all that wait, when the feed ends at head: one that
+// has something to get, gets it.
+func (l *Lobby) Drain(head int64) (all []Verdict) {
+	for _, p := range []phase{silent, asking, expected, waiting} {
+		for _, c := range slices.Clone(l.rosters[p]) {
+			if p <= asking && p != expected && c.Start < head && l.mayBeRaw(c) {
+				all = append(all, l.verdict(c, Client, None))
+			} else {
+				all = append(all, l.verdict(c, Close, None))
+			}
+		}
+	}
+	return all
+}
+
+// Empty takes all connections out.
+func (l *Lobby) Empty() (all []Conn) {
+	for _, r := range l.rosters {
+		for _, c := range slices.Clone(r) {
+			l.leave(c)
+			all = append(all, *c)
+		}
+	}
+	return all
+}
+
+// Shrink gives up room that nothing is in.
+func (l *Lobby) Shrink() {
+	for i := range l.rosters {
+		l.rosters[i] = tight(l.rosters[i])
+	}
+	last := len(l.byFD)
+	for last > 0 && l.byFD[last-1] == nil {
+		last--
+	}
+	l.byFD = tight(l.byFD[:last])
+	l.buf = nil
+}
+
+// tight is a list without the room behind it, if that is more than it needs.
+func tight(list []*Conn) []*Conn {
+	if cap(list) <= 2*len(list) {
+		return list
+	}
+	return append([]*Conn(nil), list...)
+}
+
+// mayBeRaw says that c has not said yet that it speaks HTTP.
+func (l *Lobby) mayBeRaw(c *Conn) bool {
+	p := l.scratch()
+	n, _ := sock.Peek(int(c.FD), p) // an error finds c soon
+	return c.Port != sock.HTTPProtocol && codec.Detect(p[:n]) == codec.Unclear
+}
