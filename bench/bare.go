@@ -11,9 +11,9 @@ import (
 )
 
 // The system calls of the floors and of the clients. They are RawSyscalls: they
-// tell Go's scheduler nothing, so they cost what they cost in C. That is allowed
-// because none of them sleeps, but for bareWait, which may hold a whole P:
-// neither a floor nor the load has another goroutine in a hurry.
+// bypass Go's scheduler, so they cost what they cost in C. That is allowed because
+// none of them sleeps, except bareWait, which may hold a P: neither a floor nor the
+// load has another goroutine in a hurry.
 
 func bareSend(fd int, p []byte) (int, syscall.Errno) {
 	return bareCall(unix.SYS_SENDTO, fd, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
@@ -43,8 +43,8 @@ func bareClose(fd int) {
 	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
-// bareWait is epoll_wait; a negative wait is for ever. An interruption is a
-// turn without events.
+// bareWait is epoll_wait; a negative wait has no limit. An interruption returns no
+// events.
 func bareWait(epoll int, events []unix.EpollEvent, wait time.Duration) []unix.EpollEvent {
 	timeout := -1
 	if wait >= 0 {
@@ -59,7 +59,7 @@ func bareWait(epoll int, events []unix.EpollEvent, wait time.Duration) []unix.Ep
 	return events[:n]
 }
 
-// watch registers a descriptor once and for all; tag comes back with its events.
+// watch registers a descriptor; its events carry tag.
 func watch(epoll, fd, tag int, events uint32) error {
 	return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(tag)})
 }

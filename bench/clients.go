@@ -11,51 +11,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// load is the other side of a server: all its clients on one epoll, in the
-// thread that calls. It is as bare as the floors, to be no bottleneck. But it
-// does read what it is sent: thrown away uncopied (MSG_TRUNC), the bytes would
-// stay in the caches of the server's core, and a copying send(2) would look
-// half as expensive as it is.
+// load is all clients of a server, on one epoll, in the calling thread. It is as bare
+// as the floors, so as not to be the bottleneck. But it reads what it receives:
+// README.md says why.
 type load struct {
 	port    int
 	epoll   int
 	clients []client
-	got     int64 // bytes all clients received, but for the deaf
-	lost    int   // clients whose connection the server ended, but for the deaf
-	unread  []int // clients that have more than they read in one turn
+	got     int64 // bytes received by all but deaf clients
+	lost    int   // clients the server disconnected, except deaf ones
+	unread  []int // clients with more data than they read in one turn
 	events  []unix.EpollEvent
 	buf     []byte
 
-	want  []byte     // where set, what each client must receive, byte by byte
-	watch *stopwatch // where set, it times each line
+	want  []byte     // if set, what each client must receive
+	watch *stopwatch // if set, it times each line
 
-	// Of clients that are not raw: form.go.
+	// For clients that are not raw: protocol.go.
 	speaks  *protocol
-	ask     []byte         // the form's request
-	heads   map[int][]byte // by descriptor: the beginning of an answer
-	opened  int            // answers there were
-	stream  []byte         // what each client receives behind it
-	ends    []int          // where in stream its messages end
-	seen    int            // bytes of want that stream has
-	whole   int            // messages all clients received
-	parting bool           // clients are about to leave, and what they receive is a farewell
+	ask     []byte         // the protocol's request
+	heads   map[int][]byte // by descriptor: the beginning of a response
+	opened  int            // responses received
+	stream  []byte         // what each client receives after it
+	ends    []int          // ends of the messages in stream
+	seen    int            // bytes of want found in stream
+	whole   int            // messages received by all clients
+	parting bool           // clients are leaving; ignore what they receive
 }
 
 // client is one connection.
 type client struct {
 	fd   int
-	got  int64 // bytes received; behind an answer's head, where there is one
+	got  int64 // bytes received, without a response's head
 	deaf bool  // see socket
 	gone bool
-	ends bool // an end of file waits behind what there is to read
+	ends bool // an end of file follows what is to be read
 	more bool // it is among the unread
 
 	// Not raw:
-	opened bool // the head of its answer was there
-	whole  int  // messages it received, or answers
+	opened bool // it has received the head of its response
+	whole  int  // messages received, or responses
 }
 
-// socket is how a client's socket differs from an ordinary one.
+// socket is the options of a client's socket.
 type socket struct {
 	mss, rcvbuf int  // TCP_MAXSEG and SO_RCVBUF; 0 leaves the system's
 	deaf        bool // reads only when take is called
@@ -75,7 +73,7 @@ func newLoad(port int) (*load, error) {
 	}, nil
 }
 
-// speak has the clients that connect from now on speak f; nil: they are raw.
+// speak sets the protocol of the clients that connect from now on; nil: raw.
 func (l *load) speak(f *protocol) {
 	if l.speaks = f; f != nil {
 		l.ask = f.requestTo(l.port)
@@ -103,7 +101,7 @@ func (l *load) connect(n int, s socket) error {
 	return nil
 }
 
-// renew has another connection take the place of a client that is gone.
+// renew replaces a client that is gone by a new connection.
 func (l *load) renew(i int, s socket) error {
 	fd, err := l.dial(i, s)
 	if err != nil {
@@ -129,8 +127,8 @@ func (l *load) dial(i int, s socket) (int, error) {
 		bareClose(fd)
 		return -1, err
 	}
-	// Several source addresses: looking for a free port of one takes ever
-	// longer the more of them are taken.
+	// Several source addresses: finding a free port of one takes longer the more
+	// of them are in use.
 	source := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i/4096)}}
 	if err := unix.Bind(fd, source); err != nil {
 		bareClose(fd)
@@ -173,12 +171,12 @@ func (l *load) close() {
 	bareClose(l.epoll)
 }
 
-// dismiss forgets the clients, all of which have gone.
+// dismiss forgets all clients, which are gone.
 func (l *load) dismiss() {
 	l.clients, l.unread, l.lost, l.opened, l.parting = nil, nil, 0, 0, false
 }
 
-// poll waits for something to read, at most as long as said, and reads.
+// poll waits for data, at most so long, and reads it.
 func (l *load) poll(wait time.Duration) error {
 	unread := l.unread
 	if len(unread) > 0 {
@@ -203,13 +201,13 @@ func (l *load) poll(wait time.Duration) error {
 	return nil
 }
 
-// turn is how often a client reads before it is the others' turn. The system
-// lets a socket hold many MiB; read to the end one after the other, hundreds of
-// them would each pause for a second, and be taken for clients at lunch.
+// turn is how often a client reads before the others do. A socket may hold many MiB:
+// if each were read to its end, hundreds of others would pause for a second and count
+// as stalled.
 const turn = 4
 
-// drain reads what a client has, or a turn's worth of it. A short read empties
-// the socket, unless the end of file is behind it.
+// drain reads what a client has, up to a turn's worth. A short read empties the
+// socket, unless an end of file follows.
 func (l *load) drain(i int) error {
 	c := &l.clients[i]
 	if c.deaf || c.more {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The server has a core of its own, the load another. With one core only, all
-// share it, and the figures are worth less.
+// The server has a core of its own, the clients another. With one core, all share it
+// and the figures are worth less.
 type cores struct{ all, server, load unix.CPUSet }
 
 // share divides the cores this process may use. Call it before pinning anything.
@@ -35,7 +35,7 @@ func share() (cores, error) {
 	return c, nil
 }
 
-// pinSelf moves every thread of this process to the load's core. Those to come
+// pinSelf moves every thread of this process to the clients' core. New threads
 // inherit it.
 func (c cores) pinSelf() error {
 	threads, err := os.ReadDir("/proc/self/task")

@@ -16,7 +16,7 @@ type fanin struct {
 	size    int  // bytes in a line
 	lines   int  // of each client, in a step
 	burst   int  // lines a client sends at once
-	queued  bool // the server stands still until each has sent a burst
+	queued  bool // the server is stopped until each has sent a burst
 }
 
 func (f fanin) scale(c config) (workload, int) {
@@ -32,7 +32,7 @@ func (f fanin) begin(r *harness) (stepper, error) {
 	return run.step, r.load.connect(f.clients, socket{})
 }
 
-// text is what a client sends in a step: lines that tell who and which.
+// text is what a client sends in a step: numbered lines with the client.
 func (f fanin) text(i int) []byte {
 	var text []byte
 	for line := range f.lines {
@@ -45,11 +45,11 @@ type faninRun struct {
 	fanin
 	h     *harness
 	texts [][]byte // by client
-	sent  []int    // bytes of it in this step, by client
-	left  int      // clients that have not sent all of theirs
+	sent  []int    // bytes sent in this step, by client
+	left  int      // clients that have not sent all
 }
 
-// step gives the server's microseconds for each line.
+// step returns the server's CPU per line in µs.
 func (f *faninRun) step() (sample, error) {
 	all := f.h.said + int64(f.clients*f.lines*f.size)
 	cost, err := f.h.cost(func() error {
@@ -64,7 +64,7 @@ func (f *faninRun) step() (sample, error) {
 	return sample{micros(cost) / float64(f.clients*f.lines)}, nil
 }
 
-// send goes round the clients, one burst each, until all have sent all.
+// send lets each client send a burst, in turn, until all have sent all.
 func (f *faninRun) send() error {
 	clear(f.sent)
 	f.left = f.clients
@@ -80,9 +80,9 @@ func (f *faninRun) send() error {
 	return cmp.Or(failed, err)
 }
 
-// queue is a round that the server finds waiting for it as a whole. Let run, it
-// might wait for each line or be behind by hundreds, and which of the two costs
-// several times as much as the other is a matter of luck.
+// queue is a round while the server is stopped. A running server may wait for each
+// line or be hundreds behind; the first costs several times as much, and which it
+// is would be luck.
 func (f *faninRun) queue() error {
 	all := f.h.said + int64(f.clients*f.burst*f.size)
 	if err := f.h.server.pause(f.round); err != nil {
@@ -99,7 +99,7 @@ func (f *faninRun) round() error {
 		if err := f.say(i, text); err != nil {
 			return fmt.Errorf("client %d: %w", i, err)
 		}
-		// STDOUT must not fill up meanwhile.
+		// STDOUT must not fill up.
 		if i%16 == 0 {
 			if err := f.h.hear(); err != nil {
 				return err
@@ -109,7 +109,7 @@ func (f *faninRun) round() error {
 	return nil
 }
 
-// say sends the rest of a client's burst, or what there is room for.
+// say sends the rest of a client's burst, as far as there is room.
 func (f *faninRun) say(i int, text []byte) error {
 	burst := f.burst * f.size
 	from := f.sent[i]

@@ -10,7 +10,7 @@ type fanout struct {
 	size    int           // bytes in a line
 	lines   int           // in a step
 	every   time.Duration // between lines; 0: the next when all have the last
-	nap     time.Duration // see rig
+	nap     time.Duration // see harness
 	speaks  *protocol     // what the clients speak; nil: they are raw
 }
 
@@ -33,12 +33,11 @@ type fanoutRun struct {
 	fanout
 	h         *harness
 	sent      int                     // lines
-	meanwhile func() error            // what is done all the time; nil: nothing
-	say       func(line []byte) error // nil: STDIN does
+	meanwhile func() error            // called all the time; nil: nothing
+	say       func(line []byte) error // sends a line; nil: through STDIN
 }
 
-// step gives the server's microseconds for each delivery, and the milliseconds
-// that one delivery in a hundred takes longer than.
+// step returns the server's CPU per delivery in µs and the p99 of a delivery in ms.
 func (f *fanoutRun) step() (sample, error) {
 	cost, err := f.some(f.lines)
 	if err != nil {
@@ -47,7 +46,7 @@ func (f *fanoutRun) step() (sample, error) {
 	return sample{micros(cost) / float64(f.lines*f.clients), millis(f.h.load.watch.p99())}, nil
 }
 
-// some sends n lines, and gives what they cost the server.
+// some sends n lines and returns their cost.
 func (f *fanoutRun) some(n int) (time.Duration, error) {
 	l := f.h.load
 	block := numbered(f.sent, n, f.size)
@@ -56,7 +55,7 @@ func (f *fanoutRun) some(n int) (time.Duration, error) {
 	return f.h.cost(func() error { return f.send(block) })
 }
 
-// send sends the lines of block, and waits until all clients have all of them.
+// send sends the lines of block and waits until all clients have all of them.
 func (f *fanoutRun) send(block []byte) error {
 	for due := time.Now(); len(block) > 0; block = block[f.size:] {
 		if err := f.rest(due); err != nil {

@@ -11,11 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The floors: for each scenario the least a server can do, as bare system calls
-// in one thread, with no goroutine and no allocation once the clients are there.
-// A floor has no manners: no framing, no bound, no verdict on slow clients. It
-// speaks the hub's language as far as the harness needs it: it says
-// "listening on ADDRESS" on STDERR, takes STDIN, fills STDOUT.
+// The floors: for each scenario the least a server can do, as bare system calls in
+// one thread, without goroutines, and without allocation once the clients are there.
+// A floor has no framing, no limits and no rules for slow clients. Like hubbub it
+// prints "listening on ADDRESS" on STDERR, reads STDIN and writes STDOUT.
 //
 //	copy      read STDIN into one buffer, send(2) the buffer to each client
 //	gather    read each client, write(2) what it sent to STDOUT
@@ -25,10 +24,10 @@ import (
 //	let-go    net/http: accept WebSockets and hold their descriptors
 //	post      net/http: write to STDOUT what is posted
 
-// runFloor is the process of one floor. It never returns but with an error: a
-// floor ends when the harness ends it.
+// runFloor is the process of one floor. It returns only with an error: the harness
+// kills it.
 func runFloor(args []string) error {
-	// The collector has nothing to do here; it shall not look, either.
+	// There is nothing to collect.
 	debug.SetGCPercent(-1)
 	flags := flag.NewFlagSet("floor", flag.ContinueOnError)
 	waitFor := flags.Int("wait-for", 0, "clients to wait for before reading STDIN")
@@ -51,7 +50,7 @@ func runFloor(args []string) error {
 	return floors[args[0]]()
 }
 
-// bareListen opens a listener on a free port of 127.0.0.1 and says where.
+// bareListen opens a listener on a free port of 127.0.0.1 and prints its address.
 func bareListen() (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -71,8 +70,8 @@ func bareListen() (int, error) {
 	return fd, nil
 }
 
-// acceptAll accepts whoever is waiting and hands each to take. The clients get
-// TCP_NODELAY, as the hub's do.
+// acceptAll accepts all waiting clients and hands each to take. They get TCP_NODELAY,
+// like hubbub's.
 func acceptAll(listener int, take func(fd int) error) error {
 	for {
 		fd, errno := bareAccept(listener)

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// handshakes has clients ask for a WebSocket, as many at once as a listener's
-// queue holds.
+// handshakes connects WebSockets, as many at once as a listener's queue holds.
 type handshakes struct {
 	clients int
 	config  config
@@ -18,13 +17,13 @@ func (h handshakes) scale(c config) (workload, int) {
 	return h, h.clients
 }
 
-// handshakesLeft looks at what is left of them.
+// handshakesLeft measures the memory they leave.
 type handshakesLeft struct {
 	handshakes
-	later time.Duration // how long after
+	later time.Duration // when it is measured
 }
 
-// later is when a server no longer needs what it needed for handshakes.
+// later is when a server has released what it needed for handshakes.
 const later = 30 * time.Second
 
 func (h handshakesLeft) scale(c config) (workload, int) {
@@ -32,8 +31,8 @@ func (h handshakesLeft) scale(c config) (workload, int) {
 	return h, h.clients
 }
 
-// measure gives, for each handshake, the microseconds by the clock and in the
-// server's CPU time; and by how many MiB the server grew at most.
+// measure returns the time and the server's CPU per handshake in µs, and the peak
+// growth in MiB.
 func (h handshakes) measure(r *harness) (sample, error) {
 	if err := r.settle(h.config.quiet); err != nil {
 		return nil, err
@@ -54,8 +53,7 @@ func (h handshakes) measure(r *harness) (sample, error) {
 	return sample{micros(took) / n, micros(cost) / n, float64(grown) / (1 << 20)}, nil
 }
 
-// rush connects n clients, and has as many as possible of them wait for their
-// answers.
+// rush connects n clients, as many of them waiting for their responses as possible.
 func (r *harness) rush(n int) error {
 	l := r.load
 	for len(l.clients) < n {
@@ -72,11 +70,10 @@ func (r *harness) rush(n int) error {
 	return r.until(func() bool { return l.opened >= n })
 }
 
-// measure gives what is resident some time after the handshakes, as a multiple of
-// what was before and raw clients cost; what is some time after the last of those
-// clients has gone, as a multiple of what was before; both again in MiB beyond
-// that; and what is when as many have come and gone once more, as a multiple of
-// what was after the first.
+// measure returns what is resident some time after the handshakes, by the empty
+// server with as many raw clients; some time after the clients have left, by the
+// empty server; the two differences in MiB; and what is resident after as many more
+// have come and gone, by after the first.
 func (h handshakesLeft) measure(r *harness) (sample, error) {
 	cost, err := h.raw()
 	if err != nil {
@@ -106,8 +103,8 @@ func (h handshakesLeft) measure(r *harness) (sample, error) {
 	}, nil
 }
 
-// comeAndGo gives what is resident some time after all have come, and after all
-// have gone.
+// comeAndGo returns what is resident some time after all have connected, and after
+// all have left.
 func (h handshakesLeft) comeAndGo(r *harness) (full, left int64, err error) {
 	r.load.speak(webSocket)
 	if err := r.rush(h.clients); err != nil {
@@ -124,7 +121,7 @@ func (h handshakesLeft) comeAndGo(r *harness) (full, left int64, err error) {
 	return full, left, err
 }
 
-// raw is what as many raw clients cost.
+// raw is the memory of as many raw clients.
 func (h handshakes) raw() (int64, error) {
 	c, err := h.config.command("raw", 0)
 	if err != nil {
@@ -152,7 +149,7 @@ func (h handshakes) raw() (int64, error) {
 	return full - empty, err
 }
 
-// leave leaves the server alone, and gives what is resident then.
+// leave leaves the server alone for a while and returns what is resident then.
 func (h handshakesLeft) leave(r *harness) (int64, error) {
 	defer func(nap time.Duration) { r.nap = nap }(r.nap)
 	r.nap = 10 * time.Millisecond

@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rig is one server under test with its clients, for one measurement.
+// harness is one server under test with its clients, for one measurement.
 type harness struct {
 	server   *server
 	load     *load
 	own      int           // descriptors the server has open for itself
-	listened time.Time     // to STDOUT, the last time
+	listened time.Time     // when STDOUT was read last
 	said     int64         // bytes the server wrote to STDOUT
-	heard    []byte        // those bytes, where a test wants them
+	heard    []byte        // those bytes, if a test wants them
 	keep     bool          // keep what is heard
-	nap      time.Duration // how long the clients may sleep; 0: they never do, and read at once
+	nap      time.Duration // how long the clients may sleep; 0: never, they read at once
 	buf      []byte
 }
 
-// stalledAfter is how long nothing may move before a measurement is given up.
+// stalledAfter is how long a measurement waits without any progress.
 const stalledAfter = 20 * time.Second
 
 func newHarness(c command) (*harness, error) {
@@ -57,7 +57,7 @@ func (r *harness) cost(do func() error) (time.Duration, error) {
 	return after - before, err
 }
 
-// turn lets the clients read, and hears the server out.
+// turn lets the clients read, and reads the server's STDOUT.
 func (r *harness) turn(wait time.Duration) error {
 	if err := r.load.poll(min(wait, r.nap)); err != nil {
 		return err
@@ -65,13 +65,12 @@ func (r *harness) turn(wait time.Duration) error {
 	return r.hear()
 }
 
-// until takes turns until done, as long as something moves and nobody who reads
-// is cut.
+// until takes turns until done. It fails without progress, or if a reader is cut.
 func (r *harness) until(done func() bool) error {
 	moved, since := r.moved(), time.Now()
 	for !done() {
 		if r.load.lost > 0 {
-			return r.failed("clients were cut that should not be")
+			return r.failed("the server cut clients that read")
 		}
 		if err := r.turn(r.nap); err != nil {
 			return err
@@ -102,8 +101,7 @@ func (r *harness) rest(until time.Time) error {
 	return nil
 }
 
-// feed writes p to the server's STDIN, all of it, with the clients reading
-// whenever the pipe is full.
+// feed writes all of p to the server's STDIN; the clients read while the pipe is full.
 func (r *harness) feed(p []byte) error {
 	for len(p) > 0 {
 		n, errno := bareWrite(r.server.in, p)
@@ -122,7 +120,7 @@ func (r *harness) feed(p []byte) error {
 	return nil
 }
 
-// untilRoom takes turns until STDIN takes some more.
+// untilRoom takes turns until STDIN has room.
 func (r *harness) untilRoom() error {
 	room := []unix.PollFd{{Fd: int32(r.server.in), Events: unix.POLLOUT}}
 	return r.until(func() bool {
@@ -131,14 +129,14 @@ func (r *harness) untilRoom() error {
 	})
 }
 
-// hearEvery is how often STDOUT is read at most: a reader that is always there
-// fights with the writer for the pipe's lock. What comes meanwhile fits the pipe.
+// hearEvery is how often STDOUT is read at most: a constant reader contends with the
+// writer for the pipe's lock. The pipe holds what comes meanwhile.
 const (
 	hearEvery = 200 * time.Microsecond
 	pipeSize  = 1 << 20
 )
 
-// hear takes what the server wrote to STDOUT.
+// hear reads what the server wrote to STDOUT.
 func (r *harness) hear() error {
 	now := time.Now()
 	if now.Sub(r.listened) < hearEvery {

@@ -12,10 +12,10 @@ type idle struct {
 	clients int
 	watched time.Duration // how long the server's CPU is watched
 	quiet   time.Duration // see calm
-	line    string        // what each client is sent once; empty: nothing
+	line    string        // sent to each client once; "": nothing
 	speaks  *protocol     // what the clients speak; nil: they are raw
-	later   time.Duration // how long the server is left alone before it is looked at
-	first   int           // of the clients come before, and are looked at by themselves
+	later   time.Duration // how long the server is left alone before its memory is measured
+	first   int           // clients that connect earlier and are measured separately
 }
 
 func (i idle) scale(c config) (workload, int) {
@@ -24,10 +24,10 @@ func (i idle) scale(c config) (workload, int) {
 	return i, i.clients
 }
 
-// measure gives the bytes resident for each client, before and after each was
-// sent a line, and the server's CPU time in microseconds a second. Of clients that
-// come after first ones, what those cost all together, in MiB, comes last: it is
-// also what the server needs once to have had such clients at all.
+// measure returns the resident bytes per client, before and after each was sent a
+// line, and the server's CPU in µs per second. If first clients connect earlier, it
+// also returns their memory together, in MiB: it includes what the server needs once
+// for clients of this protocol.
 func (i idle) measure(r *harness) (sample, error) {
 	if err := r.settle(i.quiet); err != nil {
 		return nil, err
@@ -64,8 +64,7 @@ func (i idle) measure(r *harness) (sample, error) {
 	return s, nil
 }
 
-// resident is the server's memory when so many clients more have come; of none,
-// what it is now.
+// resident is the server's memory once so many more clients have connected.
 func (i idle) resident(r *harness, clients int, now int64) (int64, error) {
 	if clients == 0 {
 		return now, nil
@@ -76,7 +75,7 @@ func (i idle) resident(r *harness, clients int, now int64) (int64, error) {
 	return residentOf(r.server.pid)
 }
 
-// come has clients come, and the server rest from it.
+// come connects clients and lets the server settle.
 func (i idle) come(r *harness, clients int) error {
 	r.load.speak(i.speaks)
 	come := r.fill
@@ -94,7 +93,7 @@ func (i idle) come(r *harness, clients int) error {
 	return r.calm(i.quiet)
 }
 
-// speak sends every client the line, and waits until the server is done with it.
+// speak sends every client the line and waits until the server is done.
 func (i idle) speak(r *harness) error {
 	if i.line == "" {
 		return nil
@@ -113,7 +112,7 @@ func (i idle) speak(r *harness) error {
 	return r.calm(i.quiet)
 }
 
-// settle is when the server has started and has what it needs for itself.
+// settle waits until the server has started, and counts its own descriptors.
 func (r *harness) settle(quiet time.Duration) (err error) {
 	if err = r.calm(quiet); err == nil {
 		r.own, err = descriptorsOf(r.server.pid)
@@ -121,9 +120,8 @@ func (r *harness) settle(quiet time.Duration) (err error) {
 	return err
 }
 
-// calm lets the server finish what it is at: until it has used next to no CPU
-// for a quiet while, or so long that it will not. The hub parks after a second
-// of silence; with less than that, its parking is measured too.
+// calm waits until the server has used almost no CPU for a while, or gives up. hubbub
+// parks after a second of silence; a shorter wait would measure that too.
 func (r *harness) calm(quiet time.Duration) error {
 	defer func(nap time.Duration) { r.nap = nap }(r.nap)
 	r.nap = 10 * time.Millisecond
@@ -164,8 +162,8 @@ func (r *harness) accepted() error {
 	return cmp.Or(failed, err)
 }
 
-// accept has clients connect faster than any server accepts: it stands still
-// until they wait in the listener's queue.
+// accept connects clients while the server is stopped, so that they wait in the
+// listener's queue.
 type accept struct {
 	clients int
 	quiet   time.Duration // see calm
@@ -176,8 +174,7 @@ func (a accept) scale(c config) (workload, int) {
 	return a, a.clients
 }
 
-// measure gives the microseconds from one accepted client to the next, by the
-// clock and in the server's CPU time.
+// measure returns the time and the server's CPU per accepted client, in µs.
 func (a accept) measure(r *harness) (sample, error) {
 	if err := r.settle(a.quiet); err != nil {
 		return nil, err

@@ -116,8 +116,7 @@ func memoryOfAll(family []int) (sum int64, err error) {
 	return sum, nil
 }
 
-// quantile wants sorted values, and lies between two of them where need be. Of
-// none it is 0.
+// quantile of sorted values; it interpolates. Of none it is 0.
 func quantile[T int64 | float64](sorted []T, q float64) T {
 	if len(sorted) == 0 {
 		return 0
@@ -132,7 +131,7 @@ func median(values []float64) float64 {
 	return quantile(slices.Sorted(slices.Values(values)), 0.5)
 }
 
-// stopwatch knows when each line was due and notes how late it reached each client.
+// stopwatch records how late each line reached each client.
 type stopwatch struct {
 	start time.Time
 	first int64   // byte of the stream where the first line begins
@@ -154,8 +153,8 @@ func newStopwatch(first, size, lines, clients int) *stopwatch {
 // sent notes that the next line is due at t.
 func (s *stopwatch) sent(t time.Time) { s.due = append(s.due, int64(t.Sub(s.start))) }
 
-// arrived notes the lines a client completed by taking the bytes from..to of
-// the stream.
+// arrived notes the lines that a client completed with the bytes from..to of the
+// stream.
 func (s *stopwatch) arrived(from, to int64) {
 	s.lines(int(from/s.size), int(to/s.size))
 }

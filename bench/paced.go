@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// paced sends all that the server takes to clients of whom one reads slower
-// than the rest, but steadily. The source must be paced to it; it must not be cut.
+// paced sends as much as the server takes to clients, one of which reads slower than
+// the others, but steadily. The server must pace the source to it and not cut it.
 type paced struct {
 	clients int
 	size    int           // bytes in a line
 	rate    int           // bytes a second that the slow one reads
-	lasts   time.Duration // once the backlog is full, that is: twice
+	lasts   time.Duration // twice: until the backlog is full, and then
 }
 
 func (p paced) scale(c config) (workload, int) {
@@ -23,8 +23,8 @@ func (p paced) scale(c config) (workload, int) {
 	return p, p.clients
 }
 
-// measure gives the cut clients, and the KB/s the others get of the stream in
-// the second half, when the backlog is full.
+// measure returns how many clients were cut, and the KB/s of the others in the
+// second half, when the backlog is full.
 func (p paced) measure(r *harness) (sample, error) {
 	if err := r.load.connect(1, socket{mss: 1448, rcvbuf: 32 << 10, deaf: true}); err != nil {
 		return nil, err
@@ -44,8 +44,7 @@ func (p paced) measure(r *harness) (sample, error) {
 	return sample{float64(r.server.says.cut()), each / 1e3 / p.lasts.Seconds()}, nil
 }
 
-// pour fills STDIN whenever it has room, and lets the slow client read what it
-// reads in that time.
+// pour fills STDIN whenever it has room and lets the slow client read at its rate.
 func (p paced) pour(r *harness) error {
 	block := numbered(0, (1<<20)/p.size, p.size)
 	slow := &r.load.clients[0]

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// posts has clients post a line each, again and again, over connections that stay.
+// posts lets clients post lines over connections that stay open.
 type posts struct {
 	clients int
 	size    int // bytes in a line
@@ -35,7 +35,7 @@ type postsRun struct {
 	done int // posts of each client in the steps before
 }
 
-// step gives the server's microseconds for each post.
+// step returns the server's CPU per post in µs.
 func (p *postsRun) step() (sample, error) {
 	l := p.h.load
 	all := p.h.said + int64(p.clients*p.lines*p.size)
@@ -60,7 +60,7 @@ func (p *postsRun) step() (sample, error) {
 	return sample{micros(cost) / float64(p.clients*p.lines)}, nil
 }
 
-// post sends a client's next post: its number and the post's.
+// post sends a client's next post: the numbers of both.
 func (p *postsRun) post(i int) error {
 	c := &p.h.load.clients[i]
 	request := fmt.Appendf(slices.Clip(p.ask), "%8d %0*d\n", i, p.size-10, c.whole)

@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// form is how clients speak that are not raw: they ask for something first, and
-// what they then get has messages in it.
+// protocol is what clients speak that are not raw: they send a request first, then
+// receive messages.
 type protocol struct {
 	name    string
-	request string // what a client says first; PORT stands for the server's
-	status  string // what the answer begins with
-	proof   string // what must stand in its head
-	hello   bool   // a message of its own comes before those that all get
-	again   bool   // each answer is a head, and the client asks anew
+	request string // what a client sends first; PORT is the server's
+	status  string // the beginning of the response
+	proof   string // what its head must contain
+	hello   bool   // each client receives a message of its own first
+	again   bool   // each response is a head only, and the client asks again
 
-	// next is the text of the first message in p, and the size of both; 0: it
-	// is not whole.
+	// next is the text of the first message in p, and how many bytes of p the
+	// message takes; 0: it is not complete.
 	next func(p []byte) (text []byte, n int, err error)
 }
 
-// What browsers say, as far as it makes work.
+// What browsers send, as far as it costs the server.
 const browser = "Host: 127.0.0.1:PORT\r\n" +
 	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36\r\n" +
 	"Accept-Encoding: gzip, deflate, br, zstd\r\n" +
@@ -129,9 +129,9 @@ func event(p []byte) (text []byte, n int, err error) {
 	return text, end + 2, nil
 }
 
-// understood takes what a client got that is not raw. What comes behind the
-// answer's head all clients get alike: the first to get a byte of it is
-// believed, and its messages are looked at; the others' bytes are compared.
+// understood handles what a client received. After the response's head all clients
+// receive the same: the first to receive a byte has its messages checked, the others
+// compare.
 func (l *load) understood(c *client, p []byte) error {
 	for !c.opened {
 		rest, err := l.opening(c, p)
@@ -146,7 +146,7 @@ func (l *load) understood(c *client, p []byte) error {
 		return fmt.Errorf("byte %d is not what others got", from)
 	}
 	if l.stream = append(l.stream, p[known:]...); known < len(p) {
-		if err := l.look(); err != nil {
+		if err := l.scan(); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ func (l *load) understood(c *client, p []byte) error {
 	return nil
 }
 
-// opening takes what comes before a client's stream, and gives what is behind.
+// opening handles what precedes a client's stream and returns what follows.
 func (l *load) opening(c *client, p []byte) (rest []byte, err error) {
 	if begun := l.heads[c.fd]; begun != nil {
 		delete(l.heads, c.fd)
@@ -182,7 +182,7 @@ func (l *load) opening(c *client, p []byte) (rest []byte, err error) {
 		return nil, nil
 	}
 	if !bytes.HasPrefix(head, []byte(l.speaks.status)) || !bytes.Contains(p, []byte(l.speaks.proof)) {
-		return nil, fmt.Errorf("it was answered: %q", head)
+		return nil, fmt.Errorf("response: %q", head)
 	}
 	l.opened++
 	if l.speaks.again {
@@ -193,9 +193,9 @@ func (l *load) opening(c *client, p []byte) (rest []byte, err error) {
 	return rest, nil
 }
 
-// look finds the messages that have become whole, and sees that they are the
-// lines that were sent.
-func (l *load) look() error {
+// scan finds the messages that are complete and checks that they are the lines that
+// were sent.
+func (l *load) scan() error {
 	begin := 0
 	if len(l.ends) > 0 {
 		begin = l.ends[len(l.ends)-1]
@@ -215,7 +215,7 @@ func (l *load) look() error {
 	}
 }
 
-// join connects n clients of the load's form, never more at once than a
+// join connects n clients of the load's protocol, never more at once than a
 // listener's queue holds, and waits until each has its stream.
 func (r *harness) join(n int) error {
 	for left := n; left > 0; left -= queue {
@@ -229,7 +229,7 @@ func (r *harness) join(n int) error {
 	return nil
 }
 
-// part has every client of a WebSocket end it, and waits until the server has.
+// part closes every WebSocket and waits until the server has closed them, too.
 func (r *harness) part() error {
 	// A masked close frame with code 1000; the mask is zero.
 	bye := []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}

@@ -4,12 +4,12 @@ package main
 
 import "fmt"
 
-// relay sends lines to listeners, through talkers who read nothing: with or
-// without their help.
+// relay sends lines to clients that listen and to others that read nothing; the
+// lines come from those, or from STDIN.
 type relay struct {
 	fanout
 	talkers int
-	talk    bool // each line is said by one of them, else by STDIN
+	talk    bool // talkers send the lines, not STDIN
 }
 
 func (t relay) scale(c config) (workload, int) {
@@ -31,8 +31,8 @@ func (t relay) begin(r *harness) (stepper, error) {
 	return func() (sample, error) { return t.step(run) }, nil
 }
 
-// step gives the server's microseconds for each delivery, to talkers too, and
-// the milliseconds that one delivery in a hundred takes longer than.
+// step returns the server's CPU per delivery in µs, including those to talkers, and
+// the p99 of a delivery in ms.
 func (t relay) step(run *fanoutRun) (sample, error) {
 	cost, err := run.some(t.lines)
 	if err != nil {
@@ -40,12 +40,12 @@ func (t relay) step(run *fanoutRun) (sample, error) {
 	}
 	all := t.clients + t.talkers
 	if t.talk {
-		all-- // whoever said it
+		all-- // the sender
 	}
 	return sample{micros(cost) / float64(t.lines*all), millis(run.h.load.watch.p99())}, nil
 }
 
-// say has the talker whose turn it is send a line.
+// say sends a line from the next talker.
 func (t relay) say(r *harness, n int, line []byte) error {
 	talker := r.load.clients[t.clients+n%t.talkers]
 	if sent, errno := bareSend(talker.fd, line); errno != 0 || sent < len(line) {

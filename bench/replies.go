@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// replies has clients ask, each for an answer of its own, some of them at a time.
+// replies lets clients ask for answers of their own, some at a time.
 type replies struct {
 	clients int
 	size    int       // bytes in a line, and in its answer
 	at      int       // how many ask at a time
 	rounds  int       // how often each asks in a step
-	speaks  *protocol // what the clients speak, raw or WebSockets; nil: they are raw
+	speaks  *protocol // webSocket, or nil: raw
 }
 
 func (a replies) scale(c config) (workload, int) {
@@ -29,9 +29,9 @@ func (a replies) begin(r *harness) (stepper, error) {
 	return a.of(r).step, r.fill(a.clients)
 }
 
-// beginTogether is for a server that is several processes, with one for each
-// client maybe. Clients come some at a time, and the next when these have an
-// answer: programs that all start at once are all not ready for long.
+// beginTogether is for a server of several processes, maybe one per client. The
+// next clients connect when the last have an answer: programs that all start at once
+// take long to be ready.
 func (a replies) beginTogether(r *harness) (stepper, error) {
 	run := a.of(r)
 	r.load.speak(a.speaks)
@@ -65,15 +65,14 @@ type repliesRun struct {
 	replies
 	h      *harness
 	line   []byte      // what a client sends
-	answer int         // bytes of what it gets
-	text   []byte      // which is this, where there is a form
-	asked  []time.Time // by client, of those who wait
-	late   []int64     // nanoseconds
-	all    []int       // the processes of the server
+	answer int         // bytes of the answer
+	text   []byte      // the answer itself, if not raw
+	asked  []time.Time // when, by client; zero: it has its answer
+	late   []int64     // in nanoseconds
+	all    []int       // processes of the server
 }
 
-// step gives the server's microseconds for each answer, and the milliseconds that
-// one in a hundred takes longer than.
+// step returns the server's CPU per answer in µs and the p99 of an answer in ms.
 func (a *repliesRun) step() (sample, error) {
 	cost, err := a.h.cost(a.everybody)
 	if err != nil {
@@ -82,9 +81,8 @@ func (a *repliesRun) step() (sample, error) {
 	return sample{a.each(cost), a.p99()}, nil
 }
 
-// stepTogether gives the milliseconds that one answer in a hundred takes longer than;
-// the microseconds for each, of all processes and of the server alone; and the
-// memory of all, in MiB.
+// stepTogether returns the p99 of an answer in ms, the CPU per answer of all
+// processes and of the server alone in µs, and the memory of all in MiB.
 func (a *repliesRun) stepTogether() (sample, error) {
 	before, err := cpuOfAll(a.all)
 	if err != nil {
@@ -105,7 +103,7 @@ func (a *repliesRun) stepTogether() (sample, error) {
 	return sample{a.p99(), a.each(after - before), a.each(own), float64(memory) / (1 << 20)}, nil
 }
 
-// each is the microseconds for each answer of a step.
+// each is a cost per answer of a step, in µs.
 func (a *repliesRun) each(cost time.Duration) float64 {
 	return micros(cost) / float64(a.rounds*a.clients)
 }
@@ -115,7 +113,7 @@ func (a *repliesRun) p99() float64 {
 	return millis(time.Duration(quantile(a.late, 0.99)))
 }
 
-// everybody asks, as often as a step has it.
+// everybody asks, as often as a step says.
 func (a *repliesRun) everybody() error {
 	a.late = a.late[:0]
 	for range a.rounds {
@@ -129,7 +127,7 @@ func (a *repliesRun) everybody() error {
 	return nil
 }
 
-// ask has these clients ask, and waits until all have their answers.
+// ask lets these clients ask and waits for their answers.
 func (a *repliesRun) ask(first, end int) error {
 	l := a.h.load
 	before := make([]int64, end-first)

@@ -19,32 +19,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server under test is a process of its own on a core of its own. The harness
-// holds the other ends of its STDIN and STDOUT, reads the address it says on
-// STDERR, and asks the kernel what it costs.
+// A server under test is a process on a core of its own. The harness holds the other
+// ends of its STDIN and STDOUT and reads its address from its STDERR.
 
-// command says how to start a server.
+// command is how to start a server.
 type command struct {
 	args  []string
 	stdin string // a file for STDIN; empty: a pipe
-	floor bool   // it is one of ours
-	port  int    // where it listens, which it does not say; 0: it says so
+	floor bool   // it is a bare loop
+	port  int    // where it listens; 0: it prints its address
 	cores unix.CPUSet
 }
 
-// server is one that runs. One goroutine, locked to its thread, uses it.
+// server is a running server. One goroutine, locked to its thread, uses it.
 type server struct {
 	cmd   *exec.Cmd
 	pid   int
 	port  int
-	in    int // our end of its STDIN, nonblocking; -1 where that is a file
+	in    int // our end of its STDIN, nonblocking; -1: a file
 	out   int // our end of its STDOUT, nonblocking
 	says  saying
 	ended chan struct{}
 }
 
-// saying is the last of what a server said on STDERR, and how often it said
-// that it closed a client.
+// saying is the last lines of a server's STDERR, and how many clients it reported
+// closed.
 type saying struct {
 	mu     sync.Mutex
 	lines  []string
@@ -75,13 +74,13 @@ func (s *saying) String() string {
 	return strings.Join(s.lines, "\n")
 }
 
-// startWithin is how long a server has to say where it listens.
+// startWithin is how long a server may take to listen.
 const startWithin = 10 * time.Second
 
 func start(c command) (*server, error) {
 	s := &server{cmd: exec.Command(c.args[0], c.args[1:]...), in: -1, out: -1, ended: make(chan struct{})}
-	// A harness that is killed takes its server along. And a floor has no
-	// use for Go's scheduler interrupting its one goroutine every 10 ms.
+	// The server dies with the harness. A floor needs no scheduler that interrupts
+	// its one goroutine every 10 ms.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if c.floor {
 		s.cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1")
@@ -104,7 +103,7 @@ func start(c command) (*server, error) {
 	return s, nil
 }
 
-// wire makes the pipes. The child's ends block, as a shell's pipes do; ours do not.
+// wire makes the pipes. The child's ends block, like a shell's; ours do not.
 func (s *server) wire(c command) (stderr *os.File, err error) {
 	if c.stdin == "" {
 		ends, err := pipe()
@@ -131,7 +130,7 @@ func (s *server) wire(c command) (stderr *os.File, err error) {
 			}
 		}
 	}
-	// The limit may be lower for users; then it stays as it was.
+	// The limit for users may be lower; then the size stays as it was.
 	_, _ = unix.FcntlInt(uintptr(s.out), unix.F_SETPIPE_SZ, pipeSize)
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -154,8 +153,8 @@ func closeChildEnds(cmd *exec.Cmd) {
 	}
 }
 
-// awaitAddress reads the first line on STDERR, unless the port is known, and
-// leaves a goroutine with the rest.
+// awaitAddress reads the first line of STDERR, unless the port is known. A goroutine
+// reads the rest.
 func (s *server) awaitAddress(stderr *os.File, port int) error {
 	first := make(chan string, 1)
 	go s.listen(stderr, first)
@@ -173,11 +172,11 @@ func (s *server) awaitAddress(stderr *os.File, port int) error {
 	case <-s.ended:
 		return fmt.Errorf("ended: %s", &s.says)
 	case <-time.After(startWithin):
-		return errors.New("said no address")
+		return errors.New("printed no address")
 	}
 }
 
-// awaitListener tries until somebody can be connected to.
+// awaitListener tries until it can connect.
 func (s *server) awaitListener() error {
 	address := fmt.Sprintf("127.0.0.1:%d", s.port)
 	for limit := time.After(startWithin); ; {
@@ -194,7 +193,7 @@ func (s *server) awaitListener() error {
 	}
 }
 
-// freePort is one that nobody has.
+// freePort is a free port.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -216,7 +215,7 @@ func (s *server) listen(stderr *os.File, first chan<- string) {
 	_, _ = io.Copy(io.Discard, stderr)
 }
 
-// pause has the server stand still while do runs.
+// pause stops the server while do runs.
 func (s *server) pause(do func() error) error {
 	if err := unix.Kill(s.pid, unix.SIGSTOP); err != nil {
 		return os.NewSyscallError("kill", err)
@@ -226,7 +225,7 @@ func (s *server) pause(do func() error) error {
 	return cmp.Or(failed, os.NewSyscallError("kill", err))
 }
 
-// stop ends the server without ceremony. How it ends when asked is not measured here.
+// stop kills the server. An orderly end is not measured.
 func (s *server) stop() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// slowloris sends lines to raw clients while others ask for something over HTTP, a
-// byte at a time. The server ends those after a while; then they come again.
+// slowloris sends lines to raw clients while others send an HTTP request, a byte at
+// a time. The server closes those after a while; then they connect again.
 type slowloris struct {
 	fanout
 	slow  int
-	often time.Duration // between one's bytes
-	quiet time.Duration // so long they ask before it begins
+	often time.Duration // between two bytes of a client
+	quiet time.Duration // how long they send before the measurement
 }
 
 func (s slowloris) scale(c config) (workload, int) {
@@ -21,16 +21,16 @@ func (s slowloris) scale(c config) (workload, int) {
 	return s, s.clients
 }
 
-// measure gives the milliseconds that one delivery in a hundred takes longer
-// than; the server's microseconds for each; how often one that was ended came again; and how many of those who are
-// there were sent the lines, as if they were raw clients.
+// measure returns the p99 of a delivery in ms, the server's CPU per delivery in µs,
+// how often a slow client was closed and connected again, and how many slow clients
+// were taken for raw clients and got the lines.
 func (h slowloris) measure(r *harness) (sample, error) {
 	run := &slowlorisRun{slowloris: h, lines: fanoutRun{fanout: h.fanout, h: r}}
 	run.lines.meanwhile = run.sendHeads
 	if err := r.load.connect(h.clients, socket{}); err != nil {
 		return nil, err
 	}
-	// The first line makes clients of them, whatever their address.
+	// The first line makes raw clients of them, also at an address for all protocols.
 	if _, err := run.lines.some(2); err != nil {
 		return nil, err
 	}
@@ -56,12 +56,12 @@ type slowlorisRun struct {
 	lines fanoutRun
 	ask   []byte
 	began time.Time
-	said  int   // bytes, by all who are slow
-	at    []int // the same by each, since it came
-	again int   // how often one has come again
+	said  int   // bytes, by all slow clients
+	at    []int // bytes of each since it connected
+	again int   // reconnects
 }
 
-// sendHeads has those who are slow say what is due: evenly over the time.
+// sendHeads sends the bytes that are due, spread evenly over the time.
 func (h *slowlorisRun) sendHeads() error {
 	l := h.lines.h.load
 	for due := int(time.Since(h.began) * time.Duration(h.slow) / h.often); h.said < due; h.said++ {
@@ -73,15 +73,14 @@ func (h *slowlorisRun) sendHeads() error {
 			h.at[i] = 0
 			h.again++
 		}
-		// It may be ended meanwhile, which the next round sees.
+		// The server may have closed it meanwhile; the next round notices.
 		n, _ := bareSend(l.clients[h.clients+i].fd, h.ask[h.at[i]:h.at[i]+1])
 		h.at[i] = (h.at[i] + max(n, 0)) % (len(h.ask) - 1)
 	}
 	return nil
 }
 
-// mistaken is how many of those who are slow were sent something that is no
-// answer.
+// mistaken is how many slow clients received something other than a response.
 func (h *slowlorisRun) mistaken() int {
 	l, n := h.lines.h.load, 0
 	for i := range h.slow {

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// stalled sends a stream to many clients that read at once, and to some that
-// are at lunch: they read little or nothing.
+// stalled sends a stream to many clients that read at once, and to some that read
+// little or nothing.
 type stalled struct {
-	clients int // who read at once
+	clients int // that read at once
 	size    int // bytes in a line
 	lines   int
 	every   time.Duration // between lines
 
-	away   int           // who are at stalled
-	rcvbuf int           // SO_RCVBUF of one of them
-	bite   int           // bytes it reads at a time; 0: none, ever
+	away   int           // stalled clients
+	rcvbuf int           // their SO_RCVBUF
+	bite   int           // bytes they read at a time; 0: they never read
 	often  time.Duration // between bites
 }
 
@@ -26,9 +26,8 @@ func (l stalled) scale(c config) (workload, int) {
 	return l, l.clients + l.away
 }
 
-// measure gives the milliseconds that one delivery in a hundred takes longer
-// than; how many MiB the server has grown at most; how many KiB the kernel holds
-// for the sockets of each client at stalled; and how many of them were cut.
+// measure returns the p99 of a delivery in ms, the server's peak growth in MiB, the
+// kernel's socket memory per stalled client in KiB, and how many of them were cut.
 func (l stalled) measure(r *harness) (sample, error) {
 	run := &stalledRun{stalled: l, h: r}
 	if err := run.begin(); err != nil {
@@ -38,14 +37,14 @@ func (l stalled) measure(r *harness) (sample, error) {
 		return nil, err
 	}
 	if run.weighed == 0 {
-		return nil, errors.New("too busy a machine: nobody was served before the next line was due, so what those at stalled hold was never seen")
+		return nil, errors.New("the machine is too busy: no line was delivered before the next was due, so the memory of stalled clients was never measured")
 	}
 	return sample{
 		millis(r.load.watch.p99()),
 		float64(run.grown) / (1 << 20),
 		float64(run.held) / (1 << 10) / float64(max(l.away, 1)),
-		// A client at stalled does not see that it is cut: the end of the
-		// connection waits behind all that it does not read.
+		// A stalled client does not notice that it is cut: the end of the
+		// connection waits after the data that it does not read.
 		float64(r.server.says.cut()),
 	}, nil
 }
@@ -54,20 +53,20 @@ type stalledRun struct {
 	stalled
 	h    *harness
 	sent int       // lines
-	next time.Time // when those at stalled take the next bite
+	next time.Time // when stalled clients read next
 
-	resident int64 // at the beginning
-	grown    int64 // at most, since
-	held     int64 // by sockets at most
-	weighed  int   // times
+	resident int64 // memory at the beginning
+	grown    int64 // peak growth since
+	held     int64 // peak of socket memory
+	weighed  int   // how often both were measured
 }
 
-// begin connects everybody and warms up.
+// begin connects all clients and warms up.
 func (l *stalledRun) begin() (err error) {
-	// Sockets that hide nothing: loopback's segments of 64 KiB and the system's
-	// large buffers would take megabytes before the server sees that nobody reads.
-	atLunch := socket{mss: 1448, rcvbuf: l.rcvbuf, deaf: true}
-	if err := l.h.load.connect(l.away, atLunch); err != nil {
+	// Small sockets: loopback's segments of 64 KiB and the system's large buffers
+	// would take megabytes before the server notices a stalled client.
+	small := socket{mss: 1448, rcvbuf: l.rcvbuf, deaf: true}
+	if err := l.h.load.connect(l.away, small); err != nil {
 		return err
 	}
 	if err := l.h.load.connect(l.clients, socket{}); err != nil {
@@ -80,8 +79,8 @@ func (l *stalledRun) begin() (err error) {
 	return err
 }
 
-// send sends n lines, each when it is due, ready or not, and waits until those
-// who read have all.
+// send sends n lines, each when it is due, whether or not the last has been
+// delivered, and waits until the readers have all.
 func (l *stalledRun) send(n int) error {
 	load := l.h.load
 	block := numbered(l.sent, n, l.size)
@@ -101,13 +100,13 @@ func (l *stalledRun) send(n int) error {
 	return l.h.until(l.served)
 }
 
-// served says whether those who read have all that was sent.
+// served reports whether the readers have all that was sent.
 func (l *stalledRun) served() bool {
 	return l.h.load.got >= int64(l.sent*l.size*l.clients)
 }
 
-// wait lasts until the next line is due. Every tenth line, if those who read
-// have been served, what is held is held for those at stalled.
+// wait waits until the next line is due. Every tenth line, if the readers have all,
+// it measures: what is held then is held for stalled clients.
 func (l *stalledRun) wait(due time.Time) error {
 	if err := l.bites(); err != nil {
 		return err
@@ -133,7 +132,7 @@ func (l *stalledRun) weigh() error {
 	return err
 }
 
-// bites lets those at stalled read, when it is time.
+// bites lets stalled clients read, when it is time.
 func (l *stalledRun) bites() error {
 	if l.bite == 0 || time.Now().Before(l.next) {
 		return nil

@@ -4,14 +4,14 @@ package main
 
 import "time"
 
-// stream sends all clients more than anyone can take at once.
+// stream sends all clients as much as they take.
 type stream struct {
 	clients int
 	size    int           // bytes in a line
 	lines   int           // in a step, or in the file
-	per     float64       // bytes the cost is counted by
-	in      time.Duration // what the cost is counted in
-	check   bool          // clients compare what they get with what was sent; that costs them
+	per     float64       // the cost is per so many bytes
+	in      time.Duration // the unit of the cost
+	check   bool          // clients compare what they receive, at some cost
 }
 
 const megabyte = 1e6
@@ -52,7 +52,7 @@ func (s fileStream) measure(r *harness) (sample, error) {
 	return s.cost(r, func() error { return r.load.connect(1, socket{}) })
 }
 
-// cost is the server's, from send until everybody has the lines of one step.
+// cost is the server's CPU from send until all clients have the lines of a step.
 func (s stream) cost(r *harness, send func() error) (sample, error) {
 	bytes := s.clients * s.lines * s.size
 	all := r.load.got + int64(bytes)
