@@ -1,5 +1,5 @@
-// Link is the connection, and all that follow it: resumed, watched, made again.
-// No DOM. Its states:
+// Link is the connection to the server, and every one after it: it resumes,
+// watches and reconnects. No DOM. Its states:
 //
 //	connecting ──hello──> live ──lost──> waiting ──back-off, now()──> connecting
 //	                        │──redial()──> connecting
@@ -8,13 +8,13 @@
 // It tells its listener:
 //
 //	changed()           the state is another
-//	live(ack, anew)     hello has come: all up to ack has arrived, at a server
-//	                    that was started anew, perhaps
+//	live(ack, anew)     hello has come: the server has our messages up to ack;
+//	                    anew: it was restarted
 //	message(entry)      a message from the server, for the store
 //	skipped(n)          the server has left out n messages
-//	notice(text)        something to tell
+//	notice(text)        a notice for people
 //	ack(n)              the server has our messages up to n
-//	lost()              a live connection is no more
+//	lost()              a live connection has ended
 //	rejected(why)       the server did not take a line; reports whether there is one
 
 import { isAboutLine, isFinal } from "./endings.js";
@@ -29,13 +29,13 @@ const DONE = 1000; // close codes
 const POLICY = 1008;
 
 // backoff is how long to wait before the next try, in ms: longer each time,
-// and never the same for all the clients of a server that has come back.
+// and random, so that clients do not reconnect in step.
 export function backoff(tries) {
   return Math.min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** tries) * (0.5 + Math.random() / 2);
 }
 
-// moment is now by both clocks: one that may stand still while the machine
-// sleeps, and one that somebody may set.
+// moment is now by two clocks: one may stand still while the machine sleeps,
+// somebody may set the other.
 const moment = () => ({ steady: performance.now(), wall: Date.now() });
 
 // since is how many ms have passed, asleep or awake.
@@ -80,8 +80,7 @@ export class Link {
     if (this.state === "waiting" || this.state === "ended") this.dial();
   }
 
-  // redial makes another connection in place of one that is up: the address
-  // has changed.
+  // redial replaces a connection that is up: the address has changed.
   redial() {
     if (!this.#isUp()) return;
     this.#hangUp();
@@ -92,8 +91,8 @@ export class Link {
     this.#socket.send(JSON.stringify(message));
   }
 
-  // check is called every second, and when a sleep may be over: a timer for
-  // when it is due would have slept too.
+  // check is called every second, and when a sleep may be over: a timer set for
+  // the right moment would have slept too.
   check() {
     if (this.state === "waiting" && performance.now() >= this.#wakeAt) this.dial();
     if (this.#isUp() && since(this.#receivedAt) > this.#silence) this.#giveUp();
@@ -176,8 +175,7 @@ export class Link {
     this.#lost(1006, "");
   }
 
-  // hangUp does not wait for the other side's part of closing: there may be
-  // no other side.
+  // hangUp does not wait for the other side to close: there may be none.
   #hangUp() {
     const socket = this.#socket;
     socket.onmessage = null;
@@ -188,7 +186,7 @@ export class Link {
   #lost(code, why) {
     if (this.state === "live") {
       this.#listener.lost();
-      // Not already with hello: a server may say hello, and end it again.
+      // Not at hello: a server may send hello and close at once.
       if (performance.now() - this.#liveSince > STEADY) this.#tries = 0;
     }
     if (this.#isOver(code, why)) {
@@ -201,8 +199,8 @@ export class Link {
     setTimeout(() => this.check(), this.#wakeAt - performance.now() + 1);
   }
 
-  // isOver reports whether only a person can want another connection. If the
-  // server means a line of ours, we go on without that line.
+  // isOver reports whether to connect again only if a person wants it. If the
+  // server closed for a line of ours, we continue without that line.
   #isOver(code, why) {
     const reason = this.#reason;
     this.#reason = "";

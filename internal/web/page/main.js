@@ -9,12 +9,12 @@
 //	words.js    how numbers, bytes and names are written
 //	endings.js  what an end of the connection means
 //	voice.js    what a screen reader is told
-//	main.js     one of each, and what follows from one for another:
+//	main.js     makes one of each and connects them:
 //
 //	Frame     draws what has changed, at most once a frame
-//	Arriving  what the link tells
+//	Arriving  what the link reports
 //	Controls  buttons, fields and keys
-//	Start     one of each, made in the order in which they need each other
+//	Start     makes one of each, in the order in which they need each other
 
 import { Link } from "./link.js";
 import { bytesOf, Outbox } from "./outbox.js";
@@ -96,7 +96,7 @@ function put(into, text) {
 
 // ---------------------------------------------------------------- Arriving
 
-// keep puts an entry into the store, and has it shown.
+// keep adds an entry to the store and shows it.
 function keep(entry) {
   frame.ask();
   return store.add(entry);
@@ -112,7 +112,7 @@ function changed(entries) {
   frame.ask();
 }
 
-// sendDue sends what waits, on a live connection.
+// sendDue sends the lines that wait, on a live connection.
 function sendDue() {
   const { send, refused } = outbox.due(link.longest);
   for (const { n, text } of send) link.send({ type: "message", n, text });
@@ -124,7 +124,8 @@ function sendDue() {
 
 let lastSkip = null; // the notice to which further skips are added
 
-// skipped tells of a hole. Holes that nothing stands between are one.
+// skipped adds a notice of missing messages, or counts them in the last one if
+// nothing came in between.
 function skipped(n) {
   const follows = lastSkip !== null && lastSkip.at === store.end - 1;
   const skips = follows ? lastSkip.skips + n : n;

@@ -1,11 +1,11 @@
 // Outbox keeps what was typed here until the server has acknowledged it. No DOM.
 //
 //	add      a line waits
-//	due      numbers the lines that are to be sent now; refuses those too long
+//	due      numbers the lines to send now; refuses those that are too long
 //	settle   the server has all up to a number
 //	begin    a new connection: all that is not acknowledged becomes due again
-//	reject   the server closed the connection for the oldest line sent
-//	save     what the next page in this tab goes on with
+//	reject   the server closed the connection for the oldest line that it lacks
+//	save     for the next page in this tab; restore reads it
 //
 // A number belongs to one connection. The server's hello says up to which
 // number it has all, and the lines after that are numbered anew from there. So
@@ -56,8 +56,8 @@ export class Outbox {
     return settled;
   }
 
-  // begin returns the lines that the server has, and one that it did not take.
-  // A server that was started anew did not see the last connection.
+  // begin returns the lines that the server has, and one that it rejected. A
+  // restarted server did not see the last connection.
   begin(ack, anew) {
     const settled = this.settle(ack);
     const refused = [];
@@ -69,7 +69,7 @@ export class Outbox {
     return { settled, refused, why };
   }
 
-  // reject reports whether there is a line that the server can mean.
+  // reject reports whether the server can have meant a line.
   reject(why) {
     this.#rejected = this.items[0]?.n ? why : "";
     return this.#rejected !== "";

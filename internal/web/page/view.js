@@ -1,4 +1,4 @@
-// View shows the part of the store that is in sight, as rows. What others wrote
+// View shows the part of the store that is in sight, as rows. Other people's text
 // becomes text nodes only, never markup.
 
 import { lets } from "./store.js";
@@ -9,35 +9,33 @@ const SCROLL_RESTS = 200; // ms without a scroll event
 
 const fullTime = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "long" });
 
-// View shows the part of the store that is in sight. Entries stand in blocks;
-// a block has a height, guessed until it is first shown, and an element only
-// near the visible part. What is above and below them is padding.
+// Entries are in blocks. A block has a height, which is an estimate until the
+// block is first shown, and an element only near the visible part. Padding stands
+// for the blocks above and below.
 //
-// content-visibility does less well: with a row for each of 100,000 messages a
-// browser takes three times the memory, and draws 9 to 18 frames a second of a
-// stream of 1,000 messages a second, not 55 (page_measure_linux_test.go). With
-// rows made as blocks come into sight (contentvisibilityautostatechange) it
-// cannot follow the newest: heights change after each layout.
+// CSS content-visibility is slower: with a row per message, at 100,000 messages,
+// a browser takes three times the memory and draws 9 to 18 frames per second of a
+// stream of 1,000 messages per second, instead of 55 (page_measure_linux_test.go).
 //
-// It follows the newest entry until one scrolls up. From then on the entry at
-// the top edge is its anchor: whatever is measured, dropped or resized, that
-// entry stays where it is.
+// The view follows the newest entry until somebody scrolls up. From then on the
+// entry at the top edge is its anchor: whatever is measured, dropped or resized,
+// that entry stays where it is.
 export class View {
   filter = null;
   following = true;
   paused = false;
   matches = 0; // messages that the filter lets through
-  news = 0; // messages that came since it does not follow, or is paused
+  news = 0; // messages since it stopped following, or was paused
 
   #receivedAtPause = 0;
   #blocks = [];
-  #next = 0; // the place of the first entry not yet looked at
+  #next = 0; // the index of the first entry that take has not seen
   #anchor = null; // { entry, shift }: px of the entry above the edge
   #lastTop = 0;
-  #rest = 0; // the timer that tells the end of a scrolling; 0 after it
-  #overruled = false; // that scrolling, by follow
-  #stale = false; // the filter is another one
-  #drift = 0; // px of padding that no height accounts for
+  #rest = 0; // the timer for the end of scrolling; 0 after it
+  #overruled = false; // follow has overruled that scrolling
+  #stale = false; // the filter has changed
+  #drift = 0; // px of padding beyond the heights
   #width = 0;
   #columns = 80;
 
@@ -55,7 +53,7 @@ export class View {
     this.#ask = ask;
   }
 
-  // take looks at what the store has got and lost since the last time.
+  // take follows what the store has added and dropped.
   take() {
     if (this.#stale) this.#restart();
     if (this.paused) {
@@ -66,8 +64,8 @@ export class View {
     this.#drop();
   }
 
-  // lay brings blocks into the page around the visible part, measures them
-  // and keeps the place.
+  // lay puts the blocks around the visible part into the page, measures them
+  // and keeps the scroll position.
   lay() {
     this.#noteWidth();
     const seen = this.#log.clientHeight;
@@ -94,8 +92,8 @@ export class View {
     this.#ask();
   }
 
-  // follow goes to the newest and stays there, also while the browser scrolls
-  // smoothly elsewhere: nothing can stop that.
+  // follow goes to the newest entry and stays there, even while the browser
+  // scrolls smoothly: nothing can stop that.
   follow() {
     this.following = true;
     this.#overruled = this.#rest !== 0;
@@ -103,18 +101,18 @@ export class View {
     this.#ask();
   }
 
-  // scrolled takes note of where one has scrolled to. It is called by the
-  // event, and before a frame: the event may come a frame late.
+  // scrolled notes the scroll position. The event calls it, and each frame: the
+  // event may be a frame late.
   scrolled() {
     const top = this.#log.scrollTop;
-    // Not #scrollTo's own, nor the browser's after a change of width: that is
-    // for lay to mend.
+    // Neither #scrollTo's own nor the browser's after a change of width, which
+    // lay repairs.
     if (Math.abs(top - this.#lastTop) < 1 || this.#log.clientWidth !== this.#width) return;
     clearTimeout(this.#rest);
     this.#rest = setTimeout(() => this.#rested(), SCROLL_RESTS);
     const rest = this.#log.scrollHeight - this.#log.clientHeight - top;
-    // Only a way up means that someone wants to stay, however short: with
-    // some tolerance at the end, slow scrolling could never leave it.
+    // Any scrolling up ends following, however short: with a tolerance, slow
+    // scrolling could never leave the end.
     if (rest < 1.5) this.following = true;
     else if (top < this.#lastTop && !this.#overruled) this.following = false;
     if (this.following && !this.paused) this.news = 0;
@@ -145,8 +143,7 @@ export class View {
     this.#ask();
   }
 
-  // restart looks at the whole store again: also while paused, when it shows
-  // what there is by now.
+  // restart shows the whole store again, even while paused.
   #restart() {
     this.#stale = false;
     this.#mount(0, 0);
@@ -179,7 +176,7 @@ export class View {
     if (!this.following) this.news++;
   }
 
-  // drop forgets what the store has dropped.
+  // drop removes what the store has dropped.
   #drop() {
     let n = 0;
     while (n < this.#blocks.length && this.#blocks[n].entries.at(-1).at < this.#store.first) {
@@ -208,12 +205,12 @@ export class View {
     return height;
   }
 
-  // topOf is where a block begins, in px of scrolling.
+  // topOf is the scroll position of a block.
   #topOf(i) {
     return this.#rows.offsetTop + this.#drift + this.#height(0, i);
   }
 
-  // range is the blocks between two scrollings: from, and one past the last.
+  // range is the blocks between two scroll positions: the first, and one past the last.
   #range(top, bottom) {
     const { length } = this.#blocks;
     let from = 0;
@@ -224,9 +221,9 @@ export class View {
     return [from, to];
   }
 
-  // keepPlace sets the padding, and has the anchor stay where it is. While
-  // someone scrolls, what is above it drifts: to set the scrolling would stop
-  // the browser's own smooth scrolling in its middle.
+  // keepPlace sets the padding so that the anchor stays where it is. While
+  // somebody scrolls, it moves the padding above instead of the scroll position:
+  // setting that would stop the browser's smooth scrolling.
   #keepPlace(from, to) {
     const above = this.#height(0, from);
     const scrolling = !this.following && this.#rest !== 0;
@@ -238,8 +235,8 @@ export class View {
     else this.#scrollTo(this.#anchorTop());
   }
 
-  // covers reports whether no padding is in sight. It may be when guesses
-  // were far off; the next frame knows better.
+  // covers reports whether no padding is in sight. Bad estimates bring it into
+  // sight; the next frame has better ones.
   #covers(from, to, seen) {
     const start = this.#topOf(from) - this.#log.scrollTop;
     const end = start + this.#height(from, to);
@@ -274,7 +271,7 @@ export class View {
     return entry.row;
   }
 
-  // noteWidth guesses all heights anew when lines break elsewhere.
+  // noteWidth estimates all heights again when the width changes.
   #noteWidth() {
     if (this.#log.clientWidth === this.#width) return;
     this.#width = this.#log.clientWidth;
@@ -309,8 +306,8 @@ export class View {
     return null;
   }
 
-  // anchorTop is the scrolling that has the anchor where it was. If the
-  // anchor is gone, the next entry that is there stands in for it.
+  // anchorTop is the scroll position that keeps the anchor where it was. If the
+  // anchor is gone, the next entry takes its place.
   #anchorTop() {
     if (!this.#anchor) return 0;
     const { entry: { at }, shift } = this.#anchor;
@@ -382,7 +379,7 @@ function write(into, text) {
   });
 }
 
-// writeMarked is write, with what the filter finds marked.
+// writeMarked is write with the matches of the filter marked.
 function writeMarked(into, text, filter) {
   let done = 0;
   for (const found of filter ? text.matchAll(filter.all) : []) {
@@ -396,7 +393,7 @@ function writeMarked(into, text, filter) {
   write(into, text.slice(done));
 }
 
-// writeTime gives a <time> the local time of day, and the rest on hovering.
+// writeTime writes the local time of day into a <time>, and the full date into its title.
 function writeTime(into, iso) {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return;
@@ -410,8 +407,8 @@ function writeTime(into, iso) {
 }
 
 
-// pressedAway is for a button that goes away when it is pressed: the focus, if
-// it has it, stays with the stream. From nowhere no key would scroll.
+// pressedAway is for a button that disappears when it is pressed: its focus moves
+// to the stream. Without focus no key would scroll.
 export function pressedAway(button, act) {
   button.addEventListener("click", () => {
     const focused = document.activeElement === button;

@@ -1,6 +1,6 @@
-// Voice tells a screen reader what there is to hear: a few messages as they
-// are, many as their number, and that the more rarely the longer they are many.
-// What the page itself has to say does not wait for that.
+// Voice writes for a screen reader: a few messages as they are, many as their
+// number, and that less and less often while they stay many. The page's own
+// notices do not wait for that.
 
 import { count } from "./words.js";
 
@@ -16,7 +16,7 @@ export class Voice {
   #words = [];
   #few = [];
   #unread = 0;
-  #found = false; // what a filter finds is yet to be said
+  #found = false; // the matches of a new filter are still to be read out
   #timer = 0;
   #rest = RESTS;
   #newsAt = 0; // not before
