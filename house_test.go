@@ -104,7 +104,6 @@ var layers = map[string][]string{
 		"internal/proto",
 		"internal/quantity",
 		"internal/sock",
-		"internal/stdio",
 		"internal/web",
 	},
 
@@ -116,7 +115,7 @@ var layers = map[string][]string{
 	"internal/engine/intake":   {"internal/codec", "internal/engine/ending", "internal/engine/quota", "internal/framing", "internal/proto", "internal/sock"},
 	"internal/engine/link":     {"internal/feed", "internal/poll", "internal/sock"},
 	"internal/engine/loop":     {"internal/poll"},
-	"internal/engine/pump":     {"internal/framing"},
+	"internal/engine/pump":     {"internal/engine/backlog", "internal/engine/intake", "internal/engine/loop", "internal/framing", "internal/logger", "internal/poll", "internal/quantity", "internal/sock", "internal/stdio"},
 	"internal/engine/quota":    {},
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground

@@ -15,7 +15,7 @@ func TestChunkIsFarSmallerThanTheFeed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := len(h.newChunker().Space()); int64(got) > backlog/16 || got > pump.ChunkSize {
+		if got := len(pump.NewChunker(h.framing, h.longest, int(h.backlog.Segment())).Space()); int64(got) > backlog/16 || got > pump.ChunkSize {
 			t.Errorf("with a backlog of %d a chunk is %d", backlog, got)
 		}
 		if err := h.Close(); err != nil {
