@@ -32,17 +32,17 @@ func (h *Hub) newWeb() *web.Server {
 		text = "text/plain; charset=utf-8"
 	}
 	return web.New(web.Options{
-		Hosts:       h.o.Hosts,
-		Origins:     h.o.Origins,
-		TextType:    text,
-		Full:        h.full,
-		Begin:       h.beginOf,
-		Stream:      h.takeBack,
-		Post:        h.post,
-		Clients:     h.listClients,
-		Health:      h.health,
-		BodyTimeout: h.o.IdleTimeout,
-		Browser:     func(p web.Peer) { h.preconnects.Ask(p.Tag.(accept.Conn).Addr) },
+		Hosts:    h.o.Hosts,
+		Origins:  h.o.Origins,
+		TextType: text,
+		Full:     h.full,
+		Begin:    h.beginOf,
+		Stream:   h.takeBack,
+		Post:     h.post,
+		Clients:  h.listClients,
+		Health:   h.health,
+		Timeouts: web.Timeouts{BodyTimeout: h.o.IdleTimeout},
+		Browser:  func(p web.Peer) { h.preconnects.Ask(p.Tag.(accept.Conn).Addr) },
 		Room: func() {
 			h.places.Add(1)
 			h.wakeAll()

@@ -72,8 +72,7 @@ func open(t *testing.T, change func(*web.Options)) *stage {
 		},
 		Logf: c.logs.logf,
 		// A busy machine is no reason to cut anything short.
-		LingerTimeout: scene.LongEnough,
-		CloseTimeout:  scene.LongEnough,
+		Timeouts: web.Timeouts{LingerTimeout: scene.LongEnough, CloseTimeout: scene.LongEnough},
 	}
 	if change != nil {
 		change(&c.o)

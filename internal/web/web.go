@@ -79,6 +79,11 @@ type Options struct {
 	Logf    func(format string, args ...any) // what somebody should look at
 	Debugf  func(format string, args ...any) // what clients did wrong
 
+	Timeouts
+}
+
+// Timeouts are how long a Server waits.
+type Timeouts struct {
 	HeaderTimeout time.Duration // for a further request's header once it has begun; 0: 10s
 	IdleTimeout   time.Duration // between requests; 0: 60s
 	AnswerTimeout time.Duration // for an answer to be taken; 0: 5s
