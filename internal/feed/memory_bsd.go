@@ -3,6 +3,7 @@
 package feed
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,9 @@ import (
 type memory struct{}
 
 func newMemory() (*memory, error) { return &memory{}, nil }
+
+// memoryOf fails: anonymous memory cannot be given to another process.
+func memoryOf(int) (*memory, error) { return nil, errors.ErrUnsupported }
 
 func (m *memory) file() int { return -1 }
 

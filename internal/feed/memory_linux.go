@@ -28,6 +28,9 @@ func newMemory() (*memory, error) {
 	return &memory{fd: fd}, nil
 }
 
+// memoryOf is the memory of another process's feed, whose file was given to us.
+func memoryOf(fd int) (*memory, error) { return &memory{fd: fd}, nil }
+
 func (m *memory) file() int { return m.fd }
 
 func (m *memory) mapAt(offset int64, n int) ([]byte, error) {

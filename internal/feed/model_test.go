@@ -5,6 +5,7 @@ package feed
 import (
 	"bytes"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sort"
 	"testing"
@@ -283,7 +284,7 @@ func (p *pair) agreeOnEach() {
 	p.f.Each(uint64(next), uint64(m.count()), func(got Kept) {
 		p.same("Each", int64(got.Seq), int64(got.Seq), int64(next))
 		p.same("time", int64(got.Seq), got.At, m.came[next-m.before-1])
-		if want := m.of[next-m.before-1]; got.Of != want {
+		if want := m.of[next-m.before-1]; !reflect.DeepEqual(got.Of, want) {
 			p.t.Fatalf("message %d is of %v, want %v", got.Seq, got.Of, want)
 		}
 		if begin, end := m.endOf(next-1)-m.origin, m.endOf(next)-m.origin; !bytes.Equal(got.Bytes, m.data[begin:end]) {
