@@ -128,7 +128,7 @@ func (h *Hub) beginOf(s web.Stream) any {
 	case s.Since != "":
 		a.Resume = &accept.Resume{Asked: s.Since}
 		p, err := proto.ParsePoint(s.Since)
-		if err != nil || !strings.EqualFold(p.Epoch, h.epoch) || p.Seq > h.backlog.Count() {
+		if err != nil || !strings.EqualFold(p.Epoch, h.Epoch()) || p.Seq > h.backlog.Count() {
 			a.Resume.Unknown = true
 			return a
 		}
@@ -175,7 +175,7 @@ func (l *loop) greet(c *client, r *accept.Resume) {
 // hello is what a client of hubbub.v1 is told first.
 func (l *loop) hello(c *client, unknown bool, missed uint64) {
 	h := codec.Hello{
-		Epoch: l.hub.epoch, ID: c.ID(), Seq: c.out.First(), Missed: missed, Unknown: unknown,
+		Epoch: l.hub.Epoch(), ID: c.ID(), Seq: c.out.First(), Missed: missed, Unknown: unknown,
 		Heartbeat: int(l.hub.o.pace.beat / time.Second), Longest: l.hub.longest,
 	}
 	if x := c.Session(); x != nil {

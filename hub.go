@@ -35,7 +35,6 @@ type Hub struct {
 	o           Options
 	framing     framing.Framing
 	longest     int // message, without its separator
-	epoch       string
 	backlog     *backlog.Log
 	policy      delivery.Policy
 	web         *web.Server
@@ -83,7 +82,7 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{
 		o: o, framing: framing.Framing(o.Framing), began: time.Now(), patrolEvery: patrolEvery(o),
 		changed: make(chan struct{}), closed: make(chan struct{}),
-		gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops), epoch: strings.ToLower(rand.Text()[:epochLength]),
+		gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops),
 	}
 	h.longest = h.framing.Bound(o.MaxMessage)
 	h.sessions = intake.NewSessions(o.pace.sessions)
@@ -125,12 +124,13 @@ func (h *Hub) intakeConfig() intake.Config {
 
 func (h *Hub) backlogConfig() backlog.Config {
 	return backlog.Config{
+		Epoch:     strings.ToLower(rand.Text()[:epochLength]),
 		Limit:     h.o.Backlog,
 		Separator: len(h.framing.Separator()),
 		Paced:     h.o.Slow == SlowWait,
 		First:     backlog.First(h.o.Replay),
 		Idle:      h.o.pace.formKept,
-		Encode:    backlog.Encoders(h.epoch),
+		Encode:    backlog.Encoders,
 		Wake:      h.wakeAll,
 		Warn:      h.log.Warnf,
 		Lost:      h.sayLost,
@@ -211,7 +211,7 @@ func (h *Hub) Logger() *slog.Logger { return h.log.Logger() }
 func (h *Hub) Longest() int { return h.longest }
 
 // Epoch is random, letters and digits: EPOCH-SEQ is a resume point.
-func (h *Hub) Epoch() string { return h.epoch }
+func (h *Hub) Epoch() string { return h.backlog.Epoch() }
 
 // Address is where a hub listens.
 type Address struct {

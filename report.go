@@ -136,7 +136,7 @@ type healthReport struct {
 }
 
 func (h *Hub) health() (report any, well bool) {
-	r := healthReport{Status: "ok", Epoch: h.epoch, Seq: h.backlog.Count(), Clients: h.gate.Clients()}
+	r := healthReport{Status: "ok", Epoch: h.Epoch(), Seq: h.backlog.Count(), Clients: h.gate.Clients()}
 	select {
 	case <-h.backlog.Stopped():
 		r.Status = "ending"

@@ -30,8 +30,8 @@ func EncodingOf(p codec.Protocol) Encoding {
 	return [codec.Protocols]Encoding{codec.ProtocolSSE: SSE, codec.ProtocolWebSocket: Frames, codec.ProtocolV1: V1}[p]
 }
 
-// Encoders are what Config.Encode needs, where SSE's resume points begin with
-// epoch.
+// Encoders are the encodings of the protocols. It is what Config.Encode is, but
+// in tests.
 func Encoders(epoch string) [Encodings]Encode {
 	return [Encodings]Encode{
 		Frames: func(dst []byte, m feed.Kept) []byte { return codec.AppendMessage(dst, m.Bytes) },

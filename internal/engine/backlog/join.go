@@ -128,7 +128,7 @@ func (l *Log) reachBack(x *encodedFeed, e Encoding, seq uint64) (more bool, err 
 	var past batch
 	l.feed.Each(from, oldest-1, func(m feed.Kept) {
 		m.Bytes = m.Bytes[:len(m.Bytes)-l.config.Separator]
-		past.add(l.config.Encode[e], m)
+		past.add(l.encode[e], m)
 	})
 	if !l.hasRoomFor(e, int64(len(past.bytes)), len(past.ends)) {
 		return false, nil

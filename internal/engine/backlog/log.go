@@ -30,12 +30,13 @@ var ErrClosed = errors.New("the hub is closed")
 
 // Config is what a Log needs to know.
 type Config struct {
-	Limit     int64 // bytes that all feeds together may keep
-	Separator int   // bytes that end each message in the canonical feed
-	Paced     bool  // publishers wait for clients; else clients lose what is trimmed
+	Epoch     string // of this backlog: a resume point is EPOCH-SEQ
+	Limit     int64  // bytes that all feeds together may keep
+	Separator int    // bytes that end each message in the canonical feed
+	Paced     bool   // publishers wait for clients; else clients lose what is trimmed
 	First     First
 	Idle      time.Duration // how long an encoding's feed stays after its last client
-	Encode    [Encodings]Encode
+	Encode    func(epoch string) [Encodings]Encode
 
 	Wake     func()                           // has every shard look at the backlog
 	Warn     func(format string, args ...any) // the system refused something
@@ -61,6 +62,7 @@ const (
 // Log is the backlog. All its methods may be called by any goroutine.
 type Log struct {
 	config  Config
+	encode  [Encodings]Encode
 	feed    *feed.Feed // the canonical one
 	feeds   [Encodings]atomic.Pointer[encodedFeed]
 	heard   heard
@@ -84,10 +86,20 @@ func New(config Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{config: config, feed: canonical, stopped: make(chan struct{}), changed: make(chan struct{})}
-	l.feeds[Canonical].Store(&encodedFeed{feed: canonical})
-	return l, nil
+	return newLog(config, canonical), nil
 }
+
+func newLog(config Config, canonical *feed.Feed) *Log {
+	l := &Log{
+		config: config, encode: config.Encode(config.Epoch), feed: canonical,
+		stopped: make(chan struct{}), changed: make(chan struct{}),
+	}
+	l.feeds[Canonical].Store(&encodedFeed{feed: canonical})
+	return l
+}
+
+// Epoch is the backlog's: a resume point is EPOCH-SEQ.
+func (l *Log) Epoch() string { return l.config.Epoch }
 
 // Stop makes every publisher end, a blocked one too.
 func (l *Log) Stop() {

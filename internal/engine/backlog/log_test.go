@@ -21,8 +21,8 @@ func made(t *testing.T, config Config) (*Log, *Mark) {
 	}
 	config.Excluded = func(uint64, uint64) {}
 	config.Unacked = func(int) (int, error) { return 0, nil }
-	if config.Encode[V1] == nil {
-		config.Encode = Encoders("epoch")
+	if config.Encode == nil {
+		config.Encode = Encoders
 	}
 	l, err := New(config)
 	if err != nil {
@@ -60,14 +60,18 @@ func lines(t *testing.T, l *Log, m *Mark, n, size int) {
 func TestThePastIsNotEncodedInVain(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		encoded := 0
-		config := Config{Limit: 64 << 10, Encode: Encoders("epoch")}
+		config := Config{Limit: 64 << 10}
 		if stopped {
 			config.Limit = 1 << 20 // room enough
 		}
-		encode := config.Encode[V1]
-		config.Encode[V1] = func(dst []byte, m feed.Kept) []byte {
-			encoded++
-			return encode(dst, m)
+		config.Encode = func(epoch string) [Encodings]Encode {
+			all := Encoders(epoch)
+			encode := all[V1]
+			all[V1] = func(dst []byte, m feed.Kept) []byte {
+				encoded++
+				return encode(dst, m)
+			}
+			return all
 		}
 		l, m := made(t, config)
 		lines(t, l, m, 300, 1001)

@@ -43,7 +43,7 @@ func (l *Log) Publish(m Messages, how How) (retry <-chan struct{}, err error) {
 		return nil, ErrClosed
 	}
 	at := time.Now()
-	all := l.encode(m, at)
+	all := l.encodeAll(m, at)
 	if how != Unbounded && l.excess(func(e Encoding) feed.Growth { return all[e].growth() }) {
 		return l.changed, nil
 	}
@@ -153,9 +153,9 @@ func (b *batch) growth() feed.Growth {
 	return feed.Growth{Bytes: int64(len(b.bytes)), Messages: len(b.ends), Runs: b.runs}
 }
 
-// encode puts messages into every encoding that has a feed. The caller holds
+// encodeAll puts messages into every encoding that has a feed. The caller holds
 // mu, and the result is good until it lets go.
-func (l *Log) encode(m Messages, at time.Time) *[Encodings]batch {
+func (l *Log) encodeAll(m Messages, at time.Time) *[Encodings]batch {
 	all := &l.batches
 	all[Canonical] = batch{m.Bytes, m.Ends, m.Runs}
 	first := uint64(0)
@@ -172,7 +172,7 @@ func (l *Log) encode(m Messages, at time.Time) *[Encodings]batch {
 		begin, origins := 0, feed.Origins{Runs: m.Runs}
 		for _, end := range m.Ends {
 			kept.Of, kept.Bytes = origins.Next(), m.Bytes[begin:end-l.config.Separator]
-			b.add(l.config.Encode[e], kept)
+			b.add(l.encode[e], kept)
 			begin = end
 			kept.Seq++
 		}

@@ -50,7 +50,7 @@ func (v *View) AppendEncoded(dst []byte, e Encoding, seq uint64) []byte {
 	l := v.log
 	l.feed.Each(seq, seq, func(m feed.Kept) {
 		m.Bytes = m.Bytes[:len(m.Bytes)-l.config.Separator]
-		dst = l.config.Encode[e](dst, m)
+		dst = l.encode[e](dst, m)
 	})
 	return dst
 }

@@ -32,7 +32,9 @@ func newLog(t testing.TB) *backlog.Log {
 	frame := func(dst []byte, m feed.Kept) []byte { return append(append(append(dst, '<'), m.Bytes...), '>') }
 	log, err := backlog.New(backlog.Config{
 		Limit: 1 << 20, Separator: 1,
-		Encode:   [backlog.Encodings]backlog.Encode{backlog.Frames: frame, backlog.V1: frame, backlog.SSE: frame},
+		Encode: func(string) [backlog.Encodings]backlog.Encode {
+			return [backlog.Encodings]backlog.Encode{backlog.Frames: frame, backlog.V1: frame, backlog.SSE: frame}
+		},
 		Wake:     func() {},
 		Excluded: func(uint64, uint64) {},
 		Unacked:  func(int) (int, error) { return 0, nil },
