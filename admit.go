@@ -505,7 +505,7 @@ func (l *loop) checkFirstLine(c *client) bool {
 	case codec.Perhaps:
 		c.link.UsedUp()
 	case codec.Yes:
-		l.hub.backlog.Forget(&c.seat) // it wants something else than it was sent, and may come again
+		l.mark.Forget(&c.seat) // it wants something else than it was sent, and may come again
 		l.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
 	}
 	return !c.unchecked

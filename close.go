@@ -157,7 +157,7 @@ func (l *loop) fell(c *client, err error) {
 // lost ends c when the connection is no more.
 func (l *loop) lost(c *client, reason ending.Reason) {
 	l.tellLeave(&c.Sender, reason)
-	l.hub.backlog.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
+	l.mark.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
 	l.drop(c)
 }
 
@@ -305,7 +305,7 @@ func (l *loop) remove(c *client) {
 
 // shut closes c's descriptor.
 func (l *loop) shut(c *client) {
-	l.hub.backlog.Settle(&c.seat)
+	l.mark.Settle(&c.seat)
 	l.closeLink(&c.link)
 }
 

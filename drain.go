@@ -249,7 +249,7 @@ func (l *loop) abandon() {
 	l.acceptor.Close()
 	l.acceptor.CloseReserve()
 	for _, c := range l.clients {
-		l.hub.backlog.Forget(&c.seat)
+		l.mark.Forget(&c.seat)
 		c.link.Close()
 		l.hub.gate.Release(&c.slot)
 	}

@@ -40,7 +40,7 @@ type Delivery struct {
 
 // Delivered enters what a client of the shard was sent.
 func (m *Mark) Delivered(s *Seat, d *Delivery) {
-	if s.proven || m.log.proves(s, d) {
+	if s.proven || m.log.heard.proves(s, d) {
 		m.heardTo[d.Encoding] = max(m.heardTo[d.Encoding], d.At)
 	}
 }
@@ -56,51 +56,52 @@ func (m *Mark) Show() {
 
 // proves says that a client took something, and spoke or stayed longer than a
 // probe does.
-func (l *Log) proves(s *Seat, d *Delivery) bool {
+func (h *heard) proves(s *Seat, d *Delivery) bool {
 	// A client that need not wait is not noted: the list would grow for each.
-	took := d.Spoke && l.took(d)
+	took := d.Spoke && h.took(d)
 	if !took {
-		if l.heard.note(s, d) {
+		if h.note(s, d) {
 			s.since = d.Millis
 		}
 		stayed := time.Duration(d.Millis-s.since) * time.Millisecond
-		if !d.Spoke && stayed < probation || !l.took(d) {
+		if !d.Spoke && stayed < probation || !h.took(d) {
 			return false
 		}
 	}
 	s.proven = true
-	l.heard.forget(s)
+	h.forget(s)
 	return true
 }
 
 // took says that the peer has acknowledged something. Where the kernel cannot
 // tell, what was sent must do.
-func (l *Log) took(d *Delivery) bool {
-	unacked, err := l.config.Unacked(d.FD)
+func (h *heard) took(d *Delivery) bool {
+	unacked, err := h.log.config.Unacked(d.FD)
 	return err != nil && d.Sent > 0 || err == nil && int64(unacked) < d.Sent
 }
 
 // Settle is the last look at a client that goes without an error.
-func (l *Log) Settle(s *Seat) {
-	h := &l.heard
+func (m *Mark) Settle(s *Seat) {
+	h := &m.log.heard
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.index == 0 {
 		return
 	}
-	if n := h.at(s.index); l.tookSince(n) {
-		h.past = max(h.past, l.canonical(n.encoding, n.at))
+	if n := h.at(s.index); h.tookSince(n) {
+		h.past = max(h.past, h.canonical(n.encoding, n.at))
 	}
 	h.leave(s)
 }
 
 // Forget is the end of a client that heard nothing, or is on probation no more.
 // It must come before its descriptor closes.
-func (l *Log) Forget(s *Seat) { l.heard.forget(s) }
+func (m *Mark) Forget(s *Seat) { m.log.heard.forget(s) }
 
 // heard is what clients on probation have heard. All that others have stands in
 // the marks.
 type heard struct {
+	log    *Log
 	mu     sync.Mutex
 	chunks [][]newcomer
 	n      int
@@ -170,43 +171,43 @@ func (h *heard) reach(offset int64) {
 
 // upTo is the offset up to which somebody has heard the canonical feed, inside a
 // message at times. Of newcomers only those count that took something.
-func (h *heard) upTo(l *Log) int64 { return h.most(l, l.tookSince) }
+func (h *heard) upTo() int64 { return h.most(h.tookSince) }
 
 // sentTo is the same, but it is enough that it was sent to somebody who is
 // still there.
-func (h *heard) sentTo(l *Log) int64 {
-	return h.most(l, func(*newcomer) bool { return true })
+func (h *heard) sentTo() int64 {
+	return h.most(func(*newcomer) bool { return true })
 }
 
-func (h *heard) most(l *Log, counts func(*newcomer) bool) int64 {
+func (h *heard) most(counts func(*newcomer) bool) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	most := h.past
 	for e := range Encodings {
-		most = max(most, l.canonical(e, l.heardIn(e)))
+		most = max(most, h.canonical(e, h.heardIn(e)))
 	}
-	if most == l.feed.Head() {
+	if most == h.log.feed.Head() {
 		return most // nobody can have heard more
 	}
 	for i := range int32(h.n) {
 		n := h.at(i + 1)
-		if at := l.canonical(n.encoding, n.at); at > most && counts(n) {
+		if at := h.canonical(n.encoding, n.at); at > most && counts(n) {
 			most = at
 		}
 	}
 	return most
 }
 
-func (l *Log) tookSince(n *newcomer) bool {
-	unacked, err := l.config.Unacked(int(n.fd))
+func (h *heard) tookSince(n *newcomer) bool {
+	unacked, err := h.log.config.Unacked(int(n.fd))
 	return err == nil && int64(unacked) < n.sent
 }
 
 // heardIn is the offset in an encoding's feed up to which clients heard it that
 // are on probation no more.
-func (l *Log) heardIn(e Encoding) int64 {
+func (h *heard) heardIn(e Encoding) int64 {
 	most := int64(0)
-	for _, m := range l.marks {
+	for _, m := range h.log.marks {
 		most = max(most, m.heard[e].Load())
 	}
 	return most
@@ -214,7 +215,8 @@ func (l *Log) heardIn(e Encoding) int64 {
 
 // canonical is where in the canonical feed a client stands that stands at offset
 // of an encoding's; 0 where that is the offset of a feed that is gone.
-func (l *Log) canonical(e Encoding, offset int64) int64 {
+func (h *heard) canonical(e Encoding, offset int64) int64 {
+	l := h.log
 	if e == Canonical {
 		return offset
 	}

@@ -33,7 +33,7 @@ type Position struct {
 func (l *Log) Begin() int64 {
 	switch first := l.config.First; first {
 	case FirstUnheard:
-		return l.place(Canonical, l.feed.WholeAt(l.heard.upTo(l)))
+		return l.place(Canonical, l.feed.WholeAt(l.heard.upTo()))
 	case FirstNone:
 		return l.place(Canonical, l.feed.Head())
 	case FirstAll:
@@ -151,7 +151,8 @@ func (l *Log) hasRoomFor(e Encoding, bytes int64, messages int) bool {
 // Switch has a client that is backfilled, and has had all up to message seq, go
 // on at offset at of its own encoding's feed, if that reaches back so far. With
 // leap it goes on where that begins, whatever it misses.
-func (l *Log) Switch(e Encoding, seq uint64, leap bool) (at int64, missed uint64, ok bool) {
+func (v *View) Switch(e Encoding, seq uint64, leap bool) (at int64, missed uint64, ok bool) {
+	l := v.log
 	l.mu.Lock() // so nothing goes now
 	defer l.mu.Unlock()
 	x := l.feeds[e].Load()
@@ -179,7 +180,7 @@ func (l *Log) Sweep() (next time.Duration) {
 			}
 			continue
 		}
-		l.heard.reach(l.canonical(e, l.heardIn(e)))
+		l.heard.reach(l.heard.canonical(e, l.heard.heardIn(e)))
 		l.top = max(l.top, x.feed.Head())
 		l.feeds[e].Store(nil)
 		l.batches[e] = batch{}

@@ -94,6 +94,7 @@ func newLog(config Config, canonical *feed.Feed) *Log {
 		config: config, encode: config.Encode(config.Epoch), feed: canonical,
 		stopped: make(chan struct{}), changed: make(chan struct{}),
 	}
+	l.heard.log = l
 	l.feeds[Canonical].Store(&encodedFeed{feed: canonical})
 	return l
 }
@@ -149,6 +150,21 @@ func (l *Log) Feed(e Encoding) *feed.Feed {
 	return nil
 }
 
+// View looks at the feeds as they are now.
+func (l *Log) View(v *View) {
+	*v = View{log: l}
+	n := int64(0)
+	// The canonical feed is appended to last, so it is looked at first: whatever
+	// its head tells of is in the others.
+	for e := range l.feeds {
+		if x := l.feeds[e].Load(); x != nil {
+			v.feeds[e], v.heads[e], v.targets[e] = x.feed, x.feed.Head(), x.target.Load()
+			n++
+		}
+	}
+	v.share = l.config.Limit / n
+}
+
 // Segment is the size of the steps in which memory comes and goes.
 func (l *Log) Segment() int64 { return l.feed.Segment() }
 
@@ -157,6 +173,6 @@ func (l *Log) Lost() int64 { return l.lost.Load() }
 
 // Unheard is how many messages nobody has heard, the lost ones included.
 func (l *Log) Unheard() int64 {
-	heard := max(l.heard.upTo(l), l.feed.Whole())
+	heard := max(l.heard.upTo(), l.feed.Whole())
 	return l.lost.Load() + int64(l.feed.Count()-l.feed.Seq(heard))
 }

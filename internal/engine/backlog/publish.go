@@ -47,7 +47,7 @@ func (l *Log) Publish(m Messages, how How) (retry <-chan struct{}, err error) {
 	if how != Unbounded && l.excess(func(e Encoding) feed.Growth { return all[e].growth() }) {
 		return l.changed, nil
 	}
-	heard := how == Here && l.heard.upTo(l) == l.feed.Head()
+	heard := how == Here && l.heard.upTo() == l.feed.Head()
 	err = l.append(all, at)
 	if heard {
 		l.heard.reach(l.feed.Head())

@@ -31,13 +31,13 @@ type encodedState struct {
 	Floor int64
 }
 
-// State is the backlog in bytes, for Restore, and the files with the messages
+// State is a backlog in bytes, for Restore, and the files with the messages
 // themselves, one for each feed. They stay the backlog's, which must have been
 // stopped.
-func (l *Log) State() (state []byte, files []int, err error) {
+func State(l *Log) (state []byte, files []int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := logState{Version: stateVersion, Epoch: l.config.Epoch, Heard: l.heard.upTo(l), Lost: l.lost.Load(), Top: l.top}
+	s := logState{Version: stateVersion, Epoch: l.config.Epoch, Heard: l.heard.upTo(), Lost: l.lost.Load(), Top: l.top}
 	for e := range l.feeds {
 		x := l.feeds[e].Load()
 		if x == nil {

@@ -26,7 +26,7 @@ func TestABacklogGoesOnFromItsState(t *testing.T) {
 	m.heardTo[Canonical] = half
 	m.Show()
 	old.Stop()
-	state, files, err := old.State()
+	state, files, err := State(old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestABacklogGoesOnFromItsState(t *testing.T) {
 func TestAStrangeStateIsRefused(t *testing.T) {
 	old, _ := made(t, Config{Limit: 64 << 10})
 	old.Stop()
-	state, _, err := old.State()
+	state, _, err := State(old)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,7 +155,7 @@ func (l *Log) reclaim() {
 // countLost counts what goes up to offset without ever having been heard. The
 // caller holds mu.
 func (l *Log) countLost(to int64) {
-	heard := max(l.heard.sentTo(l), l.feed.Whole())
+	heard := max(l.heard.sentTo(), l.feed.Whole())
 	if heard >= to {
 		return
 	}

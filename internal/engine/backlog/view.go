@@ -14,21 +14,6 @@ type View struct {
 	share   int64
 }
 
-// View looks at the feeds as they are now.
-func (l *Log) View(v *View) {
-	*v = View{log: l}
-	n := int64(0)
-	// The canonical feed is appended to last, so it is looked at first: whatever
-	// its head tells of is in the others.
-	for e := range l.feeds {
-		if x := l.feeds[e].Load(); x != nil {
-			v.feeds[e], v.heads[e], v.targets[e] = x.feed, x.feed.Head(), x.target.Load()
-			n++
-		}
-	}
-	v.share = l.config.Limit / n
-}
-
 // Feed is an encoding's feed.
 func (v *View) Feed(e Encoding) *feed.Feed { return v.feeds[e] }
 
@@ -53,9 +38,4 @@ func (v *View) AppendEncoded(dst []byte, e Encoding, seq uint64) []byte {
 		dst = l.encode[e](dst, m)
 	})
 	return dst
-}
-
-// Switch is Log.Switch.
-func (v *View) Switch(e Encoding, seq uint64, leap bool) (at int64, missed uint64, ok bool) {
-	return v.log.Switch(e, seq, leap)
 }
