@@ -358,7 +358,7 @@ func TestWhoInACrowd(t *testing.T) {
 	for i := range 99 {
 		ann.until(fmt.Sprintf("* Nr%d (text), since ", i))
 	}
-	ann.hears(fmt.Sprintf("* and %d more; /who NAME shows who is called like that\n", crowd-99))
+	ann.hears(fmt.Sprintf("* and %d more; /who NAME searches\n", crowd-99))
 	ann.says("/who nR149\n")
 	ann.until("* Nr149 (text), since ")
 	ann.says("/who nobody\n")
