@@ -19,8 +19,8 @@ type client struct {
 	link  link.Link
 	place int32        // in loop.clients
 	seat  backlog.Seat // does what it was sent count as heard?
-	state state
 	slot  accept.Slot
+	state state
 
 	unchecked bool // raw: its first line may be a web page's request
 	spoke     bool // it sent something

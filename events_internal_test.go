@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
@@ -37,6 +38,13 @@ func desk(t *testing.T, want Inbox) *loop {
 	}
 	t.Cleanup(func() { _ = h.backlog.Close() })
 	return l
+}
+
+// There is one for each connection: a byte more, and the allocator takes 16.
+func TestClientIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(client{}); n > 160 {
+		t.Errorf("a client has %d bytes", n)
+	}
 }
 
 // takeAll leaves the inbox without a batch, as a caller does that has them all.

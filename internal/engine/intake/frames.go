@@ -52,7 +52,7 @@ func (s *Sender) TookFrames(w *Writer, p []byte) (out Outcome) {
 
 // longestFrame is how long one WebSocket message may be.
 func (s *Sender) longestFrame(w *Writer) int {
-	if s.protocol == codec.ProtocolV1 {
+	if s.Protocol() == codec.ProtocolV1 {
 		const otherFields = 1 << 10
 		return proto.JSONLimit(w.inbox.Longest, otherFields)
 	}
@@ -61,7 +61,7 @@ func (s *Sender) longestFrame(w *Writer) int {
 
 // assemble puts the parts of a message together.
 func (s *Sender) assemble(w *Writer, part codec.Part, out *Outcome) {
-	if s.protocol == codec.ProtocolV1 && !part.Text {
+	if s.Protocol() == codec.ProtocolV1 && !part.Text {
 		out.End = ending.Breach(proto.CloseProtocolError, "hubbub.v1 has text frames only")
 		return
 	}
@@ -81,7 +81,7 @@ func (s *Sender) assemble(w *Writer, part codec.Part, out *Outcome) {
 
 // takeWhole takes a WebSocket message.
 func (s *Sender) takeWhole(w *Writer, message []byte, out *Outcome) {
-	if s.protocol != codec.ProtocolV1 {
+	if s.Protocol() != codec.ProtocolV1 {
 		out.End = s.take(w, message)
 		return
 	}

@@ -15,6 +15,7 @@ import (
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/sock"
 )
 
 // desk is an inbox with one writer.
@@ -75,7 +76,9 @@ func describe(b *Batch) (events []string) {
 }
 
 func sender(id uint64, p codec.Protocol) *Sender {
-	return &Sender{id: id, protocol: p}
+	s := NewSender(sock.Addr{}, p)
+	s.Joins(id, 0)
+	return &s
 }
 
 // A batch gives what is in it in order, each message of a record by itself.

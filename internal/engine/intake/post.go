@@ -156,7 +156,7 @@ func (w *Writer) EnterPosts() (size int64) {
 		p := w.posts[0]
 		w.posts[0] = nil
 		w.posts = w.posts[1:]
-		if !p.by.left {
+		if !p.by.Left() {
 			begin := len(b.data)
 			b.data = append(b.data, p.data...)
 			w.enterPlain(&p.by.Sender, begin, b.data[begin:])

@@ -16,10 +16,25 @@ type Sender struct {
 	rare     *rare
 	addr     sock.Addr
 	messages uint32 // received
-	since    uint32 // when it joined: seconds since the hub began
-	protocol codec.Protocol
-	muted    bool // what it says is not heard
-	left     bool // its leave was told
+	standing standing
+}
+
+// standing is what a client speaks, two flags and when it joined, in one word:
+// with a word more a client would be in the next size class of the allocator.
+type standing uint32
+
+const (
+	muted         standing = 1 << iota // what it says is not heard
+	left                               // its leave was told
+	protocolShift = iota
+	sinceShift    = protocolShift + 3
+	mostSince     = 1<<(32-sinceShift) - 1 // seconds: four years
+)
+
+func (s *standing) set(flag standing, on bool) {
+	if *s &^= flag; on {
+		*s |= flag
+	}
 }
 
 // rare is what few senders need, and those not for long.
@@ -34,29 +49,34 @@ type rare struct {
 
 // NewSender is a client of an address that speaks p and has not joined yet.
 func NewSender(addr sock.Addr, p codec.Protocol) Sender {
-	return Sender{addr: addr, protocol: p}
+	return Sender{addr: addr, standing: standing(p) << protocolShift}
 }
 
 // Joins gives the client its id, so many seconds after the hub began.
-func (s *Sender) Joins(id uint64, since uint32) { s.id, s.since = id, since }
+func (s *Sender) Joins(id uint64, since uint32) {
+	s.id = id
+	s.standing |= standing(min(since, mostSince)) << sinceShift
+}
 
 // ID is the client's id; 0 if it has not joined.
 func (s *Sender) ID() uint64 { return s.id }
 
 // Present reports whether the client has joined and its leave was not told yet.
-func (s *Sender) Present() bool { return s.id != 0 && !s.left }
+func (s *Sender) Present() bool { return s.id != 0 && !s.Left() }
 
 // Left reports whether the client's leave was told.
-func (s *Sender) Left() bool { return s.left }
+func (s *Sender) Left() bool { return s.standing&left != 0 }
 
 // Addr is where the client is.
 func (s *Sender) Addr() sock.Addr { return s.addr }
 
 // Protocol is what the client speaks.
-func (s *Sender) Protocol() codec.Protocol { return s.protocol }
+func (s *Sender) Protocol() codec.Protocol {
+	return codec.Protocol(s.standing >> protocolShift & (1<<(sinceShift-protocolShift) - 1))
+}
 
 // Since is when the client joined: seconds since the hub began.
-func (s *Sender) Since() uint32 { return s.since }
+func (s *Sender) Since() uint32 { return uint32(s.standing >> sinceShift) }
 
 // Messages is how many messages the client sent.
 func (s *Sender) Messages() uint32 { return s.messages }
@@ -81,10 +101,10 @@ func (s *Sender) Rename(name string) {
 
 // Mute has nothing be heard any more of what the client says, or has it be
 // heard again.
-func (s *Sender) Mute(on bool) { s.muted = on }
+func (s *Sender) Mute(on bool) { s.standing.set(muted, on) }
 
 // Muted reports whether nothing is heard of what the client says.
-func (s *Sender) Muted() bool { return s.muted }
+func (s *Sender) Muted() bool { return s.standing&muted != 0 }
 
 // Continue has the client's numbers go on where x stands.
 func (s *Sender) Continue(x *Session) { s.more().session = x }

@@ -39,8 +39,22 @@ func (d *desk) ends(s *Sender) Outcome {
 
 // There is one Sender for each client: its size is paid a million times.
 func TestSenderIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(Sender{}); n > 56 {
+	if n := unsafe.Sizeof(Sender{}); n > 48 {
 		t.Errorf("a Sender has %d bytes", n)
+	}
+}
+
+// What a sender is stands in few bits, and none of it changes another.
+func TestStandingIsKeptApart(t *testing.T) {
+	for p := range codec.Protocols {
+		s := NewSender(sock.Addr{}, p)
+		s.Joins(7, 1<<31)
+		for _, mute := range []bool{true, false, true} {
+			s.Mute(mute)
+			if s.Muted() != mute || s.Left() || !s.Present() || s.Protocol() != p || s.Since() != mostSince {
+				t.Errorf("%s, muted %t: it is %s, muted %t, left %t, since %d", p, mute, s.Protocol(), s.Muted(), s.Left(), s.Since())
+			}
+		}
 	}
 }
 

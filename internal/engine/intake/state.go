@@ -41,8 +41,8 @@ type senderState struct {
 // State is the sender in bytes, for RestoreSender.
 func (s *Sender) State() []byte {
 	state := senderState{
-		Version: stateVersion, ID: s.id, Addr: s.addr.AddrPort(), Protocol: s.protocol,
-		Messages: s.messages, Since: s.since, Muted: s.muted,
+		Version: stateVersion, ID: s.id, Addr: s.addr.AddrPort(), Protocol: s.Protocol(),
+		Messages: s.messages, Since: s.Since(), Muted: s.Muted(),
 	}
 	if x := s.rare; x != nil {
 		state.Name, state.Partial, state.Ended = []byte(x.name), x.partial, x.ended
@@ -67,10 +67,10 @@ func RestoreSender(p []byte, beginnings *quota.Quota, sessions *Sessions, shard 
 	if state.Protocol >= codec.Protocols {
 		return Sender{}, fmt.Errorf("restore a client: it speaks protocol %d", state.Protocol)
 	}
-	s := Sender{
-		id: state.ID, addr: sock.AddrFrom(state.Addr), protocol: state.Protocol,
-		messages: state.Messages, since: state.Since, muted: state.Muted,
-	}
+	s := NewSender(sock.AddrFrom(state.Addr), state.Protocol)
+	s.Joins(state.ID, state.Since)
+	s.Mute(state.Muted)
+	s.messages = state.Messages
 	x := &rare{name: string(state.Name), partial: state.Partial, ended: state.Ended}
 	if state.Frames != nil {
 		x.frames = &codec.Frames{}

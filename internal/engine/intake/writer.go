@@ -69,7 +69,9 @@ func (w *Writer) Undelivered() bool { return w.batch != nil && len(w.batch.recor
 // list is bounded: while it is not empty nobody is accepted, no post comes, and
 // clients that are there can leave only once.
 func (w *Writer) Presence(kind Kind, s *Sender, why ending.Reason) {
-	s.left = s.left || kind == Leave
+	if kind == Leave {
+		s.standing |= left
+	}
 	if !w.inbox.Presence {
 		return
 	}
@@ -107,14 +109,14 @@ func (w *Writer) EnterDeferred() {
 
 // record is one of s, as of now.
 func (w *Writer) record(kind Kind, s *Sender) Record {
-	return Record{Kind: kind, Client: s.id, Name: s.Name(), Protocol: s.protocol, Addr: s.addr, Time: w.now}
+	return Record{Kind: kind, Client: s.id, Name: s.Name(), Protocol: s.Protocol(), Addr: s.addr, Time: w.now}
 }
 
 // enterPlain enters messages of s that stand in the batch from begin on, with
 // their separators.
 func (w *Writer) enterPlain(s *Sender, begin int, messages []byte) {
 	b := w.batch
-	if s.muted {
+	if s.Muted() {
 		messages = nil
 	}
 	b.data = b.data[:begin+len(messages)]
@@ -132,7 +134,7 @@ func (w *Writer) enterPlain(s *Sender, begin int, messages []byte) {
 func (w *Writer) enterOne(s *Sender, message []byte) {
 	in, b := w.inbox, w.batch
 	separator := in.Framing.Separator()
-	if !in.Messages || s.muted || len(message)+len(separator) == 0 {
+	if !in.Messages || s.Muted() || len(message)+len(separator) == 0 {
 		return // nobody wants it, or it is nothing
 	}
 	message = bytes.TrimSuffix(message, separator)
