@@ -362,7 +362,7 @@ func TestWhoInACrowd(t *testing.T) {
 	ann.says("/who nR149\n")
 	ann.until("* Nr149 (text), since ")
 	ann.says("/who nobody\n")
-	ann.hears("* nobody is called like that\n")
+	ann.hears("* no guest has such a name\n")
 }
 
 // One line that is too long is its speaker's own affair.
