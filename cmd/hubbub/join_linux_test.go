@@ -34,7 +34,7 @@ func TestJoinFindsADeadServerWhileTalkingToIt(t *testing.T) {
 	c.says("is anybody there?\n")
 	c.stderr.until(t, "hubbub: lost 192.0.2.2:")
 	foundInTime(t, pulled, keepAlive)
-	if said := c.stderr.text(); !strings.Contains(said, "the server answers no more; the last 18 bytes sent may not have arrived") {
+	if said := c.stderr.text(); !strings.Contains(said, "the server does not answer any more; the last 18 bytes sent may not have arrived") {
 		t.Errorf("STDERR says %q", said)
 	}
 	c.says("meanwhile\n")

@@ -207,6 +207,6 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// calm is how long a connection must have lasted, if nothing came of it, for
+// minUptime is how long a connection must have lasted, if nothing came of it, for
 // the next to be tried soon.
-const calm = 10 * time.Second
+const minUptime = 10 * time.Second

@@ -88,7 +88,7 @@ func TestFailureSaysWhatIsLost(t *testing.T) {
 		"5 bytes of STDIN not sent, the last 7 bytes sent may not have arrived":       {left: signalled, stdin: stdin{unsent: 5}, unacked: 7},
 		"write STDOUT: io: read/write on closed pipe":                                 {err: &stdoutError{io.ErrClosedPipe}},
 		"left host:9000 too early: the last 7 bytes sent may not have arrived":        {left: exits, unacked: 7},
-		"lost host:9000: the server answers no more; 2 bytes of STDIN not sent; the ": {err: errSilent, stdin: stdin{unsent: 2}, unacked: 1},
+		"lost host:9000: the server does not answer any more; 2 bytes of STDIN not sent; the ": {err: errSilent, stdin: stdin{unsent: 2}, unacked: 1},
 	} {
 		if got := e.failure(a).Error(); !strings.Contains(got, want) {
 			t.Errorf("it says\n%s\nwant in it\n%s", got, want)

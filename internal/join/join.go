@@ -200,7 +200,7 @@ func Run(ctx context.Context, o Options) error {
 		protocol: o.protocol(),
 		out:      &printer{w: o.Stdout, frame: o.Frame, out: o.Out},
 		log:      logger.New(o.Log),
-		waits:    backoff.New(o.FirstWait, o.LongestWait, calm),
+		waits:    backoff.New(o.FirstWait, o.LongestWait, minUptime),
 		session:  rand.Text(),
 		place:    o.Since,
 		idle:     make(chan struct{}, 1),

@@ -538,7 +538,7 @@ func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
 func TestWaitsByDefault(t *testing.T) {
 	o := Options{}.withDefaults()
 	for range 1000 {
-		w := backoff.New(o.FirstWait, o.LongestWait, calm)
+		w := backoff.New(o.FirstWait, o.LongestWait, minUptime)
 		if d := w.Next(0); d < 100*time.Millisecond || d > 500*time.Millisecond {
 			t.Fatalf("the first wait is %v", d)
 		}
@@ -908,7 +908,7 @@ func TestStopEndsAWatcherAtOnce(t *testing.T) {
 		j.stop()
 		j.endsWell()
 		p.hearsEnd()
-		if quickest = min(quickest, time.Since(began)); quickest < patience/2 {
+		if quickest = min(quickest, time.Since(began)); quickest < grace/2 {
 			return
 		}
 	}
@@ -1007,7 +1007,7 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	mu.Unlock()
 	p.says("two\n")
 	j.stdout.await(t, "one\ntwo\n")
-	j.log.await(t, "the server answers no more")
+	j.log.await(t, "the server does not answer any more")
 }
 
 // The first connection is not tried again, and STDIN is not touched for it.

@@ -8,37 +8,21 @@ import (
 )
 
 // A rawLink is a connection on which messages go with their separator, both
-// ways, and nothing is acknowledged. Three goroutines: receive and send move
-// the bytes, run decides when it is over.
+// ways, and nothing is acknowledged: that the server has what was sent only the
+// system knows.
 type rawLink struct {
 	wire
-	before <-chan struct{} // closed when what came earlier is printed
+	before  <-chan struct{} // closed when what came earlier is printed
+	printed chan struct{}   // closed when all of this is
 
-	received chan error    // what receiving ended with; nil: the server's end of file
-	printed  chan struct{} // closed then
-	sent     chan error    // what sending ended with; nil: all is sent
-
-	receiving, sending  bool
-	receiveErr, sendErr error
-	onward              bool      // send on after the server's end of file
-	sentAll             time.Time // when the server was last seen not to have all
-	lastMotion          time.Time
-	motion              [3]int64
+	lastMotion time.Time
+	motion     [3]int64
 }
 
 const blockSize = 64 << 10
 
 func newRawLink(c *client, conn duplex) *rawLink {
-	now := time.Now()
-	return &rawLink{
-		wire:      wire{client: c, conn: conn, began: now},
-		before:    c.printed,
-		received:  make(chan error, 1),
-		printed:   make(chan struct{}),
-		sent:      make(chan error, 1),
-		receiving: true, sending: true,
-		lastMotion: now,
-	}
+	return &rawLink{wire: newWire(c, conn), before: c.printed, printed: make(chan struct{}), lastMotion: time.Now()}
 }
 
 // receive prints what comes until the connection's end. The one before this
@@ -101,71 +85,91 @@ func (l *rawLink) run(ctx context.Context) (ending, verdict) {
 	l.client.printed = l.printed
 	go l.receive()
 	go l.send()
-	stop := ctx.Done()
-	pulse := time.NewTimer(l.rhythm())
-	defer pulse.Stop()
-	for !l.finished() {
-		select {
-		case err := <-l.received:
-			l.receiving, l.receiveErr = false, err
-			l.onward = err == nil && l.broken == nil && goesOn(l.heard.Load(), time.Since(l.began), l.Once, l.Input)
-		case err := <-l.sent:
-			l.sending, l.sendErr = false, err
-			if err == nil && l.EOF == Exit {
-				l.leave(exits)
-			}
-		case <-stop:
-			stop = nil
-			l.stop(context.Cause(ctx))
-		case <-pulse.C:
-			l.examine()
-		}
-		pulse.Reset(l.rhythm())
-	}
+	l.live(ctx, l)
 	e := l.end()
 	return e, e.verdict(l.Once, l.EOF, l.Input)
 }
 
-// finished reports whether the link is over.
-func (l *rawLink) finished() bool {
+func (l *rawLink) hungUp() event {
 	switch {
-	case l.receiveErr != nil, isStdout(l.broken):
-		return true
-	case !l.receiving && !l.sending:
-		return l.sendErr != nil || l.settled()
-	case !l.receiving && !l.onward:
-		return true
-	case l.leaving():
-		return l.parted()
-	case l.sendErr != nil:
-		return l.stuck()
+	case l.receiveErr != nil || l.sendErr != nil:
+		return ended
+	case !l.sending:
+		return bothEnded
+	case l.broken == nil && goesOn(l.heard.Load(), time.Since(l.began), l.Once, l.Input):
+		return halfClosed
 	}
-	return false
+	return ended
 }
 
-// settled reports whether the server has taken all that was sent, or does not
-// care to.
-func (l *rawLink) settled() bool {
-	h := l.health()
-	if h.Closed && h.Unacked > 0 {
-		l.breakOff(errGone)
+func (l *rawLink) look() event {
+	switch {
+	case isStdout(l.broken):
+		return lost
+	case l.EOF == Exit && !l.leaves() && !l.sending && l.sendErr == nil:
+		return finished
 	}
-	return h.Unacked == 0 || l.broken != nil || l.still() || l.late()
+	switch l.phase {
+	case onward:
+		return l.stalledIf(l.leaves() && l.still())
+	case leaving:
+		if !l.sending && l.health().Unacked == 0 {
+			return settled
+		}
+		return l.stalledIf(l.still())
+	case draining:
+		h := l.health()
+		if h.Closed && h.Unacked > 0 {
+			l.breakOff(errGone)
+		}
+		if h.Unacked == 0 || l.broken != nil {
+			return settled
+		}
+		return l.stalledIf(l.still())
+	case failing:
+		return l.stalledIf(l.stuck())
+	}
+	return nothing
 }
 
-// parted reports whether we have waited long enough for the server to take
-// what is left and to end the connection.
-func (l *rawLink) parted() bool {
-	if l.sending || l.health().Unacked > 0 {
-		l.sentAll = time.Now()
+func (l *rawLink) stalledIf(is bool) event {
+	if is {
+		return stalled
 	}
-	return time.Since(l.sentAll) >= patience || l.still() || l.late()
+	return nothing
+}
+
+// act leaves by letting the server end the connection: if we closed it with
+// something unread, that would be a reset, and the server might lose what it
+// has yet to read.
+func (l *rawLink) act(a action, e event) {
+	wait := grace
+	switch {
+	case a == leave:
+		l.lastMotion = time.Now()
+		l.departs(e)
+		if !l.sending && l.sendErr == nil {
+			_ = l.conn.CloseWrite() // --eof=stay has not
+		}
+		if e == finished {
+			return // it takes as long as it takes
+		}
+		if wait = shutdownBudget; l.phase == failing {
+			wait = grace
+		}
+	case a == linger && !l.leaves():
+		return // to the end of what comes
+	}
+	if l.isWatcher() {
+		wait = 0
+	}
+	l.timer.Reset(wait)
 }
 
 // stuck: the connection is broken, but a blocked STDOUT keeps us from reading
 // to its end. The next need not wait for that; more than one would add up.
 func (l *rawLink) stuck() bool {
-	return l.out.blocked() > patience && (l.before == nil || isClosed(l.before))
+	return l.out.blocked() > grace && (l.before == nil || isClosed(l.before))
 }
 
 // still reports whether nothing has moved for a while.
@@ -174,13 +178,12 @@ func (l *rawLink) still() bool {
 	if motion != l.motion {
 		l.motion, l.lastMotion = motion, time.Now()
 	}
-	return time.Since(l.lastMotion) >= patience
+	return time.Since(l.lastMotion) >= grace
 }
 
-// rhythm is how often to look.
 func (l *rawLink) rhythm() time.Duration {
 	switch {
-	case l.leaving() || !l.sending && (!l.receiving || l.sendErr != nil):
+	case l.asksSystem():
 		return tick
 	case l.Health != nil && l.HealthEvery > 0:
 		return l.HealthEvery
@@ -188,39 +191,18 @@ func (l *rawLink) rhythm() time.Duration {
 	return time.Hour
 }
 
-// examine asks the system whether the connection lives.
+// asksSystem reports whether the phase ends by what the system tells.
+func (l *rawLink) asksSystem() bool {
+	return l.phase == leaving || l.phase == draining || l.phase == failing || l.phase == onward && l.leaves()
+}
+
 func (l *rawLink) examine() {
-	if l.rhythm() == tick {
+	if l.asksSystem() || l.phase == parting {
 		return // it is ending anyway
 	}
 	h := l.askSystem()
 	if h.Closed && l.sending { // it cannot have ended well before we end it
 		l.breakOff(errGone)
-	}
-}
-
-// stop ends the link for why ctx is done: the loss of STDOUT, or a signal.
-func (l *rawLink) stop(why error) {
-	if isStdout(why) {
-		l.broken = why
-		return
-	}
-	l.leave(signalled)
-}
-
-// leave sends what there is, tells the server that nothing more comes, and
-// lets it end the connection: if we closed it with something unread, that
-// would be a reset, and the server might lose what it has yet to read.
-func (l *rawLink) leave(why departure) {
-	now := time.Now()
-	l.deadline, l.sentAll, l.lastMotion = now.Add(haste), now, now
-	if l.in.stdin().bytes == 0 { // a watcher: there is nothing to lose
-		l.deadline, l.sentAll = now, time.Time{}
-	}
-	l.left.Store(uint32(why))
-	l.in.end(nil)
-	if !l.sending && l.sendErr == nil {
-		_ = l.conn.CloseWrite() // --eof=stay has not
 	}
 }
 

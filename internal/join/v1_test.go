@@ -134,7 +134,7 @@ func (s *scripted) Send(p []byte, _ bool) error {
 	return nil
 }
 func (s *scripted) Close(proto.CloseCode, string) error { return nil }
-func (s *scripted) Limit(int64)             {}
+func (s *scripted) Limit(int64)                         {}
 
 // deaf is a connection on which nothing happens.
 type deaf struct{ net.Conn }

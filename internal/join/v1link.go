@@ -13,8 +13,7 @@ import (
 )
 
 // A v1Link is a connection on which hubbub.v1 is spoken (v1.go): what breaks
-// off on one is gone on with on the next, both ways. Three goroutines: receive
-// and send, and run, which decides when it is over.
+// off on one is gone on with on the next, both ways.
 //
 // Messages go to the inbox. When that is full, because STDOUT is blocked, and
 // sending must wait for what the server acknowledges, which comes behind them,
@@ -25,20 +24,12 @@ type v1Link struct {
 	ws    WebSocket
 	hello said
 
-	received chan error    // what receiving ended with
-	sent     chan error    // what sending ended with; nil: all is sent
-	news     chan struct{} // see finished and step
-	behind   atomic.Bool   // messages were dropped
-	saidEnd  atomic.Bool   // the server was told of STDIN's end
-	beatOwed atomic.Bool   // a heartbeat is to be sent
-	beating  atomic.Bool   // and somebody does
-	useful   bool          // the receiver's; see ending
-	reason   proto.Reason  // the receiver's: why the server ends it
-
-	receiving, sending  bool
-	receiveErr, sendErr error
-	sendEnded           time.Time
-	bye                 time.Time // when we said goodbye
+	behind   atomic.Bool  // messages were dropped
+	saidEnd  atomic.Bool  // the server was told of STDIN's end
+	beatOwed atomic.Bool  // a heartbeat is to be sent
+	beating  atomic.Bool  // and somebody does
+	useful   bool         // the receiver's; see ending
+	reason   proto.Reason // the receiver's: why the server ends it
 
 	asked, beaten, heardAt time.Time
 	heardThen              int64
@@ -77,15 +68,8 @@ func (c counted) Read(p []byte) (int, error) {
 // openV1 asks the server on conn for hubbub.v1, hears its hello, and tells the
 // outbox what has arrived.
 func openV1(c *client, conn duplex) (*v1Link, error) {
-	now := time.Now()
-	l := &v1Link{
-		wire:      wire{client: c, conn: conn, began: now},
-		received:  make(chan error, 1),
-		sent:      make(chan error, 1),
-		news:      c.idle,
-		receiving: true, sending: true,
-		asked: now, beaten: now, heardAt: now,
-	}
+	l := &v1Link{wire: newWire(c, conn)}
+	l.asked, l.beaten, l.heardAt = l.began, l.began, l.began
 	ws, err := c.WebSocket(counted{conn, &l.heard}, c.Address.httpHost(), target(c.session, c.place, c.Last, c.Name), proto.Subprotocol)
 	if err != nil {
 		return nil, endOf(err)
@@ -132,7 +116,7 @@ func (l *v1Link) receive() {
 			return
 		}
 		if err := l.hear(p); err != nil {
-			_ = l.conn.SetWriteDeadline(time.Now().Add(patience))
+			_ = l.conn.SetWriteDeadline(time.Now().Add(grace))
 			_ = l.ws.Close(proto.CloseProtocolError, "")
 			l.received <- err
 			return
@@ -253,7 +237,7 @@ func (l *v1Link) deliver(at proto.Point, render func(*bytes.Buffer)) {
 // hurried reports whether receiving must not wait for STDOUT. One that is
 // merely slow is waited for.
 func (l *v1Link) hurried() bool {
-	return l.over.Load() || l.leaving() || l.in.starving.Load() && l.out.blocked() >= patience
+	return l.over.Load() || l.leaves() || l.in.starving.Load() && l.out.blocked() >= grace
 }
 
 // poke has run look again.
@@ -302,7 +286,7 @@ func (l *v1Link) send() {
 		}
 		l.gave.Add(int64(b.Len()))
 	}
-	if l.EOF == Exit || l.leaving() || !l.endsHere() {
+	if l.EOF == Exit || l.leaves() || !l.endsHere() {
 		l.sent <- nil
 		return
 	}
@@ -313,87 +297,61 @@ func (l *v1Link) send() {
 func (l *v1Link) run(ctx context.Context) (ending, verdict) {
 	go l.receive()
 	go l.send()
-	stop := ctx.Done()
-	pace := l.rhythm()
-	pulse := time.NewTimer(pace)
-	defer pulse.Stop()
-	for !l.finished() {
-		beat := false
-		select {
-		case err := <-l.received:
-			l.receiving, l.receiveErr = false, err
-		case err := <-l.sent:
-			l.sending, l.sendErr, l.sendEnded = false, err, time.Now()
-		case <-l.news:
-		case <-stop:
-			stop = nil
-			l.stop(context.Cause(ctx))
-		case <-pulse.C:
-			beat = true
-			l.examine()
-		}
-		l.step()
-		if p := l.rhythm(); beat || p != pace {
-			pace = p
-			pulse.Reset(pace)
-		}
-	}
+	l.live(ctx, l)
 	e := l.end()
 	return e, e.verdictV1(l.Once)
 }
 
-// finished reports whether the link is over. What it has received and not yet
-// read is no reason to wait: the next begins there.
-func (l *v1Link) finished() bool {
+// hungUp: what was received and not yet read is no reason to wait; the next
+// link begins there.
+func (l *v1Link) hungUp() event { return ended }
+
+func (l *v1Link) look() event {
+	acknowledged := !l.sending && l.sendErr == nil && l.in.stdin().kept == 0
 	switch {
-	case !l.receiving, l.broken != nil:
-		return true
-	case l.leaving():
-		return l.parted()
-	}
-	return l.sendErr != nil && time.Since(l.sendEnded) >= patience // a goodbye may say why
-}
-
-// parted reports whether we have waited long enough for the server to take
-// what is left and to answer our goodbye.
-func (l *v1Link) parted() bool {
-	if l.bye.IsZero() {
-		return l.sendErr != nil || l.late()
-	}
-	wait := patience
-	if l.in.stdin().bytes == 0 { // a watcher: there is nothing to lose
-		wait = patience / 4
-	}
-	return time.Since(l.bye) >= wait
-}
-
-// step does what has become due.
-func (l *v1Link) step() {
-	settled := !l.sending && l.sendErr == nil && l.in.stdin().kept == 0
-	if settled && l.EOF == Exit && !l.leaving() {
-		l.leave(exits)
-	}
-	if settled && l.leaving() && l.bye.IsZero() && l.receiving {
-		l.bye = time.Now()
-		_ = l.conn.SetWriteDeadline(l.bye.Add(patience))
-		_ = l.ws.Close(proto.CloseNormal, "")
-	}
-	if l.behind.Load() && !l.leaving() && l.inbox.empty() {
+	case l.phase == leaving && acknowledged:
+		return settled
+	case l.phase == open && acknowledged && l.EOF == Exit:
+		return finished
+	case !l.leaves() && l.behind.Load() && l.inbox.empty():
 		l.breakOff(errBehind)
+	}
+	if l.broken != nil {
+		return lost
+	}
+	return nothing
+}
+
+// act leaves once all is acknowledged, with a close frame.
+func (l *v1Link) act(a action, e event) {
+	switch a {
+	case leave:
+		l.departs(e)
+		l.inbox.wake()
+		if l.phase == leaving {
+			l.timer.Reset(shutdownBudget)
+		}
+	case part:
+		wait := grace
+		if l.isWatcher() {
+			wait = grace / 4
+		}
+		_ = l.conn.SetWriteDeadline(time.Now().Add(grace))
+		_ = l.ws.Close(proto.CloseNormal, "")
+		l.timer.Reset(wait)
+	case linger:
+		l.timer.Reset(grace)
 	}
 }
 
 // rhythm is how often to look.
 func (l *v1Link) rhythm() time.Duration {
-	if l.leaving() || l.sendErr != nil {
-		return tick
-	}
 	every := time.Duration(math.MaxInt64)
 	if l.Health != nil && l.HealthEvery > 0 {
 		every = l.HealthEvery
 	}
 	if l.in.starving.Load() {
-		every = min(every, patience/4)
+		every = min(every, grace/4)
 	}
 	if beat := l.hello.heartbeat(); beat > 0 {
 		every = min(every, max(beat/4, time.Millisecond))
@@ -427,23 +385,6 @@ func (l *v1Link) examine() {
 		l.beaten = now
 		l.beat()
 	}
-}
-
-// stop ends the link for why ctx is done: the loss of STDOUT, or a signal.
-func (l *v1Link) stop(why error) {
-	if isStdout(why) {
-		l.broken = why
-		return
-	}
-	l.leave(signalled)
-}
-
-// leave has what there is sent and acknowledged before the goodbye.
-func (l *v1Link) leave(why departure) {
-	l.deadline = time.Now().Add(haste)
-	l.left.Store(uint32(why))
-	l.in.end(nil)
-	l.inbox.wake()
 }
 
 // end stops what still runs and says how it ended.

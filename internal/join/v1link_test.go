@@ -403,7 +403,7 @@ func TestV1HeartbeatsAreAnswered(t *testing.T) {
 func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
 	s, j, p := meetV1(t, Options{}, `"heartbeat":0.3`)
 	p.tells(message(1, "one"))
-	j.log.await(t, "the server answers no more")
+	j.log.await(t, "the server does not answer any more")
 	p = s.greets(`"seq":1`)
 	p.tells(message(2, "two"))
 	j.stdout.await(t, "one\ntwo\n")
