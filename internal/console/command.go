@@ -36,60 +36,54 @@ type Command struct {
 
 // To is /to: it sends a message to one client, in order with those to all.
 func To(send func(ctx context.Context, id uint64, text string) error) Command {
-	return Command{
-		Name: "to", Usage: "WHO TEXT", Help: "send a message to one client", Client: true, InOrder: true,
-		Run: func(ctx context.Context, args string) (string, error) {
-			id, text, err := clientID(args)
-			if err == nil && text == "" {
-				err = errors.New("missing message: /to WHO TEXT")
-			}
-			if err != nil {
-				return "", err
-			}
-			return "", send(ctx, id, text)
-		},
-	}
+	c := Command{Name: "to", Usage: "WHO TEXT", Help: "send a message to one client", InOrder: true}
+	return c.toClient(func(ctx context.Context, id uint64, text string) (string, error) {
+		if text == "" {
+			return "", errors.New("missing message: /to WHO TEXT")
+		}
+		return "", send(ctx, id, text)
+	})
 }
 
 // Kick is /kick: it closes a client's connection, with an optional reason.
 func Kick(kick func(ctx context.Context, id uint64, reason string) error) Command {
-	return Command{
-		Name: "kick", Usage: "WHO [REASON]", Help: "close a client's connection", Client: true,
-		Run: func(ctx context.Context, args string) (string, error) {
-			id, reason, err := clientID(args)
-			if err != nil {
-				return "", err
-			}
-			return fmt.Sprintf("kicked %d", id), kick(ctx, id, reason)
-		},
-	}
+	c := Command{Name: "kick", Usage: "WHO [REASON]", Help: "close a client's connection"}
+	return c.toClient(func(ctx context.Context, id uint64, reason string) (string, error) {
+		return fmt.Sprintf("kicked %d", id), kick(ctx, id, reason)
+	})
 }
 
 // Mute is /mute: the server ignores what a client sends. /who marks it.
 func Mute(mute func(ctx context.Context, id uint64) error) Command {
-	return ofOne("mute", "ignore what a client sends", "muted %d; undo with /unmute %[1]d", mute)
+	return toClientOnly("mute", "ignore what a client sends", "muted %d; undo with /unmute %[1]d", mute)
 }
 
 // Unmute is /unmute.
 func Unmute(unmute func(ctx context.Context, id uint64) error) Command {
-	return ofOne("unmute", "stop ignoring it", "unmuted %d", unmute)
+	return toClientOnly("unmute", "stop ignoring it", "unmuted %d", unmute)
 }
 
-// ofOne is a command that takes one client and nothing else.
-func ofOne(name, help, done string, do func(ctx context.Context, id uint64) error) Command {
-	return Command{
-		Name: name, Usage: "WHO", Help: help, Client: true,
-		Run: func(ctx context.Context, args string) (string, error) {
-			id, rest, err := clientID(args)
-			if err == nil && rest != "" {
-				err = fmt.Errorf("takes one client and nothing else: /%s WHO", name)
-			}
-			if err != nil {
-				return "", err
-			}
-			return fmt.Sprintf(done, id), do(ctx, id)
-		},
+func toClientOnly(name, help, done string, do func(ctx context.Context, id uint64) error) Command {
+	c := Command{Name: name, Usage: "WHO", Help: help}
+	return c.toClient(func(ctx context.Context, id uint64, rest string) (string, error) {
+		if rest != "" {
+			return "", fmt.Errorf("takes one client and nothing else: /%s WHO", name)
+		}
+		return fmt.Sprintf(done, id), do(ctx, id)
+	})
+}
+
+// toClient is c with a client as its first argument.
+func (c Command) toClient(do func(ctx context.Context, id uint64, rest string) (string, error)) Command {
+	c.Client = true
+	c.Run = func(ctx context.Context, args string) (string, error) {
+		id, rest, err := clientID(args)
+		if err != nil {
+			return "", err
+		}
+		return do(ctx, id, rest)
 	}
+	return c
 }
 
 // clientID splits a client's ID from the other arguments.
@@ -146,28 +140,32 @@ func identify(args string, clients []Client) (string, error) {
 	return "", fmt.Errorf("%s clients are called %s; use an ID: %s%s", quantity.Grouped(len(ids)), word, strings.Join(some, ", "), more)
 }
 
-// builtin is a command of every console. It runs inside update.
-type builtin struct {
+// action is a command as the model runs it.
+type action struct {
 	Command
-	do func(m *model, args string) *question
+	do func(m *model, args string) *question // nil: Run, on another goroutine
 }
 
-// builtins are the commands of every console; with clients, also who and slow.
-func builtins(clients bool) []builtin {
-	list := []builtin{
+// actions are the commands of Options and those of every console; with clients,
+// also who and slow.
+func actions(o Options) []action {
+	var list []action
+	for _, c := range o.Commands {
+		list = append(list, action{Command: c})
+	}
+	if o.Clients != nil {
+		list = append(list,
+			action{Command{Name: "who", Usage: "[TEXT]", Help: "list clients, updated every second; /who again or Esc closes the list"}, (*model).who},
+			action{Command{Name: "slow", Usage: "[TEXT]", Help: "list slow clients, furthest behind first"}, (*model).slow})
+	}
+	return append(list, []action{
 		{Command{Name: "filter", Usage: "[TEXT|-TEXT|#ID]", Help: "show only messages with the text, without it, or from one client; no argument shows all"}, (*model).setFilter},
 		{Command{Name: "times", Help: "show or hide the time of each message"}, (*model).toggleTimes},
 		{Command{Name: "last", Usage: "[N]", Help: "show the last messages again, with times"}, (*model).showLast},
 		{Command{Name: "clear", Help: "clear the screen, like ^L"}, (*model).clear},
 		{Command{Name: "help", Help: "show this help"}, (*model).help},
 		{Command{Name: "quit", Help: "quit, like ^C on an empty line"}, (*model).quit},
-	}
-	if clients {
-		list = slices.Insert(list, 0,
-			builtin{Command{Name: "who", Usage: "[TEXT]", Help: "list clients, updated every second; /who again or Esc closes the list"}, (*model).who},
-			builtin{Command{Name: "slow", Usage: "[TEXT]", Help: "list slow clients, furthest behind first"}, (*model).slow})
-	}
-	return list
+	}...)
 }
 
 // meant tells a command from a message, and strips the slash:
@@ -180,34 +178,33 @@ func (m *model) meant(line string) (text string, isCommand bool) {
 	switch name, _, _ := strings.Cut(text, " "); {
 	case strings.HasPrefix(text, "/"):
 		return text, false
-	case m.Foreign && !m.has(name):
+	case m.Foreign && m.find(name) == nil:
 		return line, false
 	}
 	return text, isCommand
 }
 
-// has reports whether a command of that name exists.
-func (m *model) has(name string) bool {
-	return slices.ContainsFunc(m.builtins, func(b builtin) bool { return b.Name == name }) ||
-		slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Name == name })
+// find is the command of that name; nil: there is none.
+func (m *model) find(name string) *action {
+	i := slices.IndexFunc(m.actions, func(a action) bool { return a.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &m.actions[i]
 }
 
 // command runs a slash command.
 func (m *model) command(text string) *question {
 	name, args, _ := strings.Cut(text, " ")
 	args = strings.TrimSpace(args)
-	for _, b := range m.builtins {
-		if b.Name == name {
-			return b.do(m, args)
-		}
+	switch a := m.find(name); {
+	case a == nil:
+		m.refuse(fmt.Sprintf("no command /%s: /help lists commands; //%[1]s sends it as a message", name))
+	case a.do != nil:
+		return a.do(m, args)
+	default:
+		m.perform(a.Command, args)
 	}
-	for _, c := range m.Commands {
-		if c.Name == name {
-			m.perform(c, args)
-			return nil
-		}
-	}
-	m.refuse(fmt.Sprintf("no command /%s: /help lists commands; //%[1]s sends it as a message", name))
 	return nil
 }
 
@@ -318,11 +315,8 @@ func (m *model) help(string) *question {
 		text := fmt.Appendf(nil, "%-*s  %s", wide, what, does)
 		m.paint.notices.add(entry{kind: answer, at: m.now(), text: text, hang: hang})
 	}
-	for _, c := range m.Commands {
-		say(strings.TrimSpace("/"+c.Name+" "+c.Usage), c.Help)
-	}
-	for _, b := range m.builtins {
-		say(strings.TrimSpace("/"+b.Name+" "+b.Usage), b.Help)
+	for _, a := range m.actions {
+		say(strings.TrimSpace("/"+a.Name+" "+a.Usage), a.Help)
 	}
 	if withClients {
 		say("WHO", "a client: its ID, or its name if that is one word and unique")

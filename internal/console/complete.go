@@ -42,22 +42,17 @@ func (m *model) complete() *question {
 // names are the commands that begin with start.
 func (m *model) names(start string) []choice {
 	var found []choice
-	add := func(c Command) {
-		if strings.HasPrefix(c.Name, start) {
-			found = append(found, choice{c.Name, c.Usage})
+	for _, a := range m.actions {
+		if strings.HasPrefix(a.Name, start) {
+			found = append(found, choice{a.Name, a.Usage})
 		}
-	}
-	for _, c := range m.Commands {
-		add(c)
-	}
-	for _, b := range m.builtins {
-		add(b.Command)
 	}
 	return found
 }
 
 func (m *model) takesClient(name string) bool {
-	return slices.ContainsFunc(m.Commands, func(c Command) bool { return c.Name == name && c.Client })
+	a := m.find(name)
+	return a != nil && a.Client
 }
 
 // offerClients completes a client once the clients are known, unless the line has

@@ -86,7 +86,6 @@ import (
 // earlier call has not returned.
 type Options struct {
 	In, Out *os.File // the terminal: see Fit
-	Prompt  string   // "" means "> "
 
 	// Send sends a typed line, without its newline. It may block until ctx
 	// ends with the console. The console shows its error. nil means that
@@ -116,10 +115,6 @@ type Options struct {
 	// unknown ones are sent as they are. Otherwise they are refused as typing
 	// errors.
 	Foreign bool
-
-	// NoColor disables colour, bold and dim; so does a NO_COLOR in the
-	// environment that is not empty (no-color.org).
-	NoColor bool
 }
 
 // Message is what a client sent.
@@ -159,20 +154,15 @@ const (
 
 // New makes a console. What is shown before Run appears once it runs.
 func New(o Options) *Console {
-	if o.Prompt == "" {
-		o.Prompt = "> "
-	}
-	l := style{visible: visible.AppendLine, prompt: o.Prompt, colour: !o.NoColor && os.Getenv("NO_COLOR") == ""}
 	came := new(atomic.Uint64)
 	p := &painter{
-		style:   l,
+		style:   style{visible: visible.AppendLine, colour: os.Getenv("NO_COLOR") == ""}, // no-color.org
 		notices: newScrollback(keepNotices, noticeSpace, came), messages: newScrollback(keepMessages, messageSpace, came),
 		out: tty{o.Out}, wake: make(chan struct{}, 1), reports: make(chan int, 1),
 	}
-	q := newQueue()
 	m := &model{
-		Options: o, style: &p.style, paint: p, queue: q, errands: newQueue(), now: time.Now,
-		builtins: builtins(o.Clients != nil),
+		Options: o, style: &p.style, paint: p, queue: newQueue(), errands: newQueue(), now: time.Now,
+		actions: actions(o),
 	}
 	c := &Console{
 		o: o, model: m, paint: p, events: make(chan uv.Event),

@@ -27,9 +27,9 @@ type model struct {
 
 	errands *queue // commands that overtake lines
 
-	suspend  func() // stops the job, on systems that have jobs
-	done     bool   // the console ends
-	builtins []builtin
+	suspend func() // stops the job, on systems that have jobs
+	done    bool   // the console ends
+	actions []action
 
 	width, height int
 	line          line
@@ -111,12 +111,12 @@ func (m *model) layout(width, height int) frame {
 // frame is what is drawn below the messages. On a terminal of three rows or more
 // it leaves one for them.
 func (m *model) frame() frame {
-	room := m.width - 1 - cellsOf(m.prompt)
+	room := m.width - 1 - cellsOf(prompt)
 	before, after := m.line.view(m.shown, room)
 	f := frame{
-		before: m.tint(dim, m.prompt) + before,
+		before: m.tint(dim, prompt) + before,
 		after:  after,
-		column: cellsOf(m.prompt) + cellsOf(before),
+		column: cellsOf(prompt) + cellsOf(before),
 	}
 	var below []string
 	status := m.statusLine()

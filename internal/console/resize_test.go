@@ -42,7 +42,7 @@ func resizing(t *testing.T, cuts, during bool) {
 	defer theirs.Close()
 	g := &grid{pty: ours, cuts: cuts, chunk: 4096}
 	g.resize(100, 24)
-	c := New(Options{In: theirs, Out: theirs, NoColor: true})
+	c := New(Options{In: theirs, Out: theirs})
 	c.model.line.set(strings.Repeat("z", 90))
 	go g.read()
 	done := make(chan error, 1)

@@ -29,11 +29,12 @@ import (
 //	* kicked 17                the answer
 //	! no client 18             the failure
 
+const prompt = "> "
+
 // style turns entries into text for the terminal.
 type style struct {
 	visible func(dst, text []byte) []byte
 	colour  bool
-	prompt  string
 }
 
 // Colours, as the numbers that select them (ECMA-48, 8.3.117): from the sixteen
@@ -174,7 +175,7 @@ func (s *style) head(e *entry, times bool) (head, colour string) {
 	case logged:
 		colour = yellow
 	case typed:
-		head, colour = s.tint(dim, s.prompt), bold
+		head, colour = s.tint(dim, prompt), bold
 		if e.name != "" {
 			head = s.tint(dim, s.shown(e.name)) + " "
 		}
