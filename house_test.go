@@ -287,13 +287,16 @@ func TestNoPathsOfAnybodysMachine(t *testing.T) {
 }
 
 var (
-	fenced      = regexp.MustCompile("(?ms)^```[a-z]*$.*?^```$|^(?:    |\t)[^\n]*$")
-	hubbubCall  = regexp.MustCompile(`^\s*(?:\$ )?(?:go run \./cmd/)?hubbub ([a-z]+)`)
-	longFlag    = regexp.MustCompile(`(?:^|\s)--([a-z][a-z-]*)`)
-	makeCall    = regexp.MustCompile(`(?m)^\s*(?:\$ )?make ([a-z]+)`)
-	goCall      = regexp.MustCompile(`\bgo (?:run|test|build)(?: -\S+)* (\./[\w/-]+)`)
-	mdLink      = regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
-	commandLine = regexp.MustCompile(`[|;&\n]`)
+	fenced     = regexp.MustCompile("(?ms)^```[a-z]*$.*?^```$|^(?:    |\t)[^\n]*$")
+	hubbubCall = regexp.MustCompile(`^\s*(?:\$ )?(?:go run \./cmd/)?hubbub ([a-z]+)`)
+	longFlag   = regexp.MustCompile(`(?:^|\s)--([a-z][a-z-]*)`)
+	makeCall   = regexp.MustCompile(`(?m)^\s*(?:\$ )?make ([a-z]+)`)
+	goCall     = regexp.MustCompile(`\bgo (?:run|test|build)(?: -\S+)* (\./[\w/-]+)`)
+	mdLink     = regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)]*))?\)`)
+	mdHeading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	// mdPunctuation is what a heading's anchor leaves out.
+	mdPunctuation = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	commandLine   = regexp.MustCompile(`[|;&\n]`)
 )
 
 // What a newcomer pastes first must not be something we once had.
@@ -344,12 +347,26 @@ func TestLinksBetweenDocumentsLead(t *testing.T) {
 			continue
 		}
 		for _, m := range mdLink.FindAllSubmatch(readHouse(t, file), -1) {
-			to := path.Join(path.Dir(file), string(m[1]))
+			to, anchor := file, string(m[2])
+			if len(m[1]) > 0 {
+				to = path.Join(path.Dir(file), string(m[1]))
+			}
 			if _, err := os.Stat(filepath.FromSlash(to)); err != nil {
 				t.Errorf("%s links to %s: %v", file, m[1], err)
+			} else if anchor != "" && path.Ext(to) == ".md" && !slices.Contains(anchorsOf(readHouse(t, to)), anchor) {
+				t.Errorf("%s links to %s#%s, and there is no such heading", file, to, anchor)
 			}
 		}
 	}
+}
+
+// anchorsOf is what links to the headings of a page are called.
+func anchorsOf(page []byte) (anchors []string) {
+	for _, m := range mdHeading.FindAllSubmatch(fenced.ReplaceAll(page, nil), -1) {
+		anchor := mdPunctuation.ReplaceAllString(strings.ToLower(string(m[1])), "")
+		anchors = append(anchors, strings.ReplaceAll(anchor, " ", "-"))
+	}
+	return anchors
 }
 
 // A package that the map does not show is not found.
