@@ -11,6 +11,7 @@ package backlog
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,13 +21,16 @@ const probation = time.Second
 // Seat says whether what a client was sent counts as heard. The zero value is a
 // client that was sent nothing. Only its shard touches it.
 type Seat struct {
-	index  int32  // among those on probation, from 1; guarded by heard.mu
-	since  uint32 // when it was first sent something, in the shard's milliseconds
-	proven bool
+	// Its place among those on probation, from 1, or proven. Whoever else leaves
+	// the list may change a place, under heard.mu.
+	index atomic.Int32
 }
 
+// proven is a client that has shown that it listens.
+const proven = -1
+
 // Proven says that the client has shown that it listens.
-func (s *Seat) Proven() bool { return s.proven }
+func (s *Seat) Proven() bool { return s.index.Load() == proven }
 
 // Delivery is what a client was sent by now.
 type Delivery struct {
@@ -40,7 +44,7 @@ type Delivery struct {
 
 // Delivered enters what a client of the shard was sent.
 func (m *Mark) Delivered(s *Seat, d *Delivery) {
-	if s.proven || m.log.heard.proves(s, d) {
+	if s.index.Load() == proven || m.log.heard.proves(s, d) {
 		m.heardTo[d.Encoding] = max(m.heardTo[d.Encoding], d.At)
 	}
 }
@@ -60,16 +64,13 @@ func (h *heard) proves(s *Seat, d *Delivery) bool {
 	// A client that need not wait is not noted: the list would grow for each.
 	took := d.Spoke && h.took(d)
 	if !took {
-		if h.note(s, d) {
-			s.since = d.Millis
-		}
-		stayed := time.Duration(d.Millis-s.since) * time.Millisecond
+		stayed := time.Duration(d.Millis-h.note(s, d)) * time.Millisecond
 		if !d.Spoke && stayed < probation || !h.took(d) {
 			return false
 		}
 	}
-	s.proven = true
 	h.forget(s)
+	s.index.Store(proven)
 	return true
 }
 
@@ -85,10 +86,11 @@ func (m *Mark) Settle(s *Seat) {
 	h := &m.log.heard
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s.index == 0 {
+	at := s.index.Load()
+	if at <= 0 {
 		return
 	}
-	if n := h.at(s.index); h.tookSince(n) {
+	if n := h.at(at); h.tookSince(n) {
 		h.past = max(h.past, h.canonical(n.encoding, n.at))
 	}
 	h.leave(s)
@@ -118,6 +120,7 @@ type newcomer struct {
 	seat     *Seat
 	sent     int64
 	at       int64
+	since    uint32 // when it was first sent something, in its shard's milliseconds
 	fd       int32
 	encoding Encoding // in whose feed at is
 }
@@ -126,20 +129,22 @@ func (h *heard) at(index int32) *newcomer {
 	return &h.chunks[(index-1)/chunkSize][(index-1)%chunkSize]
 }
 
-// note enters a client as it is now, and says whether it is new.
-func (h *heard) note(s *Seat, d *Delivery) bool {
+// note enters a client as it is now, and says since when it has been noted.
+func (h *heard) note(s *Seat, d *Delivery) (since uint32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := s.index == 0
-	if fresh {
+	since = d.Millis
+	if at := s.index.Load(); at > 0 {
+		since = h.at(at).since
+	} else {
 		if h.n == len(h.chunks)*chunkSize {
 			h.chunks = append(h.chunks, make([]newcomer, chunkSize))
 		}
 		h.n++
-		s.index = int32(h.n)
+		s.index.Store(int32(h.n))
 	}
-	*h.at(s.index) = newcomer{s, d.Sent, d.At, int32(d.FD), d.Encoding}
-	return fresh
+	*h.at(s.index.Load()) = newcomer{s, d.Sent, d.At, since, int32(d.FD), d.Encoding}
+	return since
 }
 
 func (h *heard) forget(s *Seat) {
@@ -150,13 +155,14 @@ func (h *heard) forget(s *Seat) {
 
 // leave has the last one take s's place. The caller holds mu.
 func (h *heard) leave(s *Seat) {
-	if s.index == 0 {
+	at := s.index.Load()
+	if at <= 0 {
 		return
 	}
 	last := h.at(int32(h.n))
-	last.seat.index = s.index
-	*h.at(s.index), *last = *last, newcomer{}
-	s.index = 0
+	last.seat.index.Store(at)
+	*h.at(at), *last = *last, newcomer{}
+	s.index.Store(0)
 	if h.n--; h.n == 0 {
 		h.chunks = nil
 	}
