@@ -22,7 +22,6 @@ type client struct {
 	slot  accept.Slot
 	state state
 
-	state     state
 	unchecked bool // raw: its first line may be a web page's request
 	spoke     bool // it sent something
 	kicked    bool // it is muted for good, and not waited for
