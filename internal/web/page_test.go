@@ -22,6 +22,15 @@ func TestModulesOfThePage(t *testing.T) {
 	if err != nil {
 		t.Skip("node is not installed; tools/needs installs it")
 	}
+	tests, err := filepath.Glob("page/*.test.mjs")
+	if err != nil || len(tests) == 0 {
+		t.Fatal(tests, err)
+	}
+	for _, file := range tests { // so that go test runs them again after a change
+		if _, err := os.Stat(file); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cmd := exec.Command(node, "--test")
 	cmd.Dir = "page"
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -205,7 +205,10 @@ export class Link {
     const reason = this.#reason;
     this.#reason = "";
     const closedBy = `the server closed the connection: ${why || reason || code}`;
-    if (isAboutLine(code, reason) && this.#listener.rejected(closedBy)) return false;
+    if (isAboutLine(code, reason) && this.#listener.rejected(closedBy)) {
+      this.#tries = 0; // the others need not wait long: it is one line less
+      return false;
+    }
     if (isFinal(code, reason) || code === POLICY) this.#listener.notice(closedBy);
     return code === DONE || isFinal(code, reason);
   }

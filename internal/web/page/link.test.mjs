@@ -209,6 +209,16 @@ test("any other end is not: it tries again", () => {
   }
 });
 
+test("after each of many such lines it tries again soon", () => {
+  const { link } = dialled({ rejected: true });
+  for (let lines = 0; lines < 20; lines++) {
+    socket().says(hello());
+    closes(1009);
+    pass(500);
+    assert.equal(link.state, "connecting", `after ${lines}`);
+  }
+});
+
 // A person's words are no reason: only the enumerated one counts.
 test("no text is taken for a reason", () => {
   const { link } = dialled();
