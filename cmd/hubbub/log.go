@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"hubbub.example/internal/proto"
 	"hubbub.example/internal/visible"
 )
 
@@ -85,16 +86,31 @@ func (l *logFlags) level() slog.Level {
 // logger logs to w.
 func (l *logFlags) logger(w io.Writer) *slog.Logger {
 	if l.format == logJSON {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l.level()}))
+		return jsonLogger(w, l.level())
 	}
 	return slog.New(&sentences{w: w, level: l.level(), mu: new(sync.Mutex)})
+}
+
+// jsonLogger logs JSON lines to w.
+func jsonLogger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(jsonLines{w}, &slog.HandlerOptions{Level: level}))
+}
+
+// jsonLines escapes what slog leaves in a line and some programs end it at.
+type jsonLines struct{ io.Writer }
+
+func (j jsonLines) Write(line []byte) (int, error) {
+	if _, err := j.Writer.Write(proto.AppendLine(nil, line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // announce writes where a server listens, whatever the level.
 func (l *logFlags) announce(w io.Writer, address string) {
 	text := "listening on " + address
 	if l.format == logJSON {
-		slog.New(slog.NewJSONHandler(w, nil)).Info(text, "address", address)
+		jsonLogger(w, slog.LevelInfo).Info(text, "address", address)
 		return
 	}
 	_, _ = io.WriteString(w, text+"\n")
@@ -107,7 +123,7 @@ func (l *logFlags) copy(w io.Writer, stderr io.Reader, command string) {
 		_, _ = io.Copy(w, stderr)
 		return
 	}
-	log := slog.New(slog.NewJSONHandler(w, nil)).With("command", command)
+	log := jsonLogger(w, slog.LevelInfo).With("command", command)
 	lines := bufio.NewReaderSize(stderr, 64<<10)
 	for {
 		line, _, err := lines.ReadLine()

@@ -204,6 +204,20 @@ func TestALongLineBecomesSeveralRecords(t *testing.T) {
 	}
 }
 
+// A record is one line for every program, whatever it quotes.
+func TestAJSONLogHoldsNoControlCharacter(t *testing.T) {
+	t.Parallel()
+	const odd = "\x1b\x7f\u0085\u009b\u2028\u2029"
+	var out bytes.Buffer
+	(&logFlags{format: logJSON}).copy(&out, strings.NewReader("a"+odd+"b\n"), "bot")
+	if i := strings.IndexAny(out.String(), odd); i >= 0 {
+		t.Errorf("%q has one at %d", out.String(), i)
+	}
+	if r := recordsIn(t, out.String()); len(r) != 1 || r[0].Msg != "a"+odd+"b" {
+		t.Errorf("it says %+v", r)
+	}
+}
+
 // While nobody reads STDERR, lines go both ways and the end comes when asked.
 func TestABlockedStderrStopsNothing(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,8 @@ import (
 //	AppendEscaped   for a frame: escapes what JSON requires; EscapedLen and
 //	                PlainLen tell the length beforehand
 //	AppendString    for a line: escapes every control character and line
-//	AppendData      separator besides, since some programs end a line there
+//	AppendData      separator besides, since some programs end a line there;
+//	AppendLine      escapes these in JSON that another package has written
 
 // AppendEscaped appends p, which is UTF-8, as the inside of a JSON string.
 func AppendEscaped(dst, p []byte) []byte {
@@ -64,18 +65,28 @@ func AppendString[S string | []byte](dst []byte, s S) []byte {
 	if !utf8.Valid([]byte(s)) {
 		return AppendString(dst, string([]rune(string(s))))
 	}
-	dst = append(dst, '"')
+	return append(escape(append(dst, '"'), s, escapes[:]), '"')
+}
+
+// AppendLine appends JSON without the control characters and separators in its
+// strings that AppendString escapes, and others may have left in.
+func AppendLine(dst, json []byte) []byte { return escape(dst, json, nil) }
+
+// escape appends s, with DEL, U+0080 to U+009F, U+2028 and U+2029 escaped, and
+// the ASCII characters that grow according to a table.
+func escape[S string | []byte](dst []byte, s S, grow []uint8) []byte {
 	from := 0
 	for i := 0; i < len(s); i++ {
 		r, size := rune(s[i]), 1
 		switch {
+		case r == 0x7f:
 		case r < utf8.RuneSelf:
-			if escapes[r] == 0 && r != '\x7f' {
+			if grow == nil || grow[r] == 0 {
 				continue
 			}
-		case r == 0xc2 && s[i+1] < 0xa0: // U+0080 to U+009F
+		case r == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0: // U+0080 to U+009F
 			r, size = rune(s[i+1]), 2
-		case r == 0xe2 && s[i+1] == 0x80 && s[i+2]&^1 == 0xa8:
+		case r == 0xe2 && i+2 < len(s) && s[i+1] == 0x80 && s[i+2]&^1 == 0xa8:
 			r, size = '\u2028'+rune(s[i+2]&1), 3
 		default:
 			continue
@@ -84,7 +95,7 @@ func AppendString[S string | []byte](dst []byte, s S) []byte {
 		from = i + size
 		i = from - 1
 	}
-	return append(append(dst, s[from:]...), '"')
+	return append(dst, s[from:]...)
 }
 
 // AppendData appends a message as a field of a JSON object: "text" if it is

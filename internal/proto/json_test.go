@@ -34,6 +34,9 @@ func TestAStringHoldsNoControlCharacter(t *testing.T) {
 			t.Errorf("%U is %s, read as %q (%v)", r, quoted, back, err)
 		}
 		hidden := unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp)
+		if other, _ := json.Marshal(s); string(AppendLine(nil, other)) != quoted && !strings.ContainsRune("\b\f<>&", r) {
+			t.Errorf("%U: %s becomes %s, want %s", r, other, AppendLine(nil, other), quoted)
+		}
 		if escaped := strings.Contains(quoted, `\`); escaped != (hidden || r == '"' || r == '\\') {
 			t.Errorf("%U is %s", r, quoted)
 		}
