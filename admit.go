@@ -365,7 +365,7 @@ func (l *loop) welcome(c *client, a arrival) {
 func (l *loop) joined(m member) {
 	s := m.sender()
 	l.stats.joins++
-	l.hub.people.enter(m)
+	l.hub.registry.enter(m)
 	l.in.Presence(intake.Join, s, ending.Reason{})
 	l.hub.log.Debugf("client %d (%s, %s) joined", s.ID(), s.Addr(), s.Protocol())
 	l.hub.notify()

@@ -34,7 +34,7 @@ func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
 // BroadcastExcept is Broadcast to all but some clients. Ids of clients that are
 // not there do no harm.
 func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uint64) error {
-	h.listPeople()
+	h.keepRegistry()
 	return h.broadcast(ctx, message, slices.Clone(except), backlog.Paced)
 }
 
@@ -43,7 +43,7 @@ func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uin
 // comes next (Unheard), and is not missed at the end. Behind one that is, it is
 // too: they keep their order.
 func (h *Hub) BroadcastHere(ctx context.Context, message []byte, except ...uint64) error {
-	h.listPeople()
+	h.keepRegistry()
 	return h.broadcast(ctx, message, slices.Clone(except), backlog.Here)
 }
 

@@ -181,7 +181,7 @@ func (l *loop) tellLeave(s *intake.Sender, reason ending.Reason) {
 	if !s.Present() {
 		return
 	}
-	l.hub.people.leave(s.ID())
+	l.hub.registry.leave(s.ID())
 	l.in.Presence(intake.Leave, s, reason)
 	l.hub.log.Debugf("client %d (%s) left: %s", s.ID(), s.Addr(), reason.Text)
 }

@@ -51,7 +51,7 @@ type Hub struct {
 	sessions    *intake.Sessions
 	gate        *accept.Gate
 	preconnects accept.Preconnects
-	people      people
+	registry    registry
 	speakers    speakers
 	reading     atomic.Bool // a source is read by the first loop
 	writing     atomic.Bool // a sink is written by it

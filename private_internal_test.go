@@ -162,7 +162,7 @@ func TestNothingStaysOfWhoEnds(t *testing.T) {
 	cancel()
 	bosses.Wait()
 	is(t, "all have gone", func() bool { return h.Stats().Clients == 0 && h.gate.Connections() == 0 })
-	for what, n := range map[string]int64{"letters": h.policy.Private.Used(), "beginnings": h.inbox.Beginnings.Used(), "of posts": h.inbox.Posts.Used(), "rests": h.policy.Kept.Used(), "known": int64(len(h.people.known))} {
+	for what, n := range map[string]int64{"letters": h.policy.Private.Used(), "beginnings": h.inbox.Beginnings.Used(), "of posts": h.inbox.Posts.Used(), "rests": h.policy.Kept.Used(), "known": int64(len(h.registry.known))} {
 		if n != 0 {
 			t.Errorf("%s: %d", what, n)
 		}

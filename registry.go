@@ -2,14 +2,14 @@
 
 package hubbub
 
-// This file finds clients by their ids, for whoever speaks of one:
+// This file finds clients by their ids:
 //
-//	Rename  what it is called
-//	Mute    what it says is not heard
-//	Kick    it is ended, in its turn: private.go
+//	Rename  names one
+//	Mute    ignores what one says
+//	Kick    ends one, in its turn: private.go
 //
-// Nobody may ever ask, and a list of all clients costs memory for each of them:
-// it is made when somebody does.
+// Most hubs are never asked for a client, and the registry costs memory for
+// each: the first to ask makes it.
 
 import (
 	"fmt"
@@ -20,8 +20,8 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// people is where clients are, by id.
-type people struct {
+// registry is where clients are, by id.
+type registry struct {
 	wanted atomic.Bool
 	start  sync.Once
 
@@ -59,38 +59,38 @@ func (e *UnknownError) Error() string {
 
 // find says where a client is.
 func (h *Hub) find(id uint64) (member, error) {
-	h.listPeople()
-	w, ok := h.people.find(id)
+	h.keepRegistry()
+	w, ok := h.registry.find(id)
 	if !ok {
 		return w, &UnknownError{[]uint64{id}}
 	}
 	return w, nil
 }
 
-func (p *people) find(id uint64) (member, bool) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	w, ok := p.known[id]
+func (r *registry) find(id uint64) (member, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	w, ok := r.known[id]
 	return w, ok
 }
 
-// listPeople has the list be there. It waits for the loops: whoever they may wait
-// for must have called it before.
-func (h *Hub) listPeople() { h.people.start.Do(h.makeList) }
+// keepRegistry makes the registry, unless it exists. It waits for the loops:
+// whoever they may wait for must have called it before.
+func (h *Hub) keepRegistry() { h.registry.start.Do(h.makeList) }
 
 // makeList makes the list. Who comes or goes from now on enters it by itself.
 func (h *Hub) makeList() {
-	h.people.known = map[uint64]member{}
-	h.people.wanted.Store(true)
+	h.registry.known = map[uint64]member{}
+	h.registry.wanted.Store(true)
 	askAll(h, func(l *loop) struct{} {
 		for _, c := range l.clients {
 			if c.Present() {
-				h.people.enter(member{loop: l, client: c})
+				h.registry.enter(member{loop: l, client: c})
 			}
 		}
 		for _, p := range l.posts {
 			if p.Present() {
-				h.people.enter(member{loop: l, post: p})
+				h.registry.enter(member{loop: l, post: p})
 			}
 		}
 		return struct{}{}
@@ -98,23 +98,23 @@ func (h *Hub) makeList() {
 }
 
 // enter notes where a client is.
-func (p *people) enter(m member) {
-	if !p.wanted.Load() {
+func (r *registry) enter(m member) {
+	if !r.wanted.Load() {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.known[m.sender().ID()] = m
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[m.sender().ID()] = m
 }
 
 // leave notes that a client is gone.
-func (p *people) leave(id uint64) {
-	if !p.wanted.Load() {
+func (r *registry) leave(id uint64) {
+	if !r.wanted.Load() {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.known, id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.known, id)
 }
 
 // Rename names a client; "" takes its name away. The rule is that of the names

@@ -25,7 +25,7 @@ import (
 // read from. The batch stays the caller's. The error says that some were not
 // broadcast: it is ctx's or ErrClosed.
 func (h *Hub) Relay(ctx context.Context, b *Batch) error {
-	h.listPeople()
+	h.keepRegistry()
 	p := part{most: int(min(pump.ChunkSize, h.backlog.Segment()))}
 	plain, in := b.Plain(), b.intake()
 	for i := range in.Records() {
@@ -101,9 +101,9 @@ func (s *speakers) origin(r *intake.Record, clients int) *feed.Origin {
 }
 
 // exclude tells a client, before message last can be seen, that it must not get
-// it. The backlog calls it; whoever publishes has called listPeople before.
+// it. The backlog calls it; whoever publishes has called keepRegistry before.
 func (h *Hub) exclude(id, last uint64) {
-	if w, ok := h.people.find(id); ok && w.client != nil { // a post is sent nothing
+	if w, ok := h.registry.find(id); ok && w.client != nil { // a post is sent nothing
 		w.client.out.Exclude(id, last)
 	}
 }
