@@ -89,7 +89,7 @@ test("after a break it goes on where it was", () => {
   socket().says(hello(), message(1, "a"));
   socket().ends(1006);
   assert.equal(link.state, "waiting");
-  pass(500);
+  pass(501);
   assert.equal(link.state, "connecting");
   assert.equal(socket().address, "ws://host/?since=e1-1");
 });
@@ -167,13 +167,13 @@ test("tries are further and further apart, up to half a minute, until one lasts"
   const { link } = dialled();
   for (let tries = 0; tries < 6; tries++) {
     socket().ends(1006);
-    pass(30_000);
+    pass(30_001);
   }
   assert.equal(sockets.length, 7);
   socket().says(hello());
   pass(6_000);
   socket().ends(1006);
-  pass(500);
+  pass(501);
   assert.equal(link.state, "connecting");
 });
 
@@ -214,7 +214,7 @@ test("after each of many such lines it tries again soon", () => {
   for (let lines = 0; lines < 20; lines++) {
     socket().says(hello());
     closes(1009);
-    pass(500);
+    pass(501);
     assert.equal(link.state, "connecting", `after ${lines}`);
   }
 });
