@@ -6,16 +6,16 @@ import (
 	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/delivery"
+	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 )
 
-// client is one connection. Only its loop touches it. There is one for each
-// connection, so what is only sometimes needed stands in extra.
+// client is one connection that is served. Only its loop touches it.
 type client struct {
 	intake.Sender
 	out   delivery.Cursor // what it is to be sent
-	extra *extra
+	end   *ending.Linger  // nil while it is served
 	link  link.Link
 	place int32        // in loop.clients
 	seat  backlog.Seat // does what it was sent count as heard?
@@ -29,13 +29,6 @@ type client struct {
 
 // reads says that what the client sends is still taken.
 func (c *client) reads() bool { return c.state <= broken }
-
-// extra is what few clients need, and those not for long.
-type extra struct {
-	unread int    // finishing: bytes of its input that are read before the end
-	broke  error  // broken: why it takes no more
-	linger linger // it is lingering
-}
 
 // state is how far a client is on its way out.
 type state uint8
@@ -51,10 +44,10 @@ const (
 // streams says that the client takes its part of the feed.
 func (c *client) streams() bool { return c.state <= finishing }
 
-// more is c's extra part, made on demand.
-func (c *client) more() *extra {
-	if c.extra == nil {
-		c.extra = &extra{}
+// ends is the end of c, from now on.
+func (c *client) ends() *ending.Linger {
+	if c.end == nil {
+		c.end = &ending.Linger{}
 	}
-	return c.extra
+	return c.end
 }

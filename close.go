@@ -18,38 +18,12 @@ package hubbub
 // somebody else's.
 
 import (
-	"time"
-
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/logger"
 )
-
-// lingerLimit is how long a connection may make no progress after farewell.
-// What the peer takes always is progress; what it says is so for talkLimit,
-// or one that never stops would stay for ever. No more of it is read than
-// talkBytes: what the peer has yet to take reaches it all the same, and its
-// own waits with it.
-// While something is on its way to it, it may pause for pauseLimit, and while
-// the hub drains, for as long as that may stall.
-const (
-	lingerLimit = time.Second
-	pauseLimit  = 5 * time.Second
-	talkLimit   = 5 * time.Second
-	talkBytes   = 256 << 10
-)
-
-// linger is the end of a client.
-type linger struct {
-	reason  ending.Reason
-	begun   time.Time
-	since   time.Time // the last progress
-	unacked int       // of what was sent, when last looked at
-	talked  int       // bytes that were read and discarded
-	cut     bool      // it was not served to the end
-}
 
 // finish lets c have what its feed holds now, then ends it for reason.
 func (l *loop) finish(c *client, reason ending.Reason) {
@@ -62,7 +36,7 @@ func (l *loop) finish(c *client, reason ending.Reason) {
 // finishes is c whose feed has an end now.
 func (l *loop) finishes(c *client, reason ending.Reason) {
 	c.state = finishing
-	c.more().linger.reason = reason
+	c.ends().Why = reason
 	// The next pass sends what is left, or finds that nothing is.
 	l.pass.again = true
 }
@@ -74,7 +48,7 @@ func (l *loop) hearOut(c *client) {
 		return
 	}
 	if n, err := c.link.Unread(); err == nil && n > 0 {
-		c.more().unread = n
+		c.ends().Unread = n
 		l.readSoon(c)
 	}
 }
@@ -82,13 +56,13 @@ func (l *loop) hearOut(c *client) {
 // hears says that c is still to be heard out: as long as the inbox takes
 // something. It must leave time for the farewell.
 func (l *loop) hears(c *client) bool {
-	return c.extra.unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
+	return c.end.Unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
 }
 
 // heardOut counts n bytes of c's input as read.
 func (l *loop) heardOut(c *client, n int) {
-	if x := c.extra; x.unread > 0 {
-		x.unread = max(0, x.unread-n)
+	if c.end.Unread > 0 {
+		c.end.Unread = max(0, c.end.Unread-n)
 		l.hearUntil = l.Now().Add(l.stall / 2)
 		l.pass.again = true
 	}
@@ -96,30 +70,29 @@ func (l *loop) heardOut(c *client, n int) {
 
 // farewell ends our direction: c has all it is to get.
 func (l *loop) farewell(c *client) {
-	x := c.more()
 	var v backlog.View
 	l.hub.backlog.View(&v)
-	c.out.Close(&v, &l.hub.policy, x.linger.reason, c.ID() != 0 && !c.link.EOF())
+	c.out.Close(&v, &l.hub.policy, c.end.Why, c.ID() != 0 && !c.link.EOF())
 	c.state = lingering
-	l.failed.Unread += int64(x.unread)
-	x.unread = 0
+	l.failed.Unread += int64(c.end.Unread)
+	c.end.Unread = 0
 	c.Forget() // what it has begun to say is not heard any more
-	l.tellLeave(&c.Sender, x.linger.reason)
+	l.tellLeave(&c.Sender, c.end.Why)
 	if err := l.sendClosing(c); err != nil || c.link.EOF() {
 		l.drop(c)
 		return
 	}
-	x.linger.begun, x.linger.since = l.Now(), l.Now()
-	x.linger.unacked, _ = c.link.Unacked()
+	unacked, _ := c.link.Unacked()
+	c.end.Begin(l.Now(), unacked)
 	l.lingering = append(l.lingering, c)
-	l.nextLinger.In(lingerLimit / 4)
+	l.nextLinger.In(ending.LookEvery)
 	l.readSoon(c) // input that nobody reads makes close a reset
 }
 
 // cut ends c now, for a reason that is worth a line in the log.
 func (l *loop) cut(c *client, reason ending.Reason) {
 	if c.state == broken { // it takes no word any more
-		l.lost(c, ending.Lost(c.extra.broke))
+		l.lost(c, c.end.Why)
 		return
 	}
 	if !c.streams() {
@@ -135,8 +108,7 @@ func (l *loop) cut(c *client, reason ending.Reason) {
 
 // endFor ends c now: it gets no more, but is told why.
 func (l *loop) endFor(c *client, reason ending.Reason) {
-	x := &c.more().linger
-	x.reason, x.cut = reason, true
+	c.ends().Cut(reason)
 	l.farewell(c)
 }
 
@@ -150,7 +122,7 @@ func (l *loop) fell(c *client, err error) {
 		return
 	}
 	c.state = broken
-	c.more().broke = err
+	c.ends().Why = ending.Lost(err)
 	l.readSoon(c)
 }
 
@@ -189,10 +161,10 @@ func (l *loop) tellLeave(s *intake.Sender, reason ending.Reason) {
 // closedBy is c that ends its WebSocket: it gets its own code back.
 func (l *loop) closedBy(c *client, reason ending.Reason) {
 	if c.state == broken {
-		l.lost(c, ending.Lost(c.extra.broke))
+		l.lost(c, c.end.Why)
 		return
 	}
-	c.more().linger.reason = reason
+	c.ends().Why = reason
 	l.farewell(c)
 }
 
@@ -205,15 +177,12 @@ func (l *loop) leaveSession(c *client) {
 
 // discard reads what a client still sends after our farewell.
 func (l *loop) discard(c *client) {
-	x := &c.extra.linger
-	if x.talked >= talkBytes && !c.link.PeerShut() { // behind its end there is no more
+	if c.end.Deaf() && !c.link.PeerShut() { // behind its end there is no more
 		c.link.UsedUp()
 		return
 	}
 	n, err := c.link.Recv(l.scratch(), l.Millis())
-	if x.talked += n; n > 0 && l.Now().Sub(x.begun) < talkLimit {
-		x.since = l.Now()
-	}
+	c.end.Discarded(l.Now(), n)
 	l.afterRead(c, n, err)
 }
 
@@ -224,11 +193,10 @@ func (l *loop) checkLinger() {
 		if c.state == dead {
 			continue
 		}
-		x := &c.extra.linger
-		if n, err := c.link.Unacked(); err == nil && n < x.unacked {
-			x.unacked, x.since = n, l.Now()
+		if n, err := c.link.Unacked(); err == nil {
+			c.end.Acknowledged(l.Now(), n)
 		}
-		if l.Now().Sub(x.since) >= l.lingers(x) {
+		if c.end.Over(l.Now(), l.draining, l.stall) {
 			l.drop(c)
 			continue
 		}
@@ -240,20 +208,8 @@ func (l *loop) checkLinger() {
 		l.pass.again = true // some may not be heard any more
 	}
 	if len(kept) > 0 || l.draining && len(l.clients) > 0 {
-		l.nextLinger.In(lingerLimit / 4)
+		l.nextLinger.In(ending.LookEvery)
 	}
-}
-
-// lingers is how long x may last without progress. Who has yet to take what it
-// was promised may pause for longer than who has all.
-func (l *loop) lingers(x *linger) time.Duration {
-	switch {
-	case x.cut || x.unacked == 0:
-		return lingerLimit
-	case l.draining:
-		return max(l.stall, lingerLimit)
-	}
-	return pauseLimit
 }
 
 // drop has c closed at the end of this turn.
@@ -265,9 +221,9 @@ func (l *loop) drop(c *client) {
 		l.failed.Clients++
 		l.failed.Bytes += owed
 	}
-	if x := c.extra; x != nil && l.draining {
-		l.failed.Unread += int64(x.unread) // it broke before it was heard out
-		x.unread = 0
+	if c.end != nil && l.draining {
+		l.failed.Unread += int64(c.end.Unread) // it broke before it was heard out
+		c.end.Unread = 0
 	}
 	c.state = dead
 	l.dead = append(l.dead, c)

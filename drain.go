@@ -109,7 +109,7 @@ func (h *Hub) lastWords() {
 func (l *loop) drain(stall time.Duration) {
 	l.draining, l.stall = true, stall
 	l.hearUntil, l.hearEnd = l.Now().Add(stall/2), l.Now().Add(stall*3/4)
-	l.nextLinger.In(lingerLimit / 4)
+	l.nextLinger.In(ending.LookEvery)
 	for _, c := range l.clients {
 		if c.state == live {
 			l.dismiss(c)
@@ -176,8 +176,8 @@ func (l *loop) left() UndeliveredError {
 			sum.Clients++
 			sum.Bytes += n
 		}
-		if c.extra != nil && (c.state == finishing || c.state == broken) {
-			sum.Unread += int64(c.extra.unread)
+		if c.end != nil && (c.state == finishing || c.state == broken) {
+			sum.Unread += int64(c.end.Unread)
 		}
 	}
 	return sum

@@ -192,7 +192,7 @@ func TestAnIdleClientHasNothingExtra(t *testing.T) {
 		extras := 0
 		h.on(func(l *loop) {
 			for _, c := range l.clients {
-				if c.extra != nil {
+				if c.end != nil {
 					extras++
 				}
 			}

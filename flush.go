@@ -84,7 +84,7 @@ func (l *loop) send(c *client) {
 	for l.sendPiece(c) {
 	}
 	if c.link.Blocked() && c.kicked && c.streams() {
-		l.endFor(c, c.extra.linger.reason)
+		l.endFor(c, c.end.Why)
 	}
 }
 
@@ -176,7 +176,7 @@ func (l *loop) sendClosing(c *client) error {
 		if err != nil {
 			return err
 		}
-		c.extra.linger.since = l.Now()
+		c.end.Sent(l.Now())
 		if f := c.out.Sent(&p, n); !f.Finished && n < p.Len() {
 			return nil
 		}

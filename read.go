@@ -111,7 +111,7 @@ func (l *loop) afterRead(c *client, n int, err error) {
 	case err == nil && (c.link.Readable() || c.state == broken && n > 0):
 		l.readSoon(c)
 	case c.state == broken:
-		l.lost(c, ending.Lost(c.extra.broke))
+		l.lost(c, c.end.Why)
 	case err == nil:
 		if c.state == finishing {
 			l.heardOut(c, math.MaxInt)
