@@ -50,7 +50,7 @@ func (l *loop) receive(c *client) {
 	}
 	n, err := c.link.Recv(space, l.Millis())
 	if n > 0 {
-		l.heardFrom(c, n)
+		l.received(c, n)
 		switch {
 		case raw:
 			l.take(c, c.Took(l.in, n))
@@ -96,8 +96,8 @@ func (l *loop) warnOfRecord(id uint64, dropped int) {
 	l.hub.log.Group(endedInside, 0, "client %d: its last %d bytes are no whole record and are dropped", id, dropped)
 }
 
-// heardFrom counts n bytes from c.
-func (l *loop) heardFrom(c *client, n int) {
+// received counts n bytes from c.
+func (l *loop) received(c *client, n int) {
 	c.spoke = true
 	l.stats.bytesIn += int64(n)
 	if c.state == finishing || c.state == broken {

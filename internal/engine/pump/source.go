@@ -119,7 +119,7 @@ func (s *Source) unwatch() {
 	}
 }
 
-// Event says that there is something to read.
+// Event is told that there is something to read.
 func (s *Source) Event(*poll.Event) { s.readable = true }
 
 // Turn reads one chunk if all of the last is broadcast, and broadcasts a part
