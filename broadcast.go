@@ -4,9 +4,9 @@ package hubbub
 
 // This file is the way of one message to every client:
 //
-//	Broadcast   any goroutine   frames it and appends it to the feed, once there is room
-//	Publish     the backlog     is the one sequencing point; it wakes the loops
-//	flush       a loop          sends what lies between one client's cursor and the head
+//	Broadcast  any goroutine  frames it and has the backlog publish it, once there is
+//	                          room: that is the one sequencing point, and wakes the loops
+//	flush      a loop         sends what lies between a client's cursor and the head
 
 import (
 	"context"

@@ -8,7 +8,7 @@ package hubbub
 //	handle    what is ready: clients are read, those with room again noted
 //	deliver   what was read goes to the inbox, before anything slow
 //	handlers  what else the loop serves, the source and the sink, has its turn
-//	vacate    clients leave what the feed wants to forget
+//	trim      clients leave what the backlog wants to trim
 //	flush     a slice of the clients is sent what they have not had
 //	timers    what is due by the clock
 //	accept    goes on when what it waited for is over
@@ -59,7 +59,7 @@ type loop struct {
 	writable  queue        // their sockets have room again
 	mark      *backlog.Mark
 	spareMail []private // mail.private's other half
-	holder    *client   // holds the source; vacate looks at it first
+	holder    *client   // holds the source; trim looks at it first
 
 	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
 
@@ -141,7 +141,7 @@ func (l *loop) run() {
 		l.turnLobby()
 		l.in.Deliver()
 		l.turnHandlers()
-		l.vacate()
+		l.trim()
 		l.flush()
 		l.mark.Show()
 		l.RunTimers()

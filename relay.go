@@ -4,10 +4,11 @@ package hubbub
 
 // This file is what clients say among themselves:
 //
-//	Relay   the caller   broadcasts what they said, to all but whoever said it
-//	exclude a publisher  tells those who are not to get a message that it comes
+//	Relay    the caller   broadcasts what they said, to all but whoever said it
+//	exclude  a publisher  tells clients of a message that they must not get, before
+//	                      it can be seen; their cursors pass over it
 //
-// Who may not get what stands in the index of each form's feed.
+// Who must not get what stands in the index of each feed.
 
 import (
 	"context"

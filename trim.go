@@ -4,7 +4,7 @@ package hubbub
 
 // This file acts on clients that lag; package delivery judges them:
 //
-//	vacate        clients must leave what the backlog wants to trim
+//	trim          clients must leave what the backlog wants to trim
 //	watchLagging  the head has come so far that somebody may lag far
 //	sample        looks at what those take, a few times in a Patience
 //	judge         one client that stands in what is to go
@@ -20,8 +20,8 @@ func (l *loop) lag(c *client) int64 {
 	return l.hub.backlog.Feed(c.out.Encoding()).Head() - c.out.Offset()
 }
 
-// vacate sees to it that no client of this loop needs what is to go.
-func (l *loop) vacate() {
+// trim sees to it that no client of this loop needs what is to be trimmed.
+func (l *loop) trim() {
 	l.watchLagging()
 	if !l.mark.Asked() {
 		return
