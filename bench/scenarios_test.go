@@ -292,3 +292,16 @@ func TestStartSaysWhyNot(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The log groups clients that are closed at once; all of them are counted.
+func TestEveryClosedClientIsCounted(t *testing.T) {
+	var s saying
+	for _, line := range []string{
+		"listening on 127.0.0.1:9000", "client 7 closed: lapped (64 MiB behind)", "and 1 other client closed: lapped", "hubbub: and 90 other clients closed: lapped",
+	} {
+		s.add(line)
+	}
+	if n := s.cut(); n != 92 {
+		t.Errorf("%d clients are counted, not 92", n)
+	}
+}

@@ -57,8 +57,11 @@ func (s *saying) add(line string) {
 	if len(s.lines) > 20 {
 		s.lines = s.lines[1:]
 	}
-	if strings.Contains(line, " closed: ") {
-		s.closed++
+	if before, _, is := strings.Cut(line, " closed: "); is {
+		n := 1
+		_, others, _ := strings.Cut(before, "and ") // the log groups many of a kind
+		_, _ = fmt.Sscanf(others, "%d other", &n)
+		s.closed += n
 	}
 }
 
