@@ -51,7 +51,7 @@ cross:
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet $(UNOPTIMISED) ./...; \
 	done
 
-bench: # hubbub beside its floors; a table
+bench: # hubbub compared with its floors, as a table
 	go run ./bench $(ARGS)
 
 # The linter sees one platform at a time; what is unused on one may be used on
