@@ -18,6 +18,7 @@ import (
 	"fmt"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
@@ -44,7 +45,7 @@ func (h *Hub) Send(message []byte, to ...uint64) error {
 		return fmt.Errorf("send: %w", err)
 	}
 	var unknown UnknownError
-	var same [codec.Protocols][]byte
+	var same [backlog.Encodings][]byte
 	after := h.backlog.Count()
 	for _, id := range to {
 		w, err := h.find(id)
@@ -52,11 +53,11 @@ func (h *Hub) Send(message []byte, to ...uint64) error {
 			unknown.IDs = append(unknown.IDs, id)
 			continue
 		}
-		p := w.client.Protocol()
-		if same[p] == nil {
-			same[p] = h.private(p, message)
+		e := w.client.out.Own()
+		if same[e] == nil {
+			same[e] = h.private(e, message)
 		}
-		w.loop.postPrivate(private{to: w.client, Private: delivery.Private{After: after, Data: same[p]}})
+		w.loop.postPrivate(private{to: w.client, Private: delivery.Private{After: after, Data: same[e]}})
 	}
 	if unknown.IDs != nil {
 		return &unknown
@@ -64,14 +65,14 @@ func (h *Hub) Send(message []byte, to ...uint64) error {
 	return nil
 }
 
-// private is a message as clients of p are sent it alone.
-func (h *Hub) private(p codec.Protocol, message []byte) []byte {
-	switch p {
-	case codec.ProtocolWebSocket:
+// private is a message as clients of an encoding are sent it alone.
+func (h *Hub) private(e backlog.Encoding, message []byte) []byte {
+	switch e {
+	case backlog.Frames:
 		return codec.AppendMessage(nil, message)
-	case codec.ProtocolV1:
+	case backlog.V1:
 		return codec.AppendPrivate(nil, message)
-	case codec.ProtocolSSE:
+	case backlog.SSE:
 		return codec.AppendPrivateEvent(nil, message)
 	}
 	return h.separated(message)

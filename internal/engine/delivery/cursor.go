@@ -101,6 +101,9 @@ func (c *Cursor) Offset() int64 { return c.pos }
 // Encoding is whose feed the cursor reads.
 func (c *Cursor) Encoding() backlog.Encoding { return c.reads }
 
+// Own is the encoding that its client is sent. Any goroutine may ask.
+func (c *Cursor) Own() backlog.Encoding { return c.own }
+
 // First is the message after which its client began.
 func (c *Cursor) First() uint64 { return c.first }
 
