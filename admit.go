@@ -311,7 +311,7 @@ func (l *loop) adopt(a arrival) (born bool) {
 		return false
 	}
 	l.welcome(c, a)
-	return c.streams()
+	return c.phase.sends()
 }
 
 // newClient is a as a client that nobody knows yet.
@@ -448,12 +448,6 @@ func (h *Hub) release(s *accept.Slot) {
 	}
 }
 
-// gone is the end of c, when its connection is closed.
-func (h *Hub) gone(c *client) {
-	h.release(&c.slot)
-	h.leaveBacklog(c)
-}
-
 // leaveBacklog is c that had joined a feed of its own encoding, or had not.
 func (h *Hub) leaveBacklog(c *client) {
 	e := backlog.EncodingOf(c.Protocol())
@@ -496,10 +490,10 @@ func (l *loop) checkFirstLine(c *client) bool {
 		c.unchecked = false
 		return true // likewise
 	case err != nil: // which is told only once
-		l.lost(c, ending.Lost(err))
+		l.disconnected(c, ending.Lost(err))
 		return false
 	}
-	switch accept.FirstLine(p[:n], c.link.PeerShut() || c.state == broken, l.hub.framing.Separator() == nil) {
+	switch accept.FirstLine(p[:n], c.link.PeerShut() || c.phase == halfBroken, l.hub.framing.Separator() == nil) {
 	case codec.No:
 		c.unchecked = false
 	case codec.Perhaps:

@@ -20,29 +20,12 @@ type client struct {
 	place int32        // in loop.clients
 	seat  backlog.Seat // does what it was sent count as heard?
 	slot  accept.Slot
-	state state
+	phase phase
 
 	unchecked bool // raw: its first line may be a web page's request
 	spoke     bool // it sent something
 	kicked    bool // it is muted for good, and not waited for
 }
-
-// reads says that what the client sends is still taken.
-func (c *client) reads() bool { return c.state <= broken }
-
-// state is how far a client is on its way out.
-type state uint8
-
-const (
-	live      state = iota
-	finishing       // gets what lies before its goal, then the end of file
-	broken          // takes no more; what it sent before is still read
-	lingering       // got the end of file; its input is read and discarded
-	dead            // closed at the end of this turn
-)
-
-// streams says that the client takes its part of the feed.
-func (c *client) streams() bool { return c.state <= finishing }
 
 // ends is the end of c, from now on.
 func (c *client) ends() *ending.Linger {

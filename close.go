@@ -4,18 +4,19 @@ package hubbub
 
 // This file is every way in which a client ends:
 //
-//	finish  it gets what lies before its goal, then farewell: it half-closed
-//	        after having said something, or the hub drains
-//	cut     it gets no more, and the log says why
-//	endFor  the same, but nothing is wrong: it is kicked
-//	lost    the connection broke
+//	finish        it gets what was broadcast so far: it half-closed after it
+//	              had sent something, or the hub drains
+//	cut           it gets no more, and the log says why
+//	closeWith     it gets no more, but nothing is wrong: it is kicked
+//	writeFailed   it takes no more; what it sent before is still read
+//	disconnected  the connection broke
 //
-// Every orderly end is a farewell: shutdown(SHUT_WR), then read and discard
-// until the end of file, or no progress for a second, and only then close: a
-// close with unread input resets, and what is under way to the peer is lost
-// (a client was seen to get 110 of 3,819 KB). Descriptors close at the end of
-// a turn, so that no event of the turn can name one that is meanwhile
-// somebody else's.
+// An orderly end is closeWrite: shutdown(SHUT_WR), then read and discard until
+// the end of file, or no progress for a while (ending.Linger), and only then
+// close. To close with unread input resets the connection, and what is on its
+// way to the peer is lost: a client was seen to get 110 of 3,819 KB.
+// Descriptors close at the end of a turn, so that no event of the turn can name
+// one that is another client's by then.
 
 import (
 	"hubbub.example/internal/engine/backlog"
@@ -30,12 +31,12 @@ func (l *loop) finish(c *client, reason ending.Reason) {
 	var v backlog.View
 	l.hub.backlog.View(&v)
 	c.out.Finish(&v)
-	l.finishes(c, reason)
+	l.flushes(c, reason)
 }
 
 // finishes is c whose feed has an end now.
-func (l *loop) finishes(c *client, reason ending.Reason) {
-	c.state = finishing
+func (l *loop) flushes(c *client, reason ending.Reason) {
+	c.phase = flushing
 	c.ends().Why = reason
 	// The next pass sends what is left, or finds that nothing is.
 	l.pass.again = true
@@ -43,7 +44,7 @@ func (l *loop) finishes(c *client, reason ending.Reason) {
 
 // hearOut has what c had said by now read before the end, although it was not
 // the one to end.
-func (l *loop) hearOut(c *client) {
+func (l *loop) receiveRest(c *client) {
 	if !l.hub.inbox.Messages || c.link.EOF() {
 		return
 	}
@@ -55,12 +56,12 @@ func (l *loop) hearOut(c *client) {
 
 // hears says that c is still to be heard out: as long as the inbox takes
 // something. It must leave time for the farewell.
-func (l *loop) hears(c *client) bool {
+func (l *loop) receivesRest(c *client) bool {
 	return c.end.Unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
 }
 
 // heardOut counts n bytes of c's input as read.
-func (l *loop) heardOut(c *client, n int) {
+func (l *loop) receivedOf(c *client, n int) {
 	if c.end.Unread > 0 {
 		c.end.Unread = max(0, c.end.Unread-n)
 		l.hearUntil = l.Now().Add(l.stall / 2)
@@ -69,17 +70,17 @@ func (l *loop) heardOut(c *client, n int) {
 }
 
 // farewell ends our direction: c has all it is to get.
-func (l *loop) farewell(c *client) {
+func (l *loop) closeWrite(c *client) {
 	var v backlog.View
 	l.hub.backlog.View(&v)
 	c.out.Close(&v, &l.hub.policy, c.end.Why, c.ID() != 0 && !c.link.EOF())
-	c.state = lingering
+	c.phase = lingering
 	l.failed.Unread += int64(c.end.Unread)
 	c.end.Unread = 0
 	c.Forget() // what it has begun to say is not heard any more
-	l.tellLeave(&c.Sender, c.end.Why)
+	l.leave(&c.Sender, c.end.Why)
 	if err := l.sendClosing(c); err != nil || c.link.EOF() {
-		l.drop(c)
+		l.closeLater(c)
 		return
 	}
 	unacked, _ := c.link.Unacked()
@@ -91,11 +92,11 @@ func (l *loop) farewell(c *client) {
 
 // cut ends c now, for a reason that is worth a line in the log.
 func (l *loop) cut(c *client, reason ending.Reason) {
-	if c.state == broken { // it takes no word any more
-		l.lost(c, c.end.Why)
+	if c.phase == halfBroken { // it takes no word any more
+		l.disconnected(c, c.end.Why)
 		return
 	}
-	if !c.streams() {
+	if !c.phase.sends() {
 		return
 	}
 	unread := 0
@@ -103,53 +104,53 @@ func (l *loop) cut(c *client, reason ending.Reason) {
 		unread = n
 	}
 	l.hub.log.Group(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.ID(), c.Addr(), reason.Text, logger.Unread(int64(unread), "it"))
-	l.endFor(c, reason)
+	l.closeWith(c, reason)
 }
 
 // endFor ends c now: it gets no more, but is told why.
-func (l *loop) endFor(c *client, reason ending.Reason) {
+func (l *loop) closeWith(c *client, reason ending.Reason) {
 	c.ends().Cut(reason)
-	l.farewell(c)
+	l.closeWrite(c)
 }
 
 // fell is c whose connection takes no more. What it sent before that may still
 // wait to be read, as it does while the inbox is full, and is lost with the
 // descriptor: many who only report never read what they are told, so that
 // they leave with a reset.
-func (l *loop) fell(c *client, err error) {
+func (l *loop) writeFailed(c *client, err error) {
 	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.Holds() == 0 {
-		l.lost(c, ending.Lost(err))
+		l.disconnected(c, ending.Lost(err))
 		return
 	}
-	c.state = broken
+	c.phase = halfBroken
 	c.ends().Why = ending.Lost(err)
 	l.readSoon(c)
 }
 
 // lost ends c when the connection is no more.
-func (l *loop) lost(c *client, reason ending.Reason) {
-	l.tellLeave(&c.Sender, reason)
+func (l *loop) disconnected(c *client, reason ending.Reason) {
+	l.leave(&c.Sender, reason)
 	l.mark.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
-	l.drop(c)
+	l.closeLater(c)
 }
 
 // checkGone ends c when neither side can say any more, and all it said is
 // read. Its end of file alone would not do: it may watch.
-func (l *loop) checkGone(c *client) {
-	if !c.link.HungUp() || !c.link.EOF() || c.state >= dead {
+func (l *loop) checkHangUp(c *client) {
+	if !c.link.HungUp() || !c.link.EOF() || c.phase >= closed {
 		return
 	}
 	// A reset after the end of file shows here only; read(2) says the end again.
 	if err := c.link.PendingError(); err != nil {
-		l.lost(c, ending.Lost(err))
+		l.disconnected(c, ending.Lost(err))
 		return
 	}
-	l.tellLeave(&c.Sender, ending.Done())
-	l.drop(c)
+	l.leave(&c.Sender, ending.Done())
+	l.closeLater(c)
 }
 
 // tellLeave says once that a client is gone.
-func (l *loop) tellLeave(s *intake.Sender, reason ending.Reason) {
+func (l *loop) leave(s *intake.Sender, reason ending.Reason) {
 	if !s.Present() {
 		return
 	}
@@ -159,13 +160,13 @@ func (l *loop) tellLeave(s *intake.Sender, reason ending.Reason) {
 }
 
 // closedBy is c that ends its WebSocket: it gets its own code back.
-func (l *loop) closedBy(c *client, reason ending.Reason) {
-	if c.state == broken {
-		l.lost(c, c.end.Why)
+func (l *loop) closedByPeer(c *client, reason ending.Reason) {
+	if c.phase == halfBroken {
+		l.disconnected(c, c.end.Why)
 		return
 	}
 	c.ends().Why = reason
-	l.farewell(c)
+	l.closeWrite(c)
 }
 
 // leaveSession has c's session, if it has one, wait for another connection.
@@ -190,14 +191,14 @@ func (l *loop) discard(c *client) {
 func (l *loop) checkLinger() {
 	kept := l.lingering[:0]
 	for _, c := range l.lingering {
-		if c.state == dead {
+		if c.phase == closed {
 			continue
 		}
 		if n, err := c.link.Unacked(); err == nil {
 			c.end.Acknowledged(l.Now(), n)
 		}
 		if c.end.Over(l.Now(), l.draining, l.stall) {
-			l.drop(c)
+			l.closeLater(c)
 			continue
 		}
 		kept = append(kept, c)
@@ -212,9 +213,9 @@ func (l *loop) checkLinger() {
 	}
 }
 
-// drop has c closed at the end of this turn.
-func (l *loop) drop(c *client) {
-	if c.state >= dead {
+// closeLater has c closed at the end of this turn.
+func (l *loop) closeLater(c *client) {
+	if c.phase == closed {
 		return
 	}
 	if owed := l.owed(c); l.draining && owed > 0 && !c.link.EOF() {
@@ -222,47 +223,43 @@ func (l *loop) drop(c *client) {
 		l.failed.Bytes += owed
 	}
 	if c.end != nil && l.draining {
-		l.failed.Unread += int64(c.end.Unread) // it broke before it was heard out
+		l.failed.Unread += int64(c.end.Unread) // it broke before all its input was read
 		c.end.Unread = 0
 	}
-	c.state = dead
-	l.dead = append(l.dead, c)
+	c.phase = closed
+	l.closing = append(l.closing, c)
 }
 
-// reap closes what was dropped in this turn.
-func (l *loop) reap() {
-	for i, c := range l.dead {
-		l.dead[i] = nil
-		l.remove(c)
-		l.shut(c)
-		l.hub.gone(c)
+// closeEnded closes the clients that ended in this turn.
+func (l *loop) closeEnded() {
+	for i, c := range l.closing {
+		l.closing[i] = nil
+		l.release(c)
 	}
-	l.dead = l.dead[:0]
+	l.closing = l.closing[:0]
 }
 
-// remove takes c out of the loop's lists.
-func (l *loop) remove(c *client) {
-	if c.place != nowhere {
-		l.clients.remove(c)
-	}
-	if fd := c.link.FD(); l.clientOf(fd) == c {
-		l.byFD[fd] = nil
-	}
+// release gives back everything that c has. It is the only function that does,
+// and its order matters: what was heard is settled while the descriptor can
+// still be asked, the session goes before the slot, so that whoever gets the
+// slot finds the session free, and the descriptor goes last, because its number
+// may be another's at once.
+func (l *loop) release(c *client) {
+	l.clients.remove(c)
+	l.byFD[c.link.FD()] = nil
 	if l.pass.next > 0 {
 		l.pass.again = true // the one that took its place may have been passed over
 	}
 	if c.Protocol().Beats() {
 		l.beating--
 	}
-	c.Forget()
-	l.tellMissed(c, c.out.Release())
-	l.leaveSession(c)
-}
-
-// shut closes c's descriptor.
-func (l *loop) shut(c *client) {
 	l.mark.Settle(&c.seat)
+	l.tellMissed(c, c.out.Release())
+	c.Forget()
+	l.leaveSession(c)
 	l.closeLink(&c.link)
+	l.hub.release(&c.slot)
+	l.hub.leaveBacklog(c)
 }
 
 // closeLink closes a descriptor. What the kernel still holds for a peer that

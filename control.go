@@ -48,12 +48,12 @@ func (l *loop) beat() {
 	var v backlog.View
 	l.hub.backlog.View(&v)
 	for _, c := range l.clients {
-		if !c.Protocol().Beats() || !c.streams() {
+		if !c.Protocol().Beats() || !c.phase.sends() {
 			continue
 		}
 		quiet := c.link.SinceRecv(l.Millis())
 		if c.Protocol() == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
-			l.lost(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
+			l.disconnected(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
 		if c.link.SinceSent(l.Millis()) >= every && !c.link.Blocked() && c.out.Lag(&v) <= 0 {

@@ -238,8 +238,8 @@ func TestAFloodOfNothingNeedsNoMemory(t *testing.T) {
 				needs := testing.AllocsPerRun(20, func() {
 					l.take(to, to.TookFrames(l.in, read[:copy(read, flood)]))
 				})
-				if needs > 3 || to.state != live {
-					t.Errorf("a read of %s makes %v allocations; it is %v", c.name, needs, to.state)
+				if needs > 3 || to.phase != open {
+					t.Errorf("a read of %s makes %v allocations; it is %v", c.name, needs, to.phase)
 				}
 				if x := to.out.Control(); cap(x.Notices)+cap(x.Pong) > 1000 {
 					t.Errorf("for %s %d and %d bytes wait", c.name, cap(x.Notices), cap(x.Pong))

@@ -111,7 +111,7 @@ func (l *loop) drain(stall time.Duration) {
 	l.hearUntil, l.hearEnd = l.Now().Add(stall/2), l.Now().Add(stall*3/4)
 	l.nextLinger.In(ending.LookEvery)
 	for _, c := range l.clients {
-		if c.state == live {
+		if c.phase == open {
 			l.dismiss(c)
 		}
 	}
@@ -122,7 +122,7 @@ func (l *loop) drain(stall time.Duration) {
 func (l *loop) dismiss(c *client) {
 	// Nothing is broadcast any more, so the head is where everybody's feed ends.
 	l.finish(c, ending.Shutdown())
-	l.hearOut(c)
+	l.receiveRest(c)
 }
 
 // await waits until done, as long as there is progress within each stall.
@@ -176,7 +176,7 @@ func (l *loop) left() UndeliveredError {
 			sum.Clients++
 			sum.Bytes += n
 		}
-		if c.end != nil && (c.state == finishing || c.state == broken) {
+		if c.end != nil && (c.phase == flushing || c.phase == halfBroken) {
 			sum.Unread += int64(c.end.Unread)
 		}
 	}
@@ -186,7 +186,7 @@ func (l *loop) left() UndeliveredError {
 // owed is how many bytes c has yet to be sent or to acknowledge.
 func (l *loop) owed(c *client) int64 {
 	owed := c.link.Owed()
-	if c.streams() || c.state == broken {
+	if c.phase.sends() || c.phase == halfBroken {
 		var v backlog.View
 		l.hub.backlog.View(&v)
 		owed += c.out.Owed(&v)
@@ -272,11 +272,11 @@ func (l *loop) closeAll() {
 		l.closeConn(k)
 	}
 	for _, c := range l.clients {
-		l.tellLeave(&c.Sender, ending.Shutdown())
-		l.drop(c)
+		l.leave(&c.Sender, ending.Shutdown())
+		l.closeLater(c)
 	}
 	for _, p := range l.posts {
-		l.tellLeave(&p.Sender, ending.Shutdown())
+		l.leave(&p.Sender, ending.Shutdown())
 	}
 }
 

@@ -40,7 +40,7 @@ func (l *loop) flush() {
 	n := 0
 	// The walk, which alone reaches those who had all, has its share.
 	for n < slice*3/4 && n < len(l.writable.clients) && l.stats.bytesOut < until-sliceBytes/4 {
-		if c := l.writable.at(n); c.streams() && !c.link.Blocked() {
+		if c := l.writable.at(n); c.phase.sends() && !c.link.Blocked() {
 			l.send(c)
 		}
 		n++
@@ -62,7 +62,7 @@ func (l *loop) walk(n int, until int64) {
 	}
 	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
 		c := l.clients[p.next]
-		if c.link.Blocked() || !c.streams() || !c.out.Behind(&l.view) {
+		if c.link.Blocked() || !c.phase.sends() || !c.out.Behind(&l.view) {
 			continue
 		}
 		l.send(c)
@@ -83,8 +83,8 @@ func (l *loop) flushing() bool {
 func (l *loop) send(c *client) {
 	for l.sendPiece(c) {
 	}
-	if c.link.Blocked() && c.kicked && c.streams() {
-		l.endFor(c, c.end.Why)
+	if c.link.Blocked() && c.kicked && c.phase.sends() {
+		l.closeWith(c, c.end.Why)
 	}
 }
 
@@ -94,7 +94,7 @@ func (l *loop) sendPiece(c *client) (again bool) {
 	if p.Len() > 0 {
 		var err error
 		if n, err = c.link.Send(&p, l.Millis()); err != nil {
-			l.fell(c, err)
+			l.writeFailed(c, err)
 			return false
 		}
 	}
@@ -124,10 +124,10 @@ func (l *loop) sent(c *client, f delivery.Facts) (again bool) {
 	case f.Soon:
 		l.writable.add(c)
 	}
-	if f.Finished && !l.hears(c) {
-		l.farewell(c)
+	if f.Finished && !l.receivesRest(c) {
+		l.closeWrite(c)
 	}
-	return f.Again && c.streams()
+	return f.Again && c.phase.sends()
 }
 
 // tellMissed counts and logs what c has missed. However long it was away, it is
@@ -155,14 +155,14 @@ func (l *loop) credit(c *client) {
 // hasRoom is c whose socket has room again.
 func (l *loop) hasRoom(c *client) {
 	switch {
-	case c.streams():
+	case c.phase.sends():
 		if l.lag(c) > link.Unsent { // it is behind, but has just taken something
 			c.link.WidenUnsent()
 		}
 		l.writable.add(c)
-	case c.state == lingering && c.out.Closing():
+	case c.phase == lingering && c.out.Closing():
 		if err := l.sendClosing(c); err != nil {
-			l.drop(c)
+			l.closeLater(c)
 		}
 	}
 }

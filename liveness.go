@@ -43,18 +43,18 @@ func (l *loop) patrol() {
 	limit := l.hub.o.IdleTimeout
 	again := limit > 0 && len(l.clients)+l.lobby.Quiet() > 0
 	for _, c := range l.clients {
-		if !c.streams() {
+		if !c.phase.sends() {
 			continue
 		}
 		if c.link.Unsettled() {
 			l.askAfter(c)
 			again = again || c.link.Unsettled()
-			if limit > 0 && c.link.Unsettled() && c.streams() {
+			if limit > 0 && c.link.Unsettled() && c.phase.sends() {
 				c.link.SampleTaken(l.Millis())
 			}
 		}
 		// Who is not read, since the inbox is full, is not idle.
-		if limit > 0 && c.streams() && !c.link.Readable() && c.link.Idle(l.Millis()) >= limit {
+		if limit > 0 && c.phase.sends() && !c.link.Readable() && c.link.Idle(l.Millis()) >= limit {
 			l.cut(c, ending.Idle(limit))
 		}
 	}
@@ -80,6 +80,6 @@ func (l *loop) askAfter(c *client) {
 		return
 	}
 	if quiet := c.link.Silent(l.Now()); quiet >= keep {
-		l.lost(c, ending.Because(proto.ReasonDead, "dead: no answer for %s", quiet.Round(time.Second/10)))
+		l.disconnected(c, ending.Because(proto.ReasonDead, "dead: no answer for %s", quiet.Round(time.Second/10)))
 	}
 }

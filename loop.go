@@ -71,7 +71,7 @@ type loop struct {
 
 	// Ending.
 	lingering []*client
-	dead      []*client // of this turn
+	closing   []*client // at the end of this turn
 	draining  bool
 	stall     time.Duration    // draining: how long nobody may make progress
 	hearUntil time.Time        // draining: up to when what they had said is read first, if no more is
@@ -147,7 +147,7 @@ func (l *loop) run() {
 		l.RunTimers()
 		l.in.EnterDeferred()
 		l.resumeAccept()
-		l.reap()
+		l.closeEnded()
 		l.checkQuit()
 		l.stats.publish(l.in.Messages())
 	}
@@ -250,7 +250,7 @@ func (l *loop) handle(events []poll.Event) {
 }
 
 func (l *loop) handleClient(c *client, e *poll.Event) {
-	if c.state >= dead {
+	if c.phase >= closed {
 		return
 	}
 	read, send := c.link.Event(e)
@@ -259,7 +259,7 @@ func (l *loop) handleClient(c *client, e *poll.Event) {
 	} else if read {
 		l.readSoon(c)
 	}
-	l.checkGone(c)
+	l.checkHangUp(c)
 	if send {
 		l.hasRoom(c)
 	}
@@ -274,9 +274,9 @@ func (l *loop) readReady() {
 	l.until = l.stats.bytesIn + turnBytes
 	n, now := 0, len(l.reading.clients) // those who have more again stand behind these
 	for ; n < now && l.stats.bytesIn < l.until; n++ {
-		if c := l.reading.at(n); c.link.Readable() && c.state < dead {
+		if c := l.reading.at(n); c.link.Readable() && c.phase < closed {
 			l.read(c)
-			l.checkGone(c)
+			l.checkHangUp(c)
 		}
 	}
 	l.reading.drop(n)

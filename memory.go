@@ -47,7 +47,7 @@ func (h *Hub) cleanUp() {
 // shrink gives up room that nothing is in.
 func (l *loop) shrink() {
 	l.clients = tight(l.clients)
-	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.dead} {
+	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.closing} {
 		*list = tight(*list)
 	}
 	last := len(l.byFD)

@@ -148,13 +148,13 @@ func (l *loop) postJoins(p *post) {
 // body or for the inbox, does so no longer.
 func (l *loop) kickPost(p *post, why ending.Reason) {
 	if !p.Left() {
-		l.tellLeave(&p.Sender, why)
+		l.leave(&p.Sender, why)
 		p.stop(web.Refused(why.Text))
 	}
 }
 
 func (l *loop) postLeaves(p *post, reason ending.Reason) {
-	l.tellLeave(&p.Sender, reason)
+	l.leave(&p.Sender, reason)
 	last := len(l.posts) - 1
 	moved := l.posts[last]
 	l.posts[p.index], moved.index = moved, p.index

@@ -119,7 +119,7 @@ func (l *loop) takePrivate() {
 		case c.Left(): // meanwhile
 		case x.kick:
 			l.kick(c, x)
-		case c.streams():
+		case c.phase.sends():
 			l.keepPrivate(c, x.Private)
 		}
 	}
@@ -151,8 +151,8 @@ func (l *loop) keptPrivate(c *client, k delivery.Kept) {
 func (l *loop) kick(c *client, x private) {
 	reason := ending.Kicked(string(x.Data))
 	l.hub.log.Debugf("client %d (%s) is %s", c.ID(), c.Addr(), reason.Text)
-	if c.state == broken {
-		l.lost(c, reason)
+	if c.phase == halfBroken {
+		l.disconnected(c, reason)
 		return
 	}
 	c.Mute(true)
@@ -160,8 +160,8 @@ func (l *loop) kick(c *client, x private) {
 	c.Forget()
 	waits := c.out.FinishAfter(&l.view, x.After)
 	if c.link.Blocked() || waits > link.Unsent {
-		l.endFor(c, reason)
+		l.closeWith(c, reason)
 		return
 	}
-	l.finishes(c, reason)
+	l.flushes(c, reason)
 }

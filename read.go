@@ -25,7 +25,7 @@ import (
 // its link says that there is no more.
 func (l *loop) read(c *client) {
 	switch {
-	case c.state == lingering:
+	case c.phase == lingering:
 		l.discard(c)
 	case l.overfull(l.hub.inbox.Beginnings):
 		l.readSoon(c)
@@ -58,7 +58,7 @@ func (l *loop) receive(c *client) {
 			l.take(c, c.TookFrames(l.in, space[:n]))
 		}
 	}
-	if c.reads() {
+	if c.phase.receives() {
 		l.afterRead(c, n, err)
 	}
 }
@@ -75,7 +75,7 @@ func (l *loop) take(c *client, out intake.Outcome) {
 	if out.Dropped > 0 {
 		l.warnOfRecord(c.ID(), out.Dropped)
 	}
-	if out.Finish && c.state == live {
+	if out.Finish && c.phase == open {
 		l.finish(c, ending.Done())
 	}
 	switch {
@@ -84,7 +84,7 @@ func (l *loop) take(c *client, out intake.Outcome) {
 	case out.End.Cut():
 		l.cut(c, out.End)
 	default:
-		l.closedBy(c, out.End)
+		l.closedByPeer(c, out.End)
 	}
 }
 
@@ -100,26 +100,26 @@ func (l *loop) warnOfRecord(id uint64, dropped int) {
 func (l *loop) received(c *client, n int) {
 	c.spoke = true
 	l.stats.bytesIn += int64(n)
-	if c.state == finishing || c.state == broken {
-		l.heardOut(c, n)
+	if c.phase == flushing || c.phase == halfBroken {
+		l.receivedOf(c, n)
 	}
 }
 
 // afterRead decides whether there may be more.
 func (l *loop) afterRead(c *client, n int, err error) {
 	switch {
-	case err == nil && (c.link.Readable() || c.state == broken && n > 0):
+	case err == nil && (c.link.Readable() || c.phase == halfBroken && n > 0):
 		l.readSoon(c)
-	case c.state == broken:
-		l.lost(c, c.end.Why)
+	case c.phase == halfBroken:
+		l.disconnected(c, c.end.Why)
 	case err == nil:
-		if c.state == finishing {
-			l.heardOut(c, math.MaxInt)
+		if c.phase == flushing {
+			l.receivedOf(c, math.MaxInt)
 		}
 	case errors.Is(err, io.EOF):
 		l.endOfInput(c)
 	default:
-		l.lost(c, ending.Lost(err))
+		l.disconnected(c, ending.Lost(err))
 	}
 }
 
@@ -142,19 +142,19 @@ func (l *loop) scratch() []byte {
 // (Over TCP it cannot be told from one that is gone, until it is sent
 // something, or the keepalive asks; a Unix socket tells.)
 func (l *loop) endOfInput(c *client) {
-	if c.state == lingering {
-		l.drop(c) // all is said
+	if c.phase == lingering {
+		l.closeLater(c) // all is said
 		return
 	}
 	if c.link.Sent() > 0 {
 		l.credit(c)
 	}
 	if c.Protocol().Framed() {
-		l.lost(c, ending.Lost(ending.ErrAbrupt))
+		l.disconnected(c, ending.Lost(ending.ErrAbrupt))
 		return
 	}
 	l.take(c, c.EndOfInput(l.in))
-	if c.spoke && c.state == live {
+	if c.spoke && c.phase == open {
 		l.finish(c, ending.Done())
 	}
 }

@@ -67,7 +67,7 @@ func (l *loop) largest(q *quota.Quota) (largest *client, most int) {
 // heldBy is how much of q c holds and could give back.
 func (l *loop) heldBy(c *client, q *quota.Quota) int {
 	switch {
-	case q == l.hub.inbox.Beginnings && c.reads():
+	case q == l.hub.inbox.Beginnings && c.phase.receives():
 		return c.Holds()
 	case q == l.hub.policy.Private:
 		return c.out.PrivateHeld()
@@ -80,7 +80,7 @@ func (l *loop) shedFrom(c *client, q *quota.Quota) {
 	switch {
 	case q == l.hub.inbox.Beginnings:
 		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", quantity.Bytes(int64(c.Holds()))))
-	case c.state == broken: // it gets no private messages
+	case c.phase == halfBroken: // it gets no private messages
 		c.out.ForgetPrivate()
 	default:
 		l.keptPrivate(c, c.out.ShedPrivate(&l.hub.policy))

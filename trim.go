@@ -47,7 +47,7 @@ func (l *loop) trim() {
 // judge does with c what the policy says if it stands in what is to go, and
 // reports whether c holds that.
 func (l *loop) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds bool) {
-	if !c.streams() || !c.out.Below(v) {
+	if !c.phase.sends() || !c.out.Below(v) {
 		return false
 	}
 	p, acked := &l.hub.policy, int64(0)
@@ -114,7 +114,7 @@ func (l *loop) sample() {
 	for _, c := range l.clients {
 		e := c.out.Encoding()
 		switch {
-		case !c.streams():
+		case !c.phase.sends():
 		case p.Watched(&c.out, &v):
 			most[e] = far
 			if p.Sample(&c.out, l.Now(), c.link.Acknowledged()) == 0 {

@@ -103,7 +103,7 @@ func TestWhatWasSaidBeforeABreakIsHeard(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			h.becomes(t, "is broken", func(c *client) bool { return c.state == broken })
+			h.becomes(t, "is broken", func(c *client) bool { return c.phase == halfBroken })
 			for _, b := range all {
 				b.Release()
 			}
