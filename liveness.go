@@ -2,21 +2,36 @@
 
 package hubbub
 
-// This file finds peers that are gone without a word, and clients that are
-// idle. There is no timer for a client: while something is outstanding, a
-// loop walks through its clients a few times in a keepalive.
+// This file finds dead peers and idle clients:
 //
-// An idle peer is the kernel's matter (TCP keepalive). But while data is
-// under way no keepalive is asked for, and TCP_USER_TIMEOUT would end a peer
-// that merely pauses; so clients with unacknowledged data are asked about
-// here. A peer that is alive acknowledges what reaches it, and if its window
-// is shut, the probes: dead is only who leaves questions unanswered.
+//	patrol  closes clients that are dead or idle
+//	beat    sends heartbeats, and closes clients that send none
+//
+// No client has a timer: while data is outstanding, a loop walks through its
+// clients a few times per keepalive.
+//
+// The kernel finds idle peers that are dead (TCP keepalive). But while data is
+// outstanding it sends no keepalives, and TCP_USER_TIMEOUT would close a peer
+// that only pauses. So a patrol asks about clients with unacknowledged data
+// (package link): a live peer acknowledges what reaches it, or the probes of
+// its closed window.
 
 import (
 	"time"
 
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/proto"
+)
+
+const (
+	// beatEvery is how long a client that beats is sent nothing before it gets
+	// a heartbeat; one of hubbub.v1 that has sent none for patientBeats times
+	// as long is dead. A loop looks beatLooks times meanwhile.
+	beatEvery    = 25 * time.Second
+	beatLooks    = 5
+	patientBeats = 3
 )
 
 // walksAKeepAlive is how many patrols there are in one keepalive.
@@ -81,5 +96,33 @@ func (l *loop) askAfter(c *client) {
 	}
 	if quiet := c.link.Silent(l.Now()); quiet >= keep {
 		l.disconnected(c, ending.Because(proto.ReasonDead, "dead: no answer for %s", quiet.Round(time.Second/10)))
+	}
+}
+
+// beat sends heartbeats to those who were sent nothing for a while, and ends
+// those who answer none.
+func (l *loop) beat() {
+	every := l.hub.o.pace.beat
+	var v backlog.View
+	l.hub.backlog.View(&v)
+	for _, c := range l.clients {
+		if !c.Protocol().Beats() || !c.phase.sends() {
+			continue
+		}
+		quiet := c.link.SinceRecv(l.Millis())
+		if c.Protocol() == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
+			l.disconnected(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
+			continue
+		}
+		if c.link.SinceSent(l.Millis()) >= every && !c.link.Blocked() && c.out.Lag(&v) <= 0 {
+			l.control(c).Heartbeat = true
+		}
+		// One that is never silent to must be asked all the same.
+		if c.Protocol() == codec.ProtocolV1 && quiet >= every {
+			l.control(c).Heartbeat = true
+		}
+	}
+	if l.beating > 0 {
+		l.nextBeat.In(every / beatLooks)
 	}
 }
