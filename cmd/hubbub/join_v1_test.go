@@ -137,7 +137,7 @@ func TestJoinSpeaksHubbubV1(t *testing.T) {
 			_ = v.c.Close(websocket.StatusNormalClosure, "")
 			c.exits(exitDone)
 			said := c.stderr.ends(t)
-			for _, want := range []string{"4 messages are gone from the server\n", "at e1-10\n"} {
+			for _, want := range []string{"missed 4 messages, which the server no longer keeps\n", "at e1-10\n"} {
 				if !strings.Contains(said, want) {
 					t.Errorf("STDERR says %q, want %q", said, want)
 				}
@@ -168,7 +168,7 @@ func TestJoinPrintsTaggedAndJSON(t *testing.T) {
 				`{"type":"message","seq":7,"time":"2026-11-24T12:00:00.123Z","id":4,"name":"ann","text":"two\nlines"}`,
 				`{"type":"skipped","count":2,"seq":9}`)
 			c.stdout.is(t, want)
-			c.stderr.until(t, "2 messages are left out")
+			c.stderr.until(t, "the server skipped 2 messages")
 		})
 	}
 }
@@ -211,13 +211,13 @@ func TestJoinFallsBackToRaw(t *testing.T) {
 func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ answer, says string }{
-		"HTTP/1.0": {"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>\n", "the server opens no WebSocket: 200 OK"},
-		"page":     {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p>\n", "the server opens no WebSocket: 200 OK"},
-		"400":      {"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request", "the server refuses: 400 400 Bad Request"},
-		"404":      {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "the server refuses: 404 Not Found"},
-		"426":      {"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", "the server refuses: 426 Upgrade Required"},
-		"half":     {"HTTP/1.1 10", "the server answers amiss: unexpected EOF"},
-		"odd":      {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", "the server answers amiss: "},
+		"HTTP/1.0": {"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>\n", "the server did not open a WebSocket: 200 OK"},
+		"page":     {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p>\n", "the server did not open a WebSocket: 200 OK"},
+		"400":      {"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request", "the server refused: 400 400 Bad Request"},
+		"404":      {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "the server refused: 404 Not Found"},
+		"426":      {"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", "the server refused: 426 Upgrade Required"},
+		"half":     {"HTTP/1.1 10", "malformed HTTP response: unexpected EOF"},
+		"odd":      {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", "malformed HTTP response: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -240,14 +240,14 @@ func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
 		}))
 		defer h.Close()
 		address := h.Listener.Addr().String()
-		saysHowToJoin(t, start(t, "join", address), address, "the server answers amiss: the server speaks WebSocket, but not hubbub.v1")
+		saysHowToJoin(t, start(t, "join", address), address, "malformed HTTP response: the server speaks WebSocket, but not hubbub.v1")
 	})
 	t.Run("net/http", func(t *testing.T) {
 		t.Parallel()
 		h := httptest.NewServer(http.NotFoundHandler())
 		defer h.Close()
 		address := h.Listener.Addr().String()
-		saysHowToJoin(t, start(t, "join", address), address, "the server refuses: 404 404 page not found")
+		saysHowToJoin(t, start(t, "join", address), address, "the server refused: 404 404 page not found")
 	})
 	t.Run("python3 -m http.server", func(t *testing.T) {
 		t.Parallel()
@@ -256,7 +256,7 @@ func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
 		_, port, _ := net.SplitHostPort(address)
 		p := launch{shell: `exec "$@"`, args: strings.Fields("python3 -u -m http.server --bind 127.0.0.1 " + port)}.start(t)
 		p.stdout.until(t, "Serving HTTP")
-		saysHowToJoin(t, start(t, "join", address), address, "the server opens no WebSocket: 200 OK")
+		saysHowToJoin(t, start(t, "join", address), address, "the server did not open a WebSocket: 200 OK")
 	})
 }
 
@@ -266,7 +266,7 @@ func saysHowToJoin(t *testing.T, j *program, address, answered string) {
 	j.exits(exitFailed)
 	said := j.stderr.ends(t)
 	if !strings.HasPrefix(said, "hubbub: hubbub.v1 at "+address+": "+answered) ||
-		!strings.HasSuffix(said, "; it speaks HTTP, but not as a hubbub does: with tcp://"+address+" it would be spoken to raw\n") {
+		!strings.HasSuffix(said, "; it speaks HTTP, but is no hubbub server; use tcp://"+address+" to connect raw\n") {
 		t.Errorf("STDERR says %q", said)
 	}
 	if got := j.stdout.ends(t); got != "" {
@@ -291,7 +291,7 @@ func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
 			t.Parallel()
 			_, address := stranger(t, `exec "$@"`, command)
 			// It may still be there for a moment, and take another.
-			start(t, "join", address).stderr.until(t, "with tcp://"+address+" it is not asked first")
+			start(t, "join", address).stderr.until(t, "se tcp://"+address+" to skip detection")
 		})
 	}
 }
@@ -366,7 +366,7 @@ func TestJoinSaysWhyItIsRefused(t *testing.T) {
 	p := s.visited()
 	p.says("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n\r\nthere are 1000 clients")
 	c.exits(exitFailed)
-	if said := c.stderr.ends(t); said != "hubbub: hubbub.v1 at "+s.Addr().String()+": the server refuses: 503 there are 1000 clients\n" {
+	if said := c.stderr.ends(t); said != "hubbub: hubbub.v1 at "+s.Addr().String()+": the server refused: 503 there are 1000 clients\n" {
 		t.Errorf("STDERR says %q", said)
 	}
 }
@@ -399,7 +399,7 @@ func TestJoinSaysWhatWasTooLong(t *testing.T) {
 		t.Errorf("it leaves with %v", err)
 	}
 	c.exits(exitFailed)
-	if said := c.stderr.ends(t); !strings.Contains(said, "a message of STDIN was not sent: the server takes 1000 bytes at most") {
+	if said := c.stderr.ends(t); !strings.Contains(said, "did not send 1 message of STDIN: the server takes 1000 bytes at most") {
 		t.Errorf("STDERR says %q", said)
 	}
 }

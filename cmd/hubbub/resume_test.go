@@ -155,7 +155,7 @@ func TestJoinIsToldThatTheServerWasStartedAnew(t *testing.T) {
 	second := start(t, "serve", at)
 	second.says("three\n")
 	j.stdout.is(t, "one\ntwo\nthree\n")
-	j.stderr.until(t, "started anew")
+	j.stderr.until(t, "the server was restarted")
 	j.says("four\n")
 	second.stdout.is(t, "four\n")
 }
@@ -176,7 +176,7 @@ func TestJoinSaysHowManyAreGone(t *testing.T) {
 	watcher.stdout.until(t, "the last")
 	late := start(t, "join", p.address(), "--since", epoch+"-1")
 	late.stdout.until(t, "the last\n")
-	said := late.stderr.until(t, " gone")
+	said := late.stderr.until(t, " no longer keeps")
 	var gone int
 	for word := range strings.FieldsSeq(said) {
 		if n, err := strconv.Atoi(word); err == nil {

@@ -44,13 +44,13 @@ func ParseAddress(s string) (Address, error) {
 	case scheme == "ws" || scheme == "http":
 		hostPort, path, _ := strings.Cut(after, "/")
 		if path != "" || strings.ContainsAny(hostPort, "?#@") {
-			return Address{}, fmt.Errorf("address %q: it ends with the port; --since, --last and --name say the rest", s)
+			return Address{}, fmt.Errorf("address %q: it must end after the port; use --since, --last and --name for the rest", s)
 		}
 		rest, protocol = hostPort, HubbubV1
 	case scheme == "wss" || scheme == "https":
-		return Address{}, fmt.Errorf("address %q: TLS is not spoken yet; it must be %s", s, addressForms)
+		return Address{}, fmt.Errorf("address %q: TLS is not supported; must be %s", s, addressForms)
 	default:
-		return Address{}, fmt.Errorf("address %q: %s:// is not spoken here; it must be %s", s, scheme, addressForms)
+		return Address{}, fmt.Errorf("address %q: %s:// is not supported; must be %s", s, scheme, addressForms)
 	}
 	if is {
 		scheme += "://"
@@ -62,7 +62,7 @@ func ParseAddress(s string) (Address, error) {
 		return Address{}, fmt.Errorf("address %q: must be %s%s", s, addressForms, hint(scheme, rest))
 	}
 	if strings.Contains(port, "/") {
-		return Address{}, fmt.Errorf("address %q: it ends with the port", s)
+		return Address{}, fmt.Errorf("address %q: it must end after the port", s)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return Address{}, fmt.Errorf("address %q: the port must be a number, 1 to 65535", s)
@@ -78,7 +78,7 @@ func ParseAddress(s string) (Address, error) {
 
 func parsePath(s, path string) (Address, error) {
 	if path == "" || strings.ContainsRune(path, 0) {
-		return Address{}, fmt.Errorf("address %q: after unix: comes the path of a socket", s)
+		return Address{}, fmt.Errorf("address %q: unix: must be followed by a path", s)
 	}
 	return Address{Network: "unix", Path: path}, nil
 }

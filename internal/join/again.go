@@ -145,7 +145,7 @@ func (e ending) failure(a Address) error {
 	}
 	losses := e.losses()
 	if e.left != stays && (e.err == nil || e.receipts) {
-		return fmt.Errorf("left %s too early: %s", a, strings.Join(losses, ", "))
+		return fmt.Errorf("stopped before everything was delivered to %s: %s", a, strings.Join(losses, ", "))
 	}
 	return fmt.Errorf("lost %s: %s", a, strings.Join(append([]string{e.why()}, losses...), "; "))
 }
@@ -186,14 +186,6 @@ func (e ending) doubtful() (losses []string) {
 		losses = append(losses, "the last "+quantity.Count(e.unacked, "byte")+" sent may not have arrived")
 	}
 	return losses
-}
-
-// messagesAre begins a sentence.
-func messagesAre(n uint64) string {
-	if n == 1 {
-		return "1 message is"
-	}
-	return fmt.Sprintf("%d messages are", n)
 }
 
 // cause is err without the addresses that net puts before it.

@@ -82,13 +82,13 @@ func TestFailureSaysWhatIsLost(t *testing.T) {
 	a := Address{Network: "tcp", Host: "host", Port: "9000"}
 	for want, e := range map[string]ending{
 		"lost host:9000: reset": {err: errors.New("reset")},
-		"lost host:9000: the server closed the connection; 1 byte of STDIN not sent":           {stdin: stdin{unsent: 1}},
-		"lost host:9000: reset; the last 7 bytes sent may not have arrived":                    {err: errors.New("reset"), unacked: 7},
-		"left host:9000 too early: 5 bytes of STDIN not sent":                                  {left: signalled, stdin: stdin{unsent: 5}},
-		"5 bytes of STDIN not sent, the last 7 bytes sent may not have arrived":                {left: signalled, stdin: stdin{unsent: 5}, unacked: 7},
-		"write STDOUT: io: read/write on closed pipe":                                          {err: &stdoutError{io.ErrClosedPipe}},
-		"left host:9000 too early: the last 7 bytes sent may not have arrived":                 {left: exits, unacked: 7},
-		"lost host:9000: the server does not answer any more; 2 bytes of STDIN not sent; the ": {err: errSilent, stdin: stdin{unsent: 2}, unacked: 1},
+		"lost host:9000: the server closed the connection; 1 byte of STDIN not sent":                       {stdin: stdin{unsent: 1}},
+		"lost host:9000: reset; the last 7 bytes sent may not have arrived":                                {err: errors.New("reset"), unacked: 7},
+		"stopped before everything was delivered to host:9000: 5 bytes of STDIN not sent":                  {left: signalled, stdin: stdin{unsent: 5}},
+		"5 bytes of STDIN not sent, the last 7 bytes sent may not have arrived":                            {left: signalled, stdin: stdin{unsent: 5}, unacked: 7},
+		"write STDOUT: io: read/write on closed pipe":                                                      {err: &stdoutError{io.ErrClosedPipe}},
+		"stopped before everything was delivered to host:9000: the last 7 bytes sent may not have arrived": {left: exits, unacked: 7},
+		"lost host:9000: the server does not answer any more; 2 bytes of STDIN not sent; the ":             {err: errSilent, stdin: stdin{unsent: 2}, unacked: 1},
 	} {
 		if got := e.failure(a).Error(); !strings.Contains(got, want) {
 			t.Errorf("it says\n%s\nwant in it\n%s", got, want)

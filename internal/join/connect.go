@@ -57,10 +57,10 @@ func (c *client) find(ctx context.Context) (link, error) {
 	}
 	raw, gone := c.connectRaw(ctx)
 	if gone != nil {
-		return nil, fmt.Errorf("%w; it was there a moment ago, and may take one client only: with %s it is not asked first what it speaks", gone, c.rawForm())
+		return nil, fmt.Errorf("%w; it answered a moment ago and may take one client only; use %s to skip detection", gone, c.rawForm())
 	}
 	c.protocol = RawOnly
-	c.log.Warnf("%s speaks raw (%s): what is on its way when the connection breaks may be lost; with %s it is not asked first", c.Address, c.whyRaw(err), c.rawForm())
+	c.log.Warnf("%s does not speak hubbub.v1 (%s); using raw, where data in flight is lost if the connection breaks. Use %s to skip detection", c.Address, c.whyRaw(err), c.rawForm())
 	return raw, nil
 }
 
@@ -108,7 +108,7 @@ func (c *client) explain(err error) error {
 	case c.needsV1() && speaksRaw(err):
 		return fmt.Errorf("%w; --since, --last and --name need it", err)
 	case !c.needsV1() && isHTTP(err) && !isHubbubs(err):
-		return fmt.Errorf("%w; it speaks HTTP, but not as a hubbub does: with %s it would be spoken to raw", err, c.rawForm())
+		return fmt.Errorf("%w; it speaks HTTP, but is no hubbub server; use %s to connect raw", err, c.rawForm())
 	}
 	return err
 }

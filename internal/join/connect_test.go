@@ -69,8 +69,8 @@ func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
 			j.says("from STDIN\n")
 			p.hears("from STDIN\n")
 			j.stdout.is(t, "raw\n")
-			j.log.await(t, s.Addr().String()+" speaks raw (")
-			if said := j.log.text(); !strings.Contains(said, c.why) || !strings.Contains(said, "with tcp://"+s.Addr().String()) {
+			j.log.await(t, s.Addr().String()+" does not speak hubbub.v1 (")
+			if said := j.log.text(); !strings.Contains(said, c.why) || !strings.Contains(said, "Use tcp://"+s.Addr().String()) {
 				t.Errorf("the log says %s", said)
 			}
 			p.resets() // and stays raw
@@ -99,7 +99,7 @@ func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
 				j.says("from STDIN\n")
 				v.told(`{"type":"message","n":1,"text":"from STDIN"}`)
 				j.stdout.is(t, "one\ntwo\n")
-				if said := j.log.text(); strings.Contains(said, "speaks raw") {
+				if said := j.log.text(); strings.Contains(said, "using raw") {
 					t.Errorf("the log says %s", said)
 				}
 			})
@@ -113,7 +113,7 @@ func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 404, 426, 502} {
 		s, j, p := asked(t, Options{})
 		p.says(fmt.Sprintf("HTTP/1.1 %d Oh\r\nContent-Length: 5\r\n\r\n<!p>\n", status))
-		j.failsWith(fmt.Sprintf("hubbub.v1 at %s: refused: %d; it speaks HTTP, but not as a hubbub does: with tcp://%[1]s it would be spoken to raw", s.Addr(), status))
+		j.failsWith(fmt.Sprintf("hubbub.v1 at %s: refused: %d; it speaks HTTP, but is no hubbub server; use tcp://%[1]s to connect raw", s.Addr(), status))
 		j.stdout.is(t, "")
 		s.acceptsNoMore()
 	}
@@ -197,14 +197,14 @@ func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
 	s, j, p := asked(t, Options{})
 	_ = s.Close()
 	_ = p.Close()
-	j.failsWith("may take one client only: with tcp://" + s.Addr().String() + " it is not asked")
+	j.failsWith("may take one client only; use tcp://" + s.Addr().String() + " to skip detection")
 }
 
 // Whoever is told to stop does not wait for an answer.
 func TestStopWhileAsking(t *testing.T) {
 	s, j, p := asked(t, Options{AnswerIn: longEnough, ConnectTimeout: longEnough})
 	j.stop()
-	j.failsWith("left before " + s.Addr().String() + " answered")
+	j.failsWith("stopped before " + s.Addr().String() + " answered")
 	if _, err := p.r.ReadByte(); err != io.EOF {
 		t.Errorf("the connection ends with %v", err)
 	}

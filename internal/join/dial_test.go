@@ -93,5 +93,5 @@ func TestStopWhileConnecting(t *testing.T) {
 	j := startAt(t, o)
 	await(t, asked, "the lookup")
 	j.stop()
-	j.failsWith("left before name.example:1 answered")
+	j.failsWith("stopped before name.example:1 answered")
 }

@@ -207,7 +207,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer c.log.Close()
 	c.in = newOutbox(o.Frame, func() {
-		c.log.Warnf("STDIN must wait: %d bytes of it are kept for when the server is back", c.in.size())
+		c.log.Warnf("disconnected: %d bytes of STDIN buffered; reading pauses until the server is back", c.in.size())
 	})
 	defer c.in.end(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -215,7 +215,7 @@ func Run(ctx context.Context, o Options) error {
 	c.inbox = newInbox(c.out, c.poke, func(err error) { cancel(err) })
 	c.in.hungry = c.poke
 	c.in.tooLong = func(longest int64) {
-		c.log.Warnf("a message of STDIN is longer than the %d bytes that the server takes: such are left out", longest)
+		c.log.Warnf("a message of STDIN is longer than the server takes (%d bytes); dropping messages of this length", longest)
 	}
 	go c.inbox.run()
 	defer c.inbox.close()
@@ -261,14 +261,14 @@ func (c *client) neverThere(ctx context.Context, l link) error {
 	if why := context.Cause(ctx); isStdout(why) {
 		return why
 	}
-	return fmt.Errorf("left before %s answered", c.Address)
+	return fmt.Errorf("stopped before %s answered", c.Address)
 }
 
 // again makes a connection after one has ended. None and no error: nothing is
 // left to send, and STDIN has ended, or ctx is done.
 func (c *client) again(ctx context.Context, end ending) (link, error) {
 	if c.in.rewind() {
-		c.log.Warnf("a message of more than %d bytes is lost: its beginning went to the connection that broke", c.in.size())
+		c.log.Warnf("lost a message of more than %d bytes: its beginning went to the connection that broke", c.in.size())
 	}
 	if end.useful || end.behind { // which is not the server's fault
 		c.waits.Reset()
@@ -355,10 +355,10 @@ func (c *client) calledOff(ctx context.Context) error {
 		return why
 	}
 	if n := c.in.stdin().kept; n > 0 && c.protocol == HubbubV1 {
-		return fmt.Errorf("left without %s: %s of STDIN not acknowledged", c.Address, quantity.Count(n, "byte"))
+		return fmt.Errorf("stopped while disconnected from %s: %s of STDIN not acknowledged", c.Address, quantity.Count(n, "byte"))
 	}
 	if n := c.in.stdin().unsent; n > 0 {
-		return fmt.Errorf("left without %s: %s of STDIN not sent", c.Address, quantity.Count(n, "byte"))
+		return fmt.Errorf("stopped while disconnected from %s: %s of STDIN not sent", c.Address, quantity.Count(n, "byte"))
 	}
 	return nil
 }

@@ -607,7 +607,7 @@ func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 		}
 		_ = j.stdin.Close()
 	}()
-	j.log.await(t, "STDIN must wait")
+	j.log.await(t, "reading pauses until the server is back")
 	mu.Lock()
 	if given > ringSize {
 		t.Errorf("%d bytes were taken from STDIN, the bound is %d", given, ringSize)

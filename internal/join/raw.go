@@ -32,7 +32,7 @@ func (l *rawLink) receive() {
 	if l.before != nil {
 		<-l.before
 		if l.out.broke() {
-			l.log.Warnf("the connection broke inside a message, which ends early on STDOUT")
+			l.log.Warnf("the connection broke inside a message, which STDOUT has in part")
 		}
 	}
 	l.received <- l.print()

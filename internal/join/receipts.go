@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/quantity"
 )
 
 // receipts is what an outbox knows beside, where a server acknowledges
@@ -222,9 +223,7 @@ func (b *outbox) complaint() error {
 	case b.leftOut == 0:
 		return nil
 	case b.frame > 0 && int64(b.frame) <= b.longest:
-		return fmt.Errorf("the end of STDIN was not sent: it is less than a record of %d bytes", b.frame)
-	case b.leftOut == 1:
-		return fmt.Errorf("a message of STDIN was not sent: the server takes %d bytes at most", b.longest)
+		return fmt.Errorf("did not send the end of STDIN: it is shorter than a record of %d bytes", b.frame)
 	}
-	return fmt.Errorf("%d messages of STDIN were not sent: the server takes %d bytes at most", b.leftOut, b.longest)
+	return fmt.Errorf("did not send %s of STDIN: the server takes %d bytes at most", quantity.Count(b.leftOut, "message"), b.longest)
 }

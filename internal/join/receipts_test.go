@@ -111,13 +111,13 @@ func TestWhatIsLeftOutIsCounted(t *testing.T) {
 		sent  []string
 		says  string
 	}{
-		{framing.Lines, "12345\n123456\n1\n", []string{"12345", "1"}, "a message of STDIN was not sent: the server takes 5 bytes at most"},
+		{framing.Lines, "12345\n123456\n1\n", []string{"12345", "1"}, "did not send 1 message of STDIN: the server takes 5 bytes at most"},
 		{framing.Lines, "12345\r\n123456\r\n123456", []string{"12345"}, "2 messages"},
-		{framing.Lines, strings.Repeat("x", 100) + "\n1\n", []string{"1"}, "a message"},
-		{framing.NUL, "12345\r\x0012345\x00", []string{"12345"}, "a message"},
+		{framing.Lines, strings.Repeat("x", 100) + "\n1\n", []string{"1"}, "1 message of STDIN"},
+		{framing.NUL, "12345\r\x0012345\x00", []string{"12345"}, "1 message of STDIN"},
 		{4, "abcdefgh", []string{"abcd", "efgh"}, ""},
-		{4, "abcdefg", []string{"abcd"}, "less than a record of 4 bytes"},
-		{6, "abcdefghijkl", nil, "messages of STDIN were not sent"},
+		{4, "abcdefg", []string{"abcd"}, "shorter than a record of 4 bytes"},
+		{6, "abcdefghijkl", nil, "messages of STDIN: the server takes"},
 	} {
 		b := v1Outbox(c.frame, 16, 5)
 		go b.fill(&oneByOne{strings.NewReader(c.in)}, false)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
 )
 
 // A v1Link is a connection on which hubbub.v1 is spoken (v1.go): what breaks
@@ -140,14 +141,14 @@ func (l *v1Link) greet() {
 	case had == proto.Point{}:
 		l.deliver(at, func(*bytes.Buffer) {})
 	case at.Epoch != had.Epoch:
-		l.log.Warnf("the server was started anew: going on with the oldest message that it keeps")
+		l.log.Warnf("the server was restarted; resuming at its oldest message")
 		l.notice("unknown", 0, at)
 	case l.hello.Unknown:
-		l.log.Warnf("the server has not come to %s yet: going on with the oldest message that it keeps", had)
+		l.log.Warnf("the server has not reached %s yet; resuming at its oldest message", had)
 		l.notice("unknown", 0, at)
 	case at.Seq > had.Seq:
 		gone := max(l.hello.Missed, at.Seq-had.Seq)
-		l.log.Warnf("%s gone from the server", messagesAre(gone))
+		l.log.Warnf("missed %s, which the server no longer keeps", quantity.Count(gone, "message"))
 		l.notice("missed", gone, at)
 	}
 }
@@ -195,7 +196,7 @@ func (l *v1Link) message(s *said) {
 	}
 	l.useful = true
 	if gap := s.Seq - l.place.Seq - 1; gap > 0 {
-		l.log.Warnf("%s missing, the server does not say why", messagesAre(gap))
+		l.log.Warnf("missed %s; the server does not say why", quantity.Count(gap, "message"))
 		l.notice("missed", gap, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq - 1})
 	}
 	l.deliver(proto.Point{Epoch: l.place.Epoch, Seq: s.Seq}, func(b *bytes.Buffer) {
@@ -211,7 +212,7 @@ func (l *v1Link) skipped(s *said) {
 	}
 	l.useful = true
 	count := s.Seq - l.place.Seq
-	l.log.Warnf("%s left out: they came faster than they were taken", messagesAre(count))
+	l.log.Warnf("the server skipped %s: this client was too slow", quantity.Count(count, "message"))
 	l.notice("skipped", count, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq})
 }
 
@@ -414,5 +415,5 @@ func (l *v1Link) end() ending {
 
 var (
 	errEnded  = errors.New("the server closed the connection")
-	errBehind = errors.New("STDOUT was too slow for what came, and is given the rest now")
+	errBehind = errors.New("STDOUT was too slow; reconnecting for the rest")
 )

@@ -80,7 +80,7 @@ func TestV1NumbersGoOnWithANewServer(t *testing.T) {
 	p.told(sent(2, "two"))
 	p.tells(message(1, "anew"))
 	j.stdout.await(t, "acknowledged\nanew\n")
-	j.log.await(t, "the server was started anew")
+	j.log.await(t, "the server was restarted")
 }
 
 // What it said itself before a break comes back as if somebody else had, since
@@ -114,12 +114,12 @@ func TestV1WhatIsMissingIsSaid(t *testing.T) {
 		name, hello, says string
 		log, out          string
 	}{
-		{"gone", `"seq":12,"missed":3`, message(13, "x"), "3 messages are gone from the server", `{"type":"missed","count":3,"epoch":"e1","seq":12}`},
-		{"gone, not said so", `"seq":10`, message(11, "x"), "1 message is gone from the server", `{"type":"missed","count":1,"epoch":"e1","seq":10}`},
-		{"a new server", `"epoch":"e2","seq":3,"unknown":true`, message(4, "x"), "the server was started anew", `{"type":"unknown","epoch":"e2","seq":3}`},
-		{"a future point", `"seq":3,"unknown":true`, message(4, "x"), "the server has not come to e1-9 yet", `{"type":"unknown","epoch":"e1","seq":3}`},
-		{"skipped", `"seq":9`, `{"type":"skipped","count":12,"seq":21}`, "12 messages are left out", `{"type":"skipped","count":12,"epoch":"e1","seq":21}`},
-		{"a gap", `"seq":9`, message(12, "x"), "2 messages are missing", `{"type":"missed","count":2,"epoch":"e1","seq":11}`},
+		{"gone", `"seq":12,"missed":3`, message(13, "x"), "missed 3 messages, which the server no longer keeps", `{"type":"missed","count":3,"epoch":"e1","seq":12}`},
+		{"gone, not said so", `"seq":10`, message(11, "x"), "missed 1 message, which the server no longer keeps", `{"type":"missed","count":1,"epoch":"e1","seq":10}`},
+		{"a new server", `"epoch":"e2","seq":3,"unknown":true`, message(4, "x"), "the server was restarted", `{"type":"unknown","epoch":"e2","seq":3}`},
+		{"a future point", `"seq":3,"unknown":true`, message(4, "x"), "the server has not reached e1-9 yet", `{"type":"unknown","epoch":"e1","seq":3}`},
+		{"skipped", `"seq":9`, `{"type":"skipped","count":12,"seq":21}`, "the server skipped 12 messages", `{"type":"skipped","count":12,"epoch":"e1","seq":21}`},
+		{"a gap", `"seq":9`, message(12, "x"), "missed 2 messages", `{"type":"missed","count":2,"epoch":"e1","seq":11}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, j, p := meetV1(t, Options{Since: proto.Point{Epoch: "e1", Seq: 9}, Out: JSON}, c.hello)
@@ -509,8 +509,8 @@ func TestV1MessageThatIsTooLongIsSaid(t *testing.T) {
 	p.tells(ack(3))
 	p.told(`{"type":"end"}`)
 	p.goodbye(1000, "")
-	j.failsWith("3 messages of STDIN were not sent: the server takes 8 bytes at most")
-	j.log.await(t, "a message of STDIN is longer than the 8 bytes that the server takes")
+	j.failsWith("did not send 3 messages of STDIN: the server takes 8 bytes at most")
+	j.log.await(t, "a message of STDIN is longer than the server takes (8 bytes)")
 }
 
 // What the server takes it gets, be it longer than the ring was.
@@ -543,7 +543,7 @@ func TestV1Records(t *testing.T) {
 	p.told(`{"type":"end"}`)
 	p.tells(message(1, "ijkl"), message(2, "mnop"))
 	p.goodbye(1000, "")
-	j.failsWith("the end of STDIN was not sent: it is less than a record of 4 bytes")
+	j.failsWith("did not send the end of STDIN: it is shorter than a record of 4 bytes")
 	j.stdout.is(t, "ijklmnop")
 }
 

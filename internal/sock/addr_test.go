@@ -57,7 +57,7 @@ func TestParseAddressSaysWhatWouldBeRight(t *testing.T) {
 		{"[::1]", forms},
 		{"[::1:9000", forms},
 		{"udp://localhost:9000", forms},
-		{"http://localhost:9000/path", "it ends with the port"},
+		{"http://localhost:9000/path", "it must end after the port"},
 		{"localhost:", "the port must be a number from 0 to 65535"},
 		{"localhost:http", "the port must be a number from 0 to 65535"},
 		{"localhost:-1", "the port must be a number from 0 to 65535"},

@@ -63,7 +63,7 @@ func ParseAddress(s string) (Address, error) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if strings.Contains(port, "/") {
-		return Address{}, fmt.Errorf("address %q: it ends with the port", s)
+		return Address{}, fmt.Errorf("address %q: it must end after the port", s)
 	}
 	if err != nil {
 		return Address{}, fmt.Errorf("address %q: the port must be a number from 0 to 65535", s)

@@ -144,9 +144,9 @@ type Refused struct {
 
 func (r *Refused) Error() string {
 	if r.Code < http.StatusBadRequest {
-		return fmt.Sprintf("the server opens no WebSocket: %d %s", r.Code, r.Words)
+		return fmt.Sprintf("the server did not open a WebSocket: %d %s", r.Code, r.Words)
 	}
-	return fmt.Sprintf("the server refuses: %d %s", r.Code, r.Words)
+	return fmt.Sprintf("the server refused: %d %s", r.Code, r.Words)
 }
 
 // Status is HTTP's.
@@ -169,7 +169,7 @@ func words(r *http.Response) string {
 // but says no other status either.
 type Garbled struct{ Err error }
 
-func (g *Garbled) Error() string { return fmt.Sprintf("the server answers amiss: %v", g.Err) }
+func (g *Garbled) Error() string { return fmt.Sprintf("malformed HTTP response: %v", g.Err) }
 func (g *Garbled) Unwrap() error { return g.Err }
 
 // Status says that HTTP has none for it.
