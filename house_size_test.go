@@ -28,13 +28,10 @@ const (
 // stillLarge are types that are being divided.
 var stillLarge = map[string]bool{
 	"..Hub": true, "..loop": true, "..client": true,
-	"bench.house":              true,
-	"cmd/hubbub.server":        true,
-	"internal/console.model":   true,
-	"internal/console.painter": true,
-	"internal/feed.Feed":       true,
-	"internal/join.Options":    true,
-	"internal/join.v1Link":     true,
+	"cmd/hubbub.server":     true,
+	"internal/feed.Feed":    true,
+	"internal/join.Options": true,
+	"internal/join.v1Link":  true,
 }
 
 // ourType is what is counted of one type.

@@ -146,17 +146,19 @@ type action struct {
 	do func(m *model, args string) *question // nil: Run, on another goroutine
 }
 
-// actions are the commands of Options and those of every console; with clients,
+type actions []action
+
+// actionsOf are the commands of Options and those of every console; with clients,
 // also who and slow.
-func actions(o Options) []action {
-	var list []action
+func actionsOf(o Options) actions {
+	var list actions
 	for _, c := range o.Commands {
 		list = append(list, action{Command: c})
 	}
 	if o.Clients != nil {
 		list = append(list,
-			action{Command{Name: "who", Usage: "[TEXT]", Help: "list clients, updated every second; /who again or Esc closes the list"}, (*model).who},
-			action{Command{Name: "slow", Usage: "[TEXT]", Help: "list slow clients, furthest behind first"}, (*model).slow})
+			action{Command{Name: "who", Usage: "[TEXT]", Help: "list clients, updated every second; /who again or Esc closes the list"}, openTable(false)},
+			action{Command{Name: "slow", Usage: "[TEXT]", Help: "list slow clients, furthest behind first"}, openTable(true)})
 	}
 	return append(list, []action{
 		{Command{Name: "filter", Usage: "[TEXT|-TEXT|#ID]", Help: "show only messages with the text, without it, or from one client; no argument shows all"}, (*model).setFilter},
@@ -178,26 +180,26 @@ func (m *model) meant(line string) (text string, isCommand bool) {
 	switch name, _, _ := strings.Cut(text, " "); {
 	case strings.HasPrefix(text, "/"):
 		return text, false
-	case m.Foreign && m.find(name) == nil:
+	case m.Foreign && m.actions.find(name) == nil:
 		return line, false
 	}
 	return text, isCommand
 }
 
 // find is the command of that name; nil: there is none.
-func (m *model) find(name string) *action {
-	i := slices.IndexFunc(m.actions, func(a action) bool { return a.Name == name })
+func (list actions) find(name string) *action {
+	i := slices.IndexFunc(list, func(a action) bool { return a.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return &m.actions[i]
+	return &list[i]
 }
 
 // command runs a slash command.
 func (m *model) command(text string) *question {
 	name, args, _ := strings.Cut(text, " ")
 	args = strings.TrimSpace(args)
-	switch a := m.find(name); {
+	switch a := m.actions.find(name); {
 	case a == nil:
 		m.refuse(fmt.Sprintf("no command /%s: /help lists commands; //%[1]s sends it as a message", name))
 	case a.do != nil:
@@ -211,7 +213,7 @@ func (m *model) command(text string) *question {
 // perform queues a command of Options, among the lines or ahead of them.
 func (m *model) perform(c Command, args string) {
 	run := func(ctx context.Context) {
-		said, err := m.run(ctx, c, args)
+		said, err := c.run(ctx, m.Clients, args)
 		switch {
 		case err != nil:
 			m.notice(failure, "/"+c.Name+": "+err.Error())
@@ -229,17 +231,18 @@ func (m *model) perform(c Command, args string) {
 }
 
 // run runs c with an ID in place of a name.
-func (m *model) run(ctx context.Context, c Command, args string) (said string, err error) {
-	if c.Client && m.Clients != nil {
-		if args, err = identify(args, m.Clients()); err != nil {
+func (c Command) run(ctx context.Context, clients func() []Client, args string) (said string, err error) {
+	if c.Client && clients != nil {
+		if args, err = identify(args, clients()); err != nil {
 			return "", err
 		}
 	}
 	return c.Run(ctx, args)
 }
 
-func (m *model) who(args string) *question  { return m.open(&table{text: args}) }
-func (m *model) slow(args string) *question { return m.open(&table{text: args, slow: true}) }
+func openTable(slow bool) func(m *model, args string) *question {
+	return func(m *model, args string) *question { return m.open(&table{text: args, slow: slow}) }
+}
 
 // open opens a table, or closes it if it is the one that is open.
 func (m *model) open(t *table) *question {

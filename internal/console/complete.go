@@ -32,17 +32,17 @@ func (m *model) complete() *question {
 	switch {
 	case !isCommand:
 	case !hasBlank:
-		m.offer(name, m.names(name))
-	case m.takesClient(name) && !strings.Contains(strings.TrimLeft(rest, " "), " ") && m.Clients != nil:
+		m.offer(name, m.actions.complete(name))
+	case m.actions.takeClient(name) && !strings.Contains(strings.TrimLeft(rest, " "), " ") && m.Clients != nil:
 		return &question{answer: func() uv.Event { return clientsEvent{clients: m.Clients(), forLine: before} }}
 	}
 	return nil
 }
 
-// names are the commands that begin with start.
-func (m *model) names(start string) []choice {
+// complete returns the commands that begin with start.
+func (list actions) complete(start string) []choice {
 	var found []choice
-	for _, a := range m.actions {
+	for _, a := range list {
 		if strings.HasPrefix(a.Name, start) {
 			found = append(found, choice{a.Name, a.Usage})
 		}
@@ -50,8 +50,8 @@ func (m *model) names(start string) []choice {
 	return found
 }
 
-func (m *model) takesClient(name string) bool {
-	a := m.find(name)
+func (list actions) takeClient(name string) bool {
+	a := list.find(name)
 	return a != nil && a.Client
 }
 
@@ -91,21 +91,12 @@ func (m *model) offer(start string, found []choice) {
 	switch common := commonStart(found); {
 	case len(found) == 0:
 	case len(found) == 1:
-		m.replace(start, found[0].word+" ")
+		m.line.replace(len(start), found[0].word+" ")
 	case len(common) > len(start) && strings.HasPrefix(common, start):
-		m.replace(start, common)
+		m.line.replace(len(start), common)
 	default:
 		m.choices = found
 	}
-}
-
-// replace replaces the word before the cursor.
-func (m *model) replace(start, word string) {
-	m.line.remove(m.line.at-len(start), m.line.at)
-	if strings.HasSuffix(word, " ") && strings.HasPrefix(m.line.after(), " ") {
-		word = strings.TrimSuffix(word, " ")
-	}
-	m.line.insert(word)
 }
 
 func commonStart(found []choice) string {
@@ -122,13 +113,13 @@ func commonStart(found []choice) string {
 }
 
 // choicesView lists the candidates on at most so many rows.
-func (m *model) choicesView(rows int) []string {
+func (s *style) choicesView(choices []choice, width, rows int) []string {
 	var lines []string
-	for i, c := range m.choices {
-		if len(lines) == rows-1 && i < len(m.choices)-1 {
-			return append(lines, m.tint(dim, "… "+quantity.Grouped(len(m.choices)-i)+" more"))
+	for i, c := range choices {
+		if len(lines) == rows-1 && i < len(choices)-1 {
+			return append(lines, s.tint(dim, "… "+quantity.Grouped(len(choices)-i)+" more"))
 		}
-		text := shorten(c.word+"  "+m.shown(c.note), m.width-1)
+		text := shorten(c.word+"  "+s.shown(c.note), width-1)
 		lines = append(lines, text)
 	}
 	return lines

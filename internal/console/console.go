@@ -162,7 +162,7 @@ func New(o Options) *Console {
 	}
 	m := &model{
 		Options: o, style: &p.style, paint: p, queue: newQueue(), errands: newQueue(), now: time.Now,
-		actions: actions(o),
+		actions: actionsOf(o),
 	}
 	c := &Console{
 		o: o, model: m, paint: p, events: make(chan uv.Event),

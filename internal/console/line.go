@@ -44,6 +44,15 @@ func (l *line) delete() {
 	l.remove(l.at, l.at+size)
 }
 
+// replace replaces the n bytes before the cursor by word.
+func (l *line) replace(n int, word string) {
+	l.remove(l.at-n, l.at)
+	if strings.HasSuffix(word, " ") && strings.HasPrefix(l.after(), " ") {
+		word = strings.TrimSuffix(word, " ")
+	}
+	l.insert(word)
+}
+
 func (l *line) remove(from, to int) {
 	l.text, l.at = l.text[:from]+l.text[to:], from
 }

@@ -29,7 +29,7 @@ type model struct {
 
 	suspend func() // stops the job, on systems that have jobs
 	done    bool   // the console ends
-	actions []action
+	actions actions
 
 	width, height int
 	line          line
@@ -40,7 +40,11 @@ type model struct {
 	ended         bool      // input has ended
 	dropped       time.Time // when ^C last cleared something
 
-	// Panels; the first that is open is shown.
+	panels
+}
+
+// panels are what opens below the line; the first that is open is shown.
+type panels struct {
 	paste   []string // pasted lines, until Enter or Esc
 	into    line     // the line before the paste, for Esc
 	choices []choice
@@ -142,9 +146,9 @@ func (m *model) frame() frame {
 func (m *model) panel(rows int) []string {
 	switch {
 	case m.paste != nil:
-		return m.pasteView(rows)
+		return m.pasteView(m.paste, m.width, rows)
 	case m.choices != nil:
-		return m.choicesView(rows)
+		return m.choicesView(m.choices, m.width, rows)
 	case m.table != nil:
 		return m.view(m.table, m.width-1, rows, m.now())
 	}
@@ -377,26 +381,26 @@ func (m *model) sendPaste() {
 }
 
 // pasteView asks what to do with pasted lines.
-func (m *model) pasteView(rows int) []string {
+func (s *style) pasteView(paste []string, width, rows int) []string {
 	size := 0
-	for _, l := range m.paste {
+	for _, l := range paste {
 		size += len(l) + 1
 	}
-	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc discards them", several(uint64(len(m.paste)), "line"), quantity.Bytes(size))
-	if cellsOf(ask) >= m.width {
-		ask = fmt.Sprintf("%s: Enter sends, Esc discards", several(uint64(len(m.paste)), "line"))
+	ask := fmt.Sprintf("%s pasted, %s: Enter sends each as a message, Esc discards them", several(uint64(len(paste)), "line"), quantity.Bytes(size))
+	if cellsOf(ask) >= width {
+		ask = fmt.Sprintf("%s: Enter sends, Esc discards", several(uint64(len(paste)), "line"))
 	}
-	lines := []string{m.tint(reverse, shorten(ask, m.width-1))}
-	for i, l := range m.paste {
+	lines := []string{s.tint(reverse, shorten(ask, width-1))}
+	for i, l := range paste {
 		if len(lines) == rows {
 			break
 		}
-		if len(lines) == rows-1 && i < len(m.paste)-1 {
-			l = "… " + quantity.Grouped(len(m.paste)-i) + " more"
+		if len(lines) == rows-1 && i < len(paste)-1 {
+			l = "… " + quantity.Grouped(len(paste)-i) + " more"
 		} else {
-			l = m.shown(l)
+			l = s.shown(l)
 		}
-		lines = append(lines, m.tint(dim, shorten(l, m.width-1)))
+		lines = append(lines, s.tint(dim, shorten(l, width-1)))
 	}
 	return lines
 }

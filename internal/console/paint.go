@@ -62,6 +62,14 @@ type screen interface {
 // layout is the frame for a terminal of that size.
 type layout func(columns, rows int) frame
 
+// view is what the operator chose to see.
+type view struct {
+	paused bool   // messages wait
+	times  bool   // show the time of each message
+	filter filter // of messages
+	hidden uint64 // messages, since the filter was set
+}
+
 // painter draws.
 type painter struct {
 	style
@@ -74,17 +82,14 @@ type painter struct {
 	terminal sync.Mutex // held while writing, which may block
 	out      screen
 
-	mu      sync.Mutex // never held while anything is written
-	frame   frame
+	mu    sync.Mutex // never held while anything is written
+	frame frame
+	view
 	fresh   bool   // the frame is not on the screen yet
 	away    bool   // the terminal is the shell's for now
-	paused  bool   // messages wait
-	times   bool   // show the time of each message
-	filter  filter // of messages
 	clear   bool   // clear the screen first
 	columns int    // of the terminal
 	undrawn uint64 // messages, in total
-	hidden  uint64 // messages, since the filter was set
 
 	// Used by whoever holds terminal.
 	drawnAt spot // where the last picture left the cursor
@@ -193,7 +198,7 @@ func (p *painter) reflown(columns int) int {
 	}
 	select {
 	case column := <-p.reports:
-		if column >= columns-1 {
+		if column >= columns-1 && p.drawnAt.column%columns != columns-1 { // otherwise both look alike
 			return 0
 		}
 	case <-time.After(reportWithin):
