@@ -117,6 +117,9 @@ func (l *loop) sent(c *client, f delivery.Facts) (again bool) {
 	if f.Delivered {
 		l.credit(c)
 	}
+	if f == (delivery.Facts{Delivered: true}) {
+		return false // as nearly always
+	}
 	l.tellMissed(c, f)
 	switch {
 	case c.link.Blocked():
