@@ -4,7 +4,8 @@
 //	address.go   what ADDRESS may be
 //	dial.go      to every address of a name, side by side (RFC 8305)
 //	connect.go   from an address to a link: what does the server speak?
-//	link.go      one connection, from connected to ended: raw.go, v1link.go
+//	phase.go     the phases of a connection, and what leads from one to another
+//	link.go      one connection, from connected to over: raw.go, v1link.go
 //	v1.go        hubbub.v1, bytes and values
 //	outbox.go    STDIN's way: a bounded ring, of which each connection takes
 //	receipts.go  what the outbox knows when the server acknowledges

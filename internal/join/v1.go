@@ -109,10 +109,6 @@ func (s *said) longest() int {
 
 const maxMessage = 1 << 28
 
-// onTheWire is how long a message of so many bytes may be in JSON: of each byte
-// six characters may have become, and there is something around it.
-func onTheWire(longest int) int64 { return 6*int64(longest) + 64<<10 }
-
 // breach is how a server broke hubbub.v1.
 func breach(format string, args ...any) error {
 	return proto.Breachf(proto.CloseProtocolError, format, args...)

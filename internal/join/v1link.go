@@ -89,9 +89,12 @@ func openV1(c *client, conn duplex) (*v1Link, error) {
 	if err != nil {
 		return nil, &helloError{endOf(err)}
 	}
-	ws.Limit(onTheWire(l.hello.longest()))
+	ws.Limit(int64(proto.JSONLimit(l.hello.longest(), otherFields)))
 	return l, nil
 }
+
+// otherFields is how long what stands around a message may be.
+const otherFields = 64 << 10
 
 // helloError is a server's that speaks hubbub.v1, but does not begin it.
 type helloError struct{ err error }

@@ -47,7 +47,7 @@ const (
 
 // LongestCommand is how long a line may have to be where a message may have
 // longest bytes: each of them may be escaped.
-func LongestCommand(longest int) int { return len(`\u0000`)*longest + otherFields }
+func LongestCommand(longest int) int { return proto.JSONLimit(longest, otherFields) }
 
 // Decoder reads commands. The zero value works; one goroutine at a time uses
 // it.
