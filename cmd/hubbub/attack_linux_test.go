@@ -14,6 +14,8 @@ import (
 
 	"github.com/coder/websocket"
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is an attack with slow handshakes: thousands of connections that
@@ -104,7 +106,7 @@ func (a *attackers) areRefused() {
 			if !says.refused {
 				continue
 			}
-			_ = c.SetReadDeadline(time.Now().Add(longEnough))
+			_ = c.SetReadDeadline(time.Now().Add(scene.LongEnough))
 			if answer, err := io.ReadAll(c); !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
 				a.t.Fatalf("%s is answered %q (%v)", says.name, answer, err)
 			}
@@ -204,12 +206,12 @@ func (m *metronome) listen(next func() (string, error)) *ear {
 func (m *metronome) ears(p *program) map[string]*ear {
 	t := p.t
 	t.Helper()
-	raw := p.lastingClient()
-	raw.says("raw\n")
-	p.stdout.until(t, "raw\n")
-	events := p.lastingClient()
-	events.says("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
-	ctx, cancel := context.WithTimeout(context.Background(), ages)
+	raw := p.client()
+	raw.Says("raw\n")
+	p.stdout.Until(t, "raw\n")
+	events := p.client()
+	events.Says("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+	ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
 	socket, _, err := websocket.Dial(ctx, "ws://"+p.address(), nil)
 	if err != nil {
 		cancel()
@@ -217,11 +219,11 @@ func (m *metronome) ears(p *program) map[string]*ear {
 	}
 	t.Cleanup(func() { _ = socket.CloseNow(); cancel() })
 	return map[string]*ear{
-		"raw":       m.listen(func() (string, error) { return raw.r.ReadString('\n') }),
+		"raw":       m.listen(func() (string, error) { return raw.R.ReadString('\n') }),
 		"WebSocket": m.listen(func() (string, error) { _, said, err := socket.Read(ctx); return string(said), err }),
 		"events": m.listen(func() (string, error) {
 			for {
-				line, err := events.r.ReadString('\n')
+				line, err := events.R.ReadString('\n')
 				if said, ok := strings.CutPrefix(line, "data: "); ok || err != nil {
 					return said, err
 				}
@@ -235,7 +237,7 @@ func (m *metronome) ears(p *program) map[string]*ear {
 func (e *ear) p99(t *testing.T, lines int) time.Duration {
 	t.Helper()
 	var delays []time.Duration
-	eventually(t, "enough to hear", func() bool {
+	scene.Until(t, "there is enough to hear", func() bool {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if e.err != nil {
@@ -259,14 +261,14 @@ func probe(t *testing.T, p *program, when string) (slowest time.Duration) {
 		"raw": func(says string) {
 			c := dial(t, p.address())
 			defer c.Close()
-			c.says(says + "\n")
-			p.stdout.until(t, says)
-			if line, err := c.r.ReadString('\n'); err != nil {
+			c.Says(says + "\n")
+			p.stdout.Until(t, says)
+			if line, err := c.R.ReadString('\n'); err != nil {
 				t.Fatal(line, err)
 			}
 		},
 		"WebSocket": func(says string) {
-			ctx, cancel := context.WithTimeout(context.Background(), longEnough)
+			ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
 			defer cancel()
 			c, _, err := websocket.Dial(ctx, "ws://"+p.address(), nil)
 			if err != nil {
@@ -274,14 +276,14 @@ func probe(t *testing.T, p *program, when string) (slowest time.Duration) {
 			}
 			defer c.CloseNow()
 			write(t, c, []byte(says))
-			p.stdout.until(t, says)
+			p.stdout.Until(t, says)
 			if _, _, err := c.Read(ctx); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"curl": func(says string) {
 			c := launch{shell: `exec "$@"`, args: []string{"curl", "-sS", "-d", says, "http://" + p.address()}}.start(t)
-			p.stdout.until(t, says)
+			p.stdout.Until(t, says)
 			c.exits(0)
 		},
 	} {
@@ -319,7 +321,7 @@ func TestASlowHandshakeAttackDelaysNobody(t *testing.T) {
 	before, itself := len(descriptors(t, p)), peakMemory(t, p)
 
 	a := attack(t, p.address(), each)
-	eventually(t, "all attackers", func() bool { return len(descriptors(t, p)) >= before+a.lasting() })
+	scene.Until(t, "all attackers are there", func() bool { return len(descriptors(t, p)) >= before+a.lasting() })
 	for n := range probes {
 		when := fmt.Sprint("during ", n)
 		took, calm := probe(t, p, when), probe(t, other, when)
@@ -335,14 +337,14 @@ func TestASlowHandshakeAttackDelaysNobody(t *testing.T) {
 		}
 	}
 	a.leave()
-	eventually(t, "all to be gone", func() bool { return len(descriptors(t, p)) <= before })
+	scene.Until(t, "all are gone", func() bool { return len(descriptors(t, p)) <= before })
 	once := peakMemory(t, p) - itself
 	t.Logf("%d attackers cost %d KB each", len(slowAttack)*each, once>>10/(len(slowAttack)*each))
 	for range 2 { // what they cost is there for the next
 		a := attack(t, p.address(), each)
-		eventually(t, "all attackers", func() bool { return len(descriptors(t, p)) >= before+a.lasting() })
+		scene.Until(t, "all attackers are there", func() bool { return len(descriptors(t, p)) >= before+a.lasting() })
 		a.leave()
-		eventually(t, "all to be gone", func() bool { return len(descriptors(t, p)) <= before })
+		scene.Until(t, "all are gone", func() bool { return len(descriptors(t, p)) <= before })
 	}
 	if thrice := peakMemory(t, p) - itself; thrice > 2*once {
 		t.Errorf("an attack costs %d MB, three cost %d MB", once>>20, thrice>>20)

@@ -20,6 +20,8 @@ import (
 	devpage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is a real browser for tests to drive: Debian's Chromium, without a
@@ -118,7 +120,7 @@ func (p *tab) leaves() <-chan struct{} {
 
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, ages)
+	ctx, cancel := context.WithTimeout(p.ctx, scene.LongEnough)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		p.t.Fatal("in the browser: ", err)
@@ -128,7 +130,7 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 // eval is what a script in the page says, once its promise is kept.
 func eval[T any](p *tab, script string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, ages)
+	ctx, cancel := context.WithTimeout(p.ctx, scene.LongEnough)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -140,7 +142,7 @@ func eval[T any](p *tab, script string) T {
 // when waits until a condition holds in the page.
 func (p *tab) when(condition string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, longEnough)
+	ctx, cancel := context.WithTimeout(p.ctx, scene.LongEnough)
 	defer cancel()
 	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](
 		`new Promise((done, fail) => {
@@ -156,14 +158,14 @@ func (p *tab) when(condition string) {
 
 // shown is what a failure tells of a page.
 func (p *tab) shown() string {
-	ctx, cancel := context.WithTimeout(p.ctx, longEnough)
+	ctx, cancel := context.WithTimeout(p.ctx, scene.LongEnough)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
 		`JSON.stringify(window.hubbub && {...hubbub, state: hubbub.state, count: hubbub.count, lastSeq: hubbub.lastSeq, kept: hubbub.kept}) + "\n" + document.body.innerText`))
 	if err != nil {
 		return err.Error()
 	}
-	return brief(text)
+	return scene.Brief(text)
 }
 
 // press types text, and the keys of chromedp/kb, wherever the focus is. As with
@@ -232,7 +234,7 @@ func (p *tab) isQuiet() {
 	const last = "that was all"
 	eval[bool](p, `console.error(`+quote(last)+`) ?? true`)
 	var all []string
-	eventually(p.t, "the console", func() bool {
+	scene.Until(p.t, "the console is there", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		all = p.console
@@ -384,7 +386,7 @@ func (w *wire) carry(near net.Conn) {
 	if down {
 		return
 	}
-	far, err := dialOnce(to)
+	far, err := scene.Connect(to, nil)
 	if err != nil {
 		return // as from a server that is not there
 	}

@@ -20,30 +20,30 @@ func TestRelay(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--relay")
 	a, b := p.client(), p.client()
-	a.says("from a\n")
-	b.hears("from a\n")
-	p.stdout.is(t, "from a\n")
-	b.says("from b\n")
-	a.hears("from b\n")
+	a.Says("from a\n")
+	b.Hears("from a\n")
+	p.stdout.Is(t, "from a\n")
+	b.Says("from b\n")
+	a.Hears("from b\n")
 	p.says("from the source\n")
-	a.hears("from the source\n")
-	b.hears("from the source\n")
-	p.stdout.is(t, "from a\nfrom b\n")
+	a.Hears("from the source\n")
+	b.Hears("from the source\n")
+	p.stdout.Is(t, "from a\nfrom b\n")
 }
 
 // enters is one more in a room, who is called so.
 func (p *program) enters(name string, others ...*peer) *peer {
 	p.t.Helper()
 	c := p.client()
-	c.says("/nick " + name + "\n")
-	line, err := c.r.ReadString('\n')
+	c.Says("/nick " + name + "\n")
+	line, err := c.R.ReadString('\n')
 	if !strings.HasPrefix(line, "* guest") || !strings.HasSuffix(line, " is here\n") {
 		p.t.Fatalf("%q (%v)", line, err)
 	}
 	guest := strings.Fields(line)[1]
-	c.hears("* " + guest + " is now " + name + "\n")
+	c.Hears("* " + guest + " is now " + name + "\n")
 	for _, other := range others {
-		other.hears("* " + guest + " is here\n* " + guest + " is now " + name + "\n")
+		other.Hears("* " + guest + " is here\n* " + guest + " is now " + name + "\n")
 	}
 	return c
 }
@@ -53,28 +53,28 @@ func TestChat(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	ann := p.enters("ann")
 	bob := p.enters("bob", ann)
-	ann.says("hello\n")
-	bob.hears("<ann> hello\n")
-	bob.says("\x1b[2Jhi\n") // shown, not obeyed
-	ann.hears(`<bob> \x1b[2Jhi` + "\n")
-	ann.says("/who\n")
+	ann.Says("hello\n")
+	bob.Hears("<ann> hello\n")
+	bob.Says("\x1b[2Jhi\n") // shown, not obeyed
+	ann.Hears(`<bob> \x1b[2Jhi` + "\n")
+	ann.Says("/who\n")
 	for _, name := range []string{"ann", "bob"} {
-		if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, "* "+name+" (raw), since ") {
+		if line, _ := ann.R.ReadString('\n'); !strings.HasPrefix(line, "* "+name+" (raw), since ") {
 			t.Errorf("%q", line)
 		}
 	}
-	ann.says("/nick BOB\n/nick a b\n/nick\n/what\n/help\n")
+	ann.Says("/nick BOB\n/nick a b\n/nick\n/what\n/help\n")
 	for _, want := range []string{"* the name BOB is taken", "* names are 1–32 bytes", "* missing name: /nick NAME", "* unknown command /what", "* /nick NAME", "* /who", "* //TEXT", "* /help"} {
-		if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, want) {
+		if line, _ := ann.R.ReadString('\n'); !strings.HasPrefix(line, want) {
 			t.Errorf("%q, want %q", line, want)
 		}
 	}
-	bob.done()
+	bob.Done()
 	bob.hearsEnd()
-	ann.hears("* bob has left\n")
+	ann.Hears("* bob has left\n")
 	p.says("news\n")
-	ann.hears("news\n")
-	p.stdout.when(t, "all that was said", func(text string, _ bool) bool { // STDOUT comes after those who are there
+	ann.Hears("news\n")
+	p.stdout.When(t, "all that was said", func(text string, _ bool) bool { // STDOUT comes after those who are there
 		return strings.Contains(text, "<ann> hello\n<bob> ") && strings.HasSuffix(text, "* bob has left\n")
 	})
 }
@@ -86,10 +86,10 @@ func TestChatTellsWhoSpeaks(t *testing.T) {
 	ann := p.enters("ann")
 	curl := dial(t, p.address())
 	body := "one\n<ann> two"
-	curl.says("POST /?name=%3Cann%3E HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13\r\n\r\n" + body)
-	ann.hears("<_ann_> one\n<_ann_> <ann> two\n")
-	curl.says("POST /?name=ann HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nme")
-	if line, _ := ann.r.ReadString('\n'); !strings.HasPrefix(line, "<ann-") {
+	curl.Says("POST /?name=%3Cann%3E HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13\r\n\r\n" + body)
+	ann.Hears("<_ann_> one\n<_ann_> <ann> two\n")
+	curl.Says("POST /?name=ann HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nme")
+	if line, _ := ann.R.ReadString('\n'); !strings.HasPrefix(line, "<ann-") {
 		t.Errorf("%q", line)
 	}
 }
@@ -100,27 +100,27 @@ func TestJoinsTalkToEachOther(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--relay", "--json", "--replay", "none")
 	ann := start(t, "join", p.address(), "--name", "ann", "--out", "tagged")
 	bob := start(t, "join", p.address(), "--name", "bob", "--out", "json")
-	p.stdout.until(t, `"name":"ann"`)
-	p.stdout.until(t, `"name":"bob"`)
+	p.stdout.Until(t, `"name":"ann"`)
+	p.stdout.Until(t, `"name":"bob"`)
 	for i := range 3 {
 		ann.says(fmt.Sprintf("ann %d\n", i))
-		bob.stdout.until(t, fmt.Sprintf(`"name":"ann","text":"ann %d"}`, i))
+		bob.stdout.Until(t, fmt.Sprintf(`"name":"ann","text":"ann %d"}`, i))
 		bob.says(fmt.Sprintf("bob %d\n", i))
-		ann.stdout.until(t, fmt.Sprintf("bob\tbob %d\n", i))
+		ann.stdout.Until(t, fmt.Sprintf("bob\tbob %d\n", i))
 	}
 	id := p.idOf("bob 0")
 	p.says(`{"to":` + id + `,"text":"psst"}` + "\n" + `{"text":"all"}` + "\n")
-	bob.stdout.until(t, `"private":true,"text":"psst"}`)
-	ann.stdout.until(t, "-\tall\n")
-	bob.stdout.until(t, `"text":"all"}`)
+	bob.stdout.Until(t, `"private":true,"text":"psst"}`)
+	ann.stdout.Until(t, "-\tall\n")
+	bob.stdout.Until(t, `"text":"all"}`)
 	for _, j := range []*program{ann, bob} {
-		if text := j.stderr.text(); strings.Contains(text, "missing") {
+		if text := j.stderr.Text(); strings.Contains(text, "missing") {
 			t.Errorf("it says %s", text)
 		}
 	}
 	p.says(`{"kick":` + id + `,"reason":"enough"}` + "\n")
 	bob.exits(exitFailed) // it does not come back
-	bob.stderr.until(t, "kicked: enough")
+	bob.stderr.Until(t, "kicked: enough")
 }
 
 // What nobody is there to hear is not kept for whoever comes next.
@@ -128,12 +128,12 @@ func TestChatDoesNotTalkToItself(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	ann := p.client()
-	ann.says("/help\n")
+	ann.Says("/help\n")
 	ann.until(" is here")
-	ann.done()
-	_, _ = io.Copy(io.Discard, ann.r)
+	ann.Done()
+	_, _ = io.Copy(io.Discard, ann.R)
 	_ = ann.Close()
-	p.stdout.until(t, " has left\n")
+	p.stdout.Until(t, " has left\n")
 	p.stop(0)
 }
 
@@ -143,16 +143,16 @@ func TestChatWithOneself(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	ann := p.enters("ann")
-	ann.says("is anybody here?\n//me waits\n")
-	p.stdout.until(t, "<ann> is anybody here?\n<ann> /me waits\n")
+	ann.Says("is anybody here?\n//me waits\n")
+	p.stdout.Until(t, "<ann> is anybody here?\n<ann> /me waits\n")
 	shy := p.client() // has said nothing, and is none so far
-	ann.says("hello?\n")
-	shy.hears("<ann> hello?\n")
+	ann.Says("hello?\n")
+	shy.Hears("<ann> hello?\n")
 	if line := ann.until(" is here"); strings.Contains(line, "ann") {
 		t.Errorf("%q", line)
 	}
 	shy.until(" is here")
-	shy.says("yes\n")
+	shy.Says("yes\n")
 	ann.until("> yes")
 	p.stop(0)
 }
@@ -162,15 +162,15 @@ func TestChatForgetsWhoOnlyLookedIn(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	c := p.client()
-	c.says("hello\n")
-	p.stdout.until(t, "<guest1> hello\n")
+	c.Says("hello\n")
+	p.stdout.Until(t, "<guest1> hello\n")
 	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.Close()
-	p.stdout.until(t, "* guest1 has left\n")
+	p.stdout.Until(t, "* guest1 has left\n")
 	post(t, p, "bob", "nobody hears this\n/nick rob\nnor this\n") // is not announced
-	p.stdout.until(t, "\n<bob> nobody hears this\n<rob> nor this\n")
+	p.stdout.Until(t, "\n<bob> nobody hears this\n<rob> nor this\n")
 	p.enters("ann")
 	p.stop(0)
 }
@@ -195,11 +195,11 @@ func TestChatIsKept(t *testing.T) {
 		t.Run(replay, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", replay)
-			p.enters("ann").says("hello\n")
-			p.stdout.until(t, "<ann> hello\n")
+			p.enters("ann").Says("hello\n")
+			p.stdout.Until(t, "<ann> hello\n")
 			bob := p.client()
-			bob.says("/who\n")
-			bob.hears(before + "<ann> hello\n* guest2 is here\n")
+			bob.Says("/who\n")
+			bob.Hears(before + "<ann> hello\n* guest2 is here\n")
 			p.stop(0)
 		})
 	}
@@ -211,13 +211,13 @@ func TestChatWithAProgram(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--in", "json", "--out", "json", "--replay", "none")
 	ann := p.enters("ann")
-	ann.says("/who\nhello\n//x\n \n/help\nall\n")
-	p.stdout.until(t, `"text":"all"`)
+	ann.Says("/who\nhello\n//x\n \n/help\nall\n")
+	p.stdout.Until(t, `"text":"all"`)
 	p.says(`{"id":1,"name":"rob"}` + "\n" + `{"kick":1,"reason":"spam\nspam"}` + "\n")
-	p.stderr.until(t, "line 1: with --chat guests choose their own names")
-	p.stdout.until(t, `"leave"`)
+	p.stderr.Until(t, "line 1: with --chat guests choose their own names")
+	p.stdout.Until(t, `"leave"`)
 	var got []string
-	for line := range strings.Lines(p.stdout.text()) {
+	for line := range strings.Lines(p.stdout.Text()) {
 		var e struct{ Type, Name, Text, Reason string }
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)
@@ -235,12 +235,12 @@ func TestChatWithACommand(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `while read -r line; do case $line in *die*) kill -9 $$;; esac; echo "{\"text\":\"$HUBBUB_START $(echo "$line" | tr -d '"')\"}"; done`, "--json", "--chat", "--replay", "none")
 	ann := p.client()
-	ann.says("/nick ann\nhello\n")
+	ann.Says("/nick ann\nhello\n")
 	ann.until("1 {type:join")
 	if line := ann.until("1 {type:message"); !strings.Contains(line, "name:ann,") || !strings.Contains(line, "text:hello}") {
 		t.Error(line)
 	}
-	ann.says("die\n")
+	ann.Says("die\n")
 	if line := ann.until("2 {type:join"); !strings.Contains(line, "name:ann,") {
 		t.Error(line)
 	}
@@ -256,10 +256,10 @@ func TestChatSaysWhoWasSentAway(t *testing.T) {
 	bob := p.enters("bob", ann)
 	p.says(`{"kick":2,"reason":"spam\n<ann> me too"}` + "\n")
 	bob.hearsEnd()
-	ann.hears(`* bob has left (kicked: spam\x0a<ann> me too)` + "\n")
+	ann.Hears(`* bob has left (kicked: spam\x0a<ann> me too)` + "\n")
 	eve := p.enters("eve", ann)
-	eve.says(strings.Repeat("x", 3000))
-	ann.hears("* eve has left (sent a message longer than 1.0 KiB)\n")
+	eve.Says(strings.Repeat("x", 3000))
+	ann.Hears("* eve has left (sent a message longer than 1.0 KiB)\n")
 }
 
 // Who comes again before it is known that he has gone keeps his name.
@@ -273,7 +273,7 @@ func TestChatKnowsWhoComesAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.CloseNow()
-		p.stdout.is(t, want)
+		p.stdout.Is(t, want)
 		want += "* ann has left (replaced by a newer connection of its session)\n* ann is here\n"
 	}
 }
@@ -288,17 +288,17 @@ func TestChatNames(t *testing.T) {
 		"a<b", "*", "a/b", "a b", "a\u00a0b", "a\u2800b", "a\u3164", "\u0301a", "a\u200bb", "a\u202eb", "a\u2028b",
 		strings.Repeat("é", 17), "a" + strings.Repeat("\u0301", 9), "\xff", "a\x07",
 	} {
-		kim.says("/nick " + name + "\n")
-		if line, _ := kim.r.ReadString('\n'); !strings.HasPrefix(line, "* names are 1–32 bytes of visible characters") {
+		kim.Says("/nick " + name + "\n")
+		if line, _ := kim.R.ReadString('\n'); !strings.HasPrefix(line, "* names are 1–32 bytes of visible characters") {
 			t.Errorf("to %q: %q", name, line)
 		}
 	}
-	kim.says("/nick \n/nick kim\n/nick Kim\n")
-	kim.hears("* missing name: /nick NAME\n* you already are kim\n* kim is now Kim\n")
+	kim.Says("/nick \n/nick kim\n/nick Kim\n")
+	kim.Hears("* missing name: /nick NAME\n* you already are kim\n* kim is now Kim\n")
 	bob := p.enters("bob", kim)
 	for _, name := range []string{"kim", "KIM", "\u212aim", "kim\ufe0f"} { // the first of the third is the Kelvin sign
-		bob.says("/nick " + name + "\n")
-		bob.hears("* the name " + name + " is taken\n")
+		bob.Says("/nick " + name + "\n")
+		bob.Hears("* the name " + name + " is taken\n")
 	}
 	for name, want := range map[string]string{
 		"c d": "<c_d> hi\n", "<c>": "<_c_> hi\n", "c\u3164": `<c\u3164> hi` + "\n", "\u0301c": "<_\u0301c> hi\n",
@@ -306,10 +306,10 @@ func TestChatNames(t *testing.T) {
 		strings.Repeat("é", 30): "<" + strings.Repeat("é", 16) + "> hi\n",
 	} {
 		post(t, p, name, "hi\n")
-		kim.hears(want)
+		kim.Hears(want)
 	}
 	post(t, p, "kiM", "hi\n")
-	if line, _ := kim.r.ReadString('\n'); !strings.HasPrefix(line, "<kiM-") {
+	if line, _ := kim.R.ReadString('\n'); !strings.HasPrefix(line, "<kiM-") {
 		t.Errorf("%q", line)
 	}
 }
@@ -327,7 +327,7 @@ func TestChatTakesAFloodOfLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	ann.hears("* bob is here\n")
+	ann.Hears("* bob is here\n")
 	var frame, want strings.Builder
 	for i := range lines {
 		fmt.Fprintf(&frame, "%d\r\n\r\n \n", i)
@@ -338,8 +338,8 @@ func TestChatTakesAFloodOfLines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ann.hears(want.String() + `<bob> a\u2028<ann> b` + "\n" + strings.Repeat("* bob is now rob\n* rob is now bob\n", lines/10) + "<bob> the end\n")
-	p.stdout.until(t, "<bob> the end\n")
+	ann.Hears(want.String() + `<bob> a\u2028<ann> b` + "\n" + strings.Repeat("* bob is now rob\n* rob is now bob\n", lines/10) + "<bob> the end\n")
+	p.stdout.Until(t, "<bob> the end\n")
 }
 
 // /who in a crowd is short, and finds who is sought.
@@ -350,19 +350,19 @@ func TestWhoInACrowd(t *testing.T) {
 	ann := p.enters("ann")
 	for i := range crowd {
 		c := p.client()
-		c.says(fmt.Sprintf("GET /?name=Nr%d HTTP/1.1\r\nHost: localhost\r\n\r\n", i))
-		ann.hears(fmt.Sprintf("* Nr%d is here\n", i))
+		c.Says(fmt.Sprintf("GET /?name=Nr%d HTTP/1.1\r\nHost: localhost\r\n\r\n", i))
+		ann.Hears(fmt.Sprintf("* Nr%d is here\n", i))
 	}
-	ann.says("/who\n")
-	ann.hears("* ann (raw)")
+	ann.Says("/who\n")
+	ann.Hears("* ann (raw)")
 	for i := range 99 {
 		ann.until(fmt.Sprintf("* Nr%d (text), since ", i))
 	}
-	ann.hears(fmt.Sprintf("* and %d more; /who NAME searches\n", crowd-99))
-	ann.says("/who nR149\n")
+	ann.Hears(fmt.Sprintf("* and %d more; /who NAME searches\n", crowd-99))
+	ann.Says("/who nR149\n")
 	ann.until("* Nr149 (text), since ")
-	ann.says("/who nobody\n")
-	ann.hears("* no guest has such a name\n")
+	ann.Says("/who nobody\n")
+	ann.Hears("* no guest has such a name\n")
 }
 
 // One line that is too long is its speaker's own affair.
@@ -371,7 +371,7 @@ func TestChatGoesOnBehindALineThatIsTooLong(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none", "--max-line", "1KiB")
 	ann := p.enters("ann")
 	bob := p.enters("bob", ann)
-	bob.says(strings.Repeat("x", 1020) + "\nafter it\n/nick rob\n")
-	bob.hears("* too long: a line has at most 1024 bytes, with your name\n")
-	ann.hears("<bob> after it\n* bob is now rob\n")
+	bob.Says(strings.Repeat("x", 1020) + "\nafter it\n/nick rob\n")
+	bob.Hears("* too long: a line has at most 1024 bytes, with your name\n")
+	ann.Hears("<bob> after it\n* bob is now rob\n")
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is a command that is killed while thousands speak to it:
@@ -37,31 +39,31 @@ func TestCommandIsKilledUnderLoad(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--json", "--replay", "none", "--", "env", keeperIn+"="+folder, self)
 	c := p.crowd(2000)
 	a := account{t: t, folder: folder, last: map[uint64]int{}, came: map[int]int{}}
-	eventually(t, "all to be there", func() bool { return a.look(1).joins == len(c) })
+	scene.Until(t, "all are there", func() bool { return a.look(1).joins == len(c) })
 
 	began, rounds := time.Now(), c.speak(t)
 	for n := 1; n <= kills; n++ {
 		// So it has been told who is there: what it has not read are messages.
-		eventually(t, "messages", func() bool { return a.look(n).messages > 0 })
+		scene.Until(t, "messages have come", func() bool { return a.look(n).messages > 0 })
 		pid := c[0].hears(n, began)
 		if n%2 == 0 {
 			signalTo(t, pid, unix.SIGUSR1)
-			eventually(t, "much to be in its pipe", func() bool { return unreadBy(t, pid) >= muchUnread })
+			scene.Until(t, "much is in its pipe", func() bool { return unreadBy(t, pid) >= muchUnread })
 			for range 3 {
 				c[0].hears(n, time.Now())
 			}
 		}
 		signalTo(t, pid, unix.SIGKILL)
 	}
-	eventually(t, "messages", func() bool { return a.look(kills+1).messages > 0 })
+	scene.Until(t, "messages have come", func() bool { return a.look(kills+1).messages > 0 })
 	said := rounds()
-	eventually(t, "the last of each", func() bool { a.look(kills + 1); return a.came[said] == len(c) })
+	scene.Until(t, "the last of each has come", func() bool { a.look(kills + 1); return a.came[said] == len(c) })
 	now := time.Now()
 	for _, l := range c {
 		l.hears(kills+1, now)
 	}
 
-	log := p.stderr.when(t, "every death", func(log string, _ bool) bool {
+	log := p.stderr.When(t, "every death", func(log string, _ bool) bool {
 		return strings.Count(log, "was killed by SIGKILL") == kills
 	})
 	lost := 0
@@ -183,7 +185,7 @@ func (p *program) crowd(clients int) (all crowd) {
 		p.t.Fatal(err)
 	}
 	for range min(clients, int(limit.Cur)-200) {
-		all = append(all, &listener{peer: p.lastingClient()})
+		all = append(all, &listener{peer: p.client()})
 	}
 	return all
 }
@@ -191,9 +193,9 @@ func (p *program) crowd(clients int) (all crowd) {
 // hears waits for a tick of this start that was said after that time, with none
 // missing before, and gives its process.
 func (l *listener) hears(start int, after time.Time) (pid int) {
-	l.t.Helper()
+	l.T.Helper()
 	for l.last.start != start || l.last.said <= after.UnixNano() {
-		line, err := l.r.ReadString('\n')
+		line, err := l.R.ReadString('\n')
 		var next beat
 		if err == nil {
 			_, err = fmt.Sscanf(line, "tick %d %d %d %d\n", &next.start, &next.pid, &next.n, &next.said)
@@ -202,7 +204,7 @@ func (l *listener) hears(start int, after time.Time) (pid int) {
 		follows := last.start == 0 || next.start == last.start && next.n == last.n+1 ||
 			next.start == last.start+1 && next.n == 1
 		if err != nil || !follows {
-			l.t.Fatalf("after %+v comes %q (%v)", last, line, err)
+			l.T.Fatalf("after %+v comes %q (%v)", last, line, err)
 		}
 		l.last = next
 	}

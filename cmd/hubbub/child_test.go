@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"hubbub.example/internal/scene"
 )
 
 // script is a program in sh, which must not say $1.
@@ -33,11 +35,11 @@ func TestCommandAnswersInLines(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `while read -r line; do echo "$line, too"; done`)
 	a, b := p.client(), p.client()
-	a.says("one\n")
-	a.hears("one, too\n")
-	b.hears("one, too\n")
-	b.says("two\n")
-	a.hears("two, too\n")
+	a.Says("one\n")
+	a.Hears("one, too\n")
+	b.Hears("one, too\n")
+	b.Says("two\n")
+	a.Hears("two, too\n")
 	p.stop(0)
 }
 
@@ -46,8 +48,8 @@ func TestCommandEnvironment(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `echo "$HUBBUB_START $HUBBUB_ADDRESS $HUBBUB_EPOCH"; cat`, "--replay", "all")
 	c := p.client()
-	c.says("hello\n")
-	line, err := c.r.ReadString('\n')
+	c.Says("hello\n")
+	line, err := c.R.ReadString('\n')
 	if err != nil || !regexp.MustCompile(`^1 `+p.address()+` [a-z0-9]{8}\n$`).MatchString(line) {
 		t.Errorf("%q (%v)", line, err)
 	}
@@ -60,10 +62,10 @@ func TestCommandSpeaksToOne(t *testing.T) {
 	id=${line#*'"id":'}; id=${id%%,*}
 	echo "{\"to\":$id,\"text\":\"you are $id\"}";; esac; done`, "--json")
 	a, b := p.client(), p.client()
-	a.says("hello\n")
-	first, _ := a.r.ReadString('\n')
-	b.says("hello\n")
-	second, _ := b.r.ReadString('\n')
+	a.Says("hello\n")
+	first, _ := a.R.ReadString('\n')
+	b.Says("hello\n")
+	second, _ := b.R.ReadString('\n')
 	if !strings.HasPrefix(first, "you are ") || !strings.HasPrefix(second, "you are ") || first == second {
 		t.Errorf("%q, %q", first, second)
 	}
@@ -76,20 +78,20 @@ func TestCommandIsStartedAgain(t *testing.T) {
 	p := answers(t, `echo '{"text":"ready"}'
 	while read -r line; do case $line in *die*) kill -9 $$;; *'"join"'*|*'"text"'*) echo "{\"text\":\"$HUBBUB_START $(echo "$line" | tr -d '"')\"}";; esac; done`, "--json", "--replay", "none")
 	a := p.client()
-	a.says("one\n")
+	a.Says("one\n")
 	a.until("text:one")
 	b := p.client()
-	b.says("two\n")
+	b.Says("two\n")
 	a.until("text:two")
-	a.says("die\n")
+	a.Says("die\n")
 	for _, id := range []string{"id:1", "id:2"} { // of both
 		if line := a.until("2 {type:join"); !strings.Contains(line, id) {
 			t.Errorf("%q is not of %s", line, id)
 		}
 	}
-	b.says("three\n")
+	b.Says("three\n")
 	a.until("2 {type:message")
-	p.stderr.until(t, "was killed by SIGKILL")
+	p.stderr.Until(t, "was killed by SIGKILL")
 	p.stop(0)
 }
 
@@ -97,7 +99,7 @@ func TestCommandIsStartedAgain(t *testing.T) {
 // its next start.
 func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
 	t.Parallel()
-	stderr, full := pipe(t)
+	stderr, full := scene.Pipe(t)
 	launch{
 		args: []string{
 			"serve", "127.0.0.1:0", "--json", "--", "sh", "-c",
@@ -109,8 +111,8 @@ func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
 	fill(t, full)
 	_ = full.Close()
 	c := dial(t, address)
-	c.says("hello\n")
-	c.hears("hello\nhello\nhello\n")
+	c.Says("hello\n")
+	c.Hears("hello\nhello\nhello\n")
 }
 
 // Whom every process is told of is not lost when one does not read it.
@@ -120,13 +122,13 @@ func TestWhoIsThereIsNotLost(t *testing.T) {
 	while read -r line; do case $line in *die*) exit 3;; *hello*) echo '{"text":"read"}';; esac; done`, "--json", "--replay", "none")
 	c := p.client()
 	for range 50 {
-		p.client().says("hello\n")
+		p.client().Says("hello\n")
 	}
 	for range 50 {
-		c.hears("read\n")
+		c.Hears("read\n")
 	}
-	c.says("die\n")
-	log := p.stderr.when(t, "three deaths", func(log string, _ bool) bool { return strings.Count(log, "exited with code 3") == 3 })
+	c.Says("die\n")
+	log := p.stderr.When(t, "three deaths", func(log string, _ bool) bool { return strings.Count(log, "exited with code 3") == 3 })
 	if strings.Contains(log, "lost ") {
 		t.Errorf("the log says %s", log)
 	}
@@ -146,7 +148,7 @@ func TestCommandNamesAtOnce(t *testing.T) {
 	echo "{\"text\":\"$(echo "$line" | tr -d '"')\"}"
 	exec cat >/dev/null`, "--json", "--replay", "none")
 	c := p.client()
-	c.says(strings.Repeat("much\n", 10_000)) // more than a pipe holds, in the same batch as its join
+	c.Says(strings.Repeat("much\n", 10_000)) // more than a pipe holds, in the same batch as its join
 	pid := 0
 	if _, err := fmt.Sscanf(c.until("pid "), "pid %d", &pid); err != nil {
 		t.Fatal(err)
@@ -161,11 +163,11 @@ func TestCommandNamesAtOnce(t *testing.T) {
 
 // until reads lines until one contains text.
 func (c *peer) until(text string) string {
-	c.t.Helper()
+	c.T.Helper()
 	for {
-		line, err := c.r.ReadString('\n')
+		line, err := c.R.ReadString('\n')
 		if err != nil {
-			c.t.Fatalf("waiting for %q: %v", text, err)
+			c.T.Fatalf("waiting for %q: %v", text, err)
 		}
 		if strings.Contains(line, text) {
 			return line
@@ -181,7 +183,7 @@ func TestNoMessageReachesACommandTwice(t *testing.T) {
 	folder := t.TempDir()
 	p := start(t, "serve", "127.0.0.1:0", "--", "sh", "-c", `echo "pid $$"; exec cat > "$1/$HUBBUB_START"`, "sh", folder)
 	c := p.client()
-	c.says("hello\n")
+	c.Says("hello\n")
 	pid := 0
 	for i := range deaths {
 		if _, err := fmt.Sscanf(c.until("pid "), "pid %d", &pid); err != nil {
@@ -196,12 +198,12 @@ func TestNoMessageReachesACommandTwice(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c.says(fmt.Sprintf("%d-%d\n", i, n))
+			c.Says(fmt.Sprintf("%d-%d\n", i, n))
 		}
 	}
-	c.says("the end\n")
+	c.Says("the end\n")
 	last := filepath.Join(folder, fmt.Sprint(deaths))
-	eventually(t, "the end", func() bool {
+	scene.Until(t, "the last one has the end", func() bool {
 		text, _ := os.ReadFile(last)
 		return strings.HasSuffix(string(text), "the end\n")
 	})
@@ -219,7 +221,7 @@ func TestNoMessageReachesACommandTwice(t *testing.T) {
 		}
 	}
 	lost := 0
-	for _, m := range regexp.MustCompile(`lost (\d+) message`).FindAllStringSubmatch(p.stderr.text(), -1) {
+	for _, m := range regexp.MustCompile(`lost (\d+) message`).FindAllStringSubmatch(p.stderr.Text(), -1) {
 		n := 0
 		_, _ = fmt.Sscan(m[1], &n)
 		lost += n
@@ -234,10 +236,10 @@ func TestCommandEndsWithUs(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `trap 'echo goodbye; exit 0' TERM; echo ready; while read -r line; do :; done; echo goodbye`)
 	c := p.client()
-	c.says("hello\n")
-	c.hears("ready\n")
+	c.Says("hello\n")
+	c.Hears("ready\n")
 	p.signal(syscall.SIGTERM)
-	c.hears("goodbye\n")
+	c.Hears("goodbye\n")
 	c.hearsEnd()
 	p.exits(0)
 }
@@ -246,11 +248,11 @@ func TestCommandThatDoesNotWantToEnd(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `trap '' TERM; echo ready; while :; do sleep 60; done`, "--drain", "200ms")
 	c := p.client()
-	c.says("hello\n")
-	c.hears("ready\n")
+	c.Says("hello\n")
+	c.Hears("ready\n")
 	p.signal(syscall.SIGTERM)
 	_ = c.Close()
-	p.stderr.until(t, "SIGKILL")
+	p.stderr.Until(t, "SIGKILL")
 	p.exits(0)
 }
 
@@ -272,9 +274,9 @@ func TestCommandsExitCode(t *testing.T) {
 		p.exits(tt.code)
 	}
 	p := answers(t, "exit 0", "--eof", "keep")
-	p.stderr.until(t, "serving on without a command")
+	p.stderr.Until(t, "serving on without a command")
 	c := p.client()
-	c.says(strings.Repeat("to nobody\n", 200_000)) // who speaks is not held up
+	c.Says(strings.Repeat("to nobody\n", 200_000)) // who speaks is not held up
 	p.stop(0)
 }
 
@@ -290,7 +292,7 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 	} {
 		p := start(t, append([]string{"serve", "127.0.0.1:0", "--"}, tt.command...)...)
 		p.exits(2)
-		if text := p.stderr.ends(t); !strings.Contains(text, tt.says) {
+		if text := p.stderr.Ends(t); !strings.Contains(text, tt.says) {
 			t.Errorf("it says %q", text)
 		}
 	}
@@ -301,7 +303,7 @@ func TestCommandThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `i=0; while sleep 0.01; do i=$((i+1)); echo "tick $i"; done`, "--replay", "none")
 	listener := p.client()
-	listener.says("hello\n")
+	listener.Says("hello\n")
 	listener.until("tick ")
 	talker := p.client()
 	go func() { _, _ = talker.Write([]byte(strings.Repeat("to nobody\n", 2_000_000))) }()

@@ -11,6 +11,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/term"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is the console where it is used; package console has what it can do.
@@ -19,7 +21,7 @@ import (
 type desk struct {
 	*program
 	terminal, theirs *os.File
-	screen           *output // what was ever written to it
+	screen           *scene.Output // what was ever written to it
 	before           *term.State
 }
 
@@ -37,7 +39,7 @@ func sitDown(t *testing.T, args ...string) *desk {
 		shell: `TERM=xterm NO_COLOR=1 exec "$@"`, args: append([]string{"hubbub"}, args...),
 		stdin: theirs, stdout: theirs, stderr: theirs, session: true,
 	}
-	return &desk{program: l.start(t), terminal: ours, theirs: theirs, screen: collect(ours), before: before}
+	return &desk{program: l.start(t), terminal: ours, theirs: theirs, screen: scene.Collect(ours), before: before}
 }
 
 func (d *desk) types(text string) {
@@ -49,7 +51,7 @@ func (d *desk) types(text string) {
 func (d *desk) at() string {
 	d.t.Helper()
 	at := regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
-	text := d.screen.when(d.t, "its address", func(text string, _ bool) bool { return at.MatchString(text) })
+	text := d.screen.When(d.t, "its address", func(text string, _ bool) bool { return at.MatchString(text) })
 	return at.FindStringSubmatch(text)[1]
 }
 
@@ -61,7 +63,7 @@ func (d *desk) givesBack(code int) {
 	if err != nil || *after != *d.before {
 		d.t.Errorf("the terminal is %+v, was %+v (%v)", after, d.before, err)
 	}
-	d.screen.when(d.t, "pastes are bracketed no more", func(text string, _ bool) bool {
+	d.screen.When(d.t, "pastes are bracketed no more", func(text string, _ bool) bool {
 		return strings.Count(text, "\x1b[?2004h") == strings.Count(text, "\x1b[?2004l")
 	})
 }
@@ -70,31 +72,31 @@ func TestServersConsole(t *testing.T) {
 	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--replay", "none")
 	c := dial(t, d.at())
-	c.says("hello \x1b[2J\n")
-	d.screen.until(t, `hello \x1b[2J`)
+	c.Says("hello \x1b[2J\n")
+	d.screen.Until(t, `hello \x1b[2J`)
 	d.types("to all\r")
-	c.hears("to all\n")
+	c.Hears("to all\n")
 	d.types("/to 1 psst\r")
-	c.hears("psst\n")
+	c.Hears("psst\n")
 	d.types("/who\r")
-	d.screen.until(t, "127.0.0.1:")
+	d.screen.Until(t, "127.0.0.1:")
 	d.types("/mute 1\r")
-	d.screen.until(t, "muted 1")
-	d.screen.until(t, "0 B muted") // in /who
-	c.says("not heard\n")
+	d.screen.Until(t, "muted 1")
+	d.screen.Until(t, "0 B muted") // in /who
+	c.Says("not heard\n")
 	d.types("/unmute 1\r")
-	d.screen.until(t, "unmuted 1")
-	c.says("heard\n")
-	d.screen.until(t, "heard")
+	d.screen.Until(t, "unmuted 1")
+	c.Says("heard\n")
+	d.screen.Until(t, "heard")
 	ann := start(t, "join", d.at(), "--name", "ann", "-v")
-	ann.stderr.until(t, "connected")
+	ann.stderr.Until(t, "connected")
 	d.types("/to ann by name\r")
-	ann.stdout.until(t, "by name\n")
+	ann.stdout.Until(t, "by name\n")
 	d.types("/kick 1 enough\r")
 	c.hearsEnd()
 	d.types("/to 1 psst\r")
-	d.screen.until(t, "there is no client 1")
-	if strings.Contains(d.screen.text(), "not heard") {
+	d.screen.Until(t, "there is no client 1")
+	if strings.Contains(d.screen.Text(), "not heard") {
 		t.Error("who is muted is heard")
 	}
 	d.types("/quit\r")
@@ -108,7 +110,7 @@ func TestServersConsoleEndsWithASignal(t *testing.T) {
 			d := sitDown(t, "serve", "127.0.0.1:0")
 			d.at()
 			d.types("half a li")
-			d.screen.until(t, "half a li")
+			d.screen.Until(t, "half a li")
 			d.signal(s)
 			d.givesBack(code)
 		})
@@ -119,11 +121,11 @@ func TestConsoleInFrontOfACommand(t *testing.T) {
 	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--json", "--", "sh", "-c", `echo "from the command" >&2; exec cat > /dev/null`)
 	c := dial(t, d.at())
-	d.screen.until(t, "from the command")
-	c.says("hello\n")
-	d.screen.until(t, "hello")
+	d.screen.Until(t, "from the command")
+	c.Says("hello\n")
+	d.screen.Until(t, "hello")
 	d.types("to all\r")
-	c.hears("to all\n")
+	c.Hears("to all\n")
 	d.types("/quit\r")
 	d.givesBack(0)
 }
@@ -133,9 +135,9 @@ func TestNoConsole(t *testing.T) {
 	d := sitDown(t, "serve", "127.0.0.1:0", "--no-console")
 	c := dial(t, d.at())
 	d.types("to all\n")
-	c.says("hello\n")
-	c.hears("to all\n")
-	d.screen.until(t, "hello\r\n")
+	c.Says("hello\n")
+	c.Hears("to all\n")
+	d.screen.Until(t, "hello\r\n")
 	d.signal(syscall.SIGTERM)
 	d.givesBack(0)
 }
@@ -145,15 +147,15 @@ func TestJoinsConsole(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--relay")
 	d := sitDown(t, "join", p.address(), "--name", "ann")
 	d.types("from the console\r")
-	p.stdout.until(t, "from the console\n")
+	p.stdout.Until(t, "from the console\n")
 	p.says("to \x1b[2Jall\n")
-	d.screen.until(t, `to \x1b[2Jall`)
+	d.screen.Until(t, `to \x1b[2Jall`)
 	other := dial(t, p.address())
-	other.says("from another\n")
-	d.screen.until(t, "from another")
+	other.Says("from another\n")
+	d.screen.Until(t, "from another")
 	for _, rate := range []string{`in (0\.[1-9]|[1-9])`, `out (0\.[1-9]|[1-9])`} { // once
 		said := regexp.MustCompile(rate)
-		d.screen.when(t, rate, func(text string, _ bool) bool { return said.MatchString(text) })
+		d.screen.When(t, rate, func(text string, _ bool) bool { return said.MatchString(text) })
 	}
 	d.types("/quit\r")
 	d.givesBack(0)
@@ -165,18 +167,18 @@ func TestJoinsConsoleInARoom(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
 	d := sitDown(t, "join", p.address(), "--name", "ann")
-	p.stdout.until(t, "* ann is here\n")
+	p.stdout.Until(t, "* ann is here\n")
 	d.types("/nick bob\r")
-	d.screen.until(t, "* ann is now bob\r\n")
+	d.screen.Until(t, "* ann is now bob\r\n")
 	d.types("/who\r")
-	d.screen.until(t, "* bob (hubbub.v1), since ")
+	d.screen.Until(t, "* bob (hubbub.v1), since ")
 	d.types("//help\r")
-	d.screen.until(t, "* /nick NAME")
+	d.screen.Until(t, "* /nick NAME")
 	d.types("/help\r")
-	d.screen.until(t, "/others")
+	d.screen.Until(t, "/others")
 	d.types("/quit\r")
 	d.givesBack(0)
-	p.stdout.until(t, "* bob has left\n")
+	p.stdout.Until(t, "* bob has left\n")
 }
 
 // Who speaks from the console of a room is the operator, to everybody's eyes
@@ -185,18 +187,18 @@ func TestOperatorInARoom(t *testing.T) {
 	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
 	ann := dial(t, d.at())
-	ann.says("/nick ann\n")
-	d.screen.until(t, "is now ann")
+	ann.Says("/nick ann\n")
+	d.screen.Until(t, "is now ann")
 	ann.until("is now ann\n")
 	d.types("hello all\r")
-	ann.hears("operator: hello all\n")
-	d.screen.until(t, "operator: hello all\r\n")
+	ann.Hears("operator: hello all\n")
+	d.screen.Until(t, "operator: hello all\r\n")
 	d.types("/to ann psst\r")
-	ann.hears("operator, to you: psst\n")
+	ann.Hears("operator, to you: psst\n")
 	bob := start(t, "join", d.at(), "--name", "operator:")
-	ann.hears("* operator: is here\n")
+	ann.Hears("* operator: is here\n")
 	bob.says("hi\n")
-	ann.hears("<operator:> hi\n")
+	ann.Hears("<operator:> hi\n")
 	d.types("/quit\r")
 	d.givesBack(0)
 }

@@ -71,8 +71,8 @@ func TestPagesOfOtherSitesAreNeitherToldNorHeard(t *testing.T) {
 		if strings.HasPrefix(flags[0], "http:") {
 			own = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n" + own
 		}
-		dial(t, server).says(own)
-		p.stdout.is(t, "own\n")
+		dial(t, server).Says(own)
+		p.stdout.Is(t, "own\n")
 	}
 }
 
@@ -86,7 +86,7 @@ func TestPagesOfAnAllowedOriginAreToldAndHeard(t *testing.T) {
 		if heard := tries(b, origin, p.address(), true); !slices.Equal(heard, []string{"for all", "for all", "for all", "for all"}) {
 			t.Errorf("a page of %s hears %q", origin, heard)
 		}
-		said := p.stdout.when(t, "all it says", func(said string, _ bool) bool { return strings.Count(said, "\n") >= len(everyWay) })
+		said := p.stdout.When(t, "all it says", func(said string, _ bool) bool { return strings.Count(said, "\n") >= len(everyWay) })
 		lines := strings.Split(strings.TrimSuffix(said, "\n"), "\n")
 		slices.Sort(lines)
 		if !slices.Equal(lines, everyWay) {
@@ -114,13 +114,13 @@ func TestANameThatIsPointedHereIsNotOurs(t *testing.T) {
 	for _, host := range []string{"evil.example", evil, "127.0.0.1.evil.example"} {
 		c := launch{shell: `exec "$@"`, args: []string{"curl", "-sS", "-w", "%{http_code}", "-H", "Host: " + host, "-d", "evil", "http://" + p.address()}}.start(t)
 		c.exits(0)
-		if said := c.stdout.ends(t); !strings.HasSuffix(said, "\n421") {
+		if said := c.stdout.Ends(t); !strings.HasSuffix(said, "\n421") {
 			t.Errorf("Host: %s is answered %q", host, said)
 		}
 	}
 	c := dial(t, p.address())
-	c.says("own\n")
-	p.stdout.is(t, "own\n")
+	c.Says("own\n")
+	p.stdout.Is(t, "own\n")
 
 	ours := startForBrowsers(t, "127.0.0.1:0", "--replay", "all", "--host", "evil.example")
 	ours.says("welcome\n")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // A server out of descriptors says so to whom it refuses, spins on nothing,
@@ -28,14 +30,14 @@ func TestOutOfDescriptors(t *testing.T) {
 	go p.stdin.Write([]byte(text))
 	for i, c := range admitted {
 		if i%2 == 0 {
-			c.hears(text)
+			c.Hears(text)
 		} else {
 			_ = c.Close()
 		}
 	}
 	late := p.client()
-	late.says("room again\n")
-	p.stdout.until(t, "room again\n")
+	late.Says("room again\n")
+	p.stdout.Until(t, "room again\n")
 }
 
 // With clients of all kinds it is no different: those who are there hear every
@@ -64,13 +66,13 @@ func TestOutOfDescriptorsWithClientsOfAllKinds(t *testing.T) {
 	var silent []*peer
 	for n := inUse(); n < limit; n++ {
 		silent = append(silent, dial(t, p.address()))
-		eventually(t, "it to be accepted", func() bool { return inUse() > n })
+		scene.Until(t, "it is accepted", func() bool { return inUse() > n })
 	}
 	before, began := cpuTicks(t, p), time.Now()
 	for _, says := range []string{"", "hello\n", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
 		c := dial(t, p.address())
-		c.says(says)
-		c.hears("hubbub: refused: the server is out of descriptors\n")
+		c.Says(says)
+		c.Hears("hubbub: refused: the server is out of descriptors\n")
 		c.hearsEnd()
 	}
 	if used, took := 10*(cpuTicks(t, p)-before), time.Since(began); used > int(took.Milliseconds()/2) {
@@ -89,8 +91,8 @@ func TestOutOfDescriptorsWithClientsOfAllKinds(t *testing.T) {
 	for _, e := range ears {
 		e.p99(t, enough)
 	}
-	if said := p.stderr.text(); strings.Count(said, "out of descriptors with") != 1 {
-		t.Errorf("STDERR says %s", brief(said))
+	if said := p.stderr.Text(); strings.Count(said, "out of descriptors with") != 1 {
+		t.Errorf("STDERR says %s", scene.Brief(said))
 	}
 }
 
@@ -104,7 +106,7 @@ func fillUp(t *testing.T, p *program) (admitted []*peer) {
 		refused := make(chan string, 1)
 		go func() { refused <- firstWords(c) }()
 		for {
-			if strings.Contains(p.stdout.text(), said) {
+			if strings.Contains(p.stdout.Text(), said) {
 				_ = c.SetReadDeadline(time.Now()) // ends firstWords
 				<-refused
 				_ = c.SetReadDeadline(time.Time{})
@@ -150,7 +152,7 @@ func TestDescriptorsCloseOnExec(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0")
 	c := p.client()
 	p.says("hello\n")
-	c.hears("hello\n")
+	c.Hears("hello\n")
 	for _, fd := range descriptors(t, p) {
 		to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", p.cmd.Process.Pid, fd))
 		if ours, err := os.Readlink("/proc/self/fd/" + fd); fd <= "2" && len(fd) == 1 || err == nil && ours == to {

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 func TestSignalsEndTheServer(t *testing.T) {
@@ -16,11 +18,11 @@ func TestSignalsEndTheServer(t *testing.T) {
 			p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
 			c := p.client()
 			p.says("hello\n")
-			c.hears("hello\n")
+			c.Hears("hello\n")
 			p.signal(s)
 			c.hearsEnd()
 			p.exits(exitDone)
-			if said := p.stderr.ends(t); strings.Count(said, "\n") != 1 {
+			if said := p.stderr.Ends(t); strings.Count(said, "\n") != 1 {
 				t.Errorf("STDERR says %q", said)
 			}
 		})
@@ -33,12 +35,12 @@ func TestQuitLeavesNoTrace(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0")
 	j := start(t, "join", p.address())
 	j.says("hello\n")
-	p.stdout.is(t, "hello\n")
+	p.stdout.Is(t, "hello\n")
 	for _, ended := range []*program{j, p} {
 		ended.signal(syscall.SIGQUIT)
 		ended.exits(exitFailed)
-		if said := ended.stderr.ends(t); !strings.HasSuffix(said, "hubbub: SIGQUIT: stopped before everything was delivered\n") || strings.Count(said, "\n") > 2 {
-			t.Errorf("STDERR says %s", brief(said))
+		if said := ended.stderr.Ends(t); !strings.HasSuffix(said, "hubbub: SIGQUIT: stopped before everything was delivered\n") || strings.Count(said, "\n") > 2 {
+			t.Errorf("STDERR says %s", scene.Brief(said))
 		}
 	}
 }
@@ -56,12 +58,12 @@ func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := launch{args: []string{"serve", "127.0.0.1:0"}, shell: tt.shell}.start(t)
-			p.stderr.until(t, "listening on ")
+			p.stderr.Until(t, "listening on ")
 			p.signal(tt.signal)
 			<-time.After(2 * oneInstant) // in which it would end
 			c := p.client()
-			c.says("still there\n")
-			p.stdout.is(t, "still there\n")
+			c.Says("still there\n")
+			p.stdout.Is(t, "still there\n")
 			p.stop(exitDone)
 		})
 	}
@@ -82,10 +84,10 @@ func deliversAllAfter(t *testing.T, told func(p *program)) {
 	text := strings.Repeat("a line that one client has not read yet\n", 500_000) // more than the sockets hold
 	said := make(chan bool)
 	go func() { defer close(said); p.says(text) }()
-	fast.hears(text) // so it has been broadcast
+	fast.Hears(text) // so it has been broadcast
 	<-said
 	told(p)
-	slow.hears(text)
+	slow.Hears(text)
 	slow.hearsEnd()
 	fast.hearsEnd()
 	p.exits(exitDone)
@@ -95,16 +97,16 @@ func deliversAllAfter(t *testing.T, told func(p *program)) {
 // the signal.
 func TestASignalLosesNothingReadFromClients(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
 	_ = w.Close()
 	c := p.client()
 	text := strings.Repeat("a line that nobody has taken from STDOUT yet\n", 2500) // more than the pipe holds
-	c.says(text)
-	c.done()
+	c.Says(text)
+	c.Done()
 	c.hearsEnd() // so it was read
 	p.signal(syscall.SIGTERM)
-	collect(r).is(t, text)
+	scene.Collect(r).Is(t, text)
 	p.exits(exitDone)
 }
 
@@ -117,7 +119,7 @@ func TestASignalGivesAStuckClientSoLong(t *testing.T) {
 	if took := time.Since(began); took < 300*time.Millisecond {
 		t.Errorf("the end came after %v, want 300ms", took)
 	}
-	if said := p.stderr.ends(t); !strings.Contains(said, "\nhubbub: ") {
+	if said := p.stderr.Ends(t); !strings.Contains(said, "\nhubbub: ") {
 		t.Errorf("STDERR says %q", said)
 	}
 }
@@ -134,7 +136,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	// There is no sign of the first being seen but that nobody can join.
 	for {
-		c, err := dialOnce(p.address())
+		c, err := scene.Connect(p.address(), nil)
 		if err != nil {
 			break
 		}
@@ -142,21 +144,21 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	}
 	p.insists(syscall.SIGTERM)
 	p.exits(exitFailed)
-	p.stderr.until(t, "hubbub: second signal: stopped before everything was delivered\n")
+	p.stderr.Until(t, "hubbub: second signal: stopped before everything was delivered\n")
 }
 
 // In no time of its own STDOUT is not at fault; blocked for all of it, it is.
 func TestABlockedStdoutDoesNotKeepTheServer(t *testing.T) {
 	t.Parallel()
-	_, w := pipe(t)
+	_, w := scene.Pipe(t)
 	fill(t, w)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--drain", "200ms"}, stdout: w}.start(t)
 	c := p.client()
-	c.says("stuck\n")
-	c.done()
+	c.Says("stuck\n")
+	c.Done()
 	c.hearsEnd() // so it has been read
 	p.stop(exitFailed)
-	p.stderr.until(t, "hubbub: STDOUT is blocked: the last messages from clients are lost\n")
+	p.stderr.Until(t, "hubbub: STDOUT is blocked: the last messages from clients are lost\n")
 }
 
 // stuck is a server that waits to deliver: its only client never reads.

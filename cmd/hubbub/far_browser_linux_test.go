@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is a browser far away from its server, farther than the server
@@ -32,7 +34,7 @@ func (w *farWire) carry(near net.Conn) {
 	defer near.Close()
 	up := delayed(near, w.long)
 	<-time.After(w.long)
-	far, err := dialOnce(w.to)
+	far, err := scene.Connect(w.to, nil)
 	if err != nil {
 		return
 	}
@@ -97,7 +99,7 @@ func TestThePageLoadsFromFarAway(t *testing.T) {
 				page.isLive()
 				page.when(`hubbub.count > 10`)
 			}
-			if text := p.stderr.text(); strings.Contains(text, "raw) joined") {
+			if text := p.stderr.Text(); strings.Contains(text, "raw) joined") {
 				t.Errorf("taken for a raw client:\n%s", text)
 			}
 		})
@@ -107,10 +109,10 @@ func TestThePageLoadsFromFarAway(t *testing.T) {
 		t.Parallel()
 		p := start(t, "serve", "127.0.0.1:0")
 		tick(t, p)
-		c := p.lastingClient()
-		browser := p.lastingClient()
-		browser.says("GET /healthz HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/5.0\r\n\r\n")
-		if line, err := c.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "tick ") {
+		c := p.client()
+		browser := p.client()
+		browser.Says("GET /healthz HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/5.0\r\n\r\n")
+		if line, err := c.R.ReadString('\n'); err != nil || !strings.HasPrefix(line, "tick ") {
 			t.Error(line, err)
 		}
 	})

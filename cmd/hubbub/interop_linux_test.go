@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"hubbub.example/internal/scene"
 )
 
 // A client without anything to say, which half-closes at once, is a watcher:
@@ -35,19 +37,19 @@ func TestOthersProgramsWithoutStdinWatch(t *testing.T) {
 			}
 			defer nothing.Close()
 			c := launch{stdin: nothing}.visit(t, p, tt.command)
-			p.stderr.until(t, " joined\n")
+			p.stderr.Until(t, " joined\n")
 			if tt.closes {
-				eventually(t, "the half-close", func() bool { return halfClosed(t, p.address()) })
+				scene.Until(t, "the server sees the half-close", func() bool { return halfClosed(t, p.address()) })
 			}
 			p.says("said later\n")
-			c.stdout.is(t, "said later\n")
+			c.stdout.Is(t, "said later\n")
 			p.says("and later still\n")
-			c.stdout.is(t, "said later\nand later still\n")
-			if said := p.stderr.text(); strings.Contains(said, "left") {
-				t.Errorf("STDERR says %s", brief(said))
+			c.stdout.Is(t, "said later\nand later still\n")
+			if said := p.stderr.Text(); strings.Contains(said, "left") {
+				t.Errorf("STDERR says %s", scene.Brief(said))
 			}
 			p.stop(exitDone)
-			happens(t, c.ended, "its end")
+			scene.Next(t, c.ended, "its end")
 		})
 	}
 }

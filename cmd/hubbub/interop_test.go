@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file drives programs that nobody here wrote, as clients of the server.
@@ -30,7 +32,7 @@ var everyStranger = []string{
 func host(t *testing.T, flags ...string) *program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
-	args := []string{"serve", "127.0.0.1:0", "unix:" + path, "--drain", ages.String()}
+	args := []string{"serve", "127.0.0.1:0", "unix:" + path, "--drain", scene.LongEnough.String()}
 	return start(t, append(args, flags...)...)
 }
 
@@ -48,7 +50,7 @@ func (l launch) visit(t *testing.T, p *program, command string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, path, _ := strings.Cut(p.stderr.until(t, "/s\n"), "listening on unix:")
+	_, path, _ := strings.Cut(p.stderr.Until(t, "/s\n"), "listening on unix:")
 	path, _, _ = strings.Cut(path, "\n")
 	l.args = strings.Fields(strings.NewReplacer("HOST", ip, "PORT", port, "PATH", path).Replace(command))
 	l.shell = `exec "$@"`
@@ -100,17 +102,17 @@ func TestOthersProgramsTalkBothWays(t *testing.T) {
 			p := host(t, "--wait-for", "1")
 			c := visit(t, p, command)
 			c.says("one\ntwo\n")
-			p.stdout.is(t, "one\ntwo\n")
+			p.stdout.Is(t, "one\ntwo\n")
 			p.says("three\nfour\n")
-			c.stdout.until(t, "three\nfour\n")
+			c.stdout.Until(t, "three\nfour\n")
 			c.says("five\n")
-			p.stdout.is(t, "one\ntwo\nfive\n")
+			p.stdout.Is(t, "one\ntwo\nfive\n")
 			p.stop(exitDone)
 			_ = c.stdin.Close()
-			if got := heard(c.stdout.ends(t)); got != "three\nfour\n" {
+			if got := heard(c.stdout.Ends(t)); got != "three\nfour\n" {
 				t.Errorf("it heard %q", got)
 			}
-			happens(t, c.ended, "its end")
+			scene.Next(t, c.ended, "its end")
 		})
 	}
 }
@@ -127,9 +129,9 @@ func TestOthersProgramsThatHalfCloseGetAllThenTheEnd(t *testing.T) {
 	} {
 		t.Run(command, func(t *testing.T) {
 			p := host(t, "--replay", "all", "--wait-for", "1")
-			first := p.lastingClient()
+			first := p.client()
 			go p.stdin.Write(stream)
-			first.hears(string(stream)) // so it is in the feed
+			first.Hears(string(stream)) // so it is in the feed
 			c, got := visitFollowing(t, p, command, lines)
 			c.says("what was there?")
 			_ = c.stdin.Close()
@@ -137,9 +139,9 @@ func TestOthersProgramsThatHalfCloseGetAllThenTheEnd(t *testing.T) {
 				t.Errorf("it got %d lines of %d", n, lines)
 			}
 			c.exits(0)
-			p.stdout.is(t, "what was there?\n")
+			p.stdout.Is(t, "what was there?\n")
 			p.says("still here\n")
-			first.hears("still here\n")
+			first.Hears("still here\n")
 		})
 	}
 }
@@ -155,7 +157,7 @@ func TestOthersProgramsGetEveryByte(t *testing.T) {
 	got := map[string][]<-chan string{}
 	for range each {
 		for _, command := range everyStranger {
-			r, w := pipe(t)
+			r, w := scene.Pipe(t)
 			launch{stdout: w}.visit(t, p, command)
 			_ = w.Close()
 			got[command] = append(got[command], digest(r, len(text)))
@@ -165,7 +167,7 @@ func TestOthersProgramsGetEveryByte(t *testing.T) {
 	want := fmt.Sprintf("%x", sha256.Sum256(text))
 	for command, digests := range got {
 		for _, d := range digests {
-			if sum := happens(t, d, command); sum != want {
+			if sum := scene.Next(t, d, command); sum != want {
 				t.Errorf("%s got %s, want %s", command, sum, want)
 			}
 		}
@@ -203,22 +205,22 @@ func TestAStoppedNCDelaysNobody(t *testing.T) {
 	p := host(t, "--wait-for", "3")
 	stopped, missed := atLunch(t, p, bulk+single)
 	_, other := visitFollowing(t, p, "nc HOST PORT", bulk+single)
-	c := p.lastingClient()
+	c := p.client()
 
 	stream := numbered(bulk + single)
 	go p.stdin.Write(stream[:bulk*lineSize])
-	c.hears(string(stream[:bulk*lineSize]))
+	c.Hears(string(stream[:bulk*lineSize]))
 	for n := range single {
 		line := string(stream[(bulk+n)*lineSize:][:lineSize])
 		p.says(line)
-		c.hears(line)
+		c.Hears(line)
 	}
 	other.gets(t)
 	if missed.has(bulk / 2) {
 		t.Error("the stopped one has half of it: it was not in the way at all")
 	}
-	if said := p.stderr.text(); strings.Count(said, "\n") != 2 {
-		t.Errorf("STDERR says %s", brief(said))
+	if said := p.stderr.Text(); strings.Count(said, "\n") != 2 {
+		t.Errorf("STDERR says %s", scene.Brief(said))
 	}
 	stopped.signal(syscall.SIGCONT)
 	missed.gets(t)
@@ -236,10 +238,10 @@ func TestAStoppedNCIsCutABacklogBehind(t *testing.T) {
 	go p.stdin.Write(numbered(lines))
 	c.gets(t)
 	other.gets(t)
-	p.stderr.until(t, "closed: at lunch")
+	p.stderr.Until(t, "closed: at lunch")
 	stopped.signal(syscall.SIGCONT)
 	_ = stopped.stdin.Close()
-	happens(t, missed.ended, "the end of the stopped one")
+	scene.Next(t, missed.ended, "the end of the stopped one")
 	if missed.lines >= lines/2 {
 		t.Errorf("the stopped one got %d lines of %d", missed.lines, lines)
 	}
@@ -251,7 +253,7 @@ func atLunch(t *testing.T, p *program, lines int) (*program, *follower) {
 	t.Helper()
 	c, f := visitFollowing(t, p, "nc HOST PORT", lines)
 	c.says("I am off to lunch\n")
-	p.stdout.is(t, "I am off to lunch\n")
+	p.stdout.Is(t, "I am off to lunch\n")
 	c.signal(syscall.SIGSTOP)
 	return c, f
 }
@@ -259,7 +261,7 @@ func atLunch(t *testing.T, p *program, lines int) (*program, *follower) {
 // visitFollowing is visit of somebody who gets the stream of numbered lines.
 func visitFollowing(t *testing.T, p *program, command string, lines int) (*program, *follower) {
 	t.Helper()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	c := launch{stdout: w}.visit(t, p, command)
 	_ = w.Close()
 	return c, follow(r, lines)
@@ -276,13 +278,13 @@ func TestTelnetAtATerminal(t *testing.T) {
 		t.Run(tt.frame, func(t *testing.T) {
 			p := host(t, "--frame", tt.frame, "--wait-for", "1")
 			terminal, theirs := openTerminal(t)
-			shown := collect(terminal)
+			shown := scene.Collect(terminal)
 			launch{stdin: theirs, stdout: theirs, stderr: theirs}.visit(t, p, "telnet HOST PORT")
-			shown.until(t, "Escape character is")
+			shown.Until(t, "Escape character is")
 			typed(t, terminal, "hello\nthere\n")
-			p.stdout.is(t, tt.stdout)
+			p.stdout.Is(t, tt.stdout)
 			p.says("general\nkenobi\n")
-			shown.until(t, "general\r\nkenobi\r\n")
+			shown.Until(t, "general\r\nkenobi\r\n")
 		})
 	}
 }

@@ -32,14 +32,14 @@ func TestJoinFindsADeadServerWhileTalkingToIt(t *testing.T) {
 	n.cable("down")
 	pulled := time.Now()
 	c.says("is anybody there?\n")
-	c.stderr.until(t, "hubbub: lost 192.0.2.2:")
+	c.stderr.Until(t, "hubbub: lost 192.0.2.2:")
 	foundInTime(t, pulled, keepAlive)
-	if said := c.stderr.text(); !strings.Contains(said, "the server does not answer any more; the last 18 bytes sent may not have arrived") {
+	if said := c.stderr.Text(); !strings.Contains(said, "the server does not answer any more; the last 18 bytes sent may not have arrived") {
 		t.Errorf("STDERR says %q", said)
 	}
 	c.says("meanwhile\n")
 	n.cable("up")
-	p.stdout.until(t, "meanwhile\n")
+	p.stdout.Until(t, "meanwhile\n")
 }
 
 // A server that merely does not read answers the kernel's questions, and is
@@ -61,8 +61,8 @@ func TestJoinDoesNotGiveUpAServerThatPauses(t *testing.T) {
 	case <-told:
 		t.Fatal("the server reads nothing, but all is taken from STDIN")
 	}
-	if said := c.stderr.text(); said != "" {
+	if said := c.stderr.Text(); said != "" {
 		t.Fatalf("STDERR says %q", said)
 	}
-	p.hears(string(numbered(lines)))
+	p.Hears(string(numbered(lines)))
 }

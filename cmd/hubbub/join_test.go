@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/join"
+	"hubbub.example/internal/scene"
 )
 
 // soleServer is a server of the test's own.
@@ -49,7 +50,7 @@ func (s *soleServer) visited() *peer {
 			accepted <- c
 		}
 	}()
-	return newPeer(s.t, happens(s.t, accepted, "a client"))
+	return newPeer(s.t, scene.Next(s.t, accepted, "a client"))
 }
 
 // resets breaks the connection.
@@ -68,9 +69,9 @@ func TestJoinTalksBothWays(t *testing.T) {
 			p := start(t, "serve", address, "--wait-for", "1")
 			c := start(t, rawJoin(p.address())...)
 			c.says("from the client\n")
-			p.stdout.is(t, "from the client\n")
+			p.stdout.Is(t, "from the client\n")
 			p.says("from the server\n")
-			c.stdout.is(t, "from the server\n")
+			c.stdout.Is(t, "from the server\n")
 			_ = c.stdin.Close()
 			c.exits(exitDone)
 		})
@@ -106,14 +107,14 @@ func TestJoinWithoutStdinIsAWatcher(t *testing.T) {
 			l.args = []string{"join", s.address()}
 			c := l.start(t)
 			p := s.visited()
-			p.says("one\n")
-			c.stdout.is(t, "one\n")
+			p.Says("one\n")
+			c.stdout.Is(t, "one\n")
 			_ = p.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-			if b, err := p.r.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			if b, err := p.R.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("the watcher says %q, %v", b, err)
 			}
-			p.says("two\n")
-			c.stdout.is(t, "one\ntwo\n")
+			p.Says("two\n")
+			c.stdout.Is(t, "one\ntwo\n")
 		})
 	}
 }
@@ -130,10 +131,10 @@ func TestJoinInTheBackgroundIsAWatcher(t *testing.T) {
 	}.start(t)
 	p := s.visited()
 	typed(t, ours, "for the shell\n")
-	p.says("one\n")
-	c.stdout.is(t, "one\n")
+	p.Says("one\n")
+	c.stdout.Is(t, "one\n")
 	_ = p.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-	if b, err := p.r.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if b, err := p.R.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("the watcher says %q, %v", b, err)
 	}
 }
@@ -145,19 +146,19 @@ func TestJoinAtATerminal(t *testing.T) {
 	c := launch{args: []string{"join", s.address()}, stdin: theirs, session: true}.start(t)
 	p := s.visited()
 	typed(t, ours, "hello\n")
-	p.hears("hello\n")
+	p.Hears("hello\n")
 	typed(t, ours, "\x04") // the end of file
 	p.hearsEndThenSays("goodbye\n")
-	c.stdout.is(t, "goodbye\n")
+	c.stdout.Is(t, "goodbye\n")
 	c.exits(exitDone)
 }
 
 func (c *peer) hearsEndThenSays(text string) {
-	c.t.Helper()
-	if b, err := c.r.ReadByte(); err == nil {
-		c.t.Fatalf("the server got %q, want the end of file", b)
+	c.T.Helper()
+	if b, err := c.R.ReadByte(); err == nil {
+		c.T.Fatalf("the server got %q, want the end of file", b)
 	}
-	c.says(text)
+	c.Says(text)
 	_ = c.Close()
 }
 
@@ -168,24 +169,24 @@ func TestJoinShowsControlBytesToATerminalOnly(t *testing.T) {
 	const nasty = "\x1b[2J\x07\u202e\xff plain\n"
 	s := listenFor(t)
 	piped := start(t, "join", s.address())
-	s.visited().says(nasty)
-	piped.stdout.is(t, nasty)
+	s.visited().Says(nasty)
+	piped.stdout.Is(t, nasty)
 
 	ours, theirs := openTerminal(t)
 	launch{args: []string{"join", s.address()}, stdout: theirs}.start(t)
 	p := s.visited()
-	p.says(nasty)
-	collect(ours).until(t, `\x1b[2J\x07\u202e\xff plain`)
+	p.Says(nasty)
+	scene.Collect(ours).Until(t, `\x1b[2J\x07\u202e\xff plain`)
 }
 
 func TestJoinEndsWithItsStdout(t *testing.T) {
 	t.Parallel()
 	s := listenFor(t)
 	c := launch{args: []string{"join", s.address()}, shell: `{ hubbub "$@"; echo "exit code $?" >&2; } | head -n 1`}.start(t)
-	s.visited().says("first\n")
-	c.stdout.is(t, "first\n")
-	c.stderr.until(t, "exit code 1") // although nothing more comes to be written
-	if said := c.stderr.text(); !strings.Contains(said, "hubbub: write STDOUT: broken pipe") {
+	s.visited().Says("first\n")
+	c.stdout.Is(t, "first\n")
+	c.stderr.Until(t, "exit code 1") // although nothing more comes to be written
+	if said := c.stderr.Text(); !strings.Contains(said, "hubbub: write STDOUT: broken pipe") {
 		t.Errorf("STDERR says %q", said)
 	}
 }
@@ -199,9 +200,9 @@ func TestJoinEndsWhenAFullDiskTakesNoMore(t *testing.T) {
 	defer full.Close()
 	s := listenFor(t)
 	c := launch{args: []string{"join", s.address()}, stdout: full}.start(t)
-	s.visited().says("x\n")
+	s.visited().Says("x\n")
 	c.exits(exitFailed)
-	if said := c.stderr.ends(t); said != "hubbub: write STDOUT: "+unix.ENOSPC.Error()+"\n" {
+	if said := c.stderr.Ends(t); said != "hubbub: write STDOUT: "+unix.ENOSPC.Error()+"\n" {
 		t.Errorf("STDERR says %q", said)
 	}
 }
@@ -210,16 +211,16 @@ func TestJoinEndsWhenAFullDiskTakesNoMore(t *testing.T) {
 func TestJoinDoesNotWaitForStderr(t *testing.T) {
 	t.Parallel()
 	s := listenFor(t)
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	_ = r
 	fillPipe(t, w)
 	c := launch{args: []string{"join", s.address(), "-v"}, stderr: w}.start(t)
 	p := s.visited()
-	p.says("one\n")
-	c.stdout.is(t, "one\n")
+	p.Says("one\n")
+	c.stdout.Is(t, "one\n")
 	p.resets()
-	s.visited().says("two\n")
-	c.stdout.is(t, "one\ntwo\n")
+	s.visited().Says("two\n")
+	c.stdout.Is(t, "one\ntwo\n")
 }
 
 // fillPipe writes to w until it takes no more. The program that gets w sees a
@@ -249,10 +250,10 @@ func TestJoinEndsOnSignals(t *testing.T) {
 			p := start(t, "serve", "127.0.0.1:0")
 			c := start(t, rawJoin(p.address())...)
 			c.says("said\n")
-			p.stdout.is(t, "said\n")
+			p.stdout.Is(t, "said\n")
 			c.signals(s, syscall.SIGHUP) // as from timeout(1), which sends to the group as well
 			c.exits(exitDone)
-			if said := c.stderr.ends(t); said != "" {
+			if said := c.stderr.Ends(t); said != "" {
 				t.Errorf("STDERR says %q", said)
 			}
 		})
@@ -271,7 +272,7 @@ func TestJoinExitCodes(t *testing.T) {
 		"the server breaks off":         {nil, (*peer).resetsAfterEnd, exitFailed, "hubbub: lost 127.0.0.1:"},
 		"it stays, the server closes":   {[]string{"--eof=stay"}, func(p *peer) { _ = p.Close() }, exitDone, ""},
 		"it exits, the server listens on": {[]string{"--eof=exit"}, func(p *peer) {
-			if b, err := p.r.ReadByte(); err == nil {
+			if b, err := p.R.ReadByte(); err == nil {
 				t.Errorf("the server got %q", b)
 			}
 		}, exitDone, ""},
@@ -282,10 +283,10 @@ func TestJoinExitCodes(t *testing.T) {
 			p := s.visited()
 			j.says("all\n")
 			_ = j.stdin.Close()
-			p.hears("all\n")
+			p.Hears("all\n")
 			c.end(p)
 			j.exits(c.code)
-			if said := j.stderr.ends(t); c.says == "" && said != "" || !strings.Contains(said, c.says) {
+			if said := j.stderr.Ends(t); c.says == "" && said != "" || !strings.Contains(said, c.says) {
 				t.Errorf("STDERR says %q, want %q", said, c.says)
 			}
 		})
@@ -293,9 +294,9 @@ func TestJoinExitCodes(t *testing.T) {
 }
 
 func (c *peer) resetsAfterEnd() {
-	c.t.Helper()
-	if b, err := c.r.ReadByte(); err == nil {
-		c.t.Fatalf("the server got %q, want the end of file", b)
+	c.T.Helper()
+	if b, err := c.R.ReadByte(); err == nil {
+		c.T.Fatalf("the server got %q, want the end of file", b)
 	}
 	c.resets()
 }
@@ -382,10 +383,10 @@ func stranger(t *testing.T, shell, command string) (p *program, address string) 
 	port := freePort(t)
 	p = launch{shell: shell, args: strings.Fields(strings.NewReplacer("PORT", port, "PATH", path).Replace(command))}.start(t)
 	if strings.Contains(command, "PORT") {
-		p.stderr.until(t, "istening on")
+		p.stderr.Until(t, "istening on")
 		return p, "127.0.0.1:" + port
 	}
-	eventually(t, "the server's socket", func() bool {
+	scene.Until(t, "the server's socket is there", func() bool {
 		_, err := os.Stat(path)
 		return err == nil
 	})
@@ -414,15 +415,15 @@ func TestJoinTalksWithServersOfOthers(t *testing.T) {
 			p, address := stranger(t, `exec "$@"`, command)
 			c := start(t, rawJoin(address)...)
 			c.says("from join\n")
-			p.stdout.is(t, "from join\n")
+			p.stdout.Is(t, "from join\n")
 			p.says("from the server\n")
-			c.stdout.is(t, "from the server\n")
+			c.stdout.Is(t, "from the server\n")
 			c.says("the end\n")
 			_ = c.stdin.Close()
-			p.stdout.is(t, "from join\nthe end\n")
+			p.stdout.Is(t, "from join\nthe end\n")
 			if !strings.Contains(command, "-k") {
 				_ = p.stdin.Close()
-				happens(t, p.ended, "the server's end")
+				scene.Next(t, p.ended, "the server's end")
 			}
 			c.exits(exitDone)
 		})
@@ -458,11 +459,11 @@ func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
 			defer in.Close()
 			c := launch{args: rawJoin(address), stdin: in}.start(t)
 			c.exits(exitDone)
-			if got := c.stdout.ends(t); got != string(theirs) {
-				t.Errorf("join printed %s", brief(got))
+			if got := c.stdout.Ends(t); got != string(theirs) {
+				t.Errorf("join printed %s", scene.Brief(got))
 			}
-			if got := p.stdout.ends(t); got != string(ours) {
-				t.Errorf("the server printed %s", brief(got))
+			if got := p.stdout.Ends(t); got != string(ours) {
+				t.Errorf("the server printed %s", scene.Brief(got))
 			}
 		})
 	}
@@ -480,11 +481,11 @@ func TestJoinReportsToServersThatOnlyListen(t *testing.T) {
 				line := fmt.Sprintf("report %d\n", i)
 				c.says(line)
 				want += line
-				p.stdout.is(t, want)
+				p.stdout.Is(t, want)
 			}
 			_ = c.stdin.Close()
 			c.exits(exitDone)
-			if said := c.stderr.ends(t); said != "" {
+			if said := c.stderr.Ends(t); said != "" {
 				t.Errorf("STDERR says %q", said)
 			}
 		})

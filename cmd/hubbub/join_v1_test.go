@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"hubbub.example/internal/scene"
 )
 
 // v1Server speaks hubbub.v1 as the test says, by another implementation of
@@ -42,7 +44,7 @@ func serveV1(t *testing.T, network, address string) *v1Server {
 	}
 	s := &v1Server{t: t, visitors: make(chan *v1Visitor), address: l.Addr().String()}
 	closing := make(chan struct{})
-	h := &http.Server{ReadHeaderTimeout: longEnough, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := &http.Server{ReadHeaderTimeout: scene.LongEnough, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"hubbub.v1"}})
 		if err != nil {
 			return
@@ -66,7 +68,7 @@ func serveV1(t *testing.T, network, address string) *v1Server {
 // visited waits for a client and says hello.
 func (s *v1Server) visited(hello string) *v1Visitor {
 	s.t.Helper()
-	v := happens(s.t, s.visitors, "a client")
+	v := scene.Next(s.t, s.visitors, "a client")
 	v.says(hello)
 	return v
 }
@@ -75,7 +77,7 @@ const helloV1 = `{"type":"hello","epoch":"e1","id":17,"seq":4,"heartbeat":25,"lo
 
 func (v *v1Visitor) says(all ...string) {
 	v.t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), longEnough)
+	ctx, stop := context.WithTimeout(context.Background(), scene.LongEnough)
 	defer stop()
 	for _, s := range all {
 		if err := v.c.Write(ctx, websocket.MessageText, []byte(s)); err != nil {
@@ -86,7 +88,7 @@ func (v *v1Visitor) says(all ...string) {
 
 func (v *v1Visitor) hears(all ...string) {
 	v.t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), longEnough)
+	ctx, stop := context.WithTimeout(context.Background(), scene.LongEnough)
 	defer stop()
 	for _, want := range all {
 		if _, got, err := v.c.Read(ctx); err != nil || string(got) != want {
@@ -123,7 +125,7 @@ func TestJoinSpeaksHubbubV1(t *testing.T) {
 			c.says("one\ntwo\n")
 			v.hears(`{"type":"message","n":1,"text":"one"}`, `{"type":"message","n":2,"text":"two"}`)
 			v.says(`{"type":"message","seq":5,"time":"T","text":"five"}`, `{"type":"ack","n":1}`)
-			c.stdout.is(t, "five\n")
+			c.stdout.Is(t, "five\n")
 			v.leaves()
 			v = s.visited(`{"type":"hello","epoch":"e1","id":18,"seq":9,"missed":4,"heartbeat":25,"longest":1000,"ack":1}`)
 			if since := v.asked.Get("since"); since != "e1-5" {
@@ -131,12 +133,12 @@ func TestJoinSpeaksHubbubV1(t *testing.T) {
 			}
 			v.hears(`{"type":"message","n":2,"text":"two"}`)
 			v.says(`{"type":"message","seq":10,"time":"T","text":"ten"}`, `{"type":"ack","n":2}`)
-			c.stdout.is(t, "five\nten\n")
+			c.stdout.Is(t, "five\nten\n")
 			_ = c.stdin.Close()
 			v.hears(`{"type":"end"}`)
 			_ = v.c.Close(websocket.StatusNormalClosure, "")
 			c.exits(exitDone)
-			said := c.stderr.ends(t)
+			said := c.stderr.Ends(t)
 			for _, want := range []string{"missed 4 messages, which the server no longer keeps\n", "at e1-10\n"} {
 				if !strings.Contains(said, want) {
 					t.Errorf("STDERR says %q, want %q", said, want)
@@ -167,8 +169,8 @@ func TestJoinPrintsTaggedAndJSON(t *testing.T) {
 				`{"type":"message","seq":6,"time":"2026-11-24T12:00:00.123Z","id":3,"text":"from a client"}`,
 				`{"type":"message","seq":7,"time":"2026-11-24T12:00:00.123Z","id":4,"name":"ann","text":"two\nlines"}`,
 				`{"type":"skipped","count":2,"seq":9}`)
-			c.stdout.is(t, want)
-			c.stderr.until(t, "the server skipped 2 messages")
+			c.stdout.Is(t, want)
+			c.stderr.Until(t, "the server skipped 2 messages")
 		})
 	}
 }
@@ -186,21 +188,21 @@ func TestJoinFallsBackToRaw(t *testing.T) {
 			p.hearsQuestion()
 			p.hearsEnd()
 			p = s.visited()
-			p.says("hello\n")
-			c.stdout.is(t, want)
+			p.Says("hello\n")
+			c.stdout.Is(t, want)
 			c.says("from STDIN\n")
-			p.hears("from STDIN\n")
+			p.Hears("from STDIN\n")
 		})
 	}
 	s := listenFor(t)
 	c := start(t, "join", s.address(), "--out", "json")
-	s.visited().says("hello\n")
+	s.visited().Says("hello\n")
 	var said struct {
 		Type, Text string
 		Time       time.Time
 		Seq        *int
 	}
-	line := c.stdout.until(t, "\n")
+	line := c.stdout.Until(t, "\n")
 	if err := json.Unmarshal([]byte(line), &said); err != nil || said.Type != "message" || said.Text != "hello" || said.Time.IsZero() || said.Seq != nil {
 		t.Errorf("STDOUT says %s (%v)", line, err)
 	}
@@ -226,7 +228,7 @@ func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
 			j := start(t, "join", address)
 			p := s.visited()
 			p.hearsQuestion()
-			p.says(c.answer)
+			p.Says(c.answer)
 			_ = p.Close()
 			saysHowToJoin(t, j, address, c.says)
 		})
@@ -255,7 +257,7 @@ func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
 		address := "127.0.0.1:" + freePort(t)
 		_, port, _ := net.SplitHostPort(address)
 		p := launch{shell: `exec "$@"`, args: strings.Fields("python3 -u -m http.server --bind 127.0.0.1 " + port)}.start(t)
-		p.stdout.until(t, "Serving HTTP")
+		p.stdout.Until(t, "Serving HTTP")
 		saysHowToJoin(t, start(t, "join", address), address, "the server did not open a WebSocket: 200 OK")
 	})
 }
@@ -264,21 +266,21 @@ func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
 func saysHowToJoin(t *testing.T, j *program, address, answered string) {
 	t.Helper()
 	j.exits(exitFailed)
-	said := j.stderr.ends(t)
+	said := j.stderr.Ends(t)
 	if !strings.HasPrefix(said, "hubbub: hubbub.v1 at "+address+": "+answered) ||
 		!strings.HasSuffix(said, "; it speaks HTTP, but is no hubbub server; use tcp://"+address+" to connect raw\n") {
 		t.Errorf("STDERR says %q", said)
 	}
-	if got := j.stdout.ends(t); got != "" {
+	if got := j.stdout.Ends(t); got != "" {
 		t.Errorf("STDOUT says %q", got)
 	}
 }
 
 // hearsQuestion reads a request's head.
 func (c *peer) hearsQuestion() {
-	c.t.Helper()
-	if _, err := http.ReadRequest(c.r); err != nil {
-		c.t.Fatal(err)
+	c.T.Helper()
+	if _, err := http.ReadRequest(c.R); err != nil {
+		c.T.Fatal(err)
 	}
 }
 
@@ -291,7 +293,7 @@ func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
 			t.Parallel()
 			_, address := stranger(t, `exec "$@"`, command)
 			// It may still be there for a moment, and take another.
-			start(t, "join", address).stderr.until(t, "se tcp://"+address+" to skip detection")
+			start(t, "join", address).stderr.Until(t, "se tcp://"+address+" to skip detection")
 		})
 	}
 }
@@ -316,22 +318,22 @@ func TestJoinFindsAHubbubThatIsAskedLate(t *testing.T) {
 					t.Fatal(err)
 				}
 				raw := newPeer(t, hub)
-				raw.hears("one\n")
+				raw.Hears("one\n")
 				if heard {
-					slow.says("one\n")
+					slow.Says("one\n")
 				}
-				raw.says("GET / HTTP/1.1\r\n\r\n")
+				raw.Says("GET / HTTP/1.1\r\n\r\n")
 				raw.hearsEnd()
 				_ = slow.Close()
 				go carryOn(way, p.address())
-				p.stdout.until(t, `"protocol":"hubbub.v1"`)
+				p.stdout.Until(t, `"protocol":"hubbub.v1"`)
 				p.says("two\n")
-				j.stdout.is(t, "one\ntwo\n")
+				j.stdout.Is(t, "one\ntwo\n")
 				j.says("said\n")
-				p.stdout.until(t, `"text":"said"`)
+				p.stdout.Until(t, `"text":"said"`)
 				_ = j.stdin.Close()
 				j.exits(exitDone)
-				if said := j.stderr.ends(t); said != "" {
+				if said := j.stderr.Ends(t); said != "" {
 					t.Errorf("STDERR says %q", said)
 				}
 			})
@@ -364,9 +366,9 @@ func TestJoinSaysWhyItIsRefused(t *testing.T) {
 	s := listenFor(t)
 	c := start(t, "join", s.Addr().String())
 	p := s.visited()
-	p.says("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n\r\nthere are 1000 clients")
+	p.Says("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n\r\nthere are 1000 clients")
 	c.exits(exitFailed)
-	if said := c.stderr.ends(t); said != "hubbub: hubbub.v1 at "+s.Addr().String()+": the server refused: 503 there are 1000 clients\n" {
+	if said := c.stderr.Ends(t); said != "hubbub: hubbub.v1 at "+s.Addr().String()+": the server refused: 503 there are 1000 clients\n" {
 		t.Errorf("STDERR says %q", said)
 	}
 }
@@ -379,7 +381,7 @@ func TestJoinShowsControlBytesOfHubbubV1(t *testing.T) {
 	launch{args: []string{"join", "ws://" + s.address}, stdout: theirs}.start(t)
 	v := s.visited(helloV1)
 	v.says(`{"type":"message","seq":5,"text":"\u001b[2J\u0007 plain"}`)
-	collect(ours).until(t, `\x1b[2J\x07 plain`)
+	scene.Collect(ours).Until(t, `\x1b[2J\x07 plain`)
 }
 
 // The server takes a line that is too long for it neither in part nor in
@@ -399,7 +401,7 @@ func TestJoinSaysWhatWasTooLong(t *testing.T) {
 		t.Errorf("it leaves with %v", err)
 	}
 	c.exits(exitFailed)
-	if said := c.stderr.ends(t); !strings.Contains(said, "did not send 1 message of STDIN: the server takes 1000 bytes at most") {
+	if said := c.stderr.Ends(t); !strings.Contains(said, "did not send 1 message of STDIN: the server takes 1000 bytes at most") {
 		t.Errorf("STDERR says %q", said)
 	}
 }
@@ -417,5 +419,5 @@ func TestAServerAnswersToAnyNameOfAProgram(t *testing.T) {
 	if err := c.Write(t.Context(), websocket.MessageText, []byte(`{"type":"message","text":"hello"}`)); err != nil {
 		t.Fatal(err)
 	}
-	p.stdout.is(t, "hello\n")
+	p.stdout.Is(t, "hello\n")
 }

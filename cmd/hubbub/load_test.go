@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is a server that is hard to kill: floods, blocked files, signals
@@ -26,15 +28,15 @@ import (
 // log says how much of it is.
 func TestBlockedStdoutAndStderrDelayNobody(t *testing.T) {
 	const visitors, seconds = 2000, 2
-	stdout, fullOut := pipe(t)
-	stderr, fullErr := pipe(t)
+	stdout, fullOut := scene.Pipe(t)
+	stderr, fullErr := scene.Pipe(t)
 	p := launch{
-		args:   []string{"serve", "127.0.0.1:0", "-v", "--wait-for", "1", "--drain", ages.String()},
+		args:   []string{"serve", "127.0.0.1:0", "-v", "--wait-for", "1", "--drain", scene.LongEnough.String()},
 		stdout: fullOut, stderr: fullErr,
 	}.start(t)
 	address := firstAddress(t, stderr)
 	c := dial(t, address)
-	if err := c.SetDeadline(time.Now().Add(ages)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(scene.LongEnough)); err != nil {
 		t.Fatal(err)
 	}
 	filled := fill(t, fullOut)
@@ -44,9 +46,9 @@ func TestBlockedStdoutAndStderrDelayNobody(t *testing.T) {
 	done := report(address, visitors)
 	for began := time.Now(); time.Since(began) < seconds*time.Second || !isDone(done); {
 		p.says("still there?\n")
-		c.hears("still there?\n")
+		c.Hears("still there?\n")
 	}
-	said := collect(stdout).when(t, "every line", func(said string, end bool) bool {
+	said := scene.Collect(stdout).When(t, "every line", func(said string, end bool) bool {
 		return strings.Count(said, "\n") >= 2*visitors || end
 	})
 	lines := map[string]int{}
@@ -60,7 +62,7 @@ func TestBlockedStdoutAndStderrDelayNobody(t *testing.T) {
 			}
 		}
 	}
-	collect(stderr).until(t, "dropped ")
+	scene.Collect(stderr).Until(t, "dropped ")
 	p.stop(exitDone)
 }
 
@@ -71,7 +73,7 @@ func report(address string, visitors int) <-chan struct{} {
 	go func() {
 		defer close(done)
 		for n := range visitors {
-			c, err := dialOnce(address)
+			c, err := scene.Connect(address, nil)
 			if err != nil {
 				return // the test is over
 			}
@@ -96,7 +98,7 @@ func isDone(c <-chan struct{}) bool {
 // echo hello >/dev/tcp/host/9000.
 func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 	const visitors = 200
-	stdout, full := pipe(t)
+	stdout, full := scene.Pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, stdout: full}.start(t)
 	filled := fill(t, full)
 	_ = full.Close()
@@ -104,7 +106,7 @@ func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 	want := 0
 	for range visitors {
 		v := p.client()
-		v.says("hello\nbye\n")
+		v.Says("hello\nbye\n")
 		want += len("hello\nbye\n")
 		if err := v.Conn.(*net.TCPConn).SetLinger(0); err != nil {
 			t.Fatal(err)
@@ -113,11 +115,11 @@ func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 	}
 	for range 2 { // they are told something, and so found to be gone
 		p.says("is anybody there?\n")
-		c.hears("is anybody there?\n")
+		c.Hears("is anybody there?\n")
 	}
-	got := collect(stdout).when(t, "what they said", func(said string, end bool) bool { return len(said) >= filled+want || end })
+	got := scene.Collect(stdout).When(t, "what they said", func(said string, end bool) bool { return len(said) >= filled+want || end })
 	if got = got[filled:]; got != strings.Repeat("hello\nbye\n", visitors) {
-		t.Errorf("STDOUT says %s", brief(got))
+		t.Errorf("STDOUT says %s", scene.Brief(got))
 	}
 }
 
@@ -125,20 +127,20 @@ func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 // the end; who is there goes on hearing. Then everybody is told of, once.
 func TestJoinsWaitForABlockedStdout(t *testing.T) {
 	const visitors = 9000 // more than the inbox of two loops and the kernel's queue hold
-	stdout, full := pipe(t)
+	stdout, full := scene.Pipe(t)
 	p := launch{args: []string{"serve", "tcp://127.0.0.1:0", "--out", "json", "--wait-for", "1", "--loops", "2"}, stdout: full}.start(t)
-	c := p.lastingClient()
+	c := p.client()
 	fill(t, full)
 	_ = full.Close()
 	came := report(p.address(), visitors)
 	for began := time.Now(); time.Since(began) < 2*time.Second; {
 		p.says("still there?\n")
-		c.hears("still there?\n")
+		c.Hears("still there?\n")
 	}
 	if isDone(came) {
 		t.Error("all could join although nobody takes what is told of them")
 	}
-	said := collect(stdout).when(t, "every leave", func(said string, end bool) bool {
+	said := scene.Collect(stdout).When(t, "every leave", func(said string, end bool) bool {
 		return end || strings.Count(said, `"leave"`) >= visitors
 	})
 	events := map[string]int{}
@@ -187,21 +189,21 @@ func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := start(t, append([]string{
 				"serve", "127.0.0.1:0", "--backlog", fmt.Sprint(backlog, "B"),
-				"--wait-for", fmt.Sprint(tt.clients), "--eof", "exit", "--drain", ages.String(),
+				"--wait-for", fmt.Sprint(tt.clients), "--eof", "exit", "--drain", scene.LongEnough.String(),
 			}, strings.Fields(tt.flags)...)...)
 			p.address()
 			itself := peakMemory(t, p)
 			var fs []*follower
 			for range tt.clients {
-				c, f := p.lastingClient(), &follower{gaps: tt.gaps}
-				if err := c.SetDeadline(time.Now().Add(lasts + ages)); err != nil {
+				c, f := p.client(), &follower{gaps: tt.gaps}
+				if err := c.SetDeadline(time.Now().Add(lasts + scene.LongEnough)); err != nil {
 					t.Fatal(err)
 				}
 				fs = append(fs, f.start(&paced{r: c, rate: rate, began: time.Now()}))
 			}
 			source := flood(t, p.stdin)
 			<-time.After(lasts)
-			eventually(t, "more than a backlog", func() bool { return source.lines.Load() > 3*backlog/lineSize })
+			scene.Until(t, "more than a backlog is taken", func() bool { return source.lines.Load() > 3*backlog/lineSize })
 			lines := source.ends(t)
 			got := peakMemory(t, p) - itself
 			t.Logf("it grew by %d KB from %d", got>>10, itself>>10)
@@ -214,7 +216,7 @@ func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
 					t.Errorf("a client got %d of %d lines, the last is %d", f.lines, lines, f.last)
 				}
 			}
-			if happens(t, p.ended, "the server's end"); tt.exit >= 0 {
+			if scene.Next(t, p.ended, "the server's end"); tt.exit >= 0 {
 				p.exits(tt.exit)
 			}
 		})
@@ -258,7 +260,7 @@ func peakMemory(t *testing.T, p *program) int {
 // broadcast, the same for all; what clients sent comes out whole as well.
 func TestASignalUnderLoadDeliversWhatWasBroadcast(t *testing.T) {
 	const before = 20 << 20 / lineSize
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	p := launch{
 		args:   []string{"serve", "127.0.0.1:0", "--wait-for", "5", "--backlog", "4MiB", "--drain", "2m", "--patience", "2m"},
 		stdout: w,
@@ -269,8 +271,8 @@ func TestASignalUnderLoadDeliversWhatWasBroadcast(t *testing.T) {
 	for range 3 {
 		fs = append(fs, p.listener(before))
 	}
-	slow := follow(&paced{r: p.lastingClient(), rate: 10 << 20, began: time.Now()}, before)
-	talker := p.lastingClient()
+	slow := follow(&paced{r: p.client(), rate: 10 << 20, began: time.Now()}, before)
+	talker := p.client()
 	hears := follow(talker, before)
 	talks := flood(t, talker)
 	flood(t, p.stdin)
@@ -295,7 +297,7 @@ func TestASignalUnderLoadDeliversWhatWasBroadcast(t *testing.T) {
 func TestASecondSignalUnderLoadEndsAtOnce(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "3", "--drain", "1h", "--backlog", "16MiB")
 	p.client() // never reads
-	reader, talker := p.listener(8<<20/lineSize), p.lastingClient()
+	reader, talker := p.listener(8<<20/lineSize), p.client()
 	flood(t, p.stdin)
 	flood(t, talker)
 	reader.gets(t)
@@ -313,8 +315,8 @@ func TestServersThatShareAPortShareTheClients(t *testing.T) {
 	for range 64 { // all with one of two: once in 2^63
 		first.client()
 	}
-	first.stderr.until(t, " joined\n")
-	second.stderr.until(t, " joined\n")
+	first.stderr.Until(t, " joined\n")
+	second.stderr.Until(t, " joined\n")
 }
 
 // close(2) with SO_LINGER sleeps while anything is unsent, also on a
@@ -330,16 +332,16 @@ func TestLingerDoesNotBlockALoop(t *testing.T) {
 	var atLunch []*peer
 	for range stuck {
 		c := p.client()
-		c.says("I am off to lunch\n")
+		c.Says("I am off to lunch\n")
 		atLunch = append(atLunch, c)
 	}
 	reader := p.listener(lines)
 	go p.stdin.Write(numbered(lines))
-	eventually(t, "a backlog", func() bool { return reader.has(backlog / lineSize) })
+	scene.Until(t, "a backlog has come", func() bool { return reader.has(backlog / lineSize) })
 	for _, c := range atLunch {
-		c.done() // who has half-closed is closed at once when cut
+		c.Done() // who has half-closed is closed at once when cut
 	}
-	p.stderr.when(t, "all to be cut", func(said string, _ bool) bool { return strings.Count(said, "at lunch") == stuck })
+	p.stderr.When(t, "all to be cut", func(said string, _ bool) bool { return strings.Count(said, "at lunch") == stuck })
 	cut := time.Now()
 	reader.gets(t)
 	if took := time.Since(cut); took > stuck*linger/2 {
@@ -355,7 +357,7 @@ func TestFourLoopsShareTheClients(t *testing.T) {
 	var wg sync.WaitGroup
 	var fs []*follower
 	for range clients {
-		c := p.lastingClient()
+		c := p.client()
 		fs = append(fs, follow(c, lines))
 		wg.Go(func() {
 			for n := range says {
@@ -368,7 +370,7 @@ func TestFourLoopsShareTheClients(t *testing.T) {
 		f.gets(t)
 	}
 	wg.Wait()
-	text := p.stdout.when(t, "all they said", func(text string, end bool) bool {
+	text := p.stdout.When(t, "all they said", func(text string, end bool) bool {
 		return strings.Count(text, "\n") == clients*says || end
 	})
 	next := map[string]int{}
@@ -423,10 +425,10 @@ func TestExitCodesAtTheEndOfStdin(t *testing.T) {
 	neverReads := func(p *program) *follower { p.client(); return nil }
 	leaves := func(p *program) *follower {
 		c := p.client()
-		c.says("bye\n")
-		p.stdout.is(t, "bye\n")
+		c.Says("bye\n")
+		p.stdout.Is(t, "bye\n")
 		_ = c.Close()
-		p.stderr.until(t, ") left: ")
+		p.stderr.Until(t, ") left: ")
 		return nil
 	}
 	for _, tt := range []struct {
@@ -450,7 +452,7 @@ func TestExitCodesAtTheEndOfStdin(t *testing.T) {
 					readers = append(readers, f)
 				}
 			}
-			p.stderr.when(t, "all to be there", func(said string, _ bool) bool {
+			p.stderr.When(t, "all to be there", func(said string, _ bool) bool {
 				return strings.Count(said, " joined\n") == len(tt.clients)
 			})
 			p.stdin.Write(numbered(tt.lines))
@@ -464,7 +466,7 @@ func TestExitCodesAtTheEndOfStdin(t *testing.T) {
 				}
 			}
 			p.exits(tt.want)
-			said := p.stderr.ends(t)
+			said := p.stderr.Ends(t)
 			if strings.Contains(said, "not delivered") != (tt.says != "") || !strings.Contains(said, tt.says) {
 				t.Errorf("STDERR says %q", said)
 			}
@@ -478,17 +480,17 @@ func TestWaitForCountsWhoIsThere(t *testing.T) {
 	p.says("for two\n")
 	for n := range 3 {
 		c := p.client()
-		c.says("bye\n")
+		c.Says("bye\n")
 		_ = c.Close()
 		left := fmt.Sprintf("client %d (%s) left", n+1, c.LocalAddr())
-		p.stderr.until(t, left)
+		p.stderr.Until(t, left)
 	}
 	a := p.client()
-	a.says("alone\n")
-	p.stdout.until(t, "alone\n")
+	a.Says("alone\n")
+	p.stdout.Until(t, "alone\n")
 	b := p.client()
-	a.hears("for two\n")
-	b.hears("for two\n")
+	a.Hears("for two\n")
+	b.Hears("for two\n")
 }
 
 // A process with thousands of connections is killed. They go at once, with or
@@ -508,30 +510,30 @@ func TestACrowdThatVanishesLeavesNothingBehind(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
-			c := p.lastingClient()
+			c := p.client()
 			p.says("hello\n")
-			c.hears("hello\n")
-			c.says("hello\n")
-			p.stdout.is(t, "hello\n")
+			c.Hears("hello\n")
+			c.Says("hello\n")
+			p.stdout.Is(t, "hello\n")
 			before := len(descriptors(t, p)) // all is open
 
 			there := startCrowd(t, p.address(), crowd, tt.says)
-			eventually(t, "the crowd", func() bool { return len(descriptors(t, p)) >= before+crowd })
+			scene.Until(t, "the crowd is there", func() bool { return len(descriptors(t, p)) >= before+crowd })
 			go p.stdin.Write(numbered(tt.unread))
-			c.hears(string(numbered(tt.unread)))
+			c.Hears(string(numbered(tt.unread)))
 			there.kill()
 
 			for range 2 { // the dead that never spoke are found by being spoken to
 				p.says("still there?\n")
-				c.hears("still there?\n")
+				c.Hears("still there?\n")
 			}
-			eventually(t, "all of them to be gone", func() bool { return len(descriptors(t, p)) <= before })
+			scene.Until(t, "all of them are gone", func() bool { return len(descriptors(t, p)) <= before })
 			other := p.client()
-			other.says("I am new\n")
-			p.stdout.until(t, "I am new\n")
+			other.Says("I am new\n")
+			p.stdout.Until(t, "I am new\n")
 			p.says("welcome\n")
-			c.hears("welcome\n")
-			other.hears("welcome\n")
+			c.Hears("welcome\n")
+			other.Hears("welcome\n")
 		})
 	}
 }
@@ -551,7 +553,7 @@ func startCrowd(t *testing.T, address string, connections int, says string) *pro
 		shell: "export " + crowdAt + `="$1"; shift; exec "$@"`,
 		args:  []string{address, self, strconv.Itoa(connections), says},
 	}.start(t)
-	c.stdout.until(t, "all there\n")
+	c.stdout.Until(t, "all there\n")
 	return c
 }
 
@@ -572,7 +574,7 @@ func beCrowd(address, connections, says string) error {
 	}
 	var all []net.Conn
 	for range n {
-		c, err := dialOnce(address)
+		c, err := scene.Connect(address, nil)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 func TestSentencesAreForPeople(t *testing.T) {
@@ -54,8 +56,8 @@ func TestWhereItListensIsAlwaysSaidFirst(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"-q"}, {"-v"}, {"--log-format", "json"}, {"-q", "--log-format", "json"}} {
 		p := start(t, append([]string{"serve", "127.0.0.1:0"}, flags...)...)
-		p.client().says("hello\n")
-		p.stdout.is(t, "hello\n")
+		p.client().Says("hello\n")
+		p.stdout.Is(t, "hello\n")
 	}
 }
 
@@ -63,25 +65,25 @@ func TestJoinsAndLeavesAreLoggedWhenAskedFor(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "tcp://127.0.0.1:0", "-v")
 	c := p.client()
-	p.stderr.until(t, "\nhubbub: client 1 ")
-	c.says("bye\n") // a client that never spoke may only have stopped speaking
+	p.stderr.Until(t, "\nhubbub: client 1 ")
+	c.Says("bye\n") // a client that never spoke may only have stopped speaking
 	_ = c.Close()
-	p.stderr.when(t, "a leave", func(text string, _ bool) bool { return strings.Count(text, "\nhubbub: client 1 ") == 2 })
+	p.stderr.When(t, "a leave", func(text string, _ bool) bool { return strings.Count(text, "\nhubbub: client 1 ") == 2 })
 }
 
 func TestQuietIsQuiet(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "-q", "--max-clients", "1")
 	a := p.client()
-	a.says("in\n")
-	p.stdout.is(t, "in\n")
+	a.Says("in\n")
+	p.stdout.Is(t, "in\n")
 	refused := p.client()
-	if line, err := refused.r.ReadString('\n'); err != nil {
+	if line, err := refused.R.ReadString('\n'); err != nil {
 		t.Fatalf("the refused client got %q, %v", line, err)
 	}
 	refused.hearsEnd()
 	p.stop(exitDone)
-	if said := p.stderr.ends(t); strings.Count(said, "\n") != 1 {
+	if said := p.stderr.Ends(t); strings.Count(said, "\n") != 1 {
 		t.Errorf("STDERR says %q", said)
 	}
 }
@@ -108,11 +110,11 @@ func TestAJSONLogIsARecordALine(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "-v", "--log-format", "json")
 	c := p.client()
-	c.says("bye\n")
+	c.Says("bye\n")
 	_ = c.Close()
-	p.stderr.when(t, "two records", func(text string, _ bool) bool { return strings.Count(text, "\n") >= 3 })
+	p.stderr.When(t, "two records", func(text string, _ bool) bool { return strings.Count(text, "\n") >= 3 })
 	p.stop(exitDone)
-	if first := recordsIn(t, p.stderr.ends(t))[0]; first.Msg != "listening on "+p.address() || first.Address != p.address() {
+	if first := recordsIn(t, p.stderr.Ends(t))[0]; first.Msg != "listening on "+p.address() || first.Address != p.address() {
 		t.Errorf("the first record is %+v", first)
 	}
 }
@@ -130,18 +132,18 @@ func TestAJSONLogHasWhyWeExit(t *testing.T) {
 	} {
 		p := start(t, args...)
 		p.exits(exitUsage)
-		all := recordsIn(t, p.stderr.ends(t))
+		all := recordsIn(t, p.stderr.Ends(t))
 		if len(all) != 1 || all[0].Level != "ERROR" || !strings.HasPrefix(all[0].Help, "hubbub help") {
 			t.Errorf("%q: %+v", args, all)
 		}
 	}
 	p := start(t, "serve", "unix:no/such/folder/socket", "--log-format", "json")
 	p.exits(exitFailed)
-	recordsIn(t, p.stderr.ends(t))
+	recordsIn(t, p.stderr.Ends(t))
 	// The text after -- is not ours.
 	p = start(t, "serve", "unix:no/such/folder/socket", "--", "--log-format", "json")
 	p.exits(exitFailed)
-	if text := p.stderr.ends(t); !strings.HasPrefix(text, "hubbub: ") {
+	if text := p.stderr.Ends(t); !strings.HasPrefix(text, "hubbub: ") {
 		t.Errorf("it reports %q", text)
 	}
 }
@@ -152,14 +154,14 @@ func TestAJSONLogHasTheEndBySignals(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	p.insists(syscall.SIGTERM)
 	p.exits(exitFailed)
-	if all := recordsIn(t, p.stderr.ends(t)); len(all) < 2 {
+	if all := recordsIn(t, p.stderr.Ends(t)); len(all) < 2 {
 		t.Errorf("there is only %+v", all)
 	}
 	p = start(t, "serve", "127.0.0.1:0", "--log-format", "json")
 	p.address()
 	p.signal(syscall.SIGQUIT)
 	p.exits(exitFailed)
-	if all := recordsIn(t, p.stderr.ends(t)); len(all) != 2 || !strings.HasPrefix(all[1].Msg, "SIGQUIT") {
+	if all := recordsIn(t, p.stderr.Ends(t)); len(all) != 2 || !strings.HasPrefix(all[1].Msg, "SIGQUIT") {
 		t.Errorf("there is %+v", all)
 	}
 }
@@ -171,7 +173,7 @@ func TestAJSONLogHasACommandsStderr(t *testing.T) {
 	p := answers(t, `printf 'one\r\n{"two":2}\nthe end' >&2; exit 3`, "--restart", "never", "--log-format", "json")
 	p.exits(3)
 	var got []string
-	for _, r := range recordsIn(t, p.stderr.ends(t)) {
+	for _, r := range recordsIn(t, p.stderr.Ends(t)) {
 		if r.Command != "" {
 			got = append(got, r.Command+": "+r.Msg)
 		}
@@ -181,7 +183,7 @@ func TestAJSONLogHasACommandsStderr(t *testing.T) {
 	}
 	p = answers(t, `printf 'one\r\n\033[1mtwo' >&2; exit 3`, "--restart", "never", "-q")
 	p.exits(3)
-	if text := p.stderr.ends(t); !strings.HasSuffix(text, "one\r\n\033[1mtwo") {
+	if text := p.stderr.Ends(t); !strings.HasSuffix(text, "one\r\n\033[1mtwo") {
 		t.Errorf("there is %q", text)
 	}
 }
@@ -221,7 +223,7 @@ func TestAJSONLogHoldsNoControlCharacter(t *testing.T) {
 // While nobody reads STDERR, lines go both ways and the end comes when asked.
 func TestABlockedStderrStopsNothing(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "-v", "--wait-for", "2"}, stderr: w}.start(t)
 	line := make([]byte, 256)
 	n, err := r.Read(line)
@@ -234,26 +236,26 @@ func TestABlockedStderrStopsNothing(t *testing.T) {
 	a := dial(t, address)
 	for range 3000 { // more than any queue of log lines holds
 		visitor := dial(t, address)
-		visitor.says("hello\n")
+		visitor.Says("hello\n")
 		_ = visitor.Close()
 	}
 	p.says("out\n")
-	a.hears("out\n")
-	a.says("in\n")
-	p.stdout.until(t, "in\n")
+	a.Hears("out\n")
+	a.Says("in\n")
+	p.stdout.Until(t, "in\n")
 	p.stop(exitDone)
 }
 
 func TestAStderrBlockedFromTheBeginningStopsNothing(t *testing.T) {
 	t.Parallel()
-	_, w := pipe(t)
+	_, w := scene.Pipe(t)
 	fill(t, w)
 	path := t.TempDir() + "/s"
 	p := launch{args: []string{"serve", "unix:" + path, "--wait-for", "1"}, stderr: w}.start(t)
 	_ = w.Close()
 	c := dialWhenUp(t, "unix:"+path)
 	p.says("out\n")
-	c.hears("out\n")
+	c.Hears("out\n")
 	p.stop(exitDone)
 }
 
@@ -262,8 +264,8 @@ func dialWhenUp(t *testing.T, address string) *peer {
 	t.Helper()
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
-	for limit := time.Now().Add(longEnough); ; <-again.C {
-		c, err := dialOnce(address)
+	for limit := time.Now().Add(scene.LongEnough); ; <-again.C {
+		c, err := scene.Connect(address, nil)
 		if err == nil {
 			return newPeer(t, c)
 		}
@@ -279,21 +281,21 @@ func TestStderrMayBeClosed(t *testing.T) {
 	p := launch{args: []string{"serve", "unix:" + path, "-v", "--wait-for", "1"}, shell: `exec hubbub "$@" 2>&-`}.start(t)
 	c := dialWhenUp(t, "unix:"+path)
 	p.says("out\n")
-	c.hears("out\n")
-	c.says("in\n")
-	p.stdout.is(t, "in\n")
+	c.Hears("out\n")
+	c.Says("in\n")
+	p.stdout.Is(t, "in\n")
 	p.stop(exitDone)
 }
 
 // A STDERR that is gone is not a reason to die of SIGPIPE.
 func TestStderrMayBeGone(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	path := t.TempDir() + "/s"
 	p := launch{args: []string{"serve", "unix:" + path, "-v"}, stderr: w}.start(t)
 	_, _ = w.Close(), r.Close()
 	c := dialWhenUp(t, "unix:"+path)
-	c.says("in\n")
-	p.stdout.is(t, "in\n")
+	c.Says("in\n")
+	p.stdout.Is(t, "in\n")
 	p.stop(exitDone)
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is "between your laptop and VPS": two network namespaces, joined
@@ -43,9 +45,9 @@ func newNetwork(t *testing.T) *network {
 		_ = keeper.stdin.Close()
 		<-keeper.ended
 	})
-	said := keeper.stdout.when(t, "the network", func(said string, end bool) bool { return said == "up\n" || end })
+	said := keeper.stdout.When(t, "the network", func(said string, end bool) bool { return said == "up\n" || end })
 	if said != "up\n" {
-		why, _, _ := strings.Cut(keeper.stderr.ends(t), "\n")
+		why, _, _ := strings.Cut(keeper.stderr.Ends(t), "\n")
 		unable(t, "network namespaces cannot be made here: "+why)
 	}
 	return n
@@ -68,7 +70,7 @@ func (n *network) cable(state string) {
 // serve starts a server on the VPS.
 func (n *network) serve(address string, flags ...string) *program {
 	n.t.Helper()
-	p := n.start(n.vps, append([]string{"serve", "tcp://" + address, "-v", "--wait-for", "1", "--drain", ages.String()}, flags...)...)
+	p := n.start(n.vps, append([]string{"serve", "tcp://" + address, "-v", "--wait-for", "1", "--drain", scene.LongEnough.String()}, flags...)...)
 	p.address()
 	return p
 }
@@ -77,9 +79,9 @@ func (n *network) serve(address string, flags ...string) *program {
 func (n *network) join(p *program, flags ...string) *program {
 	n.t.Helper()
 	joins := func(said string) int { return strings.Count(said, " joined\n") }
-	before := joins(p.stderr.text())
+	before := joins(p.stderr.Text())
 	c := n.start(n.laptop, append(rawJoin(p.address()), flags...)...)
-	p.stderr.when(n.t, "a join", func(said string, _ bool) bool { return joins(said) > before })
+	p.stderr.When(n.t, "a join", func(said string, _ bool) bool { return joins(said) > before })
 	return c
 }
 
@@ -87,9 +89,9 @@ func (n *network) join(p *program, flags ...string) *program {
 func talk(server, client *program, line string) {
 	server.t.Helper()
 	server.says("from VPS: " + line + "\n")
-	client.stdout.until(server.t, "from VPS: "+line+"\n")
+	client.stdout.Until(server.t, "from VPS: "+line+"\n")
 	client.says("from laptop: " + line + "\n")
-	server.stdout.until(server.t, "from laptop: "+line+"\n")
+	server.stdout.Until(server.t, "from laptop: "+line+"\n")
 }
 
 func TestBetweenLaptopAndVPSLinesGoBothWays(t *testing.T) {
@@ -98,16 +100,16 @@ func TestBetweenLaptopAndVPSLinesGoBothWays(t *testing.T) {
 	p := n.serve("192.0.2.2:0")
 	a, b := n.join(p), n.join(p)
 	p.says("one\ntwo\n")
-	a.stdout.is(t, "one\ntwo\n")
-	b.stdout.is(t, "one\ntwo\n")
+	a.stdout.Is(t, "one\ntwo\n")
+	b.stdout.Is(t, "one\ntwo\n")
 	a.says("from a\n")
-	p.stdout.is(t, "from a\n")
+	p.stdout.Is(t, "from a\n")
 	b.says("from b\n")
-	p.stdout.is(t, "from a\nfrom b\n")
+	p.stdout.Is(t, "from a\nfrom b\n")
 	_ = a.stdin.Close()
 	a.exits(exitDone)
 	p.says("three\n")
-	b.stdout.is(t, "one\ntwo\nthree\n")
+	b.stdout.Is(t, "one\ntwo\nthree\n")
 }
 
 // A cable that is out for less than --keepalive costs nothing: what was said
@@ -123,9 +125,9 @@ func TestACableOutForAMomentLosesNothing(t *testing.T) {
 	c.says("from laptop: meanwhile\n")
 	n.cable("up")
 	talk(p, c, "after")
-	c.stdout.is(t, "from VPS: before\nfrom VPS: meanwhile\nfrom VPS: after\n")
-	p.stdout.is(t, "from laptop: before\nfrom laptop: meanwhile\nfrom laptop: after\n")
-	if said := p.stderr.text() + c.stderr.text(); strings.Contains(said, "left") || strings.Contains(said, "lost") {
+	c.stdout.Is(t, "from VPS: before\nfrom VPS: meanwhile\nfrom VPS: after\n")
+	p.stdout.Is(t, "from laptop: before\nfrom laptop: meanwhile\nfrom laptop: after\n")
+	if said := p.stderr.Text() + c.stderr.Text(); strings.Contains(said, "left") || strings.Contains(said, "lost") {
 		t.Errorf("STDERR says %s", said)
 	}
 }
@@ -148,12 +150,12 @@ func TestAPulledCableIsFoundAndTheClientComesBack(t *testing.T) {
 			n.cable("down")
 			pulled := time.Now()
 			p.says(tt.meanwhile)
-			p.stderr.until(t, "hubbub: client 1 (192.0.2.1:")
-			p.stderr.until(t, ") left: ")
+			p.stderr.Until(t, "hubbub: client 1 (192.0.2.1:")
+			p.stderr.Until(t, ") left: ")
 			foundInTime(t, pulled, keepAlive)
-			c.stderr.until(t, "hubbub: lost ")
+			c.stderr.Until(t, "hubbub: lost ")
 			n.cable("up")
-			c.stderr.until(t, "hubbub: back at ")
+			c.stderr.Until(t, "hubbub: back at ")
 			talk(p, c, "after")
 		})
 	}
@@ -167,27 +169,27 @@ func TestAClientThatPausesLivesUntilItsCableIsPulled(t *testing.T) {
 	n := newNetwork(t)
 	const keepAlive = 2 * time.Second
 	p := n.serve("192.0.2.2:0", "--keepalive", keepAlive.String())
-	_, unread := pipe(t)
+	_, unread := scene.Pipe(t)
 	c := launch{
 		shell: "exec ip netns exec " + n.laptop + ` hubbub "$@"`, args: rawJoin(p.address()),
 		stdout: unread,
 	}.start(t)
-	p.stderr.until(t, " joined\n")
+	p.stderr.Until(t, " joined\n")
 	said := make(chan struct{})
 	go func() { defer close(said); p.stdin.Write(numbered(8 << 20 / lineSize)) }() // more than is on its way at a time
-	happens(t, said, "STDIN to be read")
+	scene.Next(t, said, "STDIN to be read")
 	paused := time.NewTimer(2*keepAlive + keepAlive/2)
 	defer paused.Stop()
 	select {
 	case <-paused.C:
 	case <-c.ended:
 	}
-	if said := p.stderr.text() + c.stderr.text(); strings.Contains(said, "left") || strings.Contains(said, "lost") {
+	if said := p.stderr.Text() + c.stderr.Text(); strings.Contains(said, "left") || strings.Contains(said, "lost") {
 		t.Fatalf("STDERR says %s", said)
 	}
 	n.cable("down")
 	pulled := time.Now()
-	p.stderr.until(t, ") left: dead: ")
+	p.stderr.Until(t, ") left: dead: ")
 	foundInTime(t, pulled, keepAlive)
 }
 
@@ -218,13 +220,13 @@ func TestARestartOfTheServerBringsTheClientBack(t *testing.T) {
 			c := n.join(first)
 			talk(first, c, "before")
 			tt.end(first)
-			c.stderr.until(t, "hubbub: lost ")
+			c.stderr.Until(t, "hubbub: lost ")
 			c.says("from laptop: meanwhile\n")
 			second := n.serve(first.address())
-			c.stderr.until(t, "hubbub: back at ")
-			second.stdout.is(t, "from laptop: meanwhile\n")
+			c.stderr.Until(t, "hubbub: back at ")
+			second.stdout.Is(t, "from laptop: meanwhile\n")
 			talk(second, c, "after")
-			c.stdout.is(t, "from VPS: before\nfrom VPS: after\n")
+			c.stdout.Is(t, "from VPS: before\nfrom VPS: after\n")
 		})
 	}
 }
@@ -241,6 +243,6 @@ func TestARestartUnseenBringsTheClientBack(t *testing.T) {
 	first.kill()
 	second := n.serve(first.address())
 	n.cable("up")
-	c.stderr.until(t, "hubbub: back at ")
+	c.stderr.Until(t, "hubbub: back at ")
 	talk(second, c, "after")
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is the page, as a person with a real browser has it.
@@ -31,7 +33,7 @@ func TestThePageTalksBothWays(t *testing.T) {
 	page.press("and to you")
 	page.click("#send")
 	page.when(`document.querySelector(".row.mine[data-state=sent] .text")?.textContent === "and to you"`)
-	if said := p.stdout.until(t, `"text":"and to you"`); !strings.Contains(said, `"name":"ann"`) {
+	if said := p.stdout.Until(t, `"text":"and to you"`); !strings.Contains(said, `"name":"ann"`) {
 		t.Errorf("STDOUT says %s", said)
 	}
 
@@ -44,7 +46,7 @@ func TestThePageTalksBothWays(t *testing.T) {
 	}
 	page.when(fmt.Sprint("hubbub.lastSeq === ", 1+len(strange)))
 	page.press(strange[0] + kb.Enter) // the focus is there still
-	if said := p.stdout.until(t, "taken over"); !strings.Contains(said, quoteGo(strange[0])) {
+	if said := p.stdout.Until(t, "taken over"); !strings.Contains(said, quoteGo(strange[0])) {
 		t.Errorf("STDOUT says %s", said)
 	}
 	want := []string{
@@ -122,7 +124,7 @@ func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	for n := range said {
 		fmt.Fprintf(&want, "said %d\n", n+1)
 	}
-	p.stdout.is(t, want.String())
+	p.stdout.Is(t, want.String())
 	seq, mine := 0, 0
 	for _, r := range page.rows() {
 		switch {
@@ -158,23 +160,23 @@ func TestThePageShowsWhatOneSaysOnce(t *testing.T) {
 	page.isLive()
 	page.press("first" + kb.Enter)
 	p.says("one\n")
-	p.stdout.is(t, "first\n")
+	p.stdout.Is(t, "first\n")
 	page.when(`hubbub.count === 1 && document.querySelectorAll(".row.mine[data-state=sent]").length === 1`)
 	eval[bool](page, deafTo("passed"))
 	page.press("second" + kb.Enter)
-	p.stdout.is(t, "first\nsecond\n")
+	p.stdout.Is(t, "first\nsecond\n")
 	w.cut()
 	w.mend(p.address())
 	page.isLive()
 	page.when(`hubbub.lastSeq === 3`)
 	page.press("third" + kb.Enter)
-	p.stdout.is(t, "first\nsecond\nthird\n")
+	p.stdout.Is(t, "first\nsecond\nthird\n")
 	page.click("#name") // another name is another connection, too
 	page.press("e")
 	page.click("#line")
 	page.when(`hubbub.lastSeq === 4`)
 	bob := p.client()
-	bob.says("hello\n")
+	bob.Says("hello\n")
 	p.says("last\n")
 	page.when(`hubbub.count === 3 && document.querySelectorAll(".row.mine[data-state=sent]").length === 3`)
 	page.picture("mine")
@@ -213,7 +215,7 @@ func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 	page.isLive()
 	first.says("one\ntwo\n")
 	page.press("before" + kb.Enter)
-	first.stdout.is(t, "before\n")
+	first.stdout.Is(t, "before\n")
 	page.when(`hubbub.lastSeq === 2 && document.querySelector(".row.mine[data-state=sent]")`)
 	w.cut()
 	first.kill()
@@ -222,7 +224,7 @@ func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 	second.says("another one\n")
 	w.mend(second.address())
 	page.isLive() // by itself
-	second.stdout.is(t, "meanwhile\n")
+	second.stdout.Is(t, "meanwhile\n")
 	page.when(`hubbub.lastSeq === 1 && !document.querySelector(".row.mine[data-state=pending]")`)
 	var got []string
 	for _, r := range page.rows() {
@@ -286,7 +288,7 @@ func TestThePageGoesOnWithoutALineThatTheServerNoLongerTakes(t *testing.T) {
 			if text := page.text("#rows"); !strings.Contains(text, test.why) {
 				t.Errorf("it shows %q, want %q in it", text, test.why)
 			}
-			if said := second.stdout.until(t, test.lines[2]); !strings.Contains(strings.ReplaceAll(said, "\t", ""), test.lines[1]) {
+			if said := second.stdout.Until(t, test.lines[2]); !strings.Contains(strings.ReplaceAll(said, "\t", ""), test.lines[1]) {
 				t.Errorf("STDOUT says %q", said)
 			}
 			page.isQuiet()
@@ -369,7 +371,7 @@ func TestThePageIsReadyToWriteIn(t *testing.T) {
 	page := browser.open(pageOf(p, ""))
 	page.isLive()
 	page.press("?" + kb.Enter)
-	p.stdout.is(t, "?\n")
+	p.stdout.Is(t, "?\n")
 	page.press(kb.Escape + "?")
 	page.when(`document.querySelector("#help").open`)
 
@@ -383,7 +385,7 @@ func TestThePageIsReadyToWriteIn(t *testing.T) {
 	}
 	phone.click("#line")
 	phone.press("!" + kb.Enter)
-	p.stdout.is(t, "?\n!\n")
+	p.stdout.Is(t, "?\n!\n")
 
 	// Held sideways, with a keyboard open, it has room for these two alone.
 	phone.do(chromedp.EmulateViewport(740, 180, chromedp.EmulateMobile, chromedp.EmulateTouch))
@@ -560,14 +562,14 @@ func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
 	for _, leave := range []chromedp.Action[chromedp.Void]{chromedp.Reload(), chromedp.Navigate(pageOf(p, "healthz"))} {
 		eval[bool](page, deafTo("ack"))
 		say("taken")
-		p.stdout.is(t, want.String())
+		p.stdout.Is(t, want.String())
 		eval[bool](page, `(WebSocket.prototype.send = () => {}, true)`)
 		say("on its way")
 		page.when(`document.querySelectorAll(".row.mine[data-state=pending]").length === 2`)
 		page.do(leave)
 		select {
 		case <-asked:
-		case <-time.After(longEnough):
+		case <-time.After(scene.LongEnough):
 			t.Fatal("it does not warn that there are lines to lose")
 		}
 		if eval[bool](page, `!window.hubbub`) {
@@ -575,7 +577,7 @@ func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
 		}
 		page.isLive()
 		say("after")
-		p.stdout.is(t, want.String())
+		p.stdout.Is(t, want.String())
 		page.when(`document.querySelectorAll(".row.mine[data-state=sent]").length === 3`)
 	}
 
@@ -604,7 +606,7 @@ func TestThePageChangesItsName(t *testing.T) {
 			p.says(fmt.Sprintf("after %s\n", name))
 		}
 		page.press("I am " + name + kb.Enter)
-		said := p.stdout.until(t, "I am "+name)
+		said := p.stdout.Until(t, "I am "+name)
 		if line := said[strings.LastIndex(said, "{"):]; !strings.Contains(line, fmt.Sprintf(`"name":%q`, name)) {
 			t.Errorf("STDOUT says %s", line)
 		}
@@ -618,7 +620,7 @@ func TestThePageChangesItsName(t *testing.T) {
 			t.Errorf("the page notes %q", r.Text)
 		}
 	}
-	if said := p.stdout.text(); strings.Count(said, "I am ") != 3 {
+	if said := p.stdout.Text(); strings.Count(said, "I am ") != 3 {
 		t.Errorf("STDOUT says %s", said)
 	}
 	page.isQuiet()
@@ -648,7 +650,7 @@ func TestThePageComesBackAfterASleep(t *testing.T) {
 		t.Errorf("it took %v, as without a sleep", took) // two heartbeats: 50 s
 	}
 	page.press("awake" + kb.Enter)
-	p.stdout.is(t, "awake\n")
+	p.stdout.Is(t, "awake\n")
 	page.isQuiet()
 }
 
@@ -717,9 +719,9 @@ func TestThePageNeedsNoMouse(t *testing.T) {
 		t.Errorf("with last=150 the first is %d", first.Seq)
 	}
 	page.press("hello" + kb.Enter)
-	p.stdout.is(t, "hello\n")
+	p.stdout.Is(t, "hello\n")
 	page.press(kb.ArrowUp + " again" + kb.Enter)
-	p.stdout.is(t, "hello\nhello again\n")
+	p.stdout.Is(t, "hello\nhello again\n")
 	page.when(`document.querySelectorAll(".row.mine[data-state=sent]").length === 2`)
 
 	page.press(kb.Escape + "/" + "ODD")

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -19,11 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/stdio"
 )
-
-// longEnough bounds every wait. A test that passes never waits so long.
-const longEnough = time.Minute
 
 // launch says how to start hubbub. A nil file is a pipe to the test, and what
 // comes out of it is collected.
@@ -40,8 +36,8 @@ type program struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	stdin  *os.File // our end of its STDIN
-	stdout *output
-	stderr *output
+	stdout *scene.Output
+	stderr *scene.Output
 	ended  chan struct{}
 
 	mu    sync.Mutex
@@ -69,17 +65,17 @@ func (l launch) start(t *testing.T) *program {
 	}
 	var theirs []*os.File
 	if p.cmd.Stdin = l.stdin; l.stdin == nil {
-		r, w := pipe(t)
+		r, w := scene.Pipe(t)
 		p.cmd.Stdin, p.stdin, theirs = r, w, append(theirs, r)
 	}
 	for _, out := range []struct {
 		given *os.File
 		at    *io.Writer
-		to    **output
+		to    **scene.Output
 	}{{l.stdout, &p.cmd.Stdout, &p.stdout}, {l.stderr, &p.cmd.Stderr, &p.stderr}} {
 		if *out.at = out.given; out.given == nil {
-			r, w := pipe(t)
-			*out.at, *out.to, theirs = w, collect(r), append(theirs, w)
+			r, w := scene.Pipe(t)
+			*out.at, *out.to, theirs = w, scene.Collect(r), append(theirs, w)
 		}
 	}
 	if err := p.cmd.Start(); err != nil {
@@ -94,30 +90,6 @@ func (l launch) start(t *testing.T) *program {
 	}()
 	t.Cleanup(p.kill)
 	return p
-}
-
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
-	return r, w
-}
-
-func socketPair(t *testing.T) (ours, theirs *os.File) {
-	t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range pair {
-		unix.CloseOnExec(fd)
-	}
-	ours, theirs = os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
-	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
-	return ours, theirs
 }
 
 // writable asks the system whether a write to fd would not wait.
@@ -136,7 +108,7 @@ func (p *program) kill() {
 	<-p.ended
 	p.followsItsSchema()
 	if p.t.Failed() && p.stderr != nil {
-		p.t.Logf("STDERR of %s:\n%s", strings.Join(p.cmd.Args, " "), p.stderr.text())
+		p.t.Logf("STDERR of %s:\n%s", strings.Join(p.cmd.Args, " "), p.stderr.Text())
 	}
 }
 
@@ -177,7 +149,7 @@ func (p *program) stop(want int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.peers {
-		_, _ = io.Copy(io.Discard, c.r)
+		_, _ = io.Copy(io.Discard, c.R)
 		_ = c.Close()
 	}
 	p.exits(want)
@@ -196,7 +168,7 @@ func (p *program) exits(want int) {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(longEnough):
+	case <-time.After(scene.LongEnough):
 		p.t.Fatalf("hubbub does not exit")
 	}
 	if got := p.cmd.ProcessState.ExitCode(); got != want {
@@ -207,7 +179,7 @@ func (p *program) exits(want int) {
 // address is where it listens first.
 func (p *program) address() string {
 	p.t.Helper()
-	first, _, _ := strings.Cut(p.stderr.until(p.t, "\n"), "\n")
+	first, _, _ := strings.Cut(p.stderr.Until(p.t, "\n"), "\n")
 	var r record
 	if json.Unmarshal([]byte(first), &r) == nil {
 		first = r.Msg
@@ -242,163 +214,24 @@ func (p *program) client() *peer {
 }
 
 // peer is a client of the plainest kind.
-type peer struct {
-	t *testing.T
-	net.Conn
-	r *bufio.Reader
-}
-
-func dialOnce(address string) (net.Conn, error) {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return net.DialTimeout("unix", path, longEnough)
-	}
-	return net.DialTimeout("tcp", address, longEnough)
-}
+type peer struct{ *scene.Peer }
 
 func dial(t *testing.T, address string) *peer {
 	t.Helper()
-	c, err := dialOnce(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newPeer(t, c)
+	return &peer{scene.Dial(t, address)}
 }
 
 func newPeer(t *testing.T, c net.Conn) *peer {
 	t.Helper()
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(longEnough)); err != nil {
-		t.Fatal(err)
-	}
-	return &peer{t: t, Conn: c, r: bufio.NewReader(c)}
-}
-
-func (c *peer) says(text string) {
-	c.t.Helper()
-	if _, err := io.WriteString(c, text); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// done half-closes: nothing more will be said.
-func (c *peer) done() {
-	c.t.Helper()
-	if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// hears waits for exactly this.
-func (c *peer) hears(want string) {
-	c.t.Helper()
-	got := make([]byte, len(want))
-	n, err := io.ReadFull(c.r, got)
-	if string(got[:n]) != want {
-		c.t.Fatalf("a client got (%v) %s, want %s", err, brief(string(got[:n])), brief(want))
-	}
+	return &peer{scene.NewPeer(t, c)}
 }
 
 // hearsEnd waits for the end of file, and for nothing before it; then it
 // closes, as any client does.
 func (c *peer) hearsEnd() {
-	c.t.Helper()
-	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
-		c.t.Fatalf("a client got %s (%v), want the end of file", brief(string(rest)), err)
-	}
+	c.T.Helper()
+	c.HearsEnd()
 	_ = c.Close()
-}
-
-// brief is text as a failure can show it.
-func brief(text string) string {
-	const most = 500
-	if len(text) <= 2*most {
-		return fmt.Sprintf("%q", text)
-	}
-	return fmt.Sprintf("%d bytes, %q ... %q", len(text), text[:most], text[len(text)-most:])
-}
-
-// output collects what a program writes.
-type output struct {
-	mu   sync.Mutex
-	data []byte
-	end  bool
-	more chan struct{} // closed at the next change
-}
-
-func collect(r io.Reader) *output {
-	o := &output{more: make(chan struct{})}
-	go func() {
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := r.Read(buf)
-			o.add(buf[:n], err != nil)
-			if err != nil {
-				return
-			}
-		}
-	}()
-	return o
-}
-
-func (o *output) add(p []byte, end bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.data = append(o.data, p...)
-	o.end = end
-	close(o.more)
-	o.more = make(chan struct{})
-}
-
-func (o *output) now() (text string, end bool, more <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.data), o.end, o.more
-}
-
-func (o *output) text() string {
-	text, _, _ := o.now()
-	return text
-}
-
-// when waits until ok and returns all there is.
-func (o *output) when(t *testing.T, what string, ok func(text string, end bool) bool) string {
-	t.Helper()
-	limit := time.After(longEnough)
-	for {
-		text, end, more := o.now()
-		if ok(text, end) {
-			return text
-		}
-		if end {
-			t.Fatalf("at its end, waiting for %s, there is only %s", what, brief(text))
-		}
-		select {
-		case <-more:
-		case <-limit:
-			t.Fatalf("still waiting for %s there is %s", what, brief(text))
-		}
-	}
-}
-
-// until waits until want is there.
-func (o *output) until(t *testing.T, want string) string {
-	t.Helper()
-	return o.when(t, fmt.Sprintf("%q", want), func(text string, _ bool) bool { return strings.Contains(text, want) })
-}
-
-// is waits until all there is is want; more than that is an error.
-func (o *output) is(t *testing.T, want string) {
-	t.Helper()
-	got := o.when(t, brief(want), func(text string, end bool) bool { return len(text) >= len(want) || end })
-	if got != want {
-		t.Fatalf("there is %s, want %s", brief(got), brief(want))
-	}
-}
-
-// ends waits for its end and returns all there was.
-func (o *output) ends(t *testing.T) string {
-	t.Helper()
-	return o.when(t, "the end", func(_ string, end bool) bool { return end })
 }
 
 // fill writes to a pipe until it is full, and returns how much that was. The

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"hubbub.example/internal/scene"
 )
 
 // cutter is a way to a server that breaks again and again, in the midst of
@@ -48,7 +50,7 @@ func (c *cutter) serve() {
 		if err != nil {
 			return
 		}
-		theirs, err := dialOnce(c.to)
+		theirs, err := scene.Connect(c.to, nil)
 		if err != nil {
 			_ = ours.Close()
 			continue
@@ -116,8 +118,8 @@ func TestJoinThroughBreaksLosesAndDoublesNothing(t *testing.T) {
 		_, _ = io.WriteString(j.stdin, want.String())
 		_ = j.stdin.Close()
 	}()
-	p.stdout.is(t, want.String())
-	j.stdout.is(t, want.String())
+	p.stdout.Is(t, want.String())
+	j.stdout.Is(t, want.String())
 	if n := c.cutSoFar(); n != cuts {
 		t.Errorf("the connection broke %d times, want %d", n, cuts)
 	}
@@ -132,12 +134,12 @@ func TestJoinIsAClientAtOnce(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "http://127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
 		p := start(t, "serve", address, "--out", "json")
 		j := start(t, "join", p.address(), "--name", "ann")
-		p.stdout.until(t, `"name":"ann"`)
-		p.stdout.until(t, `"protocol":"hubbub.v1"`)
+		p.stdout.Until(t, `"name":"ann"`)
+		p.stdout.Until(t, `"protocol":"hubbub.v1"`)
 		j.says("hello\n")
-		p.stdout.until(t, `"text":"hello"`)
+		p.stdout.Until(t, `"text":"hello"`)
 		p.says("welcome\n")
-		j.stdout.is(t, "welcome\n")
+		j.stdout.Is(t, "welcome\n")
 	}
 }
 
@@ -149,15 +151,15 @@ func TestJoinIsToldThatTheServerWasStartedAnew(t *testing.T) {
 	at := first.address()
 	j := start(t, "join", at)
 	first.says("one\ntwo\n")
-	j.stdout.is(t, "one\ntwo\n")
+	j.stdout.Is(t, "one\ntwo\n")
 	first.signal(syscall.SIGTERM)
 	first.exits(exitDone)
 	second := start(t, "serve", at)
 	second.says("three\n")
-	j.stdout.is(t, "one\ntwo\nthree\n")
-	j.stderr.until(t, "the server was restarted")
+	j.stdout.Is(t, "one\ntwo\nthree\n")
+	j.stderr.Until(t, "the server was restarted")
 	j.says("four\n")
-	second.stdout.is(t, "four\n")
+	second.stdout.Is(t, "four\n")
 }
 
 // What is gone when a client comes back is counted for it.
@@ -166,24 +168,24 @@ func TestJoinSaysHowManyAreGone(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--backlog", "64KiB", "--slow", "skip")
 	watcher := start(t, "join", p.address(), "--out", "json")
 	p.says("one\n")
-	first := watcher.stdout.until(t, "\n")
+	first := watcher.stdout.Until(t, "\n")
 	if !strings.Contains(first, `"seq":1,`) || !strings.Contains(first, `"text":"one"`) {
 		t.Fatalf("join says %q", first)
 	}
 	epoch := epochOf(t, p)
 	p.says(strings.Repeat(strings.Repeat("x", 99)+"\n", 4000))
 	p.says("the last\n")
-	watcher.stdout.until(t, "the last")
+	watcher.stdout.Until(t, "the last")
 	late := start(t, "join", p.address(), "--since", epoch+"-1")
-	late.stdout.until(t, "the last\n")
-	said := late.stderr.until(t, " no longer keeps")
+	late.stdout.Until(t, "the last\n")
+	said := late.stderr.Until(t, " no longer keeps")
 	var gone int
 	for word := range strings.FieldsSeq(said) {
 		if n, err := strconv.Atoi(word); err == nil {
 			gone = n
 		}
 	}
-	if got := strings.Count(late.stdout.text(), "\n"); gone+got != 4001 {
+	if got := strings.Count(late.stdout.Text(), "\n"); gone+got != 4001 {
 		t.Errorf("%d are said to be gone, %d came, of 4001: %s", gone, got, said)
 	}
 }

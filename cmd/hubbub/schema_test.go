@@ -17,6 +17,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file holds --out json to docs/events.schema.json: every whole line of
@@ -65,7 +67,7 @@ func (p *program) followsItsSchema() {
 		return
 	}
 	command := args[slices.IndexFunc(args, func(arg string) bool { return schemas[arg] != nil })]
-	for line := range strings.Lines(p.stdout.text()) {
+	for line := range strings.Lines(p.stdout.Text()) {
 		if !strings.HasSuffix(line, "\n") {
 			return // it was killed there
 		}
@@ -74,7 +76,7 @@ func (p *program) followsItsSchema() {
 			err = schemas[command].Validate(value)
 		}
 		if err != nil {
-			p.t.Errorf("%s printed %s: %v", strings.Join(args, " "), brief(line), err)
+			p.t.Errorf("%s printed %s: %v", strings.Join(args, " "), scene.Brief(line), err)
 			return
 		}
 	}
@@ -116,9 +118,9 @@ func TestEventsOfEveryKindFollowTheSchema(t *testing.T) {
 	at := "http://" + p.address() + "/"
 
 	raw := dial(t, p.address())
-	raw.says("hello\n\xff\u2028\n")
+	raw.Says("hello\n\xff\u2028\n")
 	inside := dial(t, "unix:"+path)
-	inside.says("caf\u00e9\u2028\n")
+	inside.Says("caf\u00e9\u2028\n")
 	for _, post := range []string{at, at + "?name=bob"} {
 		r, err := http.Post(post, "text/plain", strings.NewReader("posted\n"))
 		if err != nil || r.StatusCode != http.StatusNoContent {
@@ -126,7 +128,7 @@ func TestEventsOfEveryKindFollowTheSchema(t *testing.T) {
 		}
 		_ = r.Body.Close()
 	}
-	ctx, stop := context.WithTimeout(t.Context(), longEnough)
+	ctx, stop := context.WithTimeout(t.Context(), scene.LongEnough)
 	defer stop()
 	for _, accept := range []string{"text/plain", "text/event-stream"} {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
@@ -147,16 +149,16 @@ func TestEventsOfEveryKindFollowTheSchema(t *testing.T) {
 		}
 		defer c.CloseNow()
 	}
-	p.stdout.until(t, `"hubbub.v1"`)
-	p.stdout.until(t, `"base64"`)
-	p.stdout.until(t, `"caf`)
+	p.stdout.Until(t, `"hubbub.v1"`)
+	p.stdout.Until(t, `"base64"`)
+	p.stdout.Until(t, `"caf`)
 	_, _ = raw.Close(), inside.Close()
-	p.stdout.when(t, "both to leave", func(text string, _ bool) bool { return strings.Count(text, `"leave"`) == 4 })
+	p.stdout.When(t, "both to leave", func(text string, _ bool) bool { return strings.Count(text, `"leave"`) == 4 })
 	want := []string{
 		"join hubbub.v1 name", "join post", "join post name", "join raw", "join sse", "join text", "join websocket name",
 		"leave", "leave name", "message base64", "message name text", "message text",
 	}
-	if got := kindsOf(t, p.stdout.text()); !slices.Equal(got, want) {
+	if got := kindsOf(t, p.stdout.Text()); !slices.Equal(got, want) {
 		t.Errorf("the events are %q, want %q", got, want)
 	}
 }
@@ -172,20 +174,20 @@ func TestEventsOfJoinFollowTheSchema(t *testing.T) {
 		`{"type":"message","seq":6,"time":"2026-11-24T12:00:00.123Z","id":3,"name":"ann","base64":"/w=="}`,
 		`{"type":"skipped","count":2,"seq":8}`,
 		`{"type":"message","seq":10,"time":"2026-11-24T12:00:00.123Z","text":"ten"}`)
-	c.stdout.until(t, "ten")
+	c.stdout.Until(t, "ten")
 	v.leaves()
 	s.visited(`{"type":"hello","epoch":"e2","id":1,"seq":0,"unknown":true,"heartbeat":25,"longest":1000,"ack":0}`)
-	c.stdout.until(t, `"e2"`)
+	c.stdout.Until(t, `"e2"`)
 	want := []string{"message name base64", "message text", "missed", "skipped", "unknown"}
-	if got := kindsOf(t, c.stdout.text()); !slices.Equal(got, want) {
+	if got := kindsOf(t, c.stdout.Text()); !slices.Equal(got, want) {
 		t.Errorf("the events are %q, want %q", got, want)
 	}
 
 	l := listenFor(t)
 	raw := start(t, "join", l.address(), "--out", "json")
-	l.visited().says("hello\n\xff\n")
-	raw.stdout.until(t, `"base64":"/w=="`)
-	if got, want := kindsOf(t, raw.stdout.text()), []string{"message base64", "message text"}; !slices.Equal(got, want) {
+	l.visited().Says("hello\n\xff\n")
+	raw.stdout.Until(t, `"base64":"/w=="`)
+	if got, want := kindsOf(t, raw.stdout.Text()), []string{"message base64", "message text"}; !slices.Equal(got, want) {
 		t.Errorf("the events are %q, want %q", got, want)
 	}
 }

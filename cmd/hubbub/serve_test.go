@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 func TestLinesGoBothWays(t *testing.T) {
@@ -19,12 +21,12 @@ func TestLinesGoBothWays(t *testing.T) {
 	p := start(t, "serve", "localhost:0", "--wait-for", "2")
 	a, b := p.client(), p.client()
 	p.says("one\ntwo\n")
-	a.hears("one\ntwo\n")
-	b.hears("one\ntwo\n")
-	a.says("from a\n")
-	p.stdout.is(t, "from a\n")
-	b.says("from b\r\n")
-	p.stdout.is(t, "from a\nfrom b\n")
+	a.Hears("one\ntwo\n")
+	b.Hears("one\ntwo\n")
+	a.Says("from a\n")
+	p.stdout.Is(t, "from a\n")
+	b.Says("from b\r\n")
+	p.stdout.Is(t, "from a\nfrom b\n")
 }
 
 // Half a line stays with its client while others' lines come and go.
@@ -32,11 +34,11 @@ func TestLinesComeOutWhole(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	a, b := p.client(), p.client()
-	a.says("first half, ")
-	b.says("whole\n")
-	p.stdout.is(t, "whole\n")
-	a.says("second half\n")
-	p.stdout.is(t, "whole\nfirst half, second half\n")
+	a.Says("first half, ")
+	b.Says("whole\n")
+	p.stdout.Is(t, "whole\n")
+	a.Says("second half\n")
+	p.stdout.Is(t, "whole\nfirst half, second half\n")
 }
 
 // The last line of a client that leaves counts, also without its newline.
@@ -44,9 +46,9 @@ func TestTheLastLineOfAClientCounts(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
 	a := p.client()
-	a.says("a\nb")
+	a.Says("a\nb")
 	_ = a.Close()
-	p.stdout.is(t, "a\nb\n")
+	p.stdout.Is(t, "a\nb\n")
 }
 
 func TestTheDefaultAddressIsLocalhost9000(t *testing.T) {
@@ -67,7 +69,7 @@ func TestOneServerListensOnManyAddresses(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	p := start(t, "serve", "127.0.0.1:0", "tcp://127.0.0.1:0", "unix:"+path, "--wait-for", "3")
-	said := p.stderr.until(t, "listening on unix:"+path+"\n")
+	said := p.stderr.Until(t, "listening on unix:"+path+"\n")
 	lines := strings.Split(strings.TrimSuffix(said, "\n"), "\n")
 	if len(lines) != 3 {
 		t.Fatalf("on STDERR there is %q, want three lines", said)
@@ -78,7 +80,7 @@ func TestOneServerListensOnManyAddresses(t *testing.T) {
 	}
 	p.says("to all\n")
 	for _, c := range peers {
-		c.hears("to all\n")
+		c.Hears("to all\n")
 	}
 }
 
@@ -88,7 +90,7 @@ func TestAnAddressInUseIsSaidInTheSystemsWords(t *testing.T) {
 	address := first.address()
 	second := start(t, "serve", address)
 	second.exits(exitFailed)
-	second.stderr.is(t, "hubbub: listen tcp "+address+": bind: address already in use\n")
+	second.stderr.Is(t, "hubbub: listen tcp "+address+": bind: address already in use\n")
 }
 
 // When one address fails, none is announced: whoever waits for the line would
@@ -98,7 +100,7 @@ func TestNoAddressIsAnnouncedUnlessAllWork(t *testing.T) {
 	first := start(t, "serve", "127.0.0.1:0")
 	second := start(t, "serve", "127.0.0.1:0", first.address())
 	second.exits(exitFailed)
-	if said := second.stderr.ends(t); strings.Contains(said, "listening on") {
+	if said := second.stderr.Ends(t); strings.Contains(said, "listening on") {
 		t.Errorf("on STDERR there is %q", said)
 	}
 }
@@ -111,7 +113,7 @@ func TestRestartOnTheSamePortWorksAtOnce(t *testing.T) {
 		p := start(t, "serve", address, "--wait-for", "1")
 		c := p.client()
 		p.says("hello\n")
-		c.hears("hello\n")
+		c.Hears("hello\n")
 		address = p.address()
 		p.signal(syscall.SIGTERM)
 		c.hearsEnd()
@@ -123,25 +125,25 @@ func TestTaggedSaysWhoSaidIt(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "tagged")
 	a := p.client()
-	a.says("one\n")
-	p.stdout.is(t, "1\tone\n")
+	a.Says("one\n")
+	p.stdout.Is(t, "1\tone\n")
 	b := p.client()
-	b.says("two\nthree\n\n")
-	p.stdout.is(t, "1\tone\n2\ttwo\n2\tthree\n2\t\n")
+	b.Says("two\nthree\n\n")
+	p.stdout.Is(t, "1\tone\n2\ttwo\n2\tthree\n2\t\n")
 	_ = a.Close()
 	c := p.client()
-	c.says("ids are never used twice\n")
-	p.stdout.is(t, "1\tone\n2\ttwo\n2\tthree\n2\t\n3\tids are never used twice\n")
+	c.Says("ids are never used twice\n")
+	p.stdout.Is(t, "1\tone\n2\ttwo\n2\tthree\n2\t\n3\tids are never used twice\n")
 }
 
 func TestTaggedEndsMessagesAsTheFramingDoes(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "tagged", "--frame", "nul")
-	p.client().says("a\nb\x00")
-	p.stdout.is(t, "1\ta\nb\x00")
+	p.client().Says("a\nb\x00")
+	p.stdout.Is(t, "1\ta\nb\x00")
 	q := start(t, "serve", "127.0.0.1:0", "--out", "tagged", "--frame", "3")
-	q.client().says("abcdef")
-	q.stdout.is(t, "1\tabc1\tdef")
+	q.client().Says("abcdef")
+	q.stdout.Is(t, "1\tabc1\tdef")
 }
 
 func TestJSONTellsEveryEvent(t *testing.T) {
@@ -149,9 +151,9 @@ func TestJSONTellsEveryEvent(t *testing.T) {
 	before := time.Now()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "json")
 	c := p.client()
-	c.says("<b>caf\u00e9 & \"quotes\"</b>\n\n\xff\x00\n")
+	c.Says("<b>caf\u00e9 & \"quotes\"</b>\n\n\xff\x00\n")
 	_ = c.Close()
-	lines := strings.Split(p.stdout.until(t, `"leave"`), "\n")
+	lines := strings.Split(p.stdout.Until(t, `"leave"`), "\n")
 	type event struct {
 		Type, Addr, Reason string
 		Time               time.Time
@@ -181,8 +183,8 @@ func TestJSONTellsEveryEvent(t *testing.T) {
 		t.Errorf("the events are %s", strings.Join(lines, "\n"))
 	}
 	for _, want := range []string{`"text":"<b>café & \"quotes\"</b>"}`, `,"text":""}`, `"base64":"/wA="}`} {
-		if !strings.Contains(p.stdout.text(), want) {
-			t.Errorf("%s does not hold %s", p.stdout.text(), want)
+		if !strings.Contains(p.stdout.Text(), want) {
+			t.Errorf("%s does not hold %s", p.stdout.Text(), want)
 		}
 	}
 }
@@ -192,8 +194,8 @@ func TestJSONLinesReadAsPromised(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "json")
 	c := p.client()
-	c.says("hi\n")
-	line := strings.Split(p.stdout.until(t, "hi"), "\n")[1]
+	c.Says("hi\n")
+	line := strings.Split(p.stdout.Until(t, "hi"), "\n")[1]
 	var m struct{ Time string }
 	if err := json.Unmarshal([]byte(line), &m); err != nil {
 		t.Fatal(err)
@@ -218,10 +220,10 @@ func TestFramesGoBothWays(t *testing.T) {
 		t.Run(tt.frame, func(t *testing.T) {
 			p := start(t, "serve", "127.0.0.1:0", "--frame", tt.frame, "--wait-for", "1")
 			c := p.client()
-			c.says(tt.clientSays)
-			p.stdout.is(t, tt.stdout)
+			c.Says(tt.clientSays)
+			p.stdout.Is(t, tt.stdout)
 			p.says(tt.stdin)
-			c.hears(tt.stdin)
+			c.Hears(tt.stdin)
 		})
 	}
 }
@@ -231,52 +233,52 @@ func TestRecordsAreNeverCutInTwo(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--frame", "4", "--wait-for", "1")
 	c := p.client()
-	c.says("abcdef")
-	p.stdout.is(t, "abcd")
-	c.says("gh")
-	p.stdout.is(t, "abcdefgh")
+	c.Says("abcdef")
+	p.stdout.Is(t, "abcd")
+	c.Says("gh")
+	p.stdout.Is(t, "abcdefgh")
 	p.says("12345")
-	c.hears("1234")
+	c.Hears("1234")
 	p.says("678")
-	c.hears("5678")
+	c.Hears("5678")
 }
 
 func TestOneClientTooManyIsToldWhy(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--max-clients", "1")
 	a := p.client()
-	a.says("in\n")
-	p.stdout.is(t, "in\n")
+	a.Says("in\n")
+	p.stdout.Is(t, "in\n")
 	b := p.client()
-	line, err := b.r.ReadString('\n')
+	line, err := b.R.ReadString('\n')
 	if err != nil || !strings.Contains(line, "1 client") {
 		t.Errorf("the refused client got %q, %v", line, err)
 	}
 	b.hearsEnd()
-	p.stderr.until(t, "hubbub: ") // and so is the operator
-	a.says("still in\n")
-	p.stdout.is(t, "in\nstill in\n")
+	p.stderr.Until(t, "hubbub: ") // and so is the operator
+	a.Says("still in\n")
+	p.stdout.Is(t, "in\nstill in\n")
 }
 
 func TestALineTooLongClosesItsSenderAlone(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--max-line", "1KB")
 	a, b := p.client(), p.client()
-	b.says("before\n")
-	p.stdout.is(t, "before\n")
-	a.says(strings.Repeat("x", 1002)) // what might be a "\r" may yet be left out
+	b.Says("before\n")
+	p.stdout.Is(t, "before\n")
+	a.Says(strings.Repeat("x", 1002)) // what might be a "\r" may yet be left out
 	a.hearsEnd()
-	p.stderr.until(t, "hubbub: client ")
-	b.says(strings.Repeat("y", 1000) + "\n")
-	p.stdout.is(t, "before\n"+strings.Repeat("y", 1000)+"\n")
+	p.stderr.Until(t, "hubbub: client ")
+	b.Says(strings.Repeat("y", 1000) + "\n")
+	p.stdout.Is(t, "before\n"+strings.Repeat("y", 1000)+"\n")
 }
 
 func TestAnIdleClientIsClosed(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--idle-timeout", "100ms")
 	c := p.client()
-	c.says("not idle yet\n")
-	p.stdout.is(t, "not idle yet\n")
+	c.Says("not idle yet\n")
+	p.stdout.Is(t, "not idle yet\n")
 	c.hearsEnd()
 }
 
@@ -284,33 +286,33 @@ func TestSendOnlyDiscardsWhatClientsSend(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--send-only", "--wait-for", "1")
 	c := p.client()
-	c.says(strings.Repeat("nobody reads this\n", 100_000))
+	c.Says(strings.Repeat("nobody reads this\n", 100_000))
 	p.says("but this\n")
-	c.hears("but this\n")
+	c.Hears("but this\n")
 	p.stop(exitDone)
-	p.stdout.is(t, "")
+	p.stdout.Is(t, "")
 }
 
 func TestSendOnlyStillTellsWhoIsThere(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--send-only", "--out", "json")
 	c := p.client()
-	c.says("discarded\n")
+	c.Says("discarded\n")
 	_ = c.Close()
-	if said := p.stdout.until(t, `"leave"`); strings.Contains(said, "discarded") || !strings.Contains(said, `"join"`) {
+	if said := p.stdout.Until(t, `"leave"`); strings.Contains(said, "discarded") || !strings.Contains(said, `"join"`) {
 		t.Errorf("STDOUT says %s", said)
 	}
 }
 
 func TestRecvOnlyLeavesStdinAlone(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--recv-only"}, stdin: r}.start(t)
 	if _, err := w.WriteString("not for hubbub\n"); err != nil {
 		t.Fatal(err)
 	}
-	p.client().says("hello\n")
-	p.stdout.is(t, "hello\n")
+	p.client().Says("hello\n")
+	p.stdout.Is(t, "hello\n")
 	p.stop(exitDone)
 	got := make([]byte, 64)
 	if n, err := r.Read(got); err != nil || string(got[:n]) != "not for hubbub\n" {
@@ -360,8 +362,8 @@ func TestUnixSocketIsRemovedOnExit(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	p := start(t, "serve", "unix:"+path)
-	dial(t, p.address()).says("here\n")
-	p.stdout.is(t, "here\n")
+	dial(t, p.address()).Says("here\n")
+	p.stdout.Is(t, "here\n")
 	p.stop(exitDone)
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("after the end, the socket is there: %v", err)
@@ -378,8 +380,8 @@ func TestAStaleUnixSocketIsReplaced(t *testing.T) {
 		t.Fatal("a killed server should leave its socket: ", err)
 	}
 	second := start(t, "serve", "unix:"+path)
-	dial(t, second.address()).says("here\n")
-	second.stdout.is(t, "here\n")
+	dial(t, second.address()).Says("here\n")
+	second.stdout.Is(t, "here\n")
 }
 
 func TestALiveServersUnixSocketIsRefused(t *testing.T) {
@@ -389,11 +391,11 @@ func TestALiveServersUnixSocketIsRefused(t *testing.T) {
 	first.address()
 	second := start(t, "serve", "unix:"+path)
 	second.exits(exitFailed)
-	if said := second.stderr.ends(t); !strings.Contains(said, path) || !strings.HasPrefix(said, "hubbub: ") {
+	if said := second.stderr.Ends(t); !strings.Contains(said, path) || !strings.HasPrefix(said, "hubbub: ") {
 		t.Errorf("STDERR says %q", said)
 	}
-	dial(t, first.address()).says("unharmed\n")
-	first.stdout.is(t, "unharmed\n")
+	dial(t, first.address()).Says("unharmed\n")
+	first.stdout.Is(t, "unharmed\n")
 }
 
 func TestAFileThatIsNoSocketIsNotTouched(t *testing.T) {
@@ -404,7 +406,7 @@ func TestAFileThatIsNoSocketIsNotTouched(t *testing.T) {
 	}
 	p := start(t, "serve", "unix:"+path)
 	p.exits(exitFailed)
-	if said := p.stderr.ends(t); !strings.Contains(said, path) {
+	if said := p.stderr.Ends(t); !strings.Contains(said, path) {
 		t.Errorf("STDERR says %q", said)
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "data" {

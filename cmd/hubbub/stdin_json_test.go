@@ -14,7 +14,7 @@ import (
 func (p *program) idOf(message string) string {
 	p.t.Helper()
 	var id string
-	p.stdout.when(p.t, "an event with "+message, func(text string, _ bool) bool {
+	p.stdout.When(p.t, "an event with "+message, func(text string, _ bool) bool {
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, `"text":"`+message+`"`) {
 				_, rest, _ := strings.Cut(line, `"id":`)
@@ -36,7 +36,7 @@ func TestInstructionsOnStdin(t *testing.T) {
 	var ids []string
 	all := []*peer{p.client(), p.client(), p.client()}
 	for i, c := range all {
-		c.says(fmt.Sprintf("client %d\n", i))
+		c.Says(fmt.Sprintf("client %d\n", i))
 		ids = append(ids, p.idOf(fmt.Sprintf("client %d", i)))
 	}
 	p.says(fmt.Sprintf(`{"text":"to all"}
@@ -50,17 +50,17 @@ this is none
 {"kick":%[3]s,"reason":"enough"}
 {"text":"the end"}
 `, ids[0], ids[1], ids[2]))
-	all[0].hears("to all\nto 0\nto 0 and 1\nnot to 1\nthe end\n")
-	all[1].hears("to all\nto 0 and 1\nthe end\n")
-	all[2].hears("to all\nnot to 1\nto 2\n")
+	all[0].Hears("to all\nto 0\nto 0 and 1\nnot to 1\nthe end\n")
+	all[1].Hears("to all\nto 0 and 1\nthe end\n")
+	all[2].Hears("to all\nnot to 1\nto 2\n")
 	all[2].hearsEnd()
-	p.stderr.until(t, "line 6: there is no client 99\n")
-	if text := p.stderr.text(); !strings.Contains(text, "line 4: ") {
+	p.stderr.Until(t, "line 6: there is no client 99\n")
+	if text := p.stderr.Text(); !strings.Contains(text, "line 4: ") {
 		t.Errorf("of line 4 it says nothing: %s", text)
 	}
-	all[0].says("my name\n")
-	p.stdout.until(t, `"reason":"kicked: enough"`)
-	p.stdout.until(t, `"name":"ann","addr":`)
+	all[0].Says("my name\n")
+	p.stdout.Until(t, `"reason":"kicked: enough"`)
+	p.stdout.Until(t, `"name":"ann","addr":`)
 }
 
 // A line longer than any instruction is skipped as a whole, and a piece of it is
@@ -69,13 +69,13 @@ func TestInstructionThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--max-line", "1000")
 	c := p.client()
-	c.says("hello\n")
-	p.stdout.until(t, "hello")
+	c.Says("hello\n")
+	p.stdout.Until(t, "hello")
 	p.says(`{"text":"` + strings.Repeat(" ", 2<<20) + `{"kick":1}"}` + "\n" + `{"text":"` + strings.Repeat("x", 1001) + `"}` + "\n" + `{"text":"the rest"}`)
 	_ = p.stdin.Close() // a last line needs no newline
-	c.hears("the rest\n")
-	p.stderr.until(t, "line 1: longer than ")
-	p.stderr.until(t, "line 2: broadcast: a message of 1001 bytes is longer than the longest allowed, 1000\n")
+	c.Hears("the rest\n")
+	p.stderr.Until(t, "line 1: longer than ")
+	p.stderr.Until(t, "line 2: broadcast: a message of 1001 bytes is longer than the longest allowed, 1000\n")
 }
 
 // The program is not paced by a client that takes nothing of what it alone is
@@ -84,17 +84,17 @@ func TestNobodyWaitsForAPrivateLunch(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--json")
 	stuck, other := p.client(), p.client()
-	stuck.says("stuck\n")
-	other.says("other\n")
+	stuck.Says("stuck\n")
+	other.Says("other\n")
 	a, b := p.idOf("stuck"), p.idOf("other")
 	line := strings.Repeat("x", 100_000)
 	for range 200 {
 		p.says(`{"to":` + a + `,"text":"` + line + `"}` + "\n")
 	}
 	p.says(`{"to":` + b + `,"text":"hello"}` + "\n")
-	other.hears("hello\n")
-	p.stdout.until(t, `"reason":"takes no private messages (`)
-	_, _ = io.Copy(io.Discard, stuck.r)
+	other.Hears("hello\n")
+	p.stdout.Until(t, `"reason":"takes no private messages (`)
+	_, _ = io.Copy(io.Discard, stuck.R)
 }
 
 // Whoever speaks of a hundred thousand who are not there holds up nobody, and fills
@@ -108,12 +108,12 @@ func TestInstructionsForManyWhoAreNotThere(t *testing.T) {
 	}
 	p := start(t, "serve", "127.0.0.1:0", "--json")
 	c := p.client()
-	c.says("hello\n")
+	c.Says("hello\n")
 	p.idOf("hello")
 	p.says(`{"to":[` + ids.String()[1:] + `],"text":"to you"}` + "\n" + `{"kick":[2` + ids.String()[2:] + `]}` + "\n" + `{"text":"the end"}` + "\n")
-	c.hears("to you\nthe end\n")
-	p.stderr.until(t, "line 1: there are no clients [2 3 4 5 6 7 8 9 10 11] and 99989 more\n")
-	p.stderr.until(t, "line 2: there are no clients [2 3 4 5 6 7 8 9 10 11] and 99989 more\n")
+	c.Hears("to you\nthe end\n")
+	p.stderr.Until(t, "line 1: there are no clients [2 3 4 5 6 7 8 9 10 11] and 99989 more\n")
+	p.stderr.Until(t, "line 2: there are no clients [2 3 4 5 6 7 8 9 10 11] and 99989 more\n")
 }
 
 func TestManyFaultsAreSummedUp(t *testing.T) {
@@ -122,7 +122,7 @@ func TestManyFaultsAreSummedUp(t *testing.T) {
 	p.says(strings.Repeat("rubbish\n", 100_000))
 	_ = p.stdin.Close()
 	p.exits(0)
-	if n := strings.Count(p.stderr.ends(t), "\n"); n > 1000 {
+	if n := strings.Count(p.stderr.Ends(t), "\n"); n > 1000 {
 		t.Errorf("it says so on %d lines", n)
 	}
 }
@@ -132,5 +132,5 @@ func TestTheLastFaultsAreCounted(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json")
 	p.says(strings.Repeat("rubbish\n", faultsPerSecond+4))
-	p.stderr.until(t, "4 more invalid lines suppressed, the last at line 14\n")
+	p.stderr.Until(t, "4 more invalid lines suppressed, the last at line 14\n")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/stdio"
 )
 
@@ -38,10 +39,10 @@ func TestStdinMayBe(t *testing.T) {
 			}
 			p := l.start(t)
 			c := p.client()
-			c.hears(tt.want)
+			c.Hears(tt.want)
 			c.hearsEnd()
 			p.exits(exitDone)
-			if said := p.stderr.ends(t); strings.Count(said, "\n") != 1 {
+			if said := p.stderr.Ends(t); strings.Count(said, "\n") != 1 {
 				t.Errorf("STDERR says %q", said)
 			}
 		})
@@ -51,7 +52,7 @@ func TestStdinMayBe(t *testing.T) {
 // socketHolding is a socket from which text can be read, then end of file.
 func socketHolding(t *testing.T, text string) *os.File {
 	t.Helper()
-	ours, theirs := socketPair(t)
+	ours, theirs := scene.SocketPair(t)
 	if _, err := ours.WriteString(text); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestStdinMayBeATerminal(t *testing.T) {
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1", "--eof", "exit"}, stdin: theirs}.start(t)
 	c := p.client()
 	typed(t, terminal, "hello\n")
-	c.hears("hello\n")
+	c.Hears("hello\n")
 	typed(t, terminal, "\x04") // ^D
 	c.hearsEnd()
 	p.exits(exitDone)
@@ -75,7 +76,7 @@ func TestStdinMayBeATerminal(t *testing.T) {
 func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
 	t.Parallel()
 	terminal, theirs := openTerminal(t)
-	pids, tell := pipe(t)
+	pids, tell := scene.Pipe(t)
 	p := launch{
 		args: []string{"serve", "127.0.0.1:0"}, stdin: theirs, session: true, shared: []*os.File{tell},
 		shell: `set -m; hubbub "$@" & echo $! >&3; exec 3>&-; wait`,
@@ -88,8 +89,8 @@ func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
 	c := p.client()
 	for _, line := range []string{"one\n", "two\n"} {
 		typed(t, terminal, "for the shell\n")
-		c.says(line)
-		p.stdout.until(t, line)
+		c.Says(line)
+		p.stdout.Until(t, line)
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -101,7 +102,7 @@ func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
 // the terminal open.
 func TestStdinIsNeverMadeNonblocking(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	terminal, slave := openTerminal(t)
 	for _, tt := range []struct {
 		name         string
@@ -113,7 +114,7 @@ func TestStdinIsNeverMadeNonblocking(t *testing.T) {
 			if _, err := tt.writeEnd.WriteString("a line\n"); err != nil {
 				t.Fatal(err)
 			}
-			c.hears("a line\n")
+			c.Hears("a line\n")
 			if isNonblocking(t, tt.in) {
 				t.Errorf("the %s is nonblocking", tt.name)
 			}
@@ -155,7 +156,7 @@ func TestTheLastLineNeedsNoNewline(t *testing.T) {
 	c := p.client()
 	p.says("a\nb")
 	_ = p.stdin.Close()
-	c.hears("a\nb\n")
+	c.Hears("a\nb\n")
 }
 
 func TestNULsAreKept(t *testing.T) {
@@ -163,9 +164,9 @@ func TestNULsAreKept(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "1")
 	c := p.client()
 	p.says("a\x00b\x00\n\x00\n")
-	c.hears("a\x00b\x00\n\x00\n")
-	c.says("\x00a\x00\n")
-	p.stdout.is(t, "\x00a\x00\n")
+	c.Hears("a\x00b\x00\n\x00\n")
+	c.Says("\x00a\x00\n")
+	p.stdout.Is(t, "\x00a\x00\n")
 }
 
 func TestTheServerOutlivesStdin(t *testing.T) {
@@ -174,10 +175,10 @@ func TestTheServerOutlivesStdin(t *testing.T) {
 	a := p.client()
 	p.says("bye\n")
 	_ = p.stdin.Close()
-	a.hears("bye\n")
+	a.Hears("bye\n")
 	b := p.client()
-	b.says("hello\n")
-	p.stdout.is(t, "hello\n")
+	b.Says("hello\n")
+	p.stdout.Is(t, "hello\n")
 }
 
 func TestStdinWaitsForClients(t *testing.T) {
@@ -185,11 +186,11 @@ func TestStdinWaitsForClients(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "2", "--replay", "none")
 	p.says("for two\n")
 	a := p.client()
-	a.says("alone\n")
-	p.stdout.is(t, "alone\n")
+	a.Says("alone\n")
+	p.stdout.Is(t, "alone\n")
 	b := p.client()
-	a.hears("for two\n")
-	b.hears("for two\n")
+	a.Hears("for two\n")
+	b.Hears("for two\n")
 }
 
 func TestALineOfStdinTooLongGoesOnInPieces(t *testing.T) {
@@ -198,10 +199,10 @@ func TestALineOfStdinTooLongGoesOnInPieces(t *testing.T) {
 	c := p.client()
 	p.says(strings.Repeat("x", 2500) + "\n")
 	_ = p.stdin.Close()
-	c.hears(strings.Repeat("x", 1000) + "\n" + strings.Repeat("x", 1000) + "\n" + strings.Repeat("x", 500) + "\n")
+	c.Hears(strings.Repeat("x", 1000) + "\n" + strings.Repeat("x", 1000) + "\n" + strings.Repeat("x", 500) + "\n")
 	c.hearsEnd()
 	p.exits(exitDone)
-	p.stderr.until(t, "hubbub: ")
+	p.stderr.Until(t, "hubbub: ")
 }
 
 // Every last byte of a file larger than any buffer arrives before the exit.
@@ -223,8 +224,8 @@ func TestExitAtTheEndOfStdinDeliversAll(t *testing.T) {
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2", "--eof", "exit", "--backlog", "1MiB"}, stdin: in}.start(t)
 	a, b := p.client(), p.client()
 	heard := make(chan bool)
-	go func() { defer close(heard); b.hears(text.String()) }()
-	a.hears(text.String())
+	go func() { defer close(heard); b.Hears(text.String()) }()
+	a.Hears(text.String())
 	<-heard
 	a.hearsEnd()
 	p.exits(exitDone)
@@ -240,7 +241,7 @@ func TestWhatCouldNotBeDeliveredIsCountedAndSaid(t *testing.T) {
 	}
 	_ = p.stdin.Close()
 	p.exits(exitFailed)
-	said := p.stderr.ends(t)
+	said := p.stderr.Ends(t)
 	last := said[strings.LastIndex(strings.TrimSuffix(said, "\n"), "\n")+1:]
 	if !strings.HasPrefix(last, "hubbub: ") || !strings.Contains(last, "1 client") {
 		t.Errorf("the last line on STDERR is %q", last)

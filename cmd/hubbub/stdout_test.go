@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hubbub.example/internal/scene"
 	"hubbub.example/internal/stdio"
 )
 
@@ -20,7 +21,7 @@ import (
 // when somebody does, not one line is missing.
 func TestASlowStdoutLosesNothingAndStopsNothing(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2"}, stdout: w}.start(t)
 	_ = w.Close()
 	talker, listener := p.client(), p.client()
@@ -29,18 +30,18 @@ func TestASlowStdoutLosesNothingAndStopsNothing(t *testing.T) {
 		fmt.Fprintf(&want, "line %d of a client that talks and talks\n", i)
 	}
 	said := make(chan bool)
-	go func() { defer close(said); talker.says(want.String()) }()
+	go func() { defer close(said); talker.Says(want.String()) }()
 	for range 100 {
 		p.says("still there?\n")
-		listener.hears("still there?\n")
+		listener.Hears("still there?\n")
 	}
 	select {
 	case <-said:
 		t.Error("all is taken from a client although nobody reads STDOUT")
 	default:
 	}
-	out := collect(r)
-	if got := out.when(t, "every line", func(text string, end bool) bool { return len(text) >= want.Len() || end }); got != want.String() {
+	out := scene.Collect(r)
+	if got := out.When(t, "every line", func(text string, end bool) bool { return len(text) >= want.Len() || end }); got != want.String() {
 		t.Errorf("on STDOUT there are %d bytes, and not the %d that were sent", len(got), want.Len())
 	}
 	<-said
@@ -49,35 +50,35 @@ func TestASlowStdoutLosesNothingAndStopsNothing(t *testing.T) {
 
 func TestAStdoutThatIsGoneEndsTheServer(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
 	_ = w.Close()
 	c := p.client()
-	c.says("heard\n")
+	c.Says("heard\n")
 	heard := make([]byte, 6)
 	if n, err := r.Read(heard); err != nil || string(heard[:n]) != "heard\n" {
 		t.Fatalf("on STDOUT there is %q, %v", heard[:n], err)
 	}
 	_ = r.Close()
 	if runtime.GOOS != "linux" {
-		c.says("not heard\n") // elsewhere only a write finds out
+		c.Says("not heard\n") // elsewhere only a write finds out
 	}
 	p.exits(exitFailed)
-	p.stderr.until(t, "hubbub: write STDOUT: broken pipe\n")
+	p.stderr.Until(t, "hubbub: write STDOUT: broken pipe\n")
 	c.hearsEnd()
 }
 
 // A reader that leaves while the pipe is full is gone as well.
 func TestAFullStdoutThatIsGoneEndsTheServer(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	fill(t, w)
 	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: w}.start(t)
 	_ = w.Close()
-	p.client().says("no room\n")
+	p.client().Says("no room\n")
 	_ = r.Close()
 	p.exits(exitFailed)
-	p.stderr.until(t, "hubbub: write STDOUT: broken pipe\n")
+	p.stderr.Until(t, "hubbub: write STDOUT: broken pipe\n")
 }
 
 func TestAStdoutThatIsFullOfErrorsEndsTheServer(t *testing.T) {
@@ -88,20 +89,20 @@ func TestAStdoutThatIsFullOfErrorsEndsTheServer(t *testing.T) {
 	}
 	defer full.Close()
 	p := launch{args: []string{"serve", "127.0.0.1:0"}, stdout: full}.start(t)
-	p.client().says("hello\n")
+	p.client().Says("hello\n")
 	p.exits(exitFailed)
-	p.stderr.until(t, "hubbub: write STDOUT: no space left on device\n")
+	p.stderr.Until(t, "hubbub: write STDOUT: no space left on device\n")
 }
 
 // With --send-only nothing is written, so nobody need read.
 func TestSendOnlyNeedsNoStdout(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--send-only", "--wait-for", "1"}, stdout: w}.start(t)
 	_, _ = w.Close(), r.Close()
 	c := p.client()
 	p.says("hello\n")
-	c.hears("hello\n")
+	c.Hears("hello\n")
 	p.stop(exitDone)
 }
 
@@ -109,9 +110,9 @@ func TestStdoutMayBeClosed(t *testing.T) {
 	t.Parallel()
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, shell: `exec hubbub "$@" >&-`}.start(t)
 	c := p.client()
-	c.says("into the void\n")
+	c.Says("into the void\n")
 	p.says("hello\n")
-	c.hears("hello\n")
+	c.Hears("hello\n")
 	p.stop(exitDone)
 }
 
@@ -125,8 +126,8 @@ func TestStdoutMayBeAFileToAppendTo(t *testing.T) {
 	defer f.Close()
 	p := launch{args: []string{f.Name(), "serve", "127.0.0.1:0"}, shell: `f=$1; shift; echo before >"$f"; exec hubbub "$@" >>"$f"`}.start(t)
 	c := p.client()
-	c.says("after\n")
-	c.done()
+	c.Says("after\n")
+	c.Done()
 	c.hearsEnd()
 	p.stop(exitDone)
 	if data, err := os.ReadFile(f.Name()); err != nil || string(data) != "before\nafter\n" {
@@ -142,10 +143,10 @@ func TestATerminalIsShownControlBytes(t *testing.T) {
 	} {
 		t.Run(tt.out, func(t *testing.T) {
 			terminal, theirs := openTerminal(t)
-			shown := collect(terminal)
+			shown := scene.Collect(terminal)
 			p := launch{args: []string{"serve", "127.0.0.1:0", "--out", tt.out}, stdout: theirs}.start(t)
-			p.client().says("\x1b[2J\a \u202e \x9b caf\u00e9\ttab\n")
-			shown.is(t, tt.want)
+			p.client().Says("\x1b[2J\a \u202e \x9b caf\u00e9\ttab\n")
+			shown.Is(t, tt.want)
 		})
 	}
 }
@@ -159,13 +160,13 @@ func TestPipedOutputStaysByteForByte(t *testing.T) {
 			every = append(every, byte(c))
 		}
 	}
-	p.client().says(string(every) + "\n")
-	p.stdout.is(t, string(every)+"\n")
+	p.client().Says(string(every) + "\n")
+	p.stdout.Is(t, string(every)+"\n")
 }
 
 func TestStdoutIsNeverMadeNonblocking(t *testing.T) {
 	t.Parallel()
-	_, w := pipe(t)
+	_, w := scene.Pipe(t)
 	_, slave := openTerminal(t)
 	for _, tt := range []struct {
 		name string
@@ -174,9 +175,9 @@ func TestStdoutIsNeverMadeNonblocking(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "1"}, stdout: tt.out}.start(t)
 			c := p.client()
-			c.says("a line\n")
+			c.Says("a line\n")
 			p.says("a line\n")
-			c.hears("a line\n")
+			c.Hears("a line\n")
 			if isNonblocking(t, tt.out) {
 				t.Errorf("the %s is nonblocking", tt.name)
 			}
@@ -188,12 +189,12 @@ func TestStdoutIsNeverMadeNonblocking(t *testing.T) {
 // reason to give up.
 func TestStdoutMayBecomeNonblocking(t *testing.T) {
 	t.Parallel()
-	ours, theirs := socketPair(t)
+	ours, theirs := scene.SocketPair(t)
 	p := launch{args: []string{"serve", "127.0.0.1:0", "--wait-for", "2"}, stdout: theirs}.start(t)
 	c, listener := p.client(), p.client()
 	p.says("all here\n")
-	c.hears("all here\n")
-	listener.hears("all here\n")
+	c.Hears("all here\n")
+	listener.Hears("all here\n")
 	fd, _ := stdio.Descriptor(theirs)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
@@ -209,13 +210,13 @@ func TestStdoutMayBecomeNonblocking(t *testing.T) {
 		}
 		filled += n
 	}
-	c.says("a line that finds no room\n")
-	c.done()
+	c.Says("a line that finds no room\n")
+	c.Done()
 	c.hearsEnd() // so it was read
 	for range 200 {
 		p.says("still there?\n")
-		listener.hears("still there?\n")
+		listener.Hears("still there?\n")
 	}
-	collect(ours).is(t, strings.Repeat(".", filled)+"a line that finds no room\n")
+	scene.Collect(ours).Is(t, strings.Repeat(".", filled)+"a line that finds no room\n")
 	p.stop(exitDone)
 }

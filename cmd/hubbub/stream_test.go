@@ -12,7 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is the stream of numbered lines, in which everything that is
@@ -25,9 +26,6 @@ const (
 	lineSize   = 128
 	numberSize = 12
 )
-
-// ages is longEnough for many megabytes on a machine that is busy otherwise.
-const ages = 2 * time.Minute
 
 // letters fill the lines. Where they begin depends on the line's number, so
 // that the end of another line would show.
@@ -84,7 +82,7 @@ func flood(t *testing.T, w io.Writer) *flow {
 func (f *flow) ends(t *testing.T) int {
 	t.Helper()
 	f.stop.Store(true)
-	happens(t, f.ended, "the flood to end")
+	scene.Next(t, f.ended, "the flood to end")
 	return int(f.lines.Load())
 }
 
@@ -108,17 +106,7 @@ func follow(r io.Reader, goal int) *follower { return (&follower{goal: goal}).st
 // listener is a client that follows.
 func (p *program) listener(goal int) *follower {
 	p.t.Helper()
-	return follow(p.lastingClient(), goal)
-}
-
-// lastingClient is a client with time for many megabytes.
-func (p *program) lastingClient() *peer {
-	p.t.Helper()
-	c := p.client()
-	if err := c.SetDeadline(time.Now().Add(ages)); err != nil {
-		p.t.Fatal(err)
-	}
-	return c
+	return follow(p.client(), goal)
 }
 
 func (f *follower) start(r io.Reader) *follower {
@@ -142,16 +130,16 @@ func (f *follower) read(r *bufio.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("after %d lines comes %s: %w", f.lines, brief(string(got)), err)
+			return fmt.Errorf("after %d lines comes %s: %w", f.lines, scene.Brief(string(got)), err)
 		}
 		n := f.last + 1
 		if f.gaps {
 			if n, err = strconv.Atoi(string(got[:min(len(got), numberSize)])); err != nil || n <= f.last {
-				return fmt.Errorf("after line %d comes %s", f.last, brief(string(got)))
+				return fmt.Errorf("after line %d comes %s", f.last, scene.Brief(string(got)))
 			}
 		}
 		if want = appendLine(want[:0], n); !bytes.Equal(got, want) {
-			return fmt.Errorf("line %d is %s", n, brief(string(got)))
+			return fmt.Errorf("line %d is %s", n, scene.Brief(string(got)))
 		}
 		f.last = n
 		f.count.Store(int64(f.lines + 1))
@@ -164,7 +152,7 @@ func (f *follower) read(r *bufio.Reader) error {
 // gets waits until the goal is reached.
 func (f *follower) gets(t *testing.T) {
 	t.Helper()
-	happens(t, f.reached, fmt.Sprintf("%d lines", f.goal))
+	scene.Next(t, f.reached, fmt.Sprintf("%d lines", f.goal))
 	select {
 	case <-f.ended:
 		if f.err != nil {
@@ -183,34 +171,9 @@ func (f *follower) has(lines int) bool { return f.count.Load() >= int64(lines) }
 // ends waits for the end and returns the number of lines.
 func (f *follower) ends(t *testing.T) int {
 	t.Helper()
-	happens(t, f.ended, "the end of the stream")
+	scene.Next(t, f.ended, "the end of the stream")
 	if f.err != nil {
 		t.Error(f.err)
 	}
 	return f.lines
-}
-
-// happens waits for c, and not for ever.
-func happens[T any](t *testing.T, c <-chan T, what string) (got T) {
-	t.Helper()
-	select {
-	case got = <-c:
-	case <-time.After(ages):
-		t.Fatalf("still waiting for %s", what)
-	}
-	return got
-}
-
-// eventually waits for what no event tells of.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for limit := time.After(ages); !ok(); {
-		select {
-		case <-look.C:
-		case <-limit:
-			t.Fatalf("still waiting for %s", what)
-		}
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"hubbub.example/internal/scene"
 )
 
 // This file is clients that speak HTTP and WebSocket, none of which anybody
@@ -45,7 +47,7 @@ func clientsIn(b *browser, server string) *tab {
 // lines.
 func wsClient(t *testing.T, address string, lines int, subprotocols ...string) (*websocket.Conn, *follower) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), ages)
+	ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
 	c, _, err := websocket.Dial(ctx, "ws://"+address+"/", &websocket.DialOptions{Subprotocols: subprotocols})
 	if err != nil {
 		cancel()
@@ -141,7 +143,7 @@ func TestEveryKindOfClientAtOnceGetsEveryLine(t *testing.T) {
 	}
 	p.says(string(stream[:lineSize])) // they are all there once they have the first
 	for name, f := range listeners {
-		eventually(t, name, func() bool { return f.has(1) })
+		scene.Until(t, name+" has the first line", func() bool { return f.has(1) })
 	}
 	page.when(`Object.values(clients.heard).every((heard) => heard.lines === 1)`)
 
@@ -171,7 +173,7 @@ func TestEveryKindOfClientAtOnceGetsEveryLine(t *testing.T) {
 		want[fmt.Sprintf("chromium-%d", i)] = says
 		total += says
 	}
-	said := p.stdout.when(t, "all they said", func(said string, end bool) bool { return strings.Count(said, "\n") >= total || end })
+	said := p.stdout.When(t, "all they said", func(said string, end bool) bool { return strings.Count(said, "\n") >= total || end })
 	next := map[string]int{}
 	for line := range strings.Lines(said) {
 		name, _, _ := strings.Cut(line, " ")
@@ -190,7 +192,7 @@ func TestEveryKindOfClientAtOnceGetsEveryLine(t *testing.T) {
 
 func write(t *testing.T, c *websocket.Conn, message []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), longEnough)
+	ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
 	defer cancel()
 	if err := c.Write(ctx, websocket.MessageText, message); err != nil {
 		t.Fatal(err)
@@ -235,23 +237,23 @@ func TestCurlIsAClient(t *testing.T) {
 	p := host(t, "--out", "json", "--replay", "all", "--sniff", "1m")
 	hears := visit(t, p, "curl -sSN http://HOST:PORT/")
 	p.says("one\n")
-	hears.stdout.is(t, "one\n")
+	hears.stdout.Is(t, "one\n")
 	p.says("two\n")
-	hears.stdout.is(t, "one\ntwo\n")
+	hears.stdout.Is(t, "one\ntwo\n")
 
 	says := func(text string) {
 		t.Helper()
-		p.stdout.until(t, `"text":"`+text+`"`)
+		p.stdout.Until(t, `"text":"`+text+`"`)
 	}
 	code := func(command string) {
 		t.Helper()
 		c := visit(t, p, "curl -sS -o /dev/null -w %{http_code} "+command)
 		c.exits(0)
-		c.stdout.is(t, "204")
+		c.stdout.Is(t, "204")
 	}
 	code("-d posted http://HOST:PORT/?name=bob")
 	says("posted")
-	p.stdout.until(t, `"name":"bob"`)
+	p.stdout.Until(t, `"name":"bob"`)
 	code("-d posted-inside --unix-socket PATH http://localhost/")
 	says("posted-inside")
 	code("--json {} http://HOST:PORT/")
@@ -268,19 +270,19 @@ func TestCurlIsAClient(t *testing.T) {
 		_ = c.stdin.Close()
 		says("unfinished")
 		c.exits(0)
-		c.stdout.is(t, "204")
+		c.stdout.Is(t, "204")
 	}
 
 	inside := visit(t, p, "curl -sSN --unix-socket PATH http://localhost/?last=1")
-	inside.stdout.is(t, "two\n")
+	inside.stdout.Is(t, "two\n")
 	events := visit(t, p, "curl -sSN -H Accept:text/event-stream http://HOST:PORT/?last=1")
-	if got := events.stdout.until(t, "\n\n"); !strings.HasPrefix(got, "id: ") || !strings.HasSuffix(got, "\ndata: two\n\n") {
+	if got := events.stdout.Until(t, "\n\n"); !strings.HasPrefix(got, "id: ") || !strings.HasSuffix(got, "\ndata: two\n\n") {
 		t.Errorf("the event is %q", got)
 	}
 	p.says("three\n")
-	events.stdout.until(t, "data: three\n\n")
-	inside.stdout.is(t, "two\nthree\n")
-	hears.stdout.is(t, "one\ntwo\nthree\n")
+	events.stdout.Until(t, "data: three\n\n")
+	inside.stdout.Is(t, "two\nthree\n")
+	hears.stdout.Is(t, "one\ntwo\nthree\n")
 
 	p.stop(exitDone)
 	for _, c := range []*program{hears, inside, events} {
@@ -295,29 +297,29 @@ func TestNPMsWSIsAClient(t *testing.T) {
 	p := host(t, "--max-line", "1KB", "--replay", "all", "--sniff", "1m")
 	c := visit(t, p, node+" ws://HOST:PORT/")
 	c.says("hello\nwörld\n")
-	p.stdout.is(t, "hello\nwörld\n")
+	p.stdout.Is(t, "hello\nwörld\n")
 	p.says("good day\n")
-	c.stdout.is(t, "good day\n")
+	c.stdout.Is(t, "good day\n")
 	_ = c.stdin.Close()
 	c.exits(0) // its close is answered
 
 	long := visit(t, p, node+" ws://HOST:PORT/")
 	long.says(strings.Repeat("x", 1001) + "\n")
 	long.exits(1)
-	if said := long.stderr.ends(t); !strings.HasPrefix(said, "1009 ") {
+	if said := long.stderr.Ends(t); !strings.HasPrefix(said, "1009 ") {
 		t.Errorf("a message too long ends with %q", said)
 	}
 	v1 := visit(t, p, node+" ws://HOST:PORT/ hubbub.v1")
-	v1.stdout.until(t, `"text":"good day"}`)
+	v1.stdout.Until(t, `"text":"good day"}`)
 	v1.says(`{"type":"message","text":"third"}` + "\n")
-	p.stdout.is(t, "hello\nwörld\nthird\n")
+	p.stdout.Is(t, "hello\nwörld\nthird\n")
 	v1.says(`{"type":"end"}` + "\n")
 	v1.exits(0)
 	last := visit(t, p, node+" ws://HOST:PORT/")
-	last.stdout.is(t, "good day\n")
+	last.stdout.Is(t, "good day\n")
 	p.stop(exitDone)
 	last.exits(1)
-	if said := last.stderr.ends(t); !strings.HasPrefix(said, "1001 ") {
+	if said := last.stderr.Ends(t); !strings.HasPrefix(said, "1001 ") {
 		t.Errorf("the server's end is told as %q", said)
 	}
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // LongEnough bounds every wait. Only something broken takes as long.
-const LongEnough = time.Minute
+const LongEnough = 2 * time.Minute
 
 // AtOnce runs so many parallel tests of a package at a time, unless -parallel is
 // given: for tests that mostly wait, which need no core each. TestMain calls it.
