@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hubbub.example/internal/engine/accept"
+	"hubbub.example/internal/scene"
 )
 
 // However many are refused at once, and whatever they say, those who are there
@@ -38,7 +39,7 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 			for i := range many {
 				refused = append(refused, comes(openings[i%len(openings)]))
 			}
-			is(t, "all are refused", func() bool { return a.Stats().Refused == many })
+			scene.Until(t, "all are refused", func() bool { return a.Stats().Refused == many })
 			a.on(func(l *loop) {
 				if n := l.lobby.Len(); n > accept.MaxLingering {
 					t.Errorf("%d linger at a time", n)
@@ -49,7 +50,7 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 			for _, c := range refused {
 				_ = c.Close()
 			}
-			is(t, "nothing is left of them", func() bool { return a.gate.Lingering() == 0 && a.gate.Connections() == 3 })
+			scene.Until(t, "nothing is left of them", func() bool { return a.gate.Lingering() == 0 && a.gate.Connections() == 3 })
 			a.on(func(l *loop) {
 				a.gate.MaxConnections = 4
 				if n := len(l.clients) + l.lobby.Len(); n != 3 {
@@ -57,7 +58,7 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 				}
 			})
 			comes(newcomer)
-			is(t, "there is room again", func() bool { return a.Stats().Clients == 4 })
+			scene.Until(t, "there is room again", func() bool { return a.Stats().Clients == 4 })
 		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/scene"
 )
 
 // ask connects an HTTP stream.
@@ -25,7 +26,7 @@ func ask(t *testing.T, address string, headers ...string) *bufio.Reader {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err == nil {
-		err = c.SetDeadline(time.Now().Add(audienceWaits))
+		err = c.SetDeadline(time.Now().Add(scene.LongEnough))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func TestSlowHeads(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(audienceWaits))
+		_ = c.SetDeadline(time.Now().Add(scene.LongEnough))
 		if i > 0 {
 			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHo")
 		}
@@ -142,7 +143,7 @@ func TestSlowHeads(t *testing.T) {
 	}
 	began := time.Now()
 	r := ask(t, at, "Accept: text/plain")
-	is(t, "it is a client", func() bool { return h.Stats().Clients == 1 })
+	scene.Until(t, "it is a client", func() bool { return h.Stats().Clients == 1 })
 	h.say(t, "hello")
 	if line, err := r.ReadString('\n'); err != nil || line != "hello\n" {
 		t.Fatal(line, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/scene"
 )
 
 // hall is a hub whose port tells by the first bytes what is spoken.
@@ -34,16 +35,6 @@ func hall(t *testing.T, o Options) (h *Hub, address string) {
 		t.Fatal(err)
 	}
 	return h, at[0].String()
-}
-
-// is waits until ok.
-func is(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(8 * time.Second); !ok(); <-time.After(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still waiting until %s", what)
-		}
-	}
 }
 
 // say broadcasts.
@@ -83,7 +74,7 @@ func TestAFormsFeedComesAndGoes(t *testing.T) {
 		getsText(t, r, fmt.Sprint(next))
 		next++
 		_ = c.Close()
-		is(t, "its feed is gone", func() bool { return h.backlog.Feed(backlog.Frames) == nil })
+		scene.Until(t, "its feed is gone", func() bool { return h.backlog.Feed(backlog.Frames) == nil })
 		if n := h.Stats().Clients; n != 0 {
 			t.Fatalf("there are %d clients", n)
 		}
@@ -112,7 +103,7 @@ func TestTheBacklogIsForAllFormsTogether(t *testing.T) {
 		}
 		events := ask(t, at, "Accept: text/event-stream")
 		reading.Go(func() { _, _ = io.Copy(io.Discard, events) })
-		is(t, "all are there", func() bool { return h.Stats().Joins == 3 })
+		scene.Until(t, "all are there", func() bool { return h.Stats().Joins == 3 })
 		bound := limit + 10*int64(len(message))
 		for range 300 {
 			h.say(t, message)
@@ -186,9 +177,9 @@ func TestAnIdleClientHasNothingExtra(t *testing.T) {
 	}
 	ask(t, at, "Accept: text/event-stream")
 	ask(t, at, "Accept: text/plain")
-	is(t, "all are there", func() bool { return h.Stats().Joins == 4 })
+	scene.Until(t, "all are there", func() bool { return h.Stats().Joins == 4 })
 	h.say(t, "hello")
-	is(t, "nobody has anything extra", func() bool {
+	scene.Until(t, "nobody has anything extra", func() bool {
 		extras := 0
 		h.on(func(l *loop) {
 			for _, c := range l.clients {

@@ -14,6 +14,7 @@ import (
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/scene"
 )
 
 // audience is a hub and clients that take what they are sent.
@@ -23,8 +24,6 @@ type audience struct {
 	clients []net.Conn
 	buf     []byte
 }
-
-const audienceWaits = time.Minute
 
 func gather(t *testing.T, loops, clients int) *audience {
 	t.Helper()
@@ -45,7 +44,7 @@ func gather(t *testing.T, loops, clients int) *audience {
 	for range clients {
 		conn, err := net.Dial("tcp", at[0].String())
 		if err == nil {
-			err = conn.SetDeadline(time.Now().Add(audienceWaits))
+			err = conn.SetDeadline(time.Now().Add(scene.LongEnough))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +154,7 @@ func TestDeliveriesInFramesAllocateNothing(t *testing.T) {
 			}
 			readers = append(readers, r)
 		}
-		is(t, "all are there", func() bool { return h.Stats().Joins == clients })
+		scene.Until(t, "all are there", func() bool { return h.Stats().Joins == clients })
 		message := []byte("sixty-four bytes, less the newline, make a short line of a log")
 		length := len(codec.AppendMessage(nil, message))
 		if protocol != "" {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // silentOnes connects n that say nothing to an address for HTTP.
@@ -23,7 +25,7 @@ func silentOnes(t testing.TB, h *Hub, n int) {
 		}
 		t.Cleanup(func() { _ = c.Close() })
 	}
-	is(t, "they are there", func() bool {
+	scene.Until(t, "they are there", func() bool {
 		there := 0
 		h.on(func(l *loop) { there += l.lobby.Len() })
 		return there == n
@@ -40,7 +42,7 @@ func TestWhoIsRefusedHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	is(t, "it is there", func() bool {
+	scene.Until(t, "it is there", func() bool {
 		there := false
 		h.on(func(l *loop) { there = l.lobby.Quiet() == 1 })
 		return there

@@ -15,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/scene"
 )
 
 // A defect that makes a loop panic ends the hub with an error, and not the
@@ -25,7 +26,7 @@ func TestAPanicEndsTheHubOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
 	defer cancel()
 	at, err := h.Listen("127.0.0.1:0")
 	if err != nil {
@@ -75,7 +76,7 @@ func TestATurnIsBounded(t *testing.T) {
 		var most int64
 		h.on(func(l *loop) { // it is kept while all of that comes
 			for _, c := range all {
-				_ = c.SetDeadline(time.Now().Add(audienceWaits))
+				_ = c.SetDeadline(time.Now().Add(scene.LongEnough))
 				if _, err := c.Write(flood); err != nil {
 					t.Error(err)
 				}
@@ -90,7 +91,7 @@ func TestATurnIsBounded(t *testing.T) {
 			}
 			l.Do(watch)
 		})
-		is(t, "all of it is read", func() bool { return h.Stats().BytesIn == int64(clients*len(flood)) })
+		scene.Until(t, "all of it is read", func() bool { return h.Stats().BytesIn == int64(clients*len(flood)) })
 		h.on(func(*loop) {})
 		if most > 2*(turnBytes+intake.ReadSize) || most == 0 {
 			t.Errorf("%s: a turn read %d bytes", says, most)

@@ -19,6 +19,7 @@ import (
 
 	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/scene"
 )
 
 // inOneTurn has the only loop find all that f does in one turn.
@@ -44,7 +45,7 @@ func TestKickEndsBehindAWholeMessage(t *testing.T) {
 			if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 				t.Fatal(err)
 			}
-			is(t, "it is there", func() bool { return h.Stats().Joins == 1 })
+			scene.Until(t, "it is there", func() bool { return h.Stats().Joins == 1 })
 			if err := h.Kick(2, ""); err == nil { // makes the list, which asks the loop
 				t.Fatal("there are two")
 			}
@@ -76,7 +77,7 @@ func TestKickEndsBehindAWholeMessage(t *testing.T) {
 func TestKickedStaysUnheard(t *testing.T) {
 	h, at := hall(t, Options{Loops: 1, Inbox: InboxMessages})
 	c, _ := upgrade(t, at, "/", "")
-	is(t, "it is there", func() bool { return h.Stats().Joins == 1 })
+	scene.Until(t, "it is there", func() bool { return h.Stats().Joins == 1 })
 	if err := h.Mute(1, false); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func TestKickedStaysUnheard(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	is(t, "it has gone", func() bool { return h.Stats().Clients == 0 })
+	scene.Until(t, "it has gone", func() bool { return h.Stats().Clients == 0 })
 	if b := h.TryReceive(); b != nil {
 		t.Errorf("it is heard: %q", b.Plain())
 	}
@@ -161,7 +162,7 @@ func TestNothingStaysOfWhoEnds(t *testing.T) {
 	all.Wait()
 	cancel()
 	bosses.Wait()
-	is(t, "all have gone", func() bool { return h.Stats().Clients == 0 && h.gate.Connections() == 0 })
+	scene.Until(t, "all have gone", func() bool { return h.Stats().Clients == 0 && h.gate.Connections() == 0 })
 	for what, n := range map[string]int64{"letters": h.policy.Private.Used(), "beginnings": h.inbox.Beginnings.Used(), "of posts": h.inbox.Posts.Used(), "rests": h.policy.Kept.Used(), "known": int64(len(h.registry.known))} {
 		if n != 0 {
 			t.Errorf("%s: %d", what, n)
@@ -184,7 +185,7 @@ func TestNothingStaysOfWhoEnds(t *testing.T) {
 // comeAndGo is one client's life: of each kind, and each way to go.
 func comeAndGo(c net.Conn, kind, way int) {
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(audienceWaits))
+	_ = c.SetDeadline(time.Now().Add(scene.LongEnough))
 	switch kind {
 	case 0:
 		_, _ = io.WriteString(c, "hello\nbegun")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/scene"
 )
 
 // saysFrom has a client from this address of ours say a message in a session,
@@ -20,7 +22,7 @@ func (h *Hub) saysFrom(t *testing.T, from, address, session, message string) (ac
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(audienceWaits))
+	_ = c.SetDeadline(time.Now().Add(scene.LongEnough))
 	r := shakeHands(t, c, "/?last=0&session="+session, "hubbub.v1")
 	hello := heardObject(t, r)
 	if message != "" {
@@ -33,7 +35,7 @@ func (h *Hub) saysFrom(t *testing.T, from, address, session, message string) (ac
 	}
 	before := h.Stats().Clients
 	_ = c.Close()
-	is(t, "it has left", func() bool { return h.Stats().Clients < before })
+	scene.Until(t, "it has left", func() bool { return h.Stats().Clients < before })
 	return hello.Ack
 }
 

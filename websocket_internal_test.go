@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"hubbub.example/internal/scene"
 )
 
 // upgrade makes a WebSocket of a new connection.
@@ -22,7 +24,7 @@ func upgrade(t *testing.T, address, target, protocol string) (net.Conn, *bufio.R
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err == nil {
-		err = c.SetDeadline(time.Now().Add(audienceWaits))
+		err = c.SetDeadline(time.Now().Add(scene.LongEnough))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -69,14 +71,10 @@ func (h *Hub) on(f func(l *loop)) {
 // becomes waits until the hub's clients are so.
 func (h *Hub) becomes(t *testing.T, what string, is func(c *client) bool) {
 	t.Helper()
-	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
-		found := false
+	scene.Until(t, "a client "+what, func() (found bool) {
 		h.on(func(l *loop) { found = found || slices.ContainsFunc(l.clients, is) })
-		if found {
-			return
-		}
-	}
-	t.Fatalf("still waiting for a client that %s", what)
+		return found
+	})
 }
 
 // What a client said before its connection broke is heard, also where it could
@@ -107,7 +105,7 @@ func TestWhatWasSaidBeforeABreakIsHeard(t *testing.T) {
 			for _, b := range all {
 				b.Release()
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), scene.LongEnough)
 			defer cancel()
 			var got []string
 			for len(got) < 3 {
