@@ -2,80 +2,47 @@
 
 package hubbub
 
-// This file is the way of one message to every client:
-//
-//	Broadcast  any goroutine  frames it and has the backlog publish it, once there is
-//	                          room: that is the one sequencing point, and wakes the loops
-//	flush      a loop         sends what lies between a client's cursor and the head
-
 import (
 	"context"
-	"fmt"
-	"slices"
-
-	"hubbub.example/internal/engine/backlog"
-	"hubbub.example/internal/feed"
+	"os"
 )
 
-// ErrClosed says that the hub is closed, or drains before it closes.
-var ErrClosed = backlog.ErrClosed
-
 // Broadcast sends one message, without its separator, to all clients. It
-// returns when the message is in the feed, which with Wait may have to wait
-// for clients, as long as ctx allows. The error says that the message was
-// not broadcast: it is too long, no whole record, or ctx's or ErrClosed.
+// returns when the message is in the backlog, for which it may have to wait
+// with SlowWait, as long as ctx allows. The error says why the message was not
+// broadcast: it is too long or no whole record, ctx is done, or ErrClosed.
 //
-// A message that holds its framing's separator reaches clients of that
-// framing as several.
+// A message that contains the separator of its framing reaches raw clients as
+// several.
 func (h *Hub) Broadcast(ctx context.Context, message []byte) error {
-	return h.broadcast(ctx, message, nil, backlog.Paced)
+	return h.engine.Broadcast(ctx, message)
 }
 
-// BroadcastExcept is Broadcast to all but some clients. Ids of clients that are
-// not there do no harm.
+// BroadcastExcept is Broadcast to all clients but some. Unknown ids do no harm.
 func (h *Hub) BroadcastExcept(ctx context.Context, message []byte, except ...uint64) error {
-	h.keepRegistry()
-	return h.broadcast(ctx, message, slices.Clone(except), backlog.Paced)
+	return h.engine.BroadcastExcept(ctx, message, except...)
 }
 
-// BroadcastHere is BroadcastExcept for those who are there now, as what is said
-// in a room is: when none of them hears the message, it is not kept for whoever
-// comes next (Unheard), and is not missed at the end. Behind one that is, it is
-// too: they keep their order.
+// BroadcastHere is BroadcastExcept for clients that are connected now, as in a
+// chat room: a message that none of them receives is not kept for the next one
+// to connect (ReplayUnheard), and Drain does not report it. After a message that
+// is kept it is kept too, because messages stay in order.
 func (h *Hub) BroadcastHere(ctx context.Context, message []byte, except ...uint64) error {
-	h.keepRegistry()
-	return h.broadcast(ctx, message, slices.Clone(except), backlog.Here)
+	return h.engine.BroadcastHere(ctx, message, except...)
 }
 
-func (h *Hub) broadcast(ctx context.Context, message []byte, except []uint64, how backlog.How) error {
-	if err := h.check(message); err != nil {
-		return fmt.Errorf("broadcast: %w", err)
-	}
-	p := h.separated(message)
-	if len(p) == 0 {
-		return nil // nothing, in a framing that has no word for it
-	}
-	var of []feed.Run
-	if except != nil {
-		of = []feed.Run{{Messages: 1, Of: &feed.Origin{Not: except}}}
-	}
-	return h.backlog.PublishWait(ctx, backlog.Messages{Bytes: p, Ends: []int{len(p)}, Runs: of}, how)
-}
+// Relay broadcasts the messages of b in order, each to all clients but the one
+// that sent it. Like Broadcast it may have to wait; meanwhile the inbox fills,
+// and then the hub stops reading from clients. The batch stays the caller's.
+// The error, which is ctx's or ErrClosed, says that some were not broadcast.
+func (h *Hub) Relay(ctx context.Context, b *Batch) error { return h.engine.Relay(ctx, b.intake()) }
 
-// separated is message with what separates it from the next.
-func (h *Hub) separated(message []byte) []byte {
-	separator := h.framing.Separator()
-	p := make([]byte, 0, len(message)+len(separator))
-	return append(append(p, message...), separator...)
-}
-
-// check says why a message cannot be sent.
-func (h *Hub) check(message []byte) error {
-	if len(message) > h.longest {
-		return fmt.Errorf("a message of %d bytes is longer than the longest allowed, %d", len(message), h.longest)
-	}
-	if !h.framing.Fits(message) {
-		return fmt.Errorf("a message of %d bytes is no record of %s bytes", len(message), h.o.Framing)
-	}
-	return nil
+// BroadcastFrom broadcasts every message that f delivers, and returns nil at
+// its end. A last message without its separator counts. It returns early with
+// ctx's error, with ErrClosed when the hub drains or closes, or with f's error.
+//
+// A loop reads a pipe, a terminal or a socket whenever it is readable; the
+// calling goroutine reads a file. f stays in the mode it is in.
+func (h *Hub) BroadcastFrom(ctx context.Context, f *os.File) error {
+	return h.engine.BroadcastFrom(ctx, f)
 }

@@ -9,6 +9,7 @@ package hubbub
 import (
 	"context"
 	"iter"
+	"os"
 	"time"
 
 	"hubbub.example/internal/engine/intake"
@@ -86,12 +87,12 @@ func (b *Batch) Events() iter.Seq[Event] {
 // Receive gives the next batch of the inbox, when there is one. The error is
 // io.EOF after the hub has closed and all was received, else ctx's.
 func (h *Hub) Receive(ctx context.Context) (*Batch, error) {
-	b, err := h.inbox.Receive(ctx)
+	b, err := h.engine.Inbox().Receive(ctx)
 	return (*Batch)(b), err
 }
 
 // TryReceive is Receive that does not wait: nil says that nothing is there now.
-func (h *Hub) TryReceive() *Batch { return (*Batch)(h.inbox.TryReceive()) }
+func (h *Hub) TryReceive() *Batch { return (*Batch)(h.engine.Inbox().TryReceive()) }
 
 // Events returns everything that comes, until the hub is closed or ctx is done.
 // An event's Data is valid until the next event.
@@ -114,4 +115,13 @@ func (b *Batch) yieldAll(yield func(Event) bool) bool {
 		}
 	}
 	return true
+}
+
+// DeliverTo writes every message from clients to f, with its separator, until
+// the hub is closed and everything is written (nil), ctx is done, or f fails:
+// that nobody reads f any more is noticed at once, even if there is nothing to
+// write. It takes the place of Receive and Events; joins and leaves are
+// dropped. When ctx is done the last message may have been written in part.
+func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
+	return h.engine.DeliverTo(ctx, f)
 }

@@ -6,54 +6,15 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"unsafe"
 
+	"hubbub.example/internal/engine"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/quota"
-	"hubbub.example/internal/framing"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/sock"
 )
-
-// desk is a loop with an inbox, and nobody else.
-func desk(t *testing.T, want Inbox) *loop {
-	t.Helper()
-	o, err := Options{Loops: 1, Inbox: want}.withDefaults(someDescriptors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &Hub{o: o, framing: framing.Lines, log: logger.New(o.Logger)}
-	t.Cleanup(h.log.Close)
-	h.inbox = intake.NewInbox(h.intakeConfig(), 1, nil, func() {})
-	l, err := newLoop(h, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	h.loops = []*loop{l}
-	if h.backlog, err = backlog.New(h.backlogConfig()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.backlog.Close() })
-	return l
-}
-
-// There is one for each connection: a byte more, and the allocator takes 16.
-func TestClientIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(client{}); n > 160 {
-		t.Errorf("a client has %d bytes", n)
-	}
-}
-
-// takeAll leaves the inbox without a batch, as a caller does that has them all.
-func (h *Hub) takeAll() (all []*intake.Batch) {
-	for b := h.inbox.NewWriter().Batch(); b != nil; b = h.inbox.NewWriter().Batch() {
-		all = append(all, b)
-	}
-	return all
-}
 
 func describe(e Event) string {
 	switch e.Kind {
@@ -108,6 +69,20 @@ func TestEventKindsAreIntakes(t *testing.T) {
 	for kind, its := range map[EventKind]intake.Kind{Message: intake.Message, Join: intake.Join, Leave: intake.Leave} {
 		if kind != EventKind(its) {
 			t.Errorf("%s is %d, in intake it is %d", kind, kind, its)
+		}
+	}
+}
+
+// The values of options are those of the engine.
+func TestOptionsAreTheEngines(t *testing.T) {
+	for _, c := range []struct{ ours, its any }{
+		{int(SlowWait), int(delivery.Wait)}, {int(SlowCut), int(delivery.Cut)}, {int(SlowSkip), int(delivery.Skip)},
+		{int(ReplayUnheard), int(backlog.FirstUnheard)}, {int(ReplayNone), int(backlog.FirstNone)}, {int(ReplayAll), int(backlog.FirstAll)},
+		{int(InboxAll), int(engine.InboxAll)}, {int(InboxMessages), int(engine.InboxMessages)},
+		{int(InboxPresence), int(engine.InboxPresence)}, {int(InboxNone), int(engine.InboxNone)},
+	} {
+		if c.ours != c.its {
+			t.Errorf("%v is %v in the engine", c.ours, c.its)
 		}
 	}
 }

@@ -87,6 +87,12 @@ var houseRules = []houseRule{
 // package, the higher ones first. What a row does not name, it may not import.
 var layers = map[string][]string{
 	".": {
+		"internal/engine", "internal/engine/backlog", "internal/engine/delivery", "internal/engine/intake",
+		"internal/framing", "internal/proto", "internal/quantity", "internal/sock",
+	},
+
+	// The engine knows all organs, and does what they return.
+	"internal/engine": {
 		"internal/codec",
 		"internal/engine/accept",
 		"internal/engine/backlog",

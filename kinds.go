@@ -134,9 +134,6 @@ const (
 	InboxNone                  // nothing: the hub reads and discards what clients send
 )
 
-func (i Inbox) messages() bool { return i == InboxAll || i == InboxMessages }
-func (i Inbox) presence() bool { return i == InboxAll || i == InboxPresence }
-
 // LeaveCode says why a client left. Its String is the name that JSON events
 // and hubbub.v1 carry: "lapped".
 type LeaveCode uint8

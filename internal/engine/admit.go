@@ -1,0 +1,506 @@
+//go:build unix
+
+package engine
+
+// This file is how connections come in. One loop, the first, owns the listeners
+// and shares the connections out; each loop then owns its own outright.
+//
+//	accept  takes what waits, a slice a turn
+//	admit   gives it to a loop, or refuses it with a word
+//	come    that loop has it wait in its lobby until it is known what it speaks
+//	act     does what the lobby says is to be done with it
+//	adopt   makes a connection that is known a client: nothing else does
+//	refuse  tells one why it may not stay
+//	rest    out of descriptors, or with an inbox full of joins, nobody is
+//	        accepted for a while
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/accept"
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/logger"
+	"hubbub.example/internal/proto"
+	"hubbub.example/internal/quantity"
+	"hubbub.example/internal/sock"
+)
+
+const acceptPause = time.Second
+
+// arrival is a connection that is known, and the session that it claims.
+type arrival struct {
+	accept.Arrival
+	session *intake.Session
+}
+
+// refusals are what is warned of at most once in a while.
+type refusals struct {
+	full, noDescriptors, accept, tls, http2 logger.Throttle
+}
+
+// addListeners begins to accept.
+func (l *loop) addListeners(ls []*sock.Listener) error {
+	if l.draining || l.quitting {
+		accept.CloseAll(ls)
+		return backlog.ErrClosed
+	}
+	return l.acceptor.Add(ls)
+}
+
+// watch begins or ends to hear of connections.
+func (l *loop) watch(on bool) {
+	if err := l.acceptor.Watch(on); err != nil {
+		l.engine.log.Warnf("%v", err)
+	}
+}
+
+// accept takes in what the ready listeners have, unless the inbox is full.
+func (l *loop) accept() {
+	if !l.acceptor.HasReady() {
+		return
+	}
+	inbox := l.engine.inbox
+	if inbox.Deferred() {
+		l.watch(false)
+		return
+	}
+	failed := l.acceptor.Accept(func(k accept.Conn) (more bool) {
+		l.admit(k)
+		return !inbox.Deferred()
+	})
+	for _, f := range failed {
+		l.acceptFailed(f)
+	}
+}
+
+// acceptFailed logs what cannot be helped, and goes on.
+func (l *loop) acceptFailed(f accept.Failure) {
+	if !f.OutOfDescriptors() {
+		if once := &l.refusals.accept; once.Allow(l.Now()) {
+			l.engine.log.Warnf("%s: %v", f.Listener, f.Err)
+		}
+		l.rest()
+		return
+	}
+	if once := &l.refusals.noDescriptors; once.Allow(l.Now()) {
+		l.engine.log.Warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", f.Listener, quantity.Count(l.engine.gate.Clients(), "client"), once.Suppressed())
+	}
+	if k, ok := l.acceptor.AcceptWithReserve(f.Listener); ok {
+		k.Slot, _ = l.engine.gate.Admit(0)
+		l.refuse(k, "hubbub: refused: the server is out of descriptors\n")
+	}
+	l.rest()
+}
+
+// rest pauses accepting until a descriptor comes free, or for a second.
+func (l *loop) rest() {
+	l.watch(false)
+	l.engine.resting.Store(true)
+	l.nextAccept.In(acceptPause)
+}
+
+// resumeAccept goes on when what accepting waited for is over.
+func (l *loop) resumeAccept() {
+	h := l.engine
+	if l != h.loops[0] || l.acceptor.Watching() || h.inbox.Deferred() || h.resting.Load() {
+		return
+	}
+	if !l.acceptor.Renew() && h.gate.Lingering() > 0 {
+		return // one that was refused has the reserve
+	}
+	l.watch(true)
+}
+
+// admit gives a new connection to the loop that has the fewest.
+func (l *loop) admit(k accept.Conn) {
+	h := l.engine
+	var ok bool
+	// Who waits for it to be there may broadcast at once: it begins before.
+	k.Start = h.backlog.Begin()
+	if k.Slot, ok = h.gate.Admit(h.web.Connections()); !ok {
+		l.refuse(k, l.full(k.Addr))
+		return
+	}
+	for _, s := range h.onClient {
+		if s.Option.TCPOnly && k.Addr.IsUnix() {
+			continue
+		}
+		if err := s.Set(int(k.FD)); err != nil {
+			h.log.Warnf("%s refused: %v", k.Addr, err)
+			l.refuse(k, fmt.Sprintf("hubbub: refused: %v\n", err))
+			return
+		}
+	}
+	on := h.gate.Fewest()
+	h.gate.Assign(&k.Slot, on)
+	if to := h.loops[on]; to != l {
+		to.postConn(k)
+		return
+	}
+	l.come(k)
+}
+
+// come has k wait until it is known what it speaks.
+func (l *loop) come(k accept.Conn) {
+	if err := l.Add(int(k.FD)); err != nil {
+		l.engine.log.Warnf("%s refused: %v", k.Addr, err)
+		l.closeConn(k)
+		return
+	}
+	k.Watched = true
+	switch {
+	case l.quitting:
+		l.closeConn(k)
+	case k.Port == sock.RawProtocol:
+		l.adopt(arrival{Arrival: k.Arrival()})
+	default:
+		l.lobby.Come(k, l.Millis())
+		if l.engine.o.IdleTimeout > 0 {
+			l.schedulePatrol()
+		}
+		if l.draining {
+			l.actAll(l.lobby.Drain(l.engine.backlog.Head()))
+		}
+	}
+}
+
+// turnLobby has those be looked at for whom it is time.
+func (l *loop) turnLobby() {
+	if l.lobby.Len() == 0 {
+		return
+	}
+	h := l.engine
+	if n := h.places.Load(); l.placed != n {
+		l.placed = n
+		for k, ok := l.lobby.FirstWaiting(); ok && l.giveAway(k); k, ok = l.lobby.FirstWaiting() {
+			l.lobby.TakeWaiting()
+		}
+	}
+	// Silent ones are clients, or are told that they may not, though nothing
+	// has been broadcast, if somebody waits for clients or there are enough.
+	wanted := h.watchers.Load() > 0 || h.gate.Full()
+	l.actAll(l.lobby.Turn(l.Millis(), h.backlog.Head(), wanted))
+	l.setLobbyTimer()
+}
+
+// setLobbyTimer has the loop wake up when the lobby has something to do.
+func (l *loop) setLobbyTimer() {
+	if in, ok := l.lobby.Next(l.Millis()); ok {
+		l.nextLobby.In(in)
+	}
+}
+
+// lobbyKeeps reports whether a silent connection keeps what lies below to: as
+// long as it may still speak, and the source waits for anybody. Otherwise it
+// begins after that.
+func (l *loop) lobbyKeeps(to int64) bool {
+	if l.engine.o.Slow != delivery.Wait {
+		l.lobby.Advance(to, func(start int64) int64 { return l.mark.Enter(backlog.Canonical, start) })
+		return false
+	}
+	keeps, all := l.lobby.Below(to, l.Millis())
+	return l.actAll(all) || keeps
+}
+
+// actAll reports whether one of them is a client now.
+func (l *loop) actAll(all []accept.Verdict) (born bool) {
+	for _, v := range all {
+		if l.act(v) {
+			born = true
+		}
+	}
+	return born
+}
+
+// act does what is to be done with a connection that is no client yet. It
+// reports whether it is one now.
+func (l *loop) act(v accept.Verdict) (born bool) {
+	switch v.Do {
+	case accept.Client:
+		return l.adopt(arrival{Arrival: v.Conn.Arrival()})
+	case accept.HTTP:
+		l.handOver(v.Conn)
+	case accept.Refuse:
+		l.turnAway(v.Conn, v.Why)
+	case accept.Close:
+		if v.Why == accept.Idle {
+			l.engine.log.Debugf("%s closed: idle for %s", v.Conn.Addr, l.engine.o.IdleTimeout)
+		}
+		l.closeConn(v.Conn)
+	}
+	return false
+}
+
+const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+// turnAway ends k, which speaks what the hub does not, or too slowly.
+func (l *loop) turnAway(k accept.Conn, why accept.Why) {
+	warn := func(once *logger.Throttle, what string) {
+		if once.Allow(l.Now()) {
+			l.engine.log.Warnf("%s refused: %s%s", k.Addr, what, once.Suppressed())
+		}
+		l.engine.gate.CountRefused()
+	}
+	switch why {
+	case accept.TLS:
+		warn(&l.refusals.tls, "it opens with a TLS handshake, which is not spoken here")
+	case accept.HTTP2:
+		warn(&l.refusals.http2, "it opens with HTTP/2, of which only HTTP/1 is spoken here")
+	case accept.SlowHead:
+		l.linger(k, []byte(tooSlow))
+		return
+	}
+	_, _ = sock.Recv(int(k.FD), l.scratch()) // unread input would make close a reset
+	l.closeConn(k)
+}
+
+// clientOf is the client with this descriptor, or nil.
+func (l *loop) clientOf(fd int) *client {
+	if fd < len(l.byFD) {
+		return l.byFD[fd]
+	}
+	return nil
+}
+
+// register has events of c's descriptor find it.
+func (l *loop) register(c *client, watched bool) error {
+	c.place = nowhere
+	if !watched {
+		if err := l.Add(c.link.FD()); err != nil {
+			return err
+		}
+	}
+	fd := c.link.FD()
+	for len(l.byFD) <= fd {
+		l.byFD = append(l.byFD, make([]*client, 1024)...)
+	}
+	l.byFD[fd] = c
+	return nil
+}
+
+// adopt makes a a client, and reports whether it could be one.
+func (l *loop) adopt(a arrival) (born bool) {
+	h := l.engine
+	c := newClient(a, l.Millis())
+	l.takeSession(c)
+	if err := l.register(c, a.Watched); err != nil {
+		h.log.Warnf("%s refused: %v", a.Addr, err)
+		l.unadopt(c)
+		l.closeConn(a.Conn())
+		return false
+	}
+	switch {
+	case l.quitting:
+		l.unadopt(c)
+		l.closeConn(a.Conn())
+		return false
+	case !h.gate.BecomeClient(&c.slot):
+		l.unadopt(c)
+		k := a.Conn()
+		k.Watched = true
+		l.refuseAs(k, a.Protocol, l.full(a.Addr))
+		return false
+	}
+	l.welcome(c, a)
+	return c.phase.sends()
+}
+
+// newClient is a as a client that nobody knows yet.
+func newClient(a arrival, now uint32) *client {
+	c := &client{
+		Sender: intake.NewSender(a.Addr, a.Protocol), link: link.New(a.FD, a.Addr.IsUnix(), a.Ready), slot: a.Slot,
+		spoke: a.Spoke, unchecked: a.Protocol == codec.ProtocolRaw && !a.Checked,
+	}
+	c.out.Start(backlog.EncodingOf(a.Protocol), backlog.Position{At: a.Start, Backfill: a.Past})
+	c.link.Touch(now)
+	c.link.Restock(a.Input)
+	c.Rename(a.Name)
+	if a.session != nil {
+		c.Continue(a.session)
+	}
+	return c
+}
+
+// unadopt is c that could not be a client.
+func (l *loop) unadopt(c *client) {
+	if fd := c.link.FD(); l.clientOf(fd) == c {
+		l.byFD[fd] = nil
+	}
+	l.leaveSession(c)
+	l.engine.leaveBacklog(c)
+}
+
+// welcome makes c known to everybody.
+func (l *loop) welcome(c *client, a arrival) {
+	h := l.engine
+	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
+	var v backlog.View
+	h.backlog.View(&v)
+	c.out.Enter(&v, l.mark.Enter(c.out.Encoding(), c.out.Offset()))
+	l.watchFor(c)
+	l.clients.add(c)
+	l.joined(member{loop: l, client: c})
+	l.greet(c, a.Resume)
+	if c.out.Behind(&v) {
+		l.pass.again = true
+	}
+	if h.o.IdleTimeout > 0 {
+		l.schedulePatrol()
+	}
+	if l.draining {
+		l.dismiss(c)
+	}
+}
+
+// joined tells that a client is there.
+func (l *loop) joined(m member) {
+	s := m.sender()
+	l.stats.joins++
+	l.engine.registry.enter(m)
+	l.in.Presence(intake.Join, s, ending.Reason{})
+	l.engine.log.Debugf("client %d (%s, %s) joined", s.ID(), s.Addr(), s.Protocol())
+	l.engine.notify()
+}
+
+// takeSession gives c the session that it claims, if it does.
+func (l *loop) takeSession(c *client) {
+	x := c.Session()
+	if x == nil {
+		return
+	}
+	if older := l.engine.sessions.Take(x, c); older != nil {
+		l.cut(older.(*client), ending.Because(proto.ReasonReplaced, "replaced by a newer connection of its session"))
+	}
+}
+
+// full is what a connection is told when there are enough.
+func (l *loop) full(addr sock.Addr) string {
+	n, are := l.engine.gate.Clients(), "clients are connected"
+	if !l.engine.gate.Full() { // who is no client yet has the rest
+		n, are = l.engine.gate.Connections(), "connections are open"
+	}
+	if once := &l.refusals.full; once.Allow(l.Now()) {
+		l.engine.log.Warnf("%s refused: %d %s, and no more are admitted%s", addr, n, are, once.Suppressed())
+	}
+	return fmt.Sprintf("hubbub: refused: the server is full (%d %s)\n", n, strings.Fields(are)[0])
+}
+
+// refuse tells k, of which it is not known what it speaks, why it may not stay.
+func (l *loop) refuse(k accept.Conn, why string) { l.refuseAs(k, codec.ProtocolRaw, why) }
+
+// refuseAs tells k, which speaks p, why it may not stay, and has it linger.
+func (l *loop) refuseAs(k accept.Conn, p codec.Protocol, why string) {
+	var word []byte
+	switch {
+	case p == codec.ProtocolRaw:
+		word = []byte(why)
+	case p.Framed():
+		word = delivery.AppendClosing(nil, backlog.EncodingOf(p), ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))
+	}
+	l.engine.gate.CountRefused()
+	l.linger(k, word)
+}
+
+// linger sends k its last word, and keeps it until its end, if not too many
+// linger already.
+func (l *loop) linger(k accept.Conn, word []byte) {
+	fd := int(k.FD)
+	if len(word) > 0 {
+		_, _ = sock.Send(fd, word)
+	}
+	_ = sock.EndSending(fd)
+	if l.engine.gate.Linger(&k.Slot) && (k.Watched || l.Add(fd) == nil) {
+		l.act(l.lobby.Linger(k, l.Millis()))
+		l.setLobbyTimer()
+		return
+	}
+	_, _ = sock.Recv(fd, l.scratch()) // unread input would make close a reset
+	k.Ended()                         // nobody waits for it
+	l.closeConn(k)
+}
+
+// closeConn closes a connection that is no client.
+func (l *loop) closeConn(k accept.Conn) {
+	c := link.New(int(k.FD), k.Addr.IsUnix(), k.Ready)
+	l.closeLink(&c)
+	l.engine.release(&k.Slot)
+}
+
+// release gives a slot back to who is to come.
+func (h *Engine) release(s *accept.Slot) {
+	h.pass()
+	wasClient, wasRefused := h.gate.Release(s)
+	if wasClient {
+		h.notify()
+	}
+	// It may have had what accepting waits for.
+	if h.resting.CompareAndSwap(true, false) || wasRefused {
+		h.loops[0].Wake()
+	}
+}
+
+// leaveBacklog is c that had joined a feed of its own encoding, or had not.
+func (h *Engine) leaveBacklog(c *client) {
+	e := backlog.EncodingOf(c.Protocol())
+	if e != backlog.Canonical && h.backlog.Leave(e) {
+		first := h.loops[0]
+		first.Do(func() { first.nextSweep.In(h.o.EncodingKept) })
+	}
+}
+
+// roster is a list of clients, of which each knows its place.
+type roster []*client
+
+const nowhere = -1
+
+func (r *roster) add(c *client) {
+	c.place = int32(len(*r))
+	*r = append(*r, c)
+}
+
+// remove has the last one take c's place.
+func (r *roster) remove(c *client) {
+	last := len(*r) - 1
+	moved := (*r)[last]
+	(*r)[c.place] = moved
+	moved.place = c.place
+	(*r)[last] = nil
+	*r = (*r)[:last]
+	c.place = nowhere
+}
+
+// checkFirstLine reports whether what c sends may be read: not before it is
+// known that its first line is no HTTP request.
+func (l *loop) checkFirstLine(c *client) bool {
+	p := l.scratch()
+	n, err := c.link.Peek(p)
+	switch {
+	case errors.Is(err, sock.Again):
+		return true // to find that again
+	case errors.Is(err, io.EOF):
+		c.unchecked = false
+		return true // likewise
+	case err != nil: // which is told only once
+		l.disconnected(c, ending.Lost(err))
+		return false
+	}
+	switch accept.FirstLine(p[:n], c.link.PeerShut() || c.phase == halfBroken, l.engine.framing.Separator() == nil) {
+	case codec.No:
+		c.unchecked = false
+	case codec.Perhaps:
+		c.link.UsedUp()
+	case codec.Yes:
+		l.mark.Forget(&c.seat) // it wants something else than it was sent, and may come again
+		l.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
+	}
+	return !c.unchecked
+}

@@ -1,0 +1,277 @@
+//go:build unix
+
+package engine
+
+// This file is every way in which a client ends:
+//
+//	finish        it gets what was broadcast so far: it half-closed after it
+//	              had sent something, or the hub drains
+//	cut           it gets no more, and the log says why
+//	closeWith     it gets no more, but nothing is wrong: it is kicked
+//	writeFailed   it takes no more; what it sent before is still read
+//	disconnected  the connection broke
+//
+// An orderly end is closeWrite: shutdown(SHUT_WR), then read and discard until
+// the end of file, or no progress for a while (ending.Linger), and only then
+// close. To close with unread input resets the connection, and what is on its
+// way to the peer is lost: a client was seen to get 110 of 3,819 KB.
+// Descriptors close at the end of a turn, so that no event of the turn can name
+// one that is another client's by then.
+
+import (
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/logger"
+)
+
+// finish lets c have what its feed holds now, then ends it for reason.
+func (l *loop) finish(c *client, reason ending.Reason) {
+	var v backlog.View
+	l.engine.backlog.View(&v)
+	c.out.Finish(&v)
+	l.flushes(c, reason)
+}
+
+// finishes is c whose feed has an end now.
+func (l *loop) flushes(c *client, reason ending.Reason) {
+	c.phase = flushing
+	c.ends().Why = reason
+	// The next pass sends what is left, or finds that nothing is.
+	l.pass.again = true
+}
+
+// hearOut has what c had said by now read before the end, although it was not
+// the one to end.
+func (l *loop) receiveRest(c *client) {
+	if !l.engine.inbox.Messages || c.link.EOF() {
+		return
+	}
+	if n, err := c.link.Unread(); err == nil && n > 0 {
+		c.ends().Unread = n
+		l.readSoon(c)
+	}
+}
+
+// hears says that c is still to be heard out: as long as the inbox takes
+// something. It must leave time for the farewell.
+func (l *loop) receivesRest(c *client) bool {
+	return c.end.Unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
+}
+
+// heardOut counts n bytes of c's input as read.
+func (l *loop) receivedOf(c *client, n int) {
+	if c.end.Unread > 0 {
+		c.end.Unread = max(0, c.end.Unread-n)
+		l.hearUntil = l.Now().Add(l.stall / 2)
+		l.pass.again = true
+	}
+}
+
+// farewell ends our direction: c has all it is to get.
+func (l *loop) closeWrite(c *client) {
+	var v backlog.View
+	l.engine.backlog.View(&v)
+	c.out.Close(&v, &l.engine.policy, c.end.Why, c.ID() != 0 && !c.link.EOF())
+	c.phase = lingering
+	l.failed.Unread += int64(c.end.Unread)
+	c.end.Unread = 0
+	c.Forget() // what it has begun to say is not heard any more
+	l.leave(&c.Sender, c.end.Why)
+	if err := l.sendClosing(c); err != nil || c.link.EOF() {
+		l.closeLater(c)
+		return
+	}
+	unacked, _ := c.link.Unacked()
+	c.end.Begin(l.Now(), unacked)
+	l.lingering = append(l.lingering, c)
+	l.nextLinger.In(ending.LookEvery)
+	l.readSoon(c) // input that nobody reads makes close a reset
+}
+
+// cut ends c now, for a reason that is worth a line in the log.
+func (l *loop) cut(c *client, reason ending.Reason) {
+	if c.phase == halfBroken { // it takes no word any more
+		l.disconnected(c, c.end.Why)
+		return
+	}
+	if !c.phase.sends() {
+		return
+	}
+	unread := 0
+	if n, err := c.link.Unread(); err == nil && l.engine.inbox.Messages {
+		unread = n
+	}
+	l.engine.log.Group(reason.Grouped(), unread, "client %d (%s) closed: %s%s", c.ID(), c.Addr(), reason.Text, logger.Unread(int64(unread), "it"))
+	l.closeWith(c, reason)
+}
+
+// endFor ends c now: it gets no more, but is told why.
+func (l *loop) closeWith(c *client, reason ending.Reason) {
+	c.ends().Cut(reason)
+	l.closeWrite(c)
+}
+
+// fell is c whose connection takes no more. What it sent before that may still
+// wait to be read, as it does while the inbox is full, and is lost with the
+// descriptor: many who only report never read what they are told, so that
+// they leave with a reset.
+func (l *loop) writeFailed(c *client, err error) {
+	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.Holds() == 0 {
+		l.disconnected(c, ending.Lost(err))
+		return
+	}
+	c.phase = halfBroken
+	c.ends().Why = ending.Lost(err)
+	l.readSoon(c)
+}
+
+// lost ends c when the connection is no more.
+func (l *loop) disconnected(c *client, reason ending.Reason) {
+	l.leave(&c.Sender, reason)
+	l.mark.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
+	l.closeLater(c)
+}
+
+// checkGone ends c when neither side can say any more, and all it said is
+// read. Its end of file alone would not do: it may watch.
+func (l *loop) checkHangUp(c *client) {
+	if !c.link.HungUp() || !c.link.EOF() || c.phase >= closed {
+		return
+	}
+	// A reset after the end of file shows here only; read(2) says the end again.
+	if err := c.link.PendingError(); err != nil {
+		l.disconnected(c, ending.Lost(err))
+		return
+	}
+	l.leave(&c.Sender, ending.Done())
+	l.closeLater(c)
+}
+
+// tellLeave says once that a client is gone.
+func (l *loop) leave(s *intake.Sender, reason ending.Reason) {
+	if !s.Present() {
+		return
+	}
+	l.engine.registry.leave(s.ID())
+	l.in.Presence(intake.Leave, s, reason)
+	l.engine.log.Debugf("client %d (%s) left: %s", s.ID(), s.Addr(), reason.Text)
+}
+
+// closedBy is c that ends its WebSocket: it gets its own code back.
+func (l *loop) closedByPeer(c *client, reason ending.Reason) {
+	if c.phase == halfBroken {
+		l.disconnected(c, c.end.Why)
+		return
+	}
+	c.ends().Why = reason
+	l.closeWrite(c)
+}
+
+// leaveSession has c's session, if it has one, wait for another connection.
+func (l *loop) leaveSession(c *client) {
+	if x := c.Session(); x != nil {
+		l.engine.sessions.Leave(x, c, c.Addr())
+	}
+}
+
+// discard reads what a client still sends after our farewell.
+func (l *loop) discard(c *client) {
+	if c.end.Deaf() && !c.link.PeerShut() { // behind its end there is no more
+		c.link.UsedUp()
+		return
+	}
+	n, err := c.link.Recv(l.scratch(), l.Millis())
+	c.end.Discarded(l.Now(), n)
+	l.afterRead(c, n, err)
+}
+
+// checkLinger ends those that make no progress after their farewell.
+func (l *loop) checkLinger() {
+	kept := l.lingering[:0]
+	for _, c := range l.lingering {
+		if c.phase == closed {
+			continue
+		}
+		if n, err := c.link.Unacked(); err == nil {
+			c.end.Acknowledged(l.Now(), n)
+		}
+		if c.end.Over(l.Now(), l.draining, l.stall) {
+			l.closeLater(c)
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(l.lingering[len(kept):])
+	l.lingering = kept
+	if l.draining {
+		l.pass.again = true // some may not be heard any more
+	}
+	if len(kept) > 0 || l.draining && len(l.clients) > 0 {
+		l.nextLinger.In(ending.LookEvery)
+	}
+}
+
+// closeLater has c closed at the end of this turn.
+func (l *loop) closeLater(c *client) {
+	if c.phase == closed {
+		return
+	}
+	if owed := l.owed(c); l.draining && owed > 0 && !c.link.EOF() {
+		l.failed.Clients++
+		l.failed.Bytes += owed
+	}
+	if c.end != nil && l.draining {
+		l.failed.Unread += int64(c.end.Unread) // it broke before all its input was read
+		c.end.Unread = 0
+	}
+	c.phase = closed
+	l.closing = append(l.closing, c)
+}
+
+// closeEnded closes the clients that ended in this turn.
+func (l *loop) closeEnded() {
+	for i, c := range l.closing {
+		l.closing[i] = nil
+		l.release(c)
+	}
+	l.closing = l.closing[:0]
+}
+
+// release gives back everything that c has. It is the only function that does,
+// and its order matters: what was heard is settled while the descriptor can
+// still be asked, the session goes before the slot, so that whoever gets the
+// slot finds the session free, and the descriptor goes last, because its number
+// may be another's at once.
+func (l *loop) release(c *client) {
+	l.clients.remove(c)
+	l.byFD[c.link.FD()] = nil
+	if l.pass.next > 0 {
+		l.pass.again = true // the one that took its place may have been passed over
+	}
+	if c.Protocol().Beats() {
+		l.beating--
+	}
+	l.mark.Settle(&c.seat)
+	l.tellMissed(c, c.out.Release())
+	c.Forget()
+	l.leaveSession(c)
+	l.closeLink(&c.link)
+	l.engine.release(&c.slot)
+	l.engine.leaveBacklog(c)
+}
+
+// closeLink closes a descriptor. What the kernel still holds for a peer that
+// takes nothing is given up with a reset: it would stay for minutes.
+func (l *loop) closeLink(k *link.Link) {
+	n, err := k.Unacked()
+	switch {
+	case err == nil && n > 0 && !k.EOF():
+		k.Abort()
+	case l.engine.closeSleeps:
+		k.CloseApart()
+	default:
+		k.Close()
+	}
+}

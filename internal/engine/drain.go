@@ -1,0 +1,262 @@
+//go:build unix
+
+package engine
+
+// This file is how a hub ends:
+//
+//	Settle   waits until all is delivered, and goes on serving
+//	Drain    accepts and broadcasts no more, lets everybody have what there is,
+//	         and closes
+//	Close    closes at once
+//	Wait     waits until it is closed
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/sock"
+)
+
+// Left is what could not be delivered.
+type Left struct {
+	Clients int   // that have not had everything
+	Bytes   int64 // that they have not acknowledged, in all
+	Unheard int64 // messages that nobody has received
+	Unread  int64 // bytes that clients had sent, and the inbox did not take
+}
+
+// look is how often a hub that ends looks how far it has come.
+const look = 20 * time.Millisecond
+
+// Settle waits until every client has acknowledged what was broadcast, and
+// somebody has received each message, as long as there is progress within each
+// stall. It returns what is left.
+func (h *Engine) Settle(ctx context.Context, stall time.Duration) (Left, error) {
+	// What is lost never comes, so it is not waited for.
+	left, err := h.await(ctx, stall, func(left Left) bool {
+		return left.Clients == 0 && left.Unheard <= h.backlog.Lost()
+	})
+	select {
+	case <-h.closed: // then nobody can tell
+		return Left{}, backlog.ErrClosed
+	default:
+		return left, err
+	}
+}
+
+// Drain accepts and broadcasts no more, gives every client what the feed holds,
+// and closes it when it has that; what is left without progress for stall, or
+// when ctx is done, is closed at once.
+func (h *Engine) Drain(ctx context.Context, stall time.Duration) (Left, error) {
+	h.lastWords()
+	h.backlog.Stop()
+	go h.endWeb() // a body may go on for ever
+	h.loops[0].Do(h.loops[0].acceptor.Close)
+	for _, l := range h.loops {
+		l.Do(func() { l.drain(stall) })
+	}
+	left, err := h.await(ctx, stall, func(Left) bool { return h.gate.Clients() == 0 })
+	return left, errors.Join(err, h.Close())
+}
+
+// lastWords broadcasts what the loop has read from its source and holds: it
+// stands nowhere else any more. It may exceed the backlog by as much.
+func (h *Engine) lastWords() {
+	l := h.loops[0]
+	said := make(chan struct{})
+	l.Do(func() {
+		for _, h := range l.handlers {
+			h.Drain()
+		}
+		close(said)
+	})
+	select {
+	case <-said:
+	case <-h.closed:
+	}
+}
+
+// drain has every client of this loop finish.
+func (l *loop) drain(stall time.Duration) {
+	l.draining, l.stall = true, stall
+	l.hearUntil, l.hearEnd = l.Now().Add(stall/2), l.Now().Add(stall*3/4)
+	l.nextLinger.In(ending.LookEvery)
+	for _, c := range l.clients {
+		if c.phase == open {
+			l.dismiss(c)
+		}
+	}
+	l.actAll(l.lobby.Drain(l.engine.backlog.Head()))
+}
+
+// dismiss has c finish because the hub drains.
+func (l *loop) dismiss(c *client) {
+	// Nothing is broadcast any more, so the head is where everybody's feed ends.
+	l.finish(c, ending.Shutdown())
+	l.receiveRest(c)
+}
+
+// await waits until done, as long as there is progress within each stall, and
+// returns what is left then.
+func (h *Engine) await(ctx context.Context, stall time.Duration, done func(left Left) bool) (Left, error) {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	best, since := h.left(), time.Now()
+	for left := best; ; left = h.left() {
+		if done(left) {
+			return h.left(), nil // the last may have gone since
+		}
+		if left.Bytes < best.Bytes || left.Clients < best.Clients || left.Unheard < best.Unheard || left.Unread < best.Unread {
+			best, since = left, time.Now()
+		}
+		if time.Since(since) >= stall {
+			return left, nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return h.left(), nil
+		case <-h.closed:
+			return Left{}, backlog.ErrClosed
+		}
+	}
+}
+
+// left is what is not delivered so far. What clients did not get that ended
+// while the hub drained counts too.
+func (h *Engine) left() Left {
+	var sum Left
+	all := askAll(h, (*loop).left)
+	for _, r := range all {
+		sum.Clients += r.Clients
+		sum.Bytes += r.Bytes
+		sum.Unread += r.Unread
+	}
+	if len(all) < len(h.loops) { // closed
+		return sum
+	}
+	sum.Unheard = h.backlog.Unheard()
+	return sum
+}
+
+func (l *loop) left() Left {
+	sum := l.failed
+	for _, c := range l.clients {
+		if n := l.owed(c); n > 0 && c.ID() != 0 {
+			sum.Clients++
+			sum.Bytes += n
+		}
+		if c.end != nil && (c.phase == flushing || c.phase == halfBroken) {
+			sum.Unread += int64(c.end.Unread)
+		}
+	}
+	return sum
+}
+
+// owed is how many bytes c has yet to be sent or to acknowledge.
+func (l *loop) owed(c *client) int64 {
+	owed := c.link.Owed()
+	if c.phase.sends() || c.phase == halfBroken {
+		var v backlog.View
+		l.engine.backlog.View(&v)
+		owed += c.out.Owed(&v)
+	}
+	return owed
+}
+
+// Close ends the hub at once. What clients sent before stays to be received.
+func (h *Engine) Close() error {
+	h.close.Do(func() {
+		h.backlog.Stop()
+		h.endWeb()
+		for _, l := range h.loops {
+			l.Do(l.closeAll)
+		}
+		ended := make(chan struct{})
+		go func() { h.running.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+			// The caller takes nothing more out of the inbox.
+			for _, l := range h.loops {
+				l.Do(func() { l.quit = true })
+			}
+			<-ended
+		}
+		h.end()
+	})
+	return h.Wait()
+}
+
+// Wait waits until the hub is closed. The error is what ended it, if it was
+// neither Close nor Drain.
+func (h *Engine) Wait() error {
+	<-h.closed
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failure
+}
+
+// end gives back what the hub itself has, when no loop runs any more.
+func (h *Engine) end() {
+	for _, l := range h.loops {
+		l.abandon()
+		if err := l.Close(); err != nil {
+			h.fail(err)
+		}
+	}
+	if err := h.backlog.Close(); err != nil {
+		h.fail(err)
+	}
+	holding.Add(-int64(len(h.loops)))
+	close(h.closed)
+	h.log.Close()
+}
+
+// abandon closes what the loop still has after its end: clients that were on
+// their way to it, and everything if it died.
+func (l *loop) abandon() {
+	l.acceptor.Close()
+	l.acceptor.CloseReserve()
+	for _, c := range l.clients {
+		l.mark.Forget(&c.seat)
+		c.link.Close()
+		l.engine.gate.Release(&c.slot)
+	}
+	for _, k := range slices.Concat(l.lobby.Empty(), l.mail.conns) {
+		_ = sock.Close(int(k.FD))
+		l.engine.gate.Release(&k.Slot)
+	}
+	for _, a := range l.mail.arrivals {
+		_ = sock.Close(a.FD)
+		l.engine.gate.Release(&a.Slot)
+	}
+	l.clients, l.mail.conns, l.mail.arrivals = nil, nil, nil
+}
+
+// closeAll closes all clients of this loop.
+func (l *loop) closeAll() {
+	l.acceptor.Close()
+	l.quitting = true
+	for _, k := range l.lobby.Empty() {
+		l.closeConn(k)
+	}
+	for _, c := range l.clients {
+		l.leave(&c.Sender, ending.Shutdown())
+		l.closeLater(c)
+	}
+	for _, p := range l.posts {
+		l.leave(&p.Sender, ending.Shutdown())
+	}
+}
+
+// checkQuit ends the loop when all is closed and told.
+func (l *loop) checkQuit() {
+	if l.quitting && len(l.clients)+l.lobby.Len() == 0 && !l.in.Deferred() {
+		l.quit = true
+	}
+}

@@ -1,0 +1,343 @@
+//go:build unix
+
+// Package engine is the hub: its loops, their clients, and every way in which a
+// client ends. It calls the organs (the packages below it) and does what they
+// return; the root package is its public face.
+//
+//	engine    what all loops share, and how they are made
+//	shard     one loop and its clients: the turn
+//	admit     connections become clients
+//	read      clients are received from
+//	flush     clients are sent to
+//	close     every end of a client; phase has the table
+//	handover  connections go to net/http and come back
+//	drain     the end of the hub
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/engine/accept"
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
+	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/engine/quota"
+	"hubbub.example/internal/framing"
+	"hubbub.example/internal/logger"
+	"hubbub.example/internal/sock"
+	"hubbub.example/internal/web"
+)
+
+// Engine is a hub. Its exported methods may be called by any goroutine.
+type Engine struct {
+	// Immutable once New returns.
+	o           Config
+	framing     framing.Framing
+	longest     int // message, without its separator
+	backlog     *backlog.Log
+	policy      delivery.Policy
+	web         *web.Server
+	inbox       *intake.Inbox
+	loops       []*loop
+	log         *logger.Queue
+	began       time.Time
+	patrolEvery time.Duration
+	onListener  []sock.Setting
+	onClient    []sock.Setting
+	closeSleeps bool // SO_LINGER is set
+
+	// Shared by the loops.
+	sessions    *intake.Sessions
+	gate        *accept.Gate
+	preconnects accept.Preconnects
+	registry    registry
+	speakers    speakers
+	reading     atomic.Bool // a source is read by the first loop
+	writing     atomic.Bool // a sink is written by it
+	ids         atomic.Uint64
+	places      atomic.Int64    // that came free for HTTP requests, ever
+	resting     atomic.Bool     // nobody is accepted for the moment
+	passed      atomic.Int64    // connections that ended or went to net/http, ever
+	lostSaid    logger.Throttle // guarded by the backlog
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed when a client comes or goes
+	failure  error         // what ended a loop
+	watchers atomic.Int32  // who waits for changed
+
+	running sync.WaitGroup // the loops
+	closed  chan struct{}  // the loops have ended
+	close   sync.Once
+}
+
+// New makes a hub. It listens nowhere yet. The error says which option is
+// wrong and what would be right, or what the system refused.
+func New(o Config) (*Engine, error) {
+	descriptors := descriptorLimit()
+	o, err := o.withDefaults(descriptors)
+	if err != nil {
+		return nil, err
+	}
+	h := &Engine{
+		o: o, framing: o.Framing, began: time.Now(), patrolEvery: patrolEvery(o),
+		changed: make(chan struct{}), closed: make(chan struct{}),
+		gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops),
+	}
+	h.longest = h.framing.Bound(o.MaxMessage)
+	h.sessions = intake.NewSessions(o.Sessions)
+	h.policy = delivery.Policy{
+		Slow: o.Slow, Patience: o.Patience, MinRate: o.MinRate,
+		Private: quota.New(o.Backlog), Kept: quota.New(o.Backlog),
+	}
+	if err := h.setOptions(o.SocketOptions); err != nil {
+		return nil, err
+	}
+	h.log = logger.New(o.Logger)
+	if h.backlog, err = backlog.New(h.backlogConfig()); err != nil {
+		h.log.Close()
+		return nil, err
+	}
+	h.inbox = intake.NewInbox(h.intakeConfig(), o.Loops, h.closed, h.wakeAll)
+	if err := h.makeLoops(); err != nil {
+		h.log.Close()
+		return nil, errors.Join(err, h.backlog.Close())
+	}
+	h.web = h.newWeb()
+	h.running.Add(len(h.loops))
+	for _, l := range h.loops {
+		go l.run()
+	}
+	return h, nil
+}
+
+func (h *Engine) intakeConfig() intake.Config {
+	return intake.Config{
+		Framing:    h.framing,
+		Longest:    h.longest,
+		Messages:   h.o.Inbox.messages(),
+		Presence:   h.o.Inbox.presence(),
+		Beginnings: quota.New(h.o.Backlog),
+		Posts:      quota.New(h.o.Backlog / 2), // half is for those who can be cut
+	}
+}
+
+func (h *Engine) backlogConfig() backlog.Config {
+	return backlog.Config{
+		Epoch:     strings.ToLower(rand.Text()[:epochLength]),
+		Limit:     h.o.Backlog,
+		Separator: len(h.framing.Separator()),
+		Paced:     h.o.Slow == delivery.Wait,
+		First:     h.o.Replay,
+		Idle:      h.o.EncodingKept,
+		Encode:    backlog.Encoders,
+		Wake:      h.wakeAll,
+		Warn:      h.log.Warnf,
+		Lost:      h.sayLost,
+		Excluded:  h.exclude,
+		Unacked:   sock.Unacked,
+	}
+}
+
+// sayLost says that messages are gone without ever having been heard.
+func (h *Engine) sayLost(total int64) {
+	if h.lostSaid.Allow(time.Now()) {
+		h.log.Warnf("nobody heard the oldest messages and the backlog is full: %d dropped so far", total)
+	}
+}
+
+// epochLength is in letters of five bits.
+const epochLength = 8
+
+// descriptorLimit is how many descriptors the process may have; the runtime
+// has raised the soft limit to the hard one.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<30))
+}
+
+func (h *Engine) setOptions(pairs []string) error {
+	for _, pair := range pairs {
+		s, err := sock.Parse(pair)
+		if err != nil {
+			return err
+		}
+		if s.OnListener() {
+			h.onListener = append(h.onListener, s)
+		}
+		if s.OnClient() {
+			h.onClient = append(h.onClient, s)
+		}
+		if s.Option.Name == "SO_LINGER" || s.Option.Name == "SO_LINGER_SEC" {
+			h.closeSleeps = true
+		}
+	}
+	return nil
+}
+
+// holding is how many loops of the process's hubs have been made so far and
+// have not ended.
+var holding atomic.Int64
+
+func (h *Engine) makeLoops() error {
+	all := int(holding.Add(int64(h.o.Loops)))
+	for range h.o.Loops {
+		// A loop that waits on its P needs another P for everybody else, other
+		// hubs included.
+		l, err := newLoop(h, runtime.GOMAXPROCS(0) > all)
+		if err != nil {
+			for _, l := range h.loops {
+				_ = l.Close()
+			}
+			holding.Add(-int64(h.o.Loops))
+			return fmt.Errorf("make a loop: %w", err)
+		}
+		l.mark = h.backlog.NewMark()
+		l.index = len(h.loops)
+		h.loops = append(h.loops, l)
+	}
+	h.loops[0].acceptor = accept.NewAcceptor(h.loops[0])
+	return nil
+}
+
+// Logger logs beside the hub: to the same handler, and it never waits for it
+// either. What finds no room is dropped and counted (Stats.LogsDropped).
+func (h *Engine) Logger() *slog.Logger { return h.log.Logger() }
+
+// Inbox is where the caller receives.
+func (h *Engine) Inbox() *intake.Inbox { return h.inbox }
+
+// Longest is how long a message may be, in bytes, its separator not counted.
+func (h *Engine) Longest() int { return h.longest }
+
+// Epoch is random, letters and digits: EPOCH-SEQ is a resume point.
+func (h *Engine) Epoch() string { return h.backlog.Epoch() }
+
+// listenTimeout bounds the look-up of a host name to listen on.
+const listenTimeout = 10 * time.Second
+
+// Listen begins to accept clients at an address, and returns every address
+// that this means.
+func (h *Engine) Listen(address string) ([]string, error) {
+	a, err := sock.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
+	defer cancel()
+	ls, err := sock.Listen(ctx, a, sock.Config{Set: h.prepare, UnixMode: h.o.UnixMode})
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, l := range ls {
+		out = append(out, l.String())
+	}
+	added := make(chan error, 1)
+	h.loops[0].Do(func() { added <- h.loops[0].addListeners(ls) })
+	select {
+	case err := <-added:
+		return out, err
+	case <-h.closed:
+	}
+	select {
+	case err := <-added: // and closed with the loop
+		return out, err
+	default:
+		accept.CloseAll(ls)
+		return nil, backlog.ErrClosed
+	}
+}
+
+// prepare sets what accepted sockets inherit from their listener.
+func (h *Engine) prepare(fd int, isUnix bool) error {
+	if !isUnix {
+		if err := h.prepareTCP(fd); err != nil {
+			return err
+		}
+	}
+	for _, s := range h.onListener {
+		if err := s.Set(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Engine) prepareTCP(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return os.NewSyscallError("setsockopt TCP_NODELAY", err)
+	}
+	if err := sock.BoundUnsent(fd, link.Unsent); err != nil {
+		return err
+	}
+	if h.o.KeepAlive <= 0 {
+		return nil
+	}
+	// An older kernel cannot: then a peer that pauses and dies is found later.
+	_ = sock.BoundProbes(fd, h.o.KeepAlive/walksAKeepAlive)
+	return sock.SetKeepAlive(fd, h.o.KeepAlive)
+}
+
+// wakeAll has every loop look at what changed.
+func (h *Engine) wakeAll() {
+	for _, l := range h.loops {
+		l.Wake()
+	}
+}
+
+// fail remembers what a loop cannot go on with.
+func (h *Engine) fail(err error) {
+	h.mu.Lock()
+	h.failure = errors.Join(h.failure, err)
+	h.mu.Unlock()
+	h.log.Warnf("%v", err)
+}
+
+// notify tells who waits for it that a client came or went.
+func (h *Engine) notify() {
+	if h.watchers.Load() == 0 {
+		return
+	}
+	h.mu.Lock()
+	close(h.changed)
+	h.changed = make(chan struct{})
+	h.mu.Unlock()
+}
+
+// WaitForClients waits until n clients are there.
+func (h *Engine) WaitForClients(ctx context.Context, n int) error {
+	h.watchers.Add(1)
+	h.wakeAll() // who has said nothing counts as a client now
+	defer h.watchers.Add(-1)
+	for {
+		h.mu.Lock()
+		changed := h.changed
+		h.mu.Unlock()
+		if h.gate.Clients() >= int64(n) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-h.backlog.Stopped():
+			return backlog.ErrClosed
+		}
+	}
+}

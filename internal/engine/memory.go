@@ -1,0 +1,92 @@
+//go:build unix
+
+package engine
+
+// This file gives memory back when a crowd has gone by. An idle program
+// collects no garbage, so what thousands of handshakes needed would stay until
+// the next thousands.
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+const (
+	// crowd is how many connections leave so much that it is worth it.
+	crowd        = 1000
+	cleanUpAfter = 10 * time.Second
+
+	// idleGoroutines is how many ended ones each P keeps for later, with their
+	// stacks if those never grew (runtime.gfput).
+	idleGoroutines = 64
+	smallestStack  = 2 << 10
+)
+
+// pass counts connections that went by.
+func (h *Engine) pass() {
+	if h.passed.Add(1)%crowd == 0 {
+		l := h.loops[0]
+		l.Do(func() {
+			l.nextCleanUp.Stop() // the last counts
+			l.nextCleanUp.In(cleanUpAfter)
+		})
+	}
+}
+
+// cleanUp collects twice: what a sync.Pool holds outlives one collection.
+func (h *Engine) cleanUp() {
+	askAll(h, func(l *loop) struct{} { l.shrink(); return struct{}{} })
+	h.inbox.Shrink()
+	emptyStacks()
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
+}
+
+// shrink gives up room that nothing is in.
+func (l *loop) shrink() {
+	l.clients = tight(l.clients)
+	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.closing} {
+		*list = tight(*list)
+	}
+	last := len(l.byFD)
+	for last > 0 && l.byFD[last-1] == nil {
+		last--
+	}
+	l.byFD = tight(l.byFD[:last])
+	l.posts = tight(l.posts)
+	l.spareMail = tight(l.spareMail)
+	l.lobby.Shrink()
+	l.waste = nil
+}
+
+// tight is a list without the room behind it, if that is more than it needs.
+func tight[T ~[]E, E any](list T) T {
+	if cap(list) <= 2*len(list) {
+		return list
+	}
+	return append(T(nil), list...)
+}
+
+// emptyStacks has the runtime's idle goroutines lose their stacks: each stack
+// lies in a span of 32 KiB, which is mostly empty after a crowd and stays for
+// it. A stack that has grown is not kept when its goroutine ends.
+func emptyStacks() {
+	var all sync.WaitGroup
+	end := make(chan struct{})
+	for range idleGoroutines * runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			<-end // all of them are needed at once
+			growStack()
+		})
+	}
+	close(end)
+	all.Wait()
+}
+
+//go:noinline
+func growStack() byte {
+	var on [smallestStack]byte
+	return on[runtime.NumGoroutine()%len(on)]
+}

@@ -1,0 +1,39 @@
+//go:build unix
+
+package engine
+
+import (
+	"testing"
+
+	"hubbub.example/internal/engine/link"
+	eventloop "hubbub.example/internal/engine/loop"
+)
+
+// What a crowd made grow is given up, and who is still there is still there.
+func TestRoomIsGivenUp(t *testing.T) {
+	l := &loop{Loop: &eventloop.Loop{}, engine: &Engine{}}
+	var crowd []*client
+	for fd := range 5000 {
+		c := &client{link: link.New(fd, true, 0)}
+		crowd = append(crowd, c)
+		if err := l.register(c, true); err != nil {
+			t.Fatal(err)
+		}
+		l.clients.add(c)
+	}
+	l.scratch()
+	stays := crowd[7]
+	for _, c := range crowd {
+		if c != stays {
+			l.byFD[c.link.FD()] = nil
+			l.clients.remove(c)
+		}
+	}
+	l.shrink()
+	if room := cap(l.clients) + cap(l.byFD) + cap(l.waste); room > 100 {
+		t.Errorf("there is room for %d of nothing", room)
+	}
+	if l.byFD[stays.link.FD()] != stays || l.clients[stays.place] != stays {
+		t.Error("who stayed is lost")
+	}
+}

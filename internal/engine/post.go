@@ -1,0 +1,164 @@
+//go:build unix
+
+package engine
+
+// This file is a client that comes and goes with one HTTP request: what its
+// body says are messages, and nothing is sent to it.
+//
+//	post       a goroutine  of net/http's reads the body, a piece at a time, once
+//	                        no join or leave waits for the inbox
+//	enter      a goroutine  waits until its messages are in the inbox
+//	kickPost   a loop       ends one whose body may go on for ever
+//
+// A post is known to one loop, which enters what it says (package intake).
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/accept"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/proto"
+	"hubbub.example/internal/web"
+)
+
+// post is a client that comes and goes with one request.
+type post struct {
+	intake.Post
+	stop  func(why web.Refused) // ends its body
+	index int                   // in loop.posts
+	slot  accept.Slot
+}
+
+// post takes the messages of a body.
+func (h *Engine) post(ctx context.Context, peer web.Peer, name string, body io.ReadCloser) error {
+	slot, ok := h.gate.Guest()
+	if !ok {
+		return h.full()
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	p := &post{slot: slot, stop: func(why web.Refused) {
+		end(why)
+		_ = body.Close()
+	}}
+	p.Sender = intake.NewSender(peer.Tag.(accept.Conn).Addr, codec.ProtocolPost)
+	p.Joins(h.ids.Add(1), uint32(time.Since(h.began)/time.Second))
+	p.Rename(name)
+	l := h.loops[h.gate.Fewest()]
+	if h.inbox.Deferred() { // one connection may have any number of posts
+		if _, err := h.enter(ctx, l, intake.NewPosted(&p.Post, nil, 0)); err != nil {
+			h.release(&p.slot)
+			return err
+		}
+	}
+	l.Do(func() { l.postJoins(p) })
+	reason, err := h.readBody(ctx, l, p, body)
+	if why, kicked := errors.AsType[web.Refused](context.Cause(ctx)); kicked {
+		reason, err = ending.Because(proto.ReasonKicked, "%s", why), why
+	}
+	l.Do(func() { l.postLeaves(p, reason) })
+	return err
+}
+
+// readBody reads the body to its end, and says how it ended.
+func (h *Engine) readBody(ctx context.Context, l *loop, p *post, from io.Reader) (reason ending.Reason, err error) {
+	body := h.inbox.NewBody()
+	defer body.Release()
+	for {
+		n, err := from.Read(body.Space())
+		body.Took(n)
+		var messages []byte
+		var size, dropped int
+		switch {
+		case err == nil:
+			messages, size = body.Messages()
+		case errors.Is(err, io.EOF):
+			messages, size, dropped = body.End()
+		default:
+			return h.brokeOff(err), err
+		}
+		if dropped > 0 {
+			l.Do(func() { l.warnOfRecord(p.ID(), dropped) })
+		}
+		if len(messages) > 0 && h.inbox.Messages {
+			if reason, failed := h.enter(ctx, l, intake.NewPosted(&p.Post, messages, size)); failed != nil {
+				return reason, failed
+			}
+		}
+		switch reason := body.Hold(); {
+		case reason.Kind == proto.ReasonTooLong:
+			return reason, web.ErrTooLong
+		case reason != ending.Reason{}:
+			return reason, errors.New("too many messages are begun and not ended; try again later")
+		case dropped > 0:
+			return ending.Done(), fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, dropped, h.longest)
+		case err != nil:
+			return ending.Done(), nil
+		}
+	}
+}
+
+// brokeOff is why a body ended before its end.
+func (h *Engine) brokeOff(err error) ending.Reason {
+	select {
+	case <-h.backlog.Stopped():
+		return ending.Shutdown()
+	default:
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ending.Idle(h.o.IdleTimeout)
+	}
+	return ending.Lost(syscall.ECONNRESET)
+}
+
+// enter returns when entry is in the inbox.
+func (h *Engine) enter(ctx context.Context, l *loop, entry *intake.Posted) (reason ending.Reason, err error) {
+	l.Do(func() { l.in.Post(entry) })
+	select {
+	case <-entry.Entered:
+		return ending.Reason{}, nil
+	case <-h.closed:
+		return ending.Shutdown(), web.ErrEnding
+	case <-ctx.Done():
+		// The loop may be reading its data at this moment: nobody may write to it.
+		l.Do(func() { l.in.Withdraw(entry) })
+		select {
+		case <-entry.Entered:
+		case <-h.closed:
+		}
+		return ending.Shutdown(), ctx.Err()
+	}
+}
+
+func (l *loop) postJoins(p *post) {
+	p.index = len(l.posts)
+	l.posts = append(l.posts, p)
+	l.joined(member{loop: l, post: p})
+}
+
+// kickPost ends p: what it says is not heard any more, and what waits, of its
+// body or for the inbox, does so no longer.
+func (l *loop) kickPost(p *post, why ending.Reason) {
+	if !p.Left() {
+		l.leave(&p.Sender, why)
+		p.stop(web.Refused(why.Text))
+	}
+}
+
+func (l *loop) postLeaves(p *post, reason ending.Reason) {
+	l.leave(&p.Sender, reason)
+	last := len(l.posts) - 1
+	moved := l.posts[last]
+	l.posts[p.index], moved.index = moved, p.index
+	l.posts[last] = nil
+	l.posts = l.posts[:last]
+	l.engine.release(&p.slot)
+}

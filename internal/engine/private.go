@@ -1,0 +1,155 @@
+//go:build unix
+
+package engine
+
+// This file is what one client is sent and others are not:
+//
+//	Send         any goroutine  leaves it for the client's loop, after all that was
+//	                            broadcast before
+//	takePrivate  a loop         gives it to the client's cursor, which keeps it until
+//	                            its place has come
+//	Kick         any goroutine  the same, for the end of a client
+//
+// A loop looks how far the feeds go before it takes private messages, and sends no
+// further in that turn. So what was broadcast after a private message is never
+// sent before it.
+
+import (
+	"fmt"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/delivery"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/link"
+)
+
+// spareKept is for how many private messages a loop keeps room when none come.
+const spareKept = 1024
+
+// private is a message to one client, or, with kick, the end of it.
+type private struct {
+	to *client
+	delivery.Private
+	kick bool // Data says why
+}
+
+// Send sends a message to some clients, each in order with the broadcasts. It
+// never waits. It returns the ids of those that are not connected.
+func (h *Engine) Send(message []byte, to ...uint64) (unknown []uint64, err error) {
+	if err := h.check(message); err != nil {
+		return nil, fmt.Errorf("send: %w", err)
+	}
+	var same [backlog.Encodings][]byte
+	after := h.backlog.Count()
+	for _, id := range to {
+		w, ok := h.find(id)
+		if !ok || w.post != nil {
+			unknown = append(unknown, id)
+			continue
+		}
+		e := w.client.out.Own()
+		if same[e] == nil {
+			same[e] = h.private(e, message)
+		}
+		w.loop.postPrivate(private{to: w.client, Private: delivery.Private{After: after, Data: same[e]}})
+	}
+	return unknown, nil
+}
+
+// private is a message as clients of an encoding are sent it alone.
+func (h *Engine) private(e backlog.Encoding, message []byte) []byte {
+	switch e {
+	case backlog.Frames:
+		return codec.AppendMessage(nil, message)
+	case backlog.V1:
+		return codec.AppendPrivate(nil, message)
+	case backlog.SSE:
+		return codec.AppendPrivateEvent(nil, message)
+	}
+	return h.separated(message)
+}
+
+// Kick ends a client when it has had what was broadcast and sent to it before,
+// if it takes that at once.
+func (h *Engine) Kick(id uint64, reason string) (ok bool) {
+	w, ok := h.find(id)
+	switch {
+	case !ok:
+	case w.post != nil:
+		w.loop.Do(func() { w.loop.kickPost(w.post, ending.Kicked(reason)) })
+	default:
+		w.loop.postPrivate(private{to: w.client, Private: delivery.Private{After: h.backlog.Count(), Data: []byte(reason)}, kick: true})
+	}
+	return ok
+}
+
+// postPrivate leaves x for the loop. Any goroutine.
+func (l *loop) postPrivate(x private) {
+	l.mail.mu.Lock()
+	l.mail.private = append(l.mail.private, x)
+	l.mail.mu.Unlock()
+	l.Wake()
+}
+
+// takePrivate gives each client the messages that came for it alone. It first
+// renews the view of this turn, and nobody else does: a message is never sent
+// before what was broadcast before it.
+func (l *loop) takePrivate() {
+	l.engine.backlog.View(&l.view)
+	l.mail.mu.Lock()
+	came := l.mail.private
+	l.mail.private = l.spareMail[:0]
+	l.mail.mu.Unlock()
+	for i, x := range came {
+		came[i] = private{}
+		switch c := x.to; {
+		case c.Left(): // meanwhile
+		case x.kick:
+			l.kick(c, x)
+		case c.phase.sends():
+			l.keepPrivate(c, x.Private)
+		}
+	}
+	if l.spareMail = came[:0]; cap(came) > spareKept { // a burst has gone by
+		l.spareMail = nil
+	}
+}
+
+// keepPrivate has c keep x until its place has come.
+func (l *loop) keepPrivate(c *client, x delivery.Private) {
+	if !c.link.Blocked() {
+		l.writable.add(c)
+	}
+	l.keptPrivate(c, c.out.Private(x, &l.engine.policy))
+	l.overfull(l.engine.policy.Private)
+}
+
+// keptPrivate acts on what became of the messages that wait for c.
+func (l *loop) keptPrivate(c *client, k delivery.Kept) {
+	switch {
+	case k.End.Kind != 0:
+		l.cut(c, k.End)
+	case k.Lossy != "":
+		l.engine.log.Warnf("client %d %s: the oldest are dropped", c.ID(), k.Lossy)
+	}
+}
+
+// kick ends c: at once if it would have to be waited for.
+func (l *loop) kick(c *client, x private) {
+	reason := ending.Kicked(string(x.Data))
+	l.engine.log.Debugf("client %d (%s) is %s", c.ID(), c.Addr(), reason.Text)
+	if c.phase == halfBroken {
+		l.disconnected(c, reason)
+		return
+	}
+	c.Mute(true)
+	c.kicked = true
+	c.Forget()
+	waits := c.out.FinishAfter(&l.view, x.After)
+	if c.link.Blocked() || waits > link.Unsent {
+		l.closeWith(c, reason)
+		return
+	}
+	l.flushes(c, reason)
+}

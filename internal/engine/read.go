@@ -1,0 +1,160 @@
+//go:build unix
+
+package engine
+
+// This file is how clients are read from:
+//
+//	read        one client, at most its budget of one turn
+//	receive     what it sent goes to its Sender (package intake)
+//	take        does what that asks for
+//	afterRead   there may be more, or it is the end
+//	endOfInput  its end of file, once all input before it is read
+
+import (
+	"errors"
+	"io"
+	"math"
+
+	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/logger"
+)
+
+// read takes what c sent. An edge is told only once, so c is read again until
+// its link says that there is no more.
+func (l *loop) read(c *client) {
+	switch {
+	case c.phase == lingering:
+		l.discard(c)
+	case l.overfull(l.engine.inbox.Beginnings):
+		l.readSoon(c)
+	case c.unchecked && !l.checkFirstLine(c):
+	default:
+		l.receive(c)
+	}
+}
+
+// receive reads once. A raw client's bytes go straight into the batch; frames
+// are taken apart where they were read to; what nobody wants is discarded.
+func (l *loop) receive(c *client) {
+	framed := c.Protocol().Framed()
+	raw := c.Protocol() == codec.ProtocolRaw && l.engine.inbox.Messages
+	if (raw || framed && l.engine.inbox.Messages) && l.in.Batch() == nil {
+		l.readSoon(c) // the caller is behind
+		return
+	}
+	space := l.scratch()
+	if raw {
+		space = c.Space(l.in)
+	}
+	n, err := c.link.Recv(space, l.Millis())
+	if n > 0 {
+		l.received(c, n)
+		switch {
+		case raw:
+			l.take(c, c.Took(l.in, n))
+		case framed:
+			l.take(c, c.TookFrames(l.in, space[:n]))
+		}
+	}
+	if c.phase.receives() {
+		l.afterRead(c, n, err)
+	}
+}
+
+// take does what c's input asks for.
+func (l *loop) take(c *client, out intake.Outcome) {
+	if out.Pong != nil {
+		x := l.control(c)
+		x.Pong = append(x.Pong[:0], out.Pong...)
+	}
+	if out.Ack > 0 {
+		l.control(c).Ack = out.Ack
+	}
+	if out.Dropped > 0 {
+		l.warnOfRecord(c.ID(), out.Dropped)
+	}
+	if out.Finish && c.phase == open {
+		l.finish(c, ending.Done())
+	}
+	switch {
+	case out.End == ending.Reason{}:
+		l.overfull(l.engine.inbox.Beginnings)
+	case out.End.Cut():
+		l.cut(c, out.End)
+	default:
+		l.closedByPeer(c, out.End)
+	}
+}
+
+// endedInside are clients whose last bytes are no whole record.
+var endedInside = logger.Kind{Of: "ended inside a record, which is dropped"}
+
+// warnOfRecord warns of bytes at the end of input that are no whole record.
+func (l *loop) warnOfRecord(id uint64, dropped int) {
+	l.engine.log.Group(endedInside, 0, "client %d: its last %d bytes are no whole record and are dropped", id, dropped)
+}
+
+// received counts n bytes from c.
+func (l *loop) received(c *client, n int) {
+	c.spoke = true
+	l.stats.bytesIn += int64(n)
+	if c.phase == flushing || c.phase == halfBroken {
+		l.receivedOf(c, n)
+	}
+}
+
+// afterRead decides whether there may be more.
+func (l *loop) afterRead(c *client, n int, err error) {
+	switch {
+	case err == nil && (c.link.Readable() || c.phase == halfBroken && n > 0):
+		l.readSoon(c)
+	case c.phase == halfBroken:
+		l.disconnected(c, c.end.Why)
+	case err == nil:
+		if c.phase == flushing {
+			l.receivedOf(c, math.MaxInt)
+		}
+	case errors.Is(err, io.EOF):
+		l.endOfInput(c)
+	default:
+		l.disconnected(c, ending.Lost(err))
+	}
+}
+
+// readSoon has c be read in the next turn.
+func (l *loop) readSoon(c *client) {
+	c.link.MayRead()
+	l.reading.add(c)
+}
+
+// scratch is a place for bytes that nobody wants.
+func (l *loop) scratch() []byte {
+	if l.waste == nil {
+		l.waste = make([]byte, intake.ReadSize)
+	}
+	return l.waste
+}
+
+// endOfInput is the end of what c sends. A client that had something to say is
+// served to the end and closed; one that never spoke is a watcher, and stays.
+// (Over TCP it cannot be told from one that is gone, until it is sent
+// something, or the keepalive asks; a Unix socket tells.)
+func (l *loop) endOfInput(c *client) {
+	if c.phase == lingering {
+		l.closeLater(c) // all is said
+		return
+	}
+	if c.link.Sent() > 0 {
+		l.credit(c)
+	}
+	if c.Protocol().Framed() {
+		l.disconnected(c, ending.Lost(ending.ErrAbrupt))
+		return
+	}
+	l.take(c, c.EndOfInput(l.in))
+	if c.spoke && c.phase == open {
+		l.finish(c, ending.Done())
+	}
+}

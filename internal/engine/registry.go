@@ -1,0 +1,127 @@
+//go:build unix
+
+package engine
+
+// This file finds clients by their ids:
+//
+//	Rename  names one
+//	Mute    ignores what one says
+//	Kick    ends one, in its turn: private.go
+//
+// Most hubs are never asked for a client, and the registry costs memory for
+// each: the first to ask makes it.
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/proto"
+)
+
+// registry is where clients are, by id.
+type registry struct {
+	wanted atomic.Bool
+	start  sync.Once
+
+	mu    sync.RWMutex
+	known map[uint64]member
+}
+
+// member is a client, or a post, and the loop that owns it.
+type member struct {
+	loop   *loop
+	client *client // nil for a post
+	post   *post
+}
+
+func (m member) sender() *intake.Sender {
+	if m.post != nil {
+		return &m.post.Sender
+	}
+	return &m.client.Sender
+}
+
+// find says where a client is, if it is connected.
+func (h *Engine) find(id uint64) (m member, ok bool) {
+	h.keepRegistry()
+	return h.registry.find(id)
+}
+
+func (r *registry) find(id uint64) (member, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	w, ok := r.known[id]
+	return w, ok
+}
+
+// keepRegistry makes the registry, unless it exists. It waits for the loops:
+// whoever they may wait for must have called it before.
+func (h *Engine) keepRegistry() { h.registry.start.Do(h.makeList) }
+
+// makeList makes the list. Who comes or goes from now on enters it by itself.
+func (h *Engine) makeList() {
+	h.registry.known = map[uint64]member{}
+	h.registry.wanted.Store(true)
+	askAll(h, func(l *loop) struct{} {
+		for _, c := range l.clients {
+			if c.Present() {
+				h.registry.enter(member{loop: l, client: c})
+			}
+		}
+		for _, p := range l.posts {
+			if p.Present() {
+				h.registry.enter(member{loop: l, post: p})
+			}
+		}
+		return struct{}{}
+	})
+}
+
+// enter notes where a client is.
+func (r *registry) enter(m member) {
+	if !r.wanted.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[m.sender().ID()] = m
+}
+
+// leave notes that a client is gone.
+func (r *registry) leave(id uint64) {
+	if !r.wanted.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.known, id)
+}
+
+// Rename names a client; "" takes its name away. The error says what is wrong
+// with the name.
+func (h *Engine) Rename(id uint64, name string) (ok bool, err error) {
+	if name != "" {
+		if _, err := proto.ParseName(name); err != nil {
+			return true, fmt.Errorf("rename: %w", err)
+		}
+	}
+	return h.change(id, func(m member) { m.sender().Rename(name) }), nil
+}
+
+// Mute has what a client sends ignored, or taken again.
+func (h *Engine) Mute(id uint64, mute bool) (ok bool) {
+	return h.change(id, func(m member) {
+		m.sender().Mute(mute || m.client != nil && m.client.kicked)
+	})
+}
+
+// change has its loop change a client.
+func (h *Engine) change(id uint64, how func(m member)) (ok bool) {
+	m, ok := h.find(id)
+	if ok {
+		m.loop.Do(func() { how(m) })
+	}
+	return ok
+}

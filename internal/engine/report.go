@@ -1,0 +1,146 @@
+//go:build unix
+
+package engine
+
+// This file is what a hub reports about itself over HTTP: docs/http.md has the
+// schema.
+
+import (
+	"slices"
+	"time"
+
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/intake"
+)
+
+// clientReport is one client in GET /clients.
+type clientReport struct {
+	ID       uint64  `json:"id"`
+	Protocol string  `json:"protocol"`
+	Addr     string  `json:"addr"`
+	Name     string  `json:"name,omitempty"`
+	Since    string  `json:"since"`
+	Lag      int64   `json:"lag"`
+	Muted    bool    `json:"muted,omitempty"`
+	In       traffic `json:"in"`
+	Out      traffic `json:"out"`
+}
+
+type traffic struct {
+	Bytes    int64 `json:"bytes"`
+	Messages int64 `json:"messages"`
+}
+
+// ClientInfo is what is known of one client.
+type ClientInfo struct {
+	ID       uint64
+	Name     string    // "": it has none
+	Protocol string    // as Event has it
+	Addr     string    // likewise
+	Since    time.Time // when it came, to the second
+	Lag      int64     // bytes of its feed that it has yet to be sent
+	Muted    bool      // what it says is not heard
+
+	BytesIn, MessagesIn   int64 // from it
+	BytesOut, MessagesOut int64 // sent to it
+}
+
+// Clients is who is connected, in no order. It asks the loops, so it must not be
+// called where one may wait for the caller.
+func (h *Engine) Clients() []ClientInfo { return slices.Concat(askAll(h, (*loop).listClients)...) }
+
+// Slowest is the client that is furthest behind, and by how many bytes of its
+// feed; 0 and 0 where nobody is. It asks the loops, as Clients does.
+func (h *Engine) Slowest() (id uint64, lag int64) {
+	for _, c := range askAll(h, (*loop).slowest) {
+		if c.lag > lag {
+			id, lag = c.id, c.lag
+		}
+	}
+	return id, lag
+}
+
+type lagging struct {
+	id  uint64
+	lag int64
+}
+
+func (l *loop) slowest() (most lagging) {
+	for _, c := range l.clients {
+		if !c.Present() {
+			continue
+		}
+		if lag := l.lag(c); lag > most.lag {
+			most = lagging{c.ID(), lag}
+		}
+	}
+	return most
+}
+
+func (l *loop) listClients() []ClientInfo {
+	var v backlog.View
+	l.engine.backlog.View(&v)
+	var list []ClientInfo
+	for _, c := range l.clients {
+		if c.Present() {
+			list = append(list, l.info(c, &v))
+		}
+	}
+	for _, p := range l.posts {
+		if p.Present() {
+			i := l.infoOf(&p.Sender)
+			i.BytesIn = p.Received()
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// infoOf is what is known of who sends.
+func (l *loop) infoOf(s *intake.Sender) ClientInfo {
+	return ClientInfo{
+		ID: s.ID(), Name: s.Name(), Protocol: s.Protocol().String(), Addr: s.Addr().String(),
+		Since: l.engine.began.Add(time.Duration(s.Since()) * time.Second),
+		Muted: s.Muted(), MessagesIn: int64(s.Messages()),
+	}
+}
+
+func (l *loop) info(c *client, v *backlog.View) ClientInfo {
+	i := l.infoOf(&c.Sender)
+	i.BytesIn, i.BytesOut = c.link.Received(), c.link.Sent()
+	i.Lag, i.MessagesOut = c.out.Lag(v), c.out.Messages(v)
+	return i
+}
+
+// listClients is GET /clients.
+func (h *Engine) listClients() any {
+	list := struct {
+		Clients []clientReport `json:"clients"`
+	}{[]clientReport{}}
+	for _, i := range h.Clients() {
+		list.Clients = append(list.Clients, clientReport{
+			ID: i.ID, Protocol: i.Protocol, Addr: i.Addr, Name: i.Name,
+			Since: i.Since.UTC().Format(time.RFC3339), Lag: i.Lag, Muted: i.Muted,
+			In: traffic{i.BytesIn, i.MessagesIn}, Out: traffic{i.BytesOut, i.MessagesOut},
+		})
+	}
+	return list
+}
+
+// healthReport is GET /healthz.
+type healthReport struct {
+	Status  string `json:"status"`
+	Epoch   string `json:"epoch"`
+	Seq     uint64 `json:"seq"`
+	Clients int64  `json:"clients"`
+}
+
+func (h *Engine) health() (report any, well bool) {
+	r := healthReport{Status: "ok", Epoch: h.Epoch(), Seq: h.backlog.Count(), Clients: h.gate.Clients()}
+	select {
+	case <-h.backlog.Stopped():
+		r.Status = "ending"
+	default:
+	}
+	return r, r.Status == "ok"
+}

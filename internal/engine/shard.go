@@ -1,0 +1,313 @@
+//go:build unix
+
+package engine
+
+// This file is the event loop. A turn is:
+//
+//	wait      until something is ready, or said by another goroutine
+//	handle    what is ready: clients are read, those with room again noted
+//	deliver   what was read goes to the inbox, before anything slow
+//	handlers  what else the loop serves, the source and the sink, has its turn
+//	trim      clients leave what the backlog wants to trim
+//	flush     a slice of the clients is sent what they have not had
+//	timers    what is due by the clock
+//	accept    goes on when what it waited for is over
+//	reap      descriptors of the ended are closed
+//
+// Nothing in a turn waits for anybody: every call returns at once, and
+// whatever could not be done is done in a later turn.
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"hubbub.example/internal/engine/accept"
+	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/engine/link"
+	eventloop "hubbub.example/internal/engine/loop"
+	"hubbub.example/internal/poll"
+)
+
+// turnBytes is how much a turn reads of what events tell of, and as much again
+// from those who had more before, so that others are sent to in between.
+const turnBytes = 1 << 20
+
+// loop is one event loop and the clients it owns. Except for the fields under
+// "Shared", only its own goroutine touches it.
+type loop struct {
+	*eventloop.Loop
+	engine *Engine
+	index  int // in hub.loops
+
+	clients roster
+	posts   []*post   // clients without a descriptor: post.go
+	byFD    []*client // by descriptor
+
+	// Receiving.
+	reading queue // may have input that no event will tell of
+	until   int64 // of stats.bytesIn: how much this turn reads
+	in      *intake.Writer
+	waste   []byte
+
+	// Sending.
+	pass      pass
+	view      backlog.View // the feeds as this turn sees them
+	writable  queue        // their sockets have room again
+	mark      *backlog.Mark
+	spareMail []private // mail.private's other half
+	holder    *client   // holds the source; trim looks at it first
+
+	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
+
+	// Connections that are no clients yet: admit.go.
+	lobby    accept.Lobby
+	placed   int64 // of hub.places, seen
+	refusals refusals
+	beating  int // clients that are sent heartbeats
+
+	// Ending.
+	lingering []*client
+	closing   []*client // at the end of this turn
+	draining  bool
+	stall     time.Duration // draining: how long nobody may make progress
+	hearUntil time.Time     // draining: up to when what they had said is read first, if no more is
+	hearEnd   time.Time     // draining: and in any case
+	failed    Left          // draining: what those missed that ended
+	quitting  bool          // all is closed; events may still wait for the inbox
+	quit      bool
+
+	// By the clock.
+	nextSample, nextLinger, nextPatrol, nextAccept, nextLobby, nextBeat, nextSweep, nextCleanUp *eventloop.Timer
+
+	// The first loop's only.
+	acceptor accept.Acceptor
+	handlers []attached
+
+	stats loopStats
+
+	// Shared.
+	mail mail
+}
+
+// sweep drops feeds that nobody has read for a while. The first loop calls it.
+func (l *loop) sweep() {
+	if next := l.engine.backlog.Sweep(); next > 0 {
+		l.nextSweep.In(next)
+	}
+}
+
+// mail is what other goroutines leave for a loop.
+type mail struct {
+	mu       sync.Mutex
+	conns    []accept.Conn
+	arrivals []arrival
+	private  []private
+}
+
+func newLoop(h *Engine, hold bool) (*loop, error) {
+	e, err := eventloop.New(h.began, hold)
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		Loop: e, engine: h, in: h.inbox.NewWriter(), reading: queue{as: link.Reading}, writable: queue{as: link.Writing},
+		lobby: accept.Lobby{Rules: accept.Rules{Sniff: h.o.Sniff, Head: h.o.HeadTime, Preconnects: &h.preconnects}},
+	}
+	l.nextSample = l.NewTimer(l.sample)
+	l.nextLinger = l.NewTimer(l.checkLinger)
+	l.nextPatrol = l.NewTimer(l.patrol)
+	l.nextLobby = l.NewTimer(l.setLobbyTimer) // turnLobby acts
+	l.nextBeat = l.NewTimer(l.beat)
+	l.nextSweep = l.NewTimer(l.sweep)
+	l.nextCleanUp = l.NewTimer(func() { go h.cleanUp() })
+	l.nextAccept = l.NewTimer(func() { h.resting.Store(false) })
+	return l, nil
+}
+
+func (l *loop) run() {
+	defer l.engine.running.Done()
+	defer l.catch()
+	for !l.quit {
+		events := l.wait()
+		l.openMail()
+		l.handle(events)
+		l.readReady()
+		l.stats.bytesIn += l.in.EnterPosts()
+		l.accept()
+		l.turnLobby()
+		l.in.Deliver()
+		l.turnHandlers()
+		l.trim()
+		l.flush()
+		l.mark.Show()
+		l.RunTimers()
+		l.in.EnterDeferred()
+		l.resumeAccept()
+		l.closeEnded()
+		l.checkQuit()
+		l.stats.publish(l.in.Messages())
+	}
+}
+
+// die ends the loop, and with it the hub, for what it cannot go on with.
+func (l *loop) die(err error) {
+	l.quit = true
+	l.engine.fail(err)
+	go func() { _ = l.engine.Close() }()
+}
+
+// catch makes an error of a panic: what embeds the hub shall live on.
+func (l *loop) catch() {
+	if p := recover(); p != nil {
+		l.die(fmt.Errorf("a defect in hubbub ended a loop: %v", p))
+		l.engine.log.Debugf("%s", debug.Stack())
+	}
+}
+
+// wait gives the events of the next turn.
+func (l *loop) wait() []poll.Event {
+	events, err := l.Wait(l.busy)
+	l.in.SetTime(l.Now())
+	if err != nil {
+		l.die(err)
+	}
+	return events
+}
+
+// busy says that there is something to do which nobody will tell of.
+func (l *loop) busy() bool {
+	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.in.Undelivered()
+}
+
+// postConn hands a connection over to the loop. Any goroutine.
+func (l *loop) postConn(k accept.Conn) {
+	l.mail.mu.Lock()
+	l.mail.conns = append(l.mail.conns, k)
+	l.mail.mu.Unlock()
+	l.Wake()
+}
+
+// postArrival hands over one that is known. Any goroutine.
+func (l *loop) postArrival(a arrival) {
+	l.mail.mu.Lock()
+	l.mail.arrivals = append(l.mail.arrivals, a)
+	l.mail.mu.Unlock()
+	l.Wake()
+}
+
+// askAll has every loop answer. Once the hub is closed those that have ended do not.
+func askAll[T any](h *Engine, each func(l *loop) T) []T {
+	answers := make(chan T, len(h.loops))
+	for _, l := range h.loops {
+		l.Do(func() { answers <- each(l) })
+	}
+	var all []T
+	for range h.loops {
+		select {
+		case a := <-answers:
+			all = append(all, a)
+		case <-h.closed:
+			return all
+		}
+	}
+	return all
+}
+
+func (l *loop) openMail() {
+	l.mail.mu.Lock()
+	conns, arrivals := l.mail.conns, l.mail.arrivals
+	l.mail.conns, l.mail.arrivals = nil, nil
+	l.mail.mu.Unlock()
+	for _, k := range conns {
+		l.come(k)
+	}
+	for _, a := range arrivals {
+		l.adopt(a)
+	}
+	if err := l.RunTasks(); err != nil {
+		l.engine.fail(err)
+	}
+}
+
+// handle takes one turn's events.
+func (l *loop) handle(events []poll.Event) {
+	l.until = l.stats.bytesIn + turnBytes
+	for i := range events {
+		e := &events[i]
+		fd := e.FD()
+		if c := l.clientOf(fd); c != nil {
+			l.handleClient(c, e)
+		} else if k := l.lobby.Find(fd); k != nil {
+			l.act(l.lobby.Event(k, e, l.Millis()))
+		} else if !l.acceptor.Event(fd) {
+			l.tellHandler(e)
+		}
+	}
+}
+
+func (l *loop) handleClient(c *client, e *poll.Event) {
+	if c.phase >= closed {
+		return
+	}
+	read, send := c.link.Event(e)
+	if read && l.stats.bytesIn < l.until {
+		l.read(c)
+	} else if read {
+		l.readSoon(c)
+	}
+	l.checkHangUp(c)
+	if send {
+		l.hasRoom(c)
+	}
+}
+
+// readReady reads from those that had more than their budget in an earlier
+// turn, or came while the inbox was full.
+func (l *loop) readReady() {
+	if len(l.reading.clients) == 0 || !l.canRead() {
+		return
+	}
+	l.until = l.stats.bytesIn + turnBytes
+	n, now := 0, len(l.reading.clients) // those who have more again stand behind these
+	for ; n < now && l.stats.bytesIn < l.until; n++ {
+		if c := l.reading.at(n); c.link.Readable() && c.phase < closed {
+			l.read(c)
+			l.checkHangUp(c)
+		}
+	}
+	l.reading.drop(n)
+}
+
+// canRead says that there is room for what is read.
+func (l *loop) canRead() bool {
+	if l.overfull(l.engine.inbox.Beginnings) {
+		return false
+	}
+	return !l.engine.inbox.Messages || l.in.Batch() != nil
+}
+
+// queue is clients that wait for their turn, each of them once.
+type queue struct {
+	as      link.Queue
+	clients []*client
+}
+
+func (q *queue) add(c *client) {
+	if c.link.Enter(q.as) {
+		q.clients = append(q.clients, c)
+	}
+}
+
+// at takes the turn of client n, which may come back behind the others.
+func (q *queue) at(n int) *client {
+	c := q.clients[n]
+	c.link.Leave(q.as)
+	return c
+}
+
+// drop forgets the first n.
+func (q *queue) drop(n int) { q.clients = slices.Delete(q.clients, 0, n) }
