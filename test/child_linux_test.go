@@ -38,6 +38,7 @@ type childOptions struct {
 func TestMain(m *testing.M) {
 	o := os.Getenv(childVariable)
 	if o == "" {
+		scene.Signals()
 		scene.AtOnce(16)
 		os.Exit(m.Run())
 	}

@@ -26,12 +26,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/scene"
 )
 
 // patience bounds every wait. Only a broken program makes a test wait so long.
 const patience = time.Minute
 
 func TestMain(m *testing.M) {
+	scene.Signals()
 	code := m.Run()
 	_ = os.RemoveAll(programs)
 	os.Exit(code)

@@ -3,8 +3,10 @@ package child_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,11 +96,18 @@ func TestWhatIsPreparedIsNotLost(t *testing.T) {
 		`dd bs=1 count=10; kill -9 $$`: {1, 2},
 		`dd bs=1 count=12; kill -9 $$`: {0, 0},
 	} {
-		o := sh(script)
+		// It must not be gone before all is written.
+		written := filepath.Join(t.TempDir(), "written")
+		o := sh(`until [ -e "$WRITTEN" ]; do sleep 0.01; done; ` + script)
+		o.Env = append(o.Env, "WRITTEN="+written)
 		o.Restart = child.Never
 		o.Input = func(ctx context.Context, p *child.Process) {
-			if err := p.Prepare([]byte("one\ntwo\n")); err == nil {
-				_, _ = p.Write([]byte("abc\n"))
+			err := p.Prepare([]byte("one\ntwo\n"))
+			if err == nil {
+				_, err = p.Write([]byte("abc\n"))
+			}
+			if err := errors.Join(err, os.WriteFile(written, nil, 0o600)); err != nil {
+				t.Error(err)
 			}
 			<-ctx.Done()
 		}

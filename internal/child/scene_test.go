@@ -35,6 +35,7 @@ var roles = map[string]func() error{
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
+		scene.Signals()
 		scene.AtOnce(8)
 		os.Exit(m.Run())
 	}

@@ -15,8 +15,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -35,6 +37,18 @@ func AtOnce(n int) {
 	}
 	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
 		panic(err)
+	}
+}
+
+// Signals has the programs that the tests start begin with SIGHUP and SIGINT at
+// their defaults, also where nohup or a shell has ignored these for the tests:
+// a program inherits a signal that is ignored, but not one that is caught.
+// TestMain calls it.
+func Signals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 }
 
