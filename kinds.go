@@ -155,8 +155,6 @@ const (
 	LeaveTooLong   // it sent a message longer than MaxMessage
 	LeaveBreach    // it broke the protocol
 	LeaveOverQuota // the hub held too much for it alone
-	LeaveFull      // there are MaxClients already
-	LeaveDenied    // Admit refused it
 )
 
 func (c LeaveCode) String() string { return proto.Reason(c).String() }

@@ -5,6 +5,7 @@ package hubbub
 import (
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"hubbub.example/internal/engine"
@@ -45,6 +46,12 @@ type Options struct {
 	// Replay says what a new client gets first. The zero value is
 	// ReplayUnheard.
 	Replay Replay
+
+	// Admit decides whether a client may join, and may name it. It runs before
+	// the client joins, in a goroutine of its own, for clients of every
+	// protocol. A client that it refuses is told the error and closed. nil
+	// admits everyone.
+	Admit func(Visitor) (name string, err error)
 
 	// MaxClients bounds how many clients are connected at once. One more is
 	// told so and closed. 0 means the descriptor limit minus what the hub
@@ -93,9 +100,22 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Visitor is somebody who wants to be a client.
+type Visitor struct {
+	Addr     string        // as in Event
+	Protocol string        // likewise
+	Name     string        // that it asks for; "": none
+	Request  *http.Request // its head; nil for a raw client. The body is not to be read
+}
+
 // config is o as the engine takes it.
-func (o *Options) config() engine.Config {
+func (o Options) config() engine.Config {
+	var admit func(engine.Visitor) (string, error)
+	if o.Admit != nil {
+		admit = func(v engine.Visitor) (string, error) { return o.Admit(Visitor(v)) }
+	}
 	return engine.Config{
+		Admit:   admit,
 		Framing: framing.Framing(o.Framing), MaxMessage: o.MaxMessage,
 		Slow: delivery.Slow(o.Slow), Patience: o.Patience, MinRate: o.MinRate,
 		Backlog: o.Backlog, Replay: backlog.First(o.Replay),

@@ -93,7 +93,7 @@ func TestLeaveCodesAreTheProtocols(t *testing.T) {
 	for code, want := range map[LeaveCode]string{
 		LeaveDone: "done", LeaveReset: "reset", LeaveDead: "dead", LeaveLost: "lost", LeaveShutdown: "shutdown",
 		LeaveKicked: "kicked", LeaveReplaced: "replaced", LeaveLapped: "lapped", LeaveSlow: "slow", LeaveIdle: "idle",
-		LeaveTooLong: "too_long", LeaveBreach: "breach", LeaveOverQuota: "quota", LeaveFull: "full", LeaveDenied: "denied",
+		LeaveTooLong: "too_long", LeaveBreach: "breach", LeaveOverQuota: "quota",
 	} {
 		if code.String() != want {
 			t.Errorf("code %d is %q, want %q", code, code, want)

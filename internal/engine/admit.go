@@ -161,7 +161,7 @@ func (l *loop) come(k accept.Conn) {
 	case l.quitting:
 		l.closeConn(k)
 	case k.Port == sock.RawProtocol:
-		l.adopt(arrival{Arrival: k.Arrival()})
+		l.becomeRaw(k)
 	default:
 		l.lobby.Come(k, l.Millis())
 		if l.engine.o.IdleTimeout > 0 {
@@ -226,7 +226,7 @@ func (l *loop) actAll(all []accept.Verdict) (born bool) {
 func (l *loop) act(v accept.Verdict) (born bool) {
 	switch v.Do {
 	case accept.Client:
-		return l.adopt(arrival{Arrival: v.Conn.Arrival()})
+		return l.becomeRaw(v.Conn)
 	case accept.HTTP:
 		l.handOver(v.Conn)
 	case accept.Refuse:

@@ -27,6 +27,7 @@ type Config struct {
 	MinRate        int64
 	Backlog        int64
 	Replay         backlog.First
+	Admit          func(Visitor) (name string, err error)
 	MaxClients     int
 	IdleTimeout    time.Duration
 	Sniff          time.Duration

@@ -256,7 +256,7 @@ func (l *loop) closeAll() {
 
 // checkQuit ends the loop when all is closed and told.
 func (l *loop) checkQuit() {
-	if l.quitting && len(l.clients)+l.lobby.Len() == 0 && !l.in.Deferred() {
+	if l.quitting && len(l.clients)+l.lobby.Len()+l.asked == 0 && !l.in.Deferred() {
 		l.quit = true
 	}
 }

@@ -14,6 +14,7 @@ package engine
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -32,7 +33,12 @@ func (h *Engine) newWeb() *web.Server {
 	if h.o.Framing == framing.Lines {
 		text = "text/plain; charset=utf-8"
 	}
+	var admit func(web.Peer, web.Kind, *http.Request, string) (string, error)
+	if h.o.Admit != nil {
+		admit = h.admitWeb
+	}
 	return web.New(web.Options{
+		Admit:    admit,
 		Hosts:    h.o.Hosts,
 		Origins:  h.o.Origins,
 		TextType: text,

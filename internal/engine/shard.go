@@ -65,6 +65,7 @@ type loop struct {
 
 	// Connections that are no clients yet: admit.go.
 	lobby    accept.Lobby
+	asked    int   // connections about which the caller is being asked
 	placed   int64 // of hub.places, seen
 	refusals refusals
 	beating  int // clients that are sent heartbeats
