@@ -106,9 +106,6 @@ func (c *Chunker) Done() {
 	c.whole, c.from = 0, 0
 }
 
-// Discard forgets the parts that are pending: nobody broadcasts them any more.
-func (c *Chunker) Discard() { c.whole = 0 }
-
 // cut makes the first n bytes, which are whole messages, ready to broadcast.
 // Messages that are too long become pieces, with separators of their own.
 func (c *Chunker) cut(n int) (long int) {

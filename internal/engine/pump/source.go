@@ -69,7 +69,7 @@ type Source struct {
 	readable bool
 	watched  bool
 	ended    bool            // its last message is in chunks
-	over     bool            // the hub drains: no more is read
+	over     bool            // nothing more is read: Done said so, or the hub drains
 	held     <-chan struct{} // closes when there may be room; nil: not held
 	done     chan error
 }
@@ -94,7 +94,7 @@ func (s *Source) Done() <-chan error { return s.done }
 // Open begins to read.
 func (s *Source) Open() {
 	if err := s.loop.AddReader(s.fd); err != nil {
-		s.done <- err
+		s.finish(err)
 		return
 	}
 	s.watched = true
@@ -119,6 +119,16 @@ func (s *Source) unwatch() {
 	}
 }
 
+// finish says once how reading ended, and reads no more.
+func (s *Source) finish(err error) {
+	if s.over {
+		return
+	}
+	s.over = true
+	s.unwatch()
+	s.done <- err
+}
+
 // Event is told that there is something to read.
 func (s *Source) Event(*poll.Event) { s.readable = true }
 
@@ -135,8 +145,7 @@ func (s *Source) Turn() (again bool) {
 		s.broadcast()
 	}
 	if s.ended && !s.chunks.Pending() {
-		s.ended = false
-		s.done <- nil
+		s.finish(nil)
 	}
 	return false
 }
@@ -152,8 +161,7 @@ func (s *Source) read() {
 		s.unwatch()
 		s.finished(s.chunks.Finish())
 	case err != nil:
-		s.unwatch()
-		s.done <- fmt.Errorf("read %s: %w", s.file, err)
+		s.finish(fmt.Errorf("read %s: %w", s.file, err))
 	default:
 		s.took(s.chunks.Took(n))
 	}
@@ -171,10 +179,7 @@ func (s *Source) broadcast() {
 	p, ends := s.chunks.Part()
 	held, err := s.Backlog.Publish(backlog.Messages{Bytes: p, Ends: ends}, backlog.Paced)
 	if err != nil {
-		s.chunks.Discard() // this is the end of it
-		s.ended = false
-		s.unwatch()
-		s.done <- err
+		s.finish(err)
 		return
 	}
 	switch {
