@@ -11,6 +11,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 
 	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/sock"
 )
 
@@ -40,17 +42,27 @@ func (h *Engine) Serve(l net.Listener) error {
 	}()
 	for {
 		c, err := l.Accept()
-		if err != nil {
-			select {
-			case <-h.backlog.Stopped():
-				return backlog.ErrClosed
-			default:
-				return err
-			}
+		switch {
+		case err == nil:
+		case h.draining():
+			return backlog.ErrClosed
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+			h.log.Group(cannotAccept, 0, "%s: %v", l.Addr(), err)
+			h.sleep(acceptPause)
+			continue
+		default:
+			return err
 		}
 		fd, addr, err := h.detach(c)
-		if err != nil {
+		if errors.Is(err, errNoSocket) {
 			return fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+		if err != nil {
+			h.log.Group(cannotAccept, 0, "%s refused: %v", c.RemoteAddr(), err)
+			continue
+		}
+		for h.inbox.Deferred() && !h.draining() { // joins find no room
+			h.sleep(placePause)
 		}
 		if !h.accepted(fd, addr) {
 			return backlog.ErrClosed
@@ -58,25 +70,30 @@ func (h *Engine) Serve(l net.Listener) error {
 	}
 }
 
+// cannotAccept are connections for which the system has no room.
+var cannotAccept = logger.Kind{Of: "refused: the system has no room"}
+
+// errNoSocket is a connection that a loop cannot have.
+var errNoSocket = errors.New("it must be a TCP or Unix socket")
+
+// sleep pauses for d, or until the hub drains.
+func (h *Engine) sleep(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-h.backlog.Stopped():
+	}
+}
+
 // accepted has the first loop admit a connection, and waits until it has, so
 // that nobody accepts faster than it admits. It is false if the hub has closed.
 func (h *Engine) accepted(fd int, addr sock.Addr) bool {
-	taken := make(chan struct{})
-	first := h.loops[0]
-	first.Do(func() {
+	return h.onFirstLoop(func() {
 		if h.draining() {
 			_ = sock.Close(fd)
 		} else {
-			first.admit(accept.Conn{FD: int32(fd), Addr: addr})
+			h.loops[0].admit(accept.Conn{FD: int32(fd), Addr: addr})
 		}
-		close(taken)
 	})
-	select {
-	case <-taken:
-		return true
-	case <-h.closed:
-		return false
-	}
 }
 
 // detach makes c a bare descriptor, prepared as those of our own listeners
@@ -88,7 +105,7 @@ func (h *Engine) detach(c net.Conn) (fd int, addr sock.Addr, err error) {
 	}
 	sc, ok := c.(syscall.Conn)
 	if !ok {
-		return -1, addr, fmt.Errorf("%T has no descriptor: it must be a TCP or Unix socket", c)
+		return -1, addr, fmt.Errorf("%T has no descriptor: %w", c, errNoSocket)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
@@ -131,7 +148,7 @@ func (h *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	peer := peerOf(accept.Conn{Addr: addr, Start: h.backlog.Begin()})
-	for began := time.Now(); !h.web.Resume(fd, peer, came); time.Sleep(placePause) {
+	for began := time.Now(); !h.web.Resume(fd, peer, came); h.sleep(placePause) {
 		if h.draining() || time.Since(began) > placeWait {
 			_, _ = unix.Write(fd, []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
 			_ = sock.Close(fd)
