@@ -7,7 +7,7 @@ package engine
 //
 //	post       a goroutine  of net/http's reads the body, a piece at a time, once
 //	                        no join or leave waits for the inbox
-//	enter      a goroutine  waits until its messages are in the inbox
+//	enter      a goroutine  waits until a piece of it was entered
 //	kickPost   a loop       ends one whose body may go on for ever
 //
 // A post is known to one loop, which enters what it says (package intake).
@@ -28,6 +28,10 @@ import (
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/web"
 )
+
+// smallestRead is how much of a body is read at first; a larger one is read in
+// larger pieces.
+const smallestRead = 4 << 10
 
 // post is a client that comes and goes with one request.
 type post struct {
@@ -54,7 +58,7 @@ func (h *Engine) post(ctx context.Context, peer web.Peer, name string, body io.R
 	p.Rename(name)
 	l := h.loops[h.gate.Fewest()]
 	if h.inbox.Deferred() { // one connection may have any number of posts
-		if _, err := h.enter(ctx, l, intake.NewPosted(&p.Post, nil, 0)); err != nil {
+		if _, err := h.enter(ctx, l, intake.NewPiece(&p.Post, nil, false)); err != nil {
 			h.release(&p.slot)
 			return err
 		}
@@ -70,38 +74,34 @@ func (h *Engine) post(ctx context.Context, peer web.Peer, name string, body io.R
 
 // readBody reads the body to its end, and says how it ended.
 func (h *Engine) readBody(ctx context.Context, l *loop, p *post, from io.Reader) (reason ending.Reason, err error) {
-	body := h.inbox.NewBody()
-	defer body.Release()
-	for {
-		n, err := from.Read(body.Space())
-		body.Took(n)
-		var messages []byte
-		var size, dropped int
-		switch {
-		case err == nil:
-			messages, size = body.Messages()
-		case errors.Is(err, io.EOF):
-			messages, size, dropped = body.End()
-		default:
+	buf := make([]byte, smallestRead)
+	for begun := false; ; {
+		n, err := from.Read(buf)
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
 			return h.brokeOff(err), err
 		}
-		if dropped > 0 {
-			l.Do(func() { l.warnOfRecord(p.ID(), dropped) })
-		}
-		if len(messages) > 0 && h.inbox.Messages {
-			if reason, failed := h.enter(ctx, l, intake.NewPosted(&p.Post, messages, size)); failed != nil {
-				return reason, failed
+		if h.inbox.Messages && (n > 0 || last && begun) {
+			piece := intake.NewPiece(&p.Post, buf[:n], last)
+			if reason, err := h.enter(ctx, l, piece); err != nil {
+				return reason, err
 			}
+			switch out := piece.Out; {
+			case out.End.Kind == proto.ReasonTooLong:
+				return out.End, web.ErrTooLong
+			case out.End != ending.Reason{}:
+				return out.End, errors.New("too many messages are begun and not ended; try again later")
+			case out.Dropped > 0:
+				l.Do(func() { l.warnOfRecord(p.ID(), out.Dropped) })
+				return ending.Done(), fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, out.Dropped, h.longest)
+			}
+			begun = piece.Begun
 		}
-		switch reason := body.Hold(); {
-		case reason.Kind == proto.ReasonTooLong:
-			return reason, web.ErrTooLong
-		case reason != ending.Reason{}:
-			return reason, errors.New("too many messages are begun and not ended; try again later")
-		case dropped > 0:
-			return ending.Done(), fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, dropped, h.longest)
-		case err != nil:
+		if last {
 			return ending.Done(), nil
+		}
+		if n == len(buf) && n < intake.ReadSize {
+			buf = make([]byte, 2*n)
 		}
 	}
 }
@@ -119,19 +119,19 @@ func (h *Engine) brokeOff(err error) ending.Reason {
 	return ending.Lost(syscall.ECONNRESET)
 }
 
-// enter returns when entry is in the inbox.
-func (h *Engine) enter(ctx context.Context, l *loop, entry *intake.Posted) (reason ending.Reason, err error) {
-	l.Do(func() { l.in.Post(entry) })
+// enter returns when piece was entered.
+func (h *Engine) enter(ctx context.Context, l *loop, piece *intake.Piece) (reason ending.Reason, err error) {
+	l.Do(func() { l.in.Post(piece) })
 	select {
-	case <-entry.Entered:
+	case <-piece.Entered:
 		return ending.Reason{}, nil
 	case <-h.closed:
 		return ending.Shutdown(), web.ErrEnding
 	case <-ctx.Done():
 		// The loop may be reading its data at this moment: nobody may write to it.
-		l.Do(func() { l.in.Withdraw(entry) })
+		l.Do(func() { l.in.Withdraw(piece) })
 		select {
-		case <-entry.Entered:
+		case <-piece.Entered:
 		case <-h.closed:
 		}
 		return ending.Shutdown(), ctx.Err()
@@ -155,6 +155,7 @@ func (l *loop) kickPost(p *post, why ending.Reason) {
 
 func (l *loop) postLeaves(p *post, reason ending.Reason) {
 	l.leave(&p.Sender, reason)
+	p.Forget()
 	last := len(l.posts) - 1
 	moved := l.posts[last]
 	l.posts[p.index], moved.index = moved, p.index

@@ -20,6 +20,7 @@ import (
 
 // desk is an inbox with one writer.
 type desk struct {
+	t testing.TB
 	*Inbox
 	*Writer
 	woken  int
@@ -33,7 +34,7 @@ func newDesk(t testing.TB, edit ...func(*Config)) *desk {
 	for _, f := range edit {
 		f(&c)
 	}
-	d := &desk{closed: make(chan struct{})}
+	d := &desk{t: t, closed: make(chan struct{})}
 	d.Inbox = NewInbox(c, 1, d.closed, func() { d.woken++ })
 	d.Writer = d.Inbox.NewWriter()
 	d.SetTime(time.Unix(1, 0))

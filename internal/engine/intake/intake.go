@@ -4,7 +4,7 @@
 // a loop reads bytes to where a Sender wants them, and tells how many came.
 //
 //	Sender   who a client is, and what it has begun to say: raw.go, frames.go
-//	Body     the same for the body of a post: body.go
+//	Post     a Sender whose bytes a goroutine reads: post.go
 //	Outcome  what the input asks the engine to do
 //	Session  the numbers of hubbub.v1, which outlive a connection: session.go
 //	Writer   a loop's end of the inbox: the batch that this turn fills
@@ -34,7 +34,7 @@ type Config struct {
 	Messages   bool         // the caller wants messages
 	Presence   bool         // the caller wants joins and leaves
 	Beginnings *quota.Quota // bytes of messages that are not whole yet
-	Posts      *quota.Quota // of these, what bodies of posts hold
+	Posts      *quota.Quota // of these, what posts hold
 }
 
 // Outcome is what input asks the engine to do, after all messages before it

@@ -3,18 +3,13 @@
 package intake
 
 // This file is the input of a post: a client that comes and goes with one HTTP
-// request, whose body is messages. A goroutine reads the body:
+// request, whose body is messages. A goroutine reads the body, a piece at a
+// time, and waits until that is entered, as the read of a raw client is. This
+// takes a batch; until there is one nothing more is read, so that TCP pushes
+// back:
 //
-//	Space       where the next read goes; Took takes it
-//	Messages    the whole messages so far, for the inbox
-//	Hold        once those are there, the beginning of the next one is kept
-//	End         what is left at the body's end
-//
-// A loop takes its messages, when there is a batch; until then nothing more is
-// read, so that TCP pushes back:
-//
-//	Post        queues messages; the goroutine waits until they are in
-//	EnterPosts  enters them
+//	Post        queues a piece
+//	EnterPosts  enters it
 //	Withdraw    the goroutine waits no longer
 
 import (
@@ -25,120 +20,45 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// smallestBody is what a body is read into first; it grows with its messages.
-const smallestBody = 4 << 10
-
-// Body is the body of one post, as far as it has come.
-type Body struct {
-	config *Config
-	buf    []byte
-	whole  int           // of buf: Took returned it
-	end    ending.Reason // why the body may not go on after that
-	begun  quota.Share   // of all clients' beginnings
-	posted quota.Share   // of those of posts
-}
-
-// NewBody makes the body of a post. Release must be called at its end.
-func (in *Inbox) NewBody() *Body {
-	return &Body{config: &in.Config, buf: make([]byte, 0, smallestBody)}
-}
-
-// Space is where the next read goes.
-func (b *Body) Space() []byte {
-	n := len(b.buf)
-	if n == cap(b.buf) {
-		b.buf = append(make([]byte, 0, 2*n), b.buf...)
-	}
-	return b.buf[n:min(cap(b.buf), n+ReadSize)]
-}
-
-// Took takes n bytes that were read to Space.
-func (b *Body) Took(n int) { b.buf = b.buf[:len(b.buf)+n] }
-
-// Messages returns the whole messages that came so far, and how many bytes of
-// the body they were. They are good until Hold, which must follow.
-func (b *Body) Messages() (messages []byte, size int) {
-	return b.take(b.config.Framing.Whole(b.buf))
-}
-
-// End returns the messages that are left at the end of the body. The last one
-// needs no separator. Dropped is how many bytes are no whole record.
-func (b *Body) End() (messages []byte, size, dropped int) {
-	if rest := len(b.buf) - b.config.Framing.Whole(b.buf); rest > 0 {
-		if separator := b.config.Framing.Separator(); separator != nil {
-			b.buf = append(b.buf, separator...)
-		} else {
-			dropped = rest
-			b.buf = b.buf[:len(b.buf)-rest]
-		}
-	}
-	messages, size = b.take(len(b.buf))
-	return messages, size, dropped
-}
-
-// take returns the messages of the first n bytes, up to one that is too long.
-func (b *Body) take(n int) (messages []byte, size int) {
-	messages = b.config.Framing.Clean(b.buf[:n])
-	good := b.config.fitting(messages)
-	if b.whole = n; good < len(messages) {
-		b.end = ending.TooLong(b.config.Longest)
-	}
-	return messages[:good], n
-}
-
-// Hold keeps the beginning of the next message. If the body may not go on, it
-// says why: a message is too long, or the beginnings of all together are too
-// much.
-func (b *Body) Hold() ending.Reason {
-	if b.end != (ending.Reason{}) {
-		return b.end
-	}
-	if len(b.buf)-b.whole > b.config.Longest+1 {
-		return ending.TooLong(b.config.Longest)
-	}
-	b.buf = b.buf[:copy(b.buf, b.buf[b.whole:])]
-	b.whole = 0
-	if !b.begun.Resize(b.config.Beginnings, len(b.buf)) || !b.posted.Resize(b.config.Posts, len(b.buf)) {
-		return ending.Because(proto.ReasonOverQuota, "the beginnings of messages fill the backlog")
-	}
-	return ending.Reason{}
-}
-
-// Release gives back what the body holds.
-func (b *Body) Release() {
-	b.begun.Release()
-	b.posted.Release()
-}
-
 // Post is a client that comes and goes with one HTTP request, whose body is
 // what it says.
 type Post struct {
 	Sender
 	received int64
+	posted   quota.Share // of what posts have begun to say
 }
 
-// Received is how many bytes of its body are in the inbox.
+// Received is how many bytes of its body were entered.
 func (p *Post) Received() int64 { return p.received }
 
-// Posted is messages of a post, on their way into the inbox.
-type Posted struct {
-	by      *Post
-	data    []byte        // whole messages
-	size    int           // of what they were in the body
-	Entered chan struct{} // closed when they are in the inbox, or withdrawn
+// Forget drops what the post has begun to say.
+func (p *Post) Forget() {
+	p.Sender.Forget()
+	p.posted.Release()
 }
 
-// NewPosted makes an entry of messages that were size bytes in the body. They
-// must not be written to until Entered is closed.
-func NewPosted(by *Post, messages []byte, size int) *Posted {
-	return &Posted{by, messages, size, make(chan struct{})}
+// Piece is a piece of a post's body, at most ReadSize bytes.
+type Piece struct {
+	by   *Post
+	data []byte
+	last bool // the body ends here
+
+	Entered chan struct{} // closed when it was entered, or withdrawn; then hold:
+	Out     Outcome       // of the piece
+	Begun   bool          // it ends within a message
 }
 
-// Post queues p for the inbox.
-func (w *Writer) Post(p *Posted) { w.posts = append(w.posts, p) }
+// NewPiece makes a piece. Its data must not be written to until Entered is
+// closed.
+func NewPiece(by *Post, data []byte, last bool) *Piece {
+	return &Piece{by: by, data: data, last: last, Entered: make(chan struct{})}
+}
+
+// Post queues p.
+func (w *Writer) Post(p *Piece) { w.posts = append(w.posts, p) }
 
 // Withdraw has p not be waited for any more.
-func (w *Writer) Withdraw(p *Posted) {
+func (w *Writer) Withdraw(p *Piece) {
 	if i := slices.Index(w.posts, p); i >= 0 {
 		w.posts = slices.Delete(w.posts, i, i+1)
 		close(p.Entered)
@@ -149,22 +69,35 @@ func (w *Writer) Withdraw(p *Posted) {
 // how many bytes that was.
 func (w *Writer) EnterPosts() (size int64) {
 	for len(w.posts) > 0 {
-		b := w.Batch()
-		if b == nil {
+		if w.Batch() == nil {
 			return size
 		}
 		p := w.posts[0]
 		w.posts[0] = nil
 		w.posts = w.posts[1:]
 		if !p.by.Left() {
-			begin := len(b.data)
-			b.data = append(b.data, p.data...)
-			w.enterPlain(&p.by.Sender, begin, b.data[begin:])
-			p.by.received += int64(p.size)
-			size += int64(p.size)
+			p.enter(w)
+			size += int64(len(p.data))
 		}
 		close(p.Entered)
 	}
 	w.posts = nil
 	return size
+}
+
+// enter enters p. A post cannot be elected to give back what it holds, so it
+// ends if that grows while posts, or all clients, hold too much.
+func (p *Piece) enter(w *Writer) {
+	by, in := p.by, w.inbox
+	held := by.Holds()
+	by.received += int64(len(p.data))
+	p.Out = by.Took(w, copy(by.Space(w), p.data))
+	if p.last && p.Out.End == (ending.Reason{}) {
+		p.Out = by.EndOfInput(w)
+	}
+	holds := by.Holds()
+	p.Begun = holds > 0
+	if full := !by.posted.Resize(in.Posts, holds) || holds > held && in.Beginnings.Over(); full && p.Out.End == (ending.Reason{}) {
+		p.Out.End = ending.Because(proto.ReasonOverQuota, "the beginnings of messages fill the backlog")
+	}
 }

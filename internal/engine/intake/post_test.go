@@ -14,30 +14,40 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// body reads what comes in these reads, and returns the messages, and why it
-// ended, or how many bytes were dropped at its end.
-func (d *desk) body(reads ...string) (messages string, size, dropped int, end ending.Reason) {
-	b := d.NewBody()
-	defer b.Release()
-	for _, p := range reads {
-		for len(p) > 0 {
-			n := copy(b.Space(), p)
-			p = p[n:]
-			b.Took(n)
-			m, s := b.Messages()
-			messages, size = messages+string(m), size+s
-			if end = b.Hold(); end != (ending.Reason{}) {
-				return messages, size, 0, end
+// post has a body come in these reads, and returns why it ended, or how many
+// bytes were dropped at its end.
+func (d *desk) post(reads ...string) Outcome {
+	p := &Post{Sender: *sender(1, codec.ProtocolPost)}
+	defer p.Forget()
+	body := strings.Join(reads, "")
+	for i := 0; ; {
+		last := i == len(reads)
+		data := ""
+		if !last {
+			data, reads[i] = reads[i][:min(len(reads[i]), ReadSize)], reads[i][min(len(reads[i]), ReadSize):]
+			if reads[i] == "" {
+				i++
 			}
 		}
+		piece := NewPiece(p, []byte(data), last)
+		d.Post(piece)
+		d.EnterPosts()
+		<-piece.Entered
+		if last && p.Received() != int64(len(body)) {
+			d.t.Errorf("%.20q: %d of %d bytes were received", body, p.Received(), len(body))
+		}
+		if piece.Begun != (p.Holds() > 0) {
+			d.t.Errorf("%.20q: begun %t with %d bytes", body, piece.Begun, p.Holds())
+		}
+		if last || piece.Out.End.Kind != 0 {
+			return piece.Out
+		}
 	}
-	m, s, dropped := b.End()
-	return messages + string(m), size + s, dropped, b.Hold()
 }
 
 // What a body says, however it comes.
 func TestBody(t *testing.T) {
-	long := strings.Repeat("x", 3*smallestBody)
+	long := strings.Repeat("x", 3*ReadSize/2)
 	for _, c := range []struct {
 		framing framing.Framing
 		longest int
@@ -59,9 +69,9 @@ func TestBody(t *testing.T) {
 		{framing.Framing(4), 4, []string{"123", "456"}, "1234", 2, 0},
 	} {
 		d := newDesk(t, func(g *Config) { g.Framing, g.Longest = c.framing, c.longest })
-		got, _, dropped, end := d.body(c.reads...)
-		if got != c.want || dropped != c.dropped || end.Kind != c.end {
-			t.Errorf("%.20q gives %.20q, drops %d and ends with %+v", c.reads, got, dropped, end)
+		out := d.post(slices.Clone(c.reads)...)
+		if _, got := d.received(); got != c.want || out.Dropped != c.dropped || out.End.Kind != c.end {
+			t.Errorf("%.20q gives %.20q, drops %d and ends with %+v", c.reads, got, out.Dropped, out.End)
 		}
 		if d.Beginnings.Used() != 0 || d.Posts.Used() != 0 {
 			t.Errorf("%.20q: at the end %d bytes are held, %d of posts", c.reads, d.Beginnings.Used(), d.Posts.Used())
@@ -81,9 +91,9 @@ func TestBodiesHoldALimitedShare(t *testing.T) {
 		{40, 50, 41, true},
 	} {
 		d := newDesk(t, func(g *Config) { g.Beginnings, g.Posts = quota.New(c.beginnings), quota.New(c.posts) })
-		_, _, _, end := d.body(strings.Repeat("x", c.says))
-		if (end.Kind == proto.ReasonOverQuota) != c.full {
-			t.Errorf("%d bytes with %d and %d left: %+v", c.says, c.beginnings, c.posts, end)
+		out := d.post(strings.Repeat("x", c.says))
+		if (out.End.Kind == proto.ReasonOverQuota) != c.full {
+			t.Errorf("%d bytes with %d and %d left: %+v", c.says, c.beginnings, c.posts, out.End)
 		}
 	}
 }
@@ -93,9 +103,9 @@ func TestBodiesHoldALimitedShare(t *testing.T) {
 func TestPostsWaitForABatch(t *testing.T) {
 	d := newDesk(t)
 	all := d.takeAll()
-	post := func(id uint64, says string) (*Post, *Posted) {
+	post := func(id uint64, says string) (*Post, *Piece) {
 		p := &Post{Sender: *sender(id, codec.ProtocolPost)}
-		entry := NewPosted(p, []byte(says), len(says)+1)
+		entry := NewPiece(p, []byte(says), true)
 		d.Post(entry)
 		return p, entry
 	}
@@ -110,10 +120,10 @@ func TestPostsWaitForABatch(t *testing.T) {
 	for _, b := range all {
 		b.Release()
 	}
-	if n := d.EnterPosts(); n != 5 || first.Received() != 5 || kicked.Received() != 0 {
+	if n := d.EnterPosts(); n != 4 || first.Received() != 4 || kicked.Received() != 0 {
 		t.Errorf("%d bytes are entered, of the first %d", n, first.Received())
 	}
-	for _, entry := range []*Posted{one, two, three} {
+	for _, entry := range []*Piece{one, two, three} {
 		select {
 		case <-entry.Entered:
 		default:

@@ -13,11 +13,11 @@ import (
 // Writer is one loop's end of the inbox. Only its loop touches it.
 type Writer struct {
 	inbox    *Inbox
-	batch    *Batch    // what this turn reads; nil: none is open
-	deferred []Record  // joins and leaves that found no batch
-	posts    []*Posted // what posts say, while there is no batch
-	now      int64     // Unix nanoseconds
-	messages int64     // ever entered
+	batch    *Batch   // what this turn reads; nil: none is open
+	deferred []Record // joins and leaves that found no batch
+	posts    []*Piece // what posts say, while there is no batch
+	now      int64    // Unix nanoseconds
+	messages int64    // ever entered
 
 	decoder proto.Decoder
 	pong    []byte
