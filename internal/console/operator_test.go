@@ -14,6 +14,7 @@ import (
 // What comes while somebody types must not tear what is typed, also when it
 // comes fast, and nothing of it is lost.
 func TestTypingGoesOnWhileAThousandMessagesASecondCome(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "-rate 1000")
 	const text = "the quick brown fox, with ünicode 漢字 and a second of patience"
 	for _, r := range text {
@@ -60,6 +61,7 @@ func TestTypingGoesOnWhileAThousandMessagesASecondCome(t *testing.T) {
 
 // What comes faster than a terminal takes is counted, to the last one.
 func TestWhatIsNotDrawnIsCounted(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.enter("/flood 200000")
 	term.shows(": flood 200000")
@@ -82,6 +84,7 @@ func TestWhatIsNotDrawnIsCounted(t *testing.T) {
 }
 
 func TestEveryCommandDoesWhatItSays(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 40, "")
 	for _, c := range []struct{ enter, shows, does string }{
 		{"hello all", "> hello all", `send "hello all"`},
@@ -119,6 +122,7 @@ func TestEveryCommandDoesWhatItSays(t *testing.T) {
 }
 
 func TestTheTablesAreLiveAndMessagesGoOnAboveThem(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "-clients 1000")
 	term.enter("/who")
 	term.shows("id name")
@@ -146,6 +150,7 @@ func TestTheTablesAreLiveAndMessagesGoOnAboveThem(t *testing.T) {
 }
 
 func TestAFilterHidesAndCounts(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.enter("/flood 30")
 	term.shows(": flood 30")
@@ -173,6 +178,7 @@ func TestAFilterHidesAndCounts(t *testing.T) {
 }
 
 func TestTimesOnDemand(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.enter("/say 1 without")
 	term.shows("\n1 ann: without")
@@ -188,6 +194,7 @@ func TestTimesOnDemand(t *testing.T) {
 }
 
 func TestMessagesAreHeldBackOnDemand(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.press("C-s")
 	term.shows("PAUSED")
@@ -204,6 +211,7 @@ func TestMessagesAreHeldBackOnDemand(t *testing.T) {
 }
 
 func TestTabCompletesCommandsAndClients(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.types("/ki")
 	term.press("Tab")
@@ -225,6 +233,7 @@ func TestTabCompletesCommandsAndClients(t *testing.T) {
 }
 
 func TestHistoryFindsWhatBeginsSo(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	for _, l := range []string{"first", "/mute 1", "second", "second"} {
 		term.enter(l)
@@ -244,6 +253,7 @@ func TestHistoryFindsWhatBeginsSo(t *testing.T) {
 }
 
 func TestTheLineIsEditedAsInAShell(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.types("one two  漢字three")
 	for _, step := range []struct{ keys, want string }{
@@ -266,6 +276,7 @@ func TestTheLineIsEditedAsInAShell(t *testing.T) {
 // Pasted lines are messages, once Enter says so; never commands, which a
 // stranger may have written.
 func TestPastedLinesAreMessagesNeverCommands(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.types("b")
 	term.paste("e")
@@ -307,6 +318,7 @@ func TestPastedLinesAreMessagesNeverCommands(t *testing.T) {
 // Sending waits for clients, and the console does not: commands that do not
 // keep their place go on, those that do wait for it.
 func TestNothingWaitsForALineThatCannotBeSent(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.enter("/block")
 	term.shows("* sending waits")
@@ -336,6 +348,7 @@ func TestNothingWaitsForALineThatCannotBeSent(t *testing.T) {
 }
 
 func TestEndOfInput(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "-eof")
 	term.enter("last words")
 	term.press("C-d")
@@ -362,6 +375,7 @@ func TestEndOfInput(t *testing.T) {
 // ^C drops what is typed, and then, not by a second finger on the same key,
 // ends.
 func TestInterruptDropsTheLineFirst(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.types("never mind")
 	term.press("C-c", "C-c")
@@ -374,6 +388,7 @@ func TestInterruptDropsTheLineFirst(t *testing.T) {
 }
 
 func TestTheTerminalIsGivenBackWhateverHappens(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]struct {
 		by    func(*terminal)
 		code  int

@@ -12,10 +12,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/creack/pty"
+
+	"hubbub.example/internal/scene"
 )
 
 // A terminal whose size changes between pictures shows one prompt and every
@@ -23,6 +24,7 @@ import (
 // lines that are too long or cuts them. A change while a picture is on its way
 // may leave a part of the line being typed behind, but never erases a message.
 func TestResizingUnderLoadErasesNothing(t *testing.T) {
+	t.Parallel()
 	for _, cuts := range []bool{false, true} {
 		for _, during := range []bool{false, true} {
 			t.Run(fmt.Sprintf("cuts=%v,during=%v", cuts, during), func(t *testing.T) {
@@ -42,6 +44,13 @@ func resizing(t *testing.T, cuts, during bool) {
 	defer theirs.Close()
 	g := &grid{pty: ours, cuts: cuts, chunk: 4096}
 	g.resize(100, 24)
+	t.Cleanup(func() {
+		if t.Failed() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			t.Logf("the terminal has\n%s", g)
+		}
+	})
 	c := New(Options{In: theirs, Out: theirs})
 	c.model.line.set(strings.Repeat("z", 90))
 	go g.read()
@@ -259,17 +268,11 @@ func (g *grid) String() string {
 func (g *grid) until(t *testing.T, message int) {
 	t.Helper()
 	want := fmt.Sprintf("message %04d", message)
-	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	scene.Until(t, want+" is shown", func() bool {
 		g.mu.Lock()
-		text, whole := g.String(), g.whole
-		g.mu.Unlock()
-		if whole && strings.Contains(text, want) {
-			return
-		}
-		if time.Now().After(limit) {
-			t.Fatalf("waited for %s; the terminal has\n%s", want, text)
-		}
-	}
+		defer g.mu.Unlock()
+		return g.whole && strings.Contains(g.String(), want)
+	})
 }
 
 func (g *grid) check(t *testing.T, messages int, during bool) {
@@ -292,8 +295,5 @@ func (g *grid) check(t *testing.T, messages int, during bool) {
 	last := string(g.rows[len(g.rows)-1].text)
 	if !strings.HasPrefix(last, "> ") || !during && (prompts != 1 || typed != 1) {
 		t.Errorf("%d prompts, and %d rows of the line being typed; the last row is %q", prompts, typed, last)
-	}
-	if t.Failed() {
-		t.Logf("the terminal has\n%s", text)
 	}
 }

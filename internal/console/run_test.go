@@ -8,14 +8,16 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
+
+	"hubbub.example/internal/scene"
 )
 
 // A terminal that takes nothing any more, as after ^S or when a network is
 // gone, keeps neither who shows something nor the end.
 func TestRunEndsWhenTheTerminalTakesNothing(t *testing.T) {
+	t.Parallel()
 	ours, theirs, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -35,19 +37,15 @@ func TestRunEndsWhenTheTerminalTakesNothing(t *testing.T) {
 		c.Show(Message{Text: line})
 	}
 	cancel()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Errorf("Run returned %v", err)
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("Run has not returned in 20 s")
+	if err := scene.Next(t, done, "the end of Run"); err != nil {
+		t.Errorf("Run returned %v", err)
 	}
 }
 
 // A panic in what the console is given ends the console and not the program,
 // and says where it was.
 func TestAPanicEndsTheConsoleAndNotTheProgram(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]Options{
 		"Status":  {Status: func() Status { panic("oh no") }},
 		"visible": {},

@@ -14,6 +14,7 @@ import (
 // on a wide terminal, a narrow and a short one: go test -write writes them, to
 // be looked at.
 func TestScreensLookAsTheyDid(t *testing.T) {
+	t.Parallel()
 	for _, size := range []struct {
 		name          string
 		width, height int
@@ -102,6 +103,7 @@ var scenes = []struct {
 // Whatever a stranger says, or is called, is seen and does nothing: the line
 // being typed is where it was, and so is everything else.
 func TestHostileBytesAreSeenAndDoNothing(t *testing.T) {
+	t.Parallel()
 	for name, env := range map[string][]string{"colour": nil, "plain": {"NO_COLOR=1"}} {
 		t.Run(name, func(t *testing.T) {
 			term := open(t, 80, 24, "", env...)
@@ -143,6 +145,7 @@ func TestHostileBytesAreSeenAndDoNothing(t *testing.T) {
 // What is drawn anew leaves nothing behind in the scroll-back, not even where
 // it begins on the terminal's first row.
 func TestPicturesLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	for range 2 {
 		term.types("typed")
@@ -159,6 +162,7 @@ func TestPicturesLeaveNothingBehind(t *testing.T) {
 // Characters of disputed width, and lines that fill the screen exactly, move
 // nothing either, nor do they on the line being typed.
 func TestWhateverAMessagesWidthTheLineBeingTypedStays(t *testing.T) {
+	t.Parallel()
 	term := open(t, 40, 12, "")
 	term.types("typed")
 	for i, text := range []string{
@@ -189,6 +193,7 @@ func TestWhateverAMessagesWidthTheLineBeingTypedStays(t *testing.T) {
 }
 
 func TestALongMessageIsCutAndSaysSo(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 60, "")
 	term.enter("/raw " + strings.Repeat("0123456789", 700))
 	term.shows("… 2.8 KiB more")
@@ -203,6 +208,7 @@ func TestALongMessageIsCutAndSaysSo(t *testing.T) {
 // A window that is made smaller and larger shows the frame once, and no
 // message is lost.
 func TestResizingLeavesOneFrameAndAllMessages(t *testing.T) {
+	t.Parallel()
 	term := open(t, 100, 24, "")
 	term.enter("/flood 40")
 	term.shows(": flood 40")
@@ -239,6 +245,7 @@ func TestResizingLeavesOneFrameAndAllMessages(t *testing.T) {
 // came meanwhile. So does a stop by others, as far as a shell gives itself what
 // it needs, as bash does.
 func TestSuspendAndResume(t *testing.T) {
+	t.Parallel()
 	for name, stop := range map[string]func(*terminal){
 		"^Z":      func(term *terminal) { term.press("C-z") },
 		"SIGTSTP": func(term *terminal) { term.signal(syscall.SIGTSTP) },
@@ -279,6 +286,7 @@ func TestSuspendAndResume(t *testing.T) {
 
 // Where no shell would bring it back, nothing stops.
 func TestSuspendingWithoutAShellStopsNothing(t *testing.T) {
+	t.Parallel()
 	term := open(t, 80, 24, "")
 	term.types("unfinished")
 	term.line("unfinished")
@@ -292,6 +300,7 @@ func TestSuspendingWithoutAShellStopsNothing(t *testing.T) {
 // In the background the program goes on without the terminal, and what comes
 // meanwhile is shown when it is back.
 func TestTheProgramGoesOnInTheBackground(t *testing.T) {
+	t.Parallel()
 	term := setting{width: 80, height: 24, shell: "exec sh -i"}.start(t)
 	term.shows("$")
 	term.enter(`"$DESK" -record record -rate 50`)
@@ -321,6 +330,7 @@ func TestTheProgramGoesOnInTheBackground(t *testing.T) {
 // Without a terminal, on one that can only print, and in the background there
 // is no console.
 func TestAConsoleNeedsATerminal(t *testing.T) {
+	t.Parallel()
 	for name, command := range map[string]string{
 		"piped in":      `true | "$DESK" -record record`,
 		"piped out":     `"$DESK" -record record | cat`,
@@ -337,6 +347,7 @@ func TestAConsoleNeedsATerminal(t *testing.T) {
 
 // When the terminal is gone, so is the console, and its owner is told.
 func TestTheTerminalIsGone(t *testing.T) {
+	t.Parallel()
 	for _, rate := range []string{"0", "100"} { // nothing and something to write
 		term := setting{width: 80, height: 24, shell: `trap "" HUP; "$DESK" -record record -rate ` + rate}.start(t)
 		term.shows("3 clients")

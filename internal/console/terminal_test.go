@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // The tests of this file drive testdata/desk, a console with a made-up hub, in
@@ -23,30 +25,52 @@ import (
 
 var write = flag.Bool("write", false, "write the golden files of what is seen; then look at them")
 
+// deskFolder holds desk, and a folder for each terminal.
 var deskFolder string
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	_ = os.RemoveAll(deskFolder)
-	os.Exit(code)
+	scene.Signals()
+	scene.AtOnce(6)
+	os.Exit(run(m))
 }
+
+func run(m *testing.M) int {
+	var err error
+	if deskFolder, err = os.MkdirTemp("", "desk"); err != nil {
+		panic(err)
+	}
+	// However this process ends, tidy reads the end of its STDIN then. It is in
+	// another session, so that whoever kills us and our group misses it.
+	tidy := exec.Command("sh", "-c", tidyUp, "sh", deskFolder)
+	tidy.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	stdin, err := tidy.StdinPipe()
+	if err == nil {
+		err = tidy.Start()
+	}
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _, _ = stdin.Close(), tidy.Wait() }()
+	return m.Run()
+}
+
+// tidyUp ends every terminal, and every desk that has not ended, whose folder is
+// still there: its test has not come to its cleanup.
+const tidyUp = `read -r _
+for t in "$1"/*/; do
+	[ -e "$t/socket" ] && tmux -S "$t/socket" kill-server
+	grep -q "^ended: " "$t/record" || kill -9 $(sed -n "s/^pid //p" "$t/record")
+done
+rm -rf "$1"`
 
 // deskPath is where desk is, made by the first test that asks.
 var deskPath = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "desk")
-	if err != nil {
-		return "", err
-	}
-	deskFolder = dir
-	at := filepath.Join(dir, "desk")
+	at := filepath.Join(deskFolder, "desk")
 	if out, err := exec.Command("go", "build", "-o", at, "./testdata/desk").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./testdata/desk: %w\n%s", err, out)
 	}
 	return at, nil
 })
-
-// longEnough bounds every wait. A test that passes never waits so long.
-const longEnough = time.Minute
 
 // terminal is a shell in a terminal of its own, in which desk is started.
 type terminal struct {
@@ -64,22 +88,22 @@ type setting struct {
 
 func (s setting) start(t *testing.T) *terminal {
 	t.Helper()
-	if _, err := exec.LookPath("tmux"); err != nil {
-		unable(t, err.Error()+" (make needs installs it)")
-	}
+	scene.Needs(t, "tmux")
 	desk, err := deskPath()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	socket, err := os.MkdirTemp("", "t") //nolint:usetesting // a socket's path must be short
+	dir, err := os.MkdirTemp(deskFolder, "t") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{t, dir, filepath.Join(socket, "s")}
+	term := &terminal{t, dir, filepath.Join(dir, "socket")}
 	t.Cleanup(func() {
 		_ = exec.Command("tmux", "-S", term.socket, "kill-server").Run()
-		_ = os.RemoveAll(socket)
+		if pid, ended := term.desk(); pid > 0 && !ended {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		_ = os.RemoveAll(dir)
 	})
 	shell := s.shell
 	if shell == "" {
@@ -111,14 +135,6 @@ func without(env []string, prefixes ...string) []string {
 		}
 	}
 	return kept
-}
-
-func unable(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatalf("must not be skipped where CI is set: %s", why)
-	}
-	t.Skip(why)
 }
 
 // open starts desk, and waits for its prompt.
@@ -202,7 +218,7 @@ func (term *terminal) did(want string) {
 
 func (term *terminal) eventually(what string, look func() (saw string, ok bool)) {
 	term.t.Helper()
-	limit := time.NewTimer(longEnough)
+	limit := time.NewTimer(scene.LongEnough)
 	defer limit.Stop()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
@@ -227,16 +243,23 @@ func (term *terminal) read(name string) string {
 	return string(b)
 }
 
+// desk is the process ID that desk has written down, 0 if it has not yet, and
+// whether it has ended.
+func (term *terminal) desk() (pid int, ended bool) {
+	record := "\n" + term.read("record")
+	_, after, _ := strings.Cut(record, "\npid ")
+	_, _ = fmt.Sscan(after, &pid)
+	return pid, strings.Contains(record, "\nended: ")
+}
+
 // signal sends one to desk.
 func (term *terminal) signal(s syscall.Signal) {
 	term.t.Helper()
-	_, after, _ := strings.Cut(term.read("record"), "pid ")
-	digits, _, _ := strings.Cut(after, "\n")
-	pid, err := strconv.Atoi(digits)
-	if err == nil {
-		err = syscall.Kill(pid, s)
+	pid, _ := term.desk()
+	if pid == 0 {
+		term.t.Fatal("desk has not said which process it is")
 	}
-	if err != nil {
+	if err := syscall.Kill(pid, s); err != nil {
 		term.t.Fatal(err)
 	}
 }
