@@ -122,7 +122,7 @@ func TestASilentClientMissesNothing(t *testing.T) {
 			p.Hears("one\n")
 			if took := time.Since(began); took < sniff*9/10 {
 				t.Errorf("it had only %v to speak", took)
-			} else if took > sniff+700*time.Millisecond {
+			} else if took > sniff+5*time.Second { // a request would have ten
 				t.Errorf("it waited %v", took)
 			}
 			p.Hears("two\n")
@@ -148,7 +148,7 @@ func TestASlowRequestDelaysNoSilentClient(t *testing.T) {
 	began := time.Now()
 	s.says("hello")
 	p.Hears("hello\n")
-	if took := time.Since(began); took > 400*time.Millisecond {
+	if took := time.Since(began); took > 5*time.Second { // a slow request has ten
 		t.Errorf("it waited %v", took)
 	}
 }
@@ -301,7 +301,7 @@ func TestAHubEndsWithStrangers(t *testing.T) {
 		} else if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 8*time.Second { // a slow request has ten
 			t.Errorf("drains: %v, it took %v", drain, took)
 		}
 	}

@@ -468,7 +468,9 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 				other := s.socket("/?last=0")
 				for i := 0; len(s.events.All()) < 3; { // both join, one leaves
 					var batch []string
-					for range 1 + 16<<10/size { // which laps nobody who reads
+					// Which laps nobody who reads. Small, for c is to read on in time: one
+					// that is cut and takes nothing for a second is closed.
+					for range 1 + 4<<10/size {
 						batch = append(batch, string(numbered(i, size)))
 						i++
 					}
