@@ -2,51 +2,29 @@ package codec
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 )
 
-// framesState is a Frames in bytes. A field may be added, but not change its
-// meaning: that takes another version.
+// framesState is a Frames in bytes. A field of it, or of what is in it, may be
+// added, but not change its meaning: that takes another version.
 type framesState struct {
 	Version int
-	Header  []byte `json:",omitempty"` // of a frame, as far as it has come
-
-	// The frame whose payload is being read.
-	Frame   bool `json:",omitempty"`
-	Fin     bool `json:",omitempty"`
-	Op      byte
-	Mask    [4]byte
-	MaskAt  uint8
-	Left    int64
-	Control []byte `json:",omitempty"` // the payload of a control frame, as far as it has come
-
-	// The message that is being read.
-	Message bool `json:",omitempty"`
-	Begun   bool `json:",omitempty"`
-	Text    bool `json:",omitempty"`
-	Size    int64
-	Rune    []byte `json:",omitempty"` // that the bytes so far end within
+	Header  []byte // of a frame, as far as it has come
+	Frame   frame
+	Message message
 }
 
 const framesVersion = 1
 
 // State is f in bytes, for Restore.
 func (f *Frames) State() []byte {
-	s := framesState{
-		Version: framesVersion, Header: f.header[:f.held],
-		Frame: f.frame.open, Fin: f.frame.fin, Op: byte(f.frame.op), Mask: f.frame.mask, MaskAt: f.frame.at, Left: f.frame.left,
-		Message: f.message.open, Begun: f.message.begun, Text: f.message.text, Size: f.message.size,
-		Rune: f.message.tail.bytes[:f.message.tail.n],
-	}
-	if f.frame.kept != nil {
-		s.Control = f.frame.kept[:f.frame.keptLen]
-	}
-	p, err := json.Marshal(s)
+	p, err := json.Marshal(framesState{framesVersion, f.header[:f.held], f.frame, f.message})
 	if err != nil {
-		panic("codec: " + err.Error()) // a struct of numbers and bytes
+		panic("codec: " + err.Error()) // structs of numbers and bytes
 	}
 	return p
 }
@@ -60,19 +38,11 @@ func (f *Frames) Restore(p []byte) error {
 	if s.Version != framesVersion {
 		return fmt.Errorf("restore a WebSocket's frames: version %d, want %d", s.Version, framesVersion)
 	}
-	if len(s.Header) > ws.MaxHeaderSize || len(s.Control) > longestControl || len(s.Rune) >= utf8.UTFMax || s.Left < 0 || s.MaskAt > 3 {
-		return fmt.Errorf("restore a WebSocket's frames: out of range")
+	if x := &s.Frame; len(s.Header) > ws.MaxHeaderSize || x.Left < 0 || x.At > 3 || x.KeptLen > longestControl ||
+		x.KeptLen > 0 && x.Kept == nil || s.Message.Tail.N >= utf8.UTFMax {
+		return errors.New("restore a WebSocket's frames: out of range")
 	}
-	*f = Frames{
-		held:    uint8(len(s.Header)),
-		frame:   frame{open: s.Frame, fin: s.Fin, op: ws.OpCode(s.Op), mask: s.Mask, at: s.MaskAt, left: s.Left},
-		message: message{open: s.Message, begun: s.Begun, text: s.Text, size: s.Size, tail: tail{n: uint8(len(s.Rune))}},
-	}
+	*f = Frames{frame: s.Frame, message: s.Message, held: uint8(len(s.Header))}
 	copy(f.header[:], s.Header)
-	copy(f.message.tail.bytes[:], s.Rune)
-	if len(s.Control) > 0 {
-		f.frame.kept, f.frame.keptLen = new([longestControl]byte), uint8(len(s.Control))
-		copy(f.frame.kept[:], s.Control)
-	}
 	return nil
 }

@@ -57,24 +57,24 @@ type Frames struct {
 
 // frame is the frame whose payload is being read; zero between two.
 type frame struct {
-	open bool // its header has been read
-	fin  bool
-	op   ws.OpCode
-	mask [4]byte
-	at   uint8 // where in mask the next byte stands
-	left int64 // payload still to come
+	Open bool // its header has been read
+	Fin  bool
+	Op   ws.OpCode
+	Mask [4]byte
+	At   uint8 // where in Mask the next byte stands
+	Left int64 // payload still to come
 
-	kept    *[longestControl]byte // the payload of a control frame that is cut
-	keptLen uint8
+	Kept    *[longestControl]byte // the payload of a control frame that is cut
+	KeptLen uint8
 }
 
 // message is the message that is being read; zero between two.
 type message struct {
-	open  bool // its first header has been read
-	begun bool // a part of it has been given out
-	text  bool
-	size  int64 // of all its frames so far
-	tail  tail
+	Open  bool // its first header has been read
+	Begun bool // a part of it has been given out
+	Text  bool
+	Size  int64 // of all its frames so far
+	Tail  tail
 }
 
 // Between says whether f holds nothing: it is as good as a new one.
@@ -89,18 +89,18 @@ func (f *Frames) Next(p []byte, longest int) (part Part, rest []byte, err *proto
 		return part, rest, err
 	}
 	for {
-		if !f.frame.open {
+		if !f.frame.Open {
 			p, err = f.begin(p, longest)
-			if err != nil || !f.frame.open {
+			if err != nil || !f.frame.Open {
 				return Part{}, nil, err
 			}
 		}
-		if f.frame.op.IsControl() {
+		if f.frame.Op.IsControl() {
 			return f.controlPart(p)
 		}
 		part, p, err = f.dataPart(p)
 		// A fragment without bytes is no step.
-		if part.Kind != Nothing || err != nil || f.frame.open {
+		if part.Kind != Nothing || err != nil || f.frame.Open {
 			return part, p, err
 		}
 	}
@@ -115,7 +115,7 @@ func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *prot
 		opaque = 0x80 | byte(ws.OpBinary)
 		header = ws.MinHeaderSize + 4
 	)
-	if f.frame.open || f.message.open || f.held > 0 || len(p) < header || p[0] != text && p[0] != opaque {
+	if f.frame.Open || f.message.Open || f.held > 0 || len(p) < header || p[0] != text && p[0] != opaque {
 		return Part{}, nil, nil
 	}
 	n := int(p[1]) - 0x80
@@ -159,7 +159,7 @@ func (f *Frames) begin(p []byte, longest int) (rest []byte, err *proto.Breach) {
 	if err != nil {
 		return nil, err
 	}
-	f.frame = frame{open: true, fin: h.Fin, op: h.OpCode, mask: h.Mask, left: h.Length}
+	f.frame = frame{Open: true, Fin: h.Fin, Op: h.OpCode, Mask: h.Mask, Left: h.Length}
 	return p, nil
 }
 
@@ -167,7 +167,7 @@ func (f *Frames) begin(p []byte, longest int) (rest []byte, err *proto.Breach) {
 // counts it to its message.
 func (f *Frames) judge(h ws.Header, longest int) *proto.Breach {
 	state := ws.StateServerSide
-	if f.message.open {
+	if f.message.Open {
 		state |= ws.StateFragmented
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
@@ -176,13 +176,13 @@ func (f *Frames) judge(h ws.Header, longest int) *proto.Breach {
 	if h.OpCode.IsControl() {
 		return nil
 	}
-	if h.Length > int64(longest)-f.message.size {
+	if h.Length > int64(longest)-f.message.Size {
 		return proto.Breachf(proto.CloseTooBig, "message longer than %d bytes", longest)
 	}
 	if h.OpCode != ws.OpContinuation {
-		f.message.open, f.message.text = true, h.OpCode == ws.OpText
+		f.message.Open, f.message.Text = true, h.OpCode == ws.OpText
 	}
-	f.message.size += h.Length
+	f.message.Size += h.Length
 	return nil
 }
 
@@ -225,19 +225,19 @@ func decodeHeader(p []byte) (h ws.Header, n int, err *proto.Breach) {
 
 // take unmasks what p has of the frame's payload.
 func (f *frame) take(p []byte) (payload, rest []byte) {
-	n := int(min(int64(len(p)), f.left))
-	ws.Cipher(p[:n], f.mask, int(f.at))
-	f.at = (f.at + uint8(n&3)) & 3
-	f.left -= int64(n)
+	n := int(min(int64(len(p)), f.Left))
+	ws.Cipher(p[:n], f.Mask, int(f.At))
+	f.At = (f.At + uint8(n&3)) & 3
+	f.Left -= int64(n)
 	return p[:n:n], p[n:]
 }
 
 // dataPart gives out what p has of a data frame (RFC 6455, section 5.6).
 func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *proto.Breach) {
 	data, rest := f.frame.take(p)
-	ended := f.frame.left == 0
-	last := ended && f.frame.fin
-	if f.message.text && !f.message.tail.valid(data, last) {
+	ended := f.frame.Left == 0
+	last := ended && f.frame.Fin
+	if f.message.Text && !f.message.Tail.valid(data, last) {
 		return Part{}, nil, notUTF8()
 	}
 	if ended {
@@ -246,8 +246,8 @@ func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *proto.Breach) 
 	if len(data) == 0 && !last {
 		return Part{}, rest, nil
 	}
-	part = Part{Kind: Data, Data: data, First: !f.message.begun, Last: last, Text: f.message.text}
-	f.message.begun = true
+	part = Part{Kind: Data, Data: data, First: !f.message.Begun, Last: last, Text: f.message.Text}
+	f.message.Begun = true
 	if last {
 		f.message = message{}
 	}
@@ -258,13 +258,13 @@ func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *proto.Breach) 
 // section 5.5).
 func (f *Frames) controlPart(p []byte) (part Part, rest []byte, err *proto.Breach) {
 	payload, rest := f.frame.take(p)
-	if f.frame.kept != nil || f.frame.left > 0 {
+	if f.frame.Kept != nil || f.frame.Left > 0 {
 		payload = f.frame.keep(payload)
 	}
-	if f.frame.left > 0 {
+	if f.frame.Left > 0 {
 		return Part{}, rest, nil
 	}
-	op := f.frame.op
+	op := f.frame.Op
 	f.frame = frame{}
 	switch op {
 	case ws.OpPing:
@@ -278,11 +278,11 @@ func (f *Frames) controlPart(p []byte) (part Part, rest []byte, err *proto.Breac
 
 // keep puts payload behind what is kept, and gives all of it.
 func (f *frame) keep(payload []byte) []byte {
-	if f.kept == nil {
-		f.kept = new([longestControl]byte)
+	if f.Kept == nil {
+		f.Kept = new([longestControl]byte)
 	}
-	f.keptLen += uint8(copy(f.kept[f.keptLen:], payload))
-	return f.kept[:f.keptLen]
+	f.KeptLen += uint8(copy(f.Kept[f.KeptLen:], payload))
+	return f.Kept[:f.KeptLen]
 }
 
 // closePart reads a close frame's payload (RFC 6455, section 5.5.1).
@@ -307,30 +307,30 @@ func closePart(payload []byte) (Part, *proto.Breach) {
 // is checked as its bytes come, and a breach found with the first byte that
 // cannot be.
 type tail struct {
-	n     uint8
-	bytes [utf8.UTFMax]byte
+	N     uint8
+	Bytes [utf8.UTFMax]byte
 }
 
 // valid says whether p, behind all before it, is UTF-8 (RFC 6455, section
 // 8.1). It may end within a rune unless it is the last.
 func (t *tail) valid(p []byte, last bool) bool {
-	for t.n > 0 && len(p) > 0 {
-		t.bytes[t.n], p = p[0], p[1:]
-		t.n++
-		if utf8.FullRune(t.bytes[:t.n]) {
-			if !utf8.Valid(t.bytes[:t.n]) {
+	for t.N > 0 && len(p) > 0 {
+		t.Bytes[t.N], p = p[0], p[1:]
+		t.N++
+		if utf8.FullRune(t.Bytes[:t.N]) {
+			if !utf8.Valid(t.Bytes[:t.N]) {
 				return false
 			}
 			*t = tail{}
 		}
 	}
-	if t.n > 0 {
+	if t.N > 0 {
 		return !last
 	}
 	cut := len(p)
 	if !last {
 		cut = beforeTail(p)
-		t.n = uint8(copy(t.bytes[:], p[cut:]))
+		t.N = uint8(copy(t.Bytes[:], p[cut:]))
 	}
 	return utf8.Valid(p[:cut])
 }
