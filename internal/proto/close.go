@@ -1,7 +1,5 @@
 package proto
 
-import "fmt"
-
 // CloseCode is a WebSocket close code (RFC 6455, section 7.4, and IANA's
 // registry).
 type CloseCode uint16
@@ -24,45 +22,23 @@ const (
 	CloseBadGateway      CloseCode = 1014
 )
 
-// closeCodes is what is known of each code. Codes that are not in it, those of
-// libraries and applications among them, are sendable and worth another try.
-var closeCodes = map[CloseCode]struct {
-	name   string
-	unsent bool // stands for what was not sent: never in a close frame
-	final  bool // another connection would end the same way
-}{
-	CloseNormal:          {name: "normal closure"},
-	CloseGoingAway:       {name: "going away"},
-	CloseProtocolError:   {name: "protocol error", final: true},
-	CloseUnsupportedData: {name: "unsupported data"},
-	1004:                 {name: "reserved", unsent: true},
-	CloseNoStatus:        {name: "no status", unsent: true},
-	CloseAbnormal:        {name: "abnormal closure", unsent: true},
-	CloseInvalidPayload:  {name: "invalid payload", final: true},
-	ClosePolicyViolation: {name: "policy violation"},
-	CloseTooBig:          {name: "message too big", final: true},
-	CloseNoExtension:     {name: "missing extension"},
-	CloseInternalError:   {name: "internal error"},
-	CloseServiceRestart:  {name: "service restart"},
-	CloseTryAgainLater:   {name: "try again later"},
-	CloseBadGateway:      {name: "bad gateway"},
-}
-
-// Sendable reports whether c may stand in a close frame.
+// Sendable reports whether c may stand in a close frame: it is registered, and
+// does not stand for what was not sent, or belongs to a library or application.
 func (c CloseCode) Sendable() bool {
-	if c > CloseBadGateway {
-		return 3000 <= c && c <= 4999 // of libraries and applications
+	switch c {
+	case 1004, CloseNoStatus, CloseAbnormal:
+		return false
 	}
-	return c >= CloseNormal && !closeCodes[c].unsent
+	return CloseNormal <= c && c <= CloseBadGateway || 3000 <= c && c <= 4999
 }
 
-// Retry reports whether a client that a server closed with c connects again.
-// A policy violation is final for some reasons only.
-func (c CloseCode) Retry() bool { return !closeCodes[c].final }
-
-func (c CloseCode) String() string {
-	if known, ok := closeCodes[c]; ok {
-		return fmt.Sprintf("%s (%d)", known.name, uint16(c))
+// Retry reports whether a client that a server closed with c connects again,
+// because that might end in another way. A policy violation is final for some
+// reasons only.
+func (c CloseCode) Retry() bool {
+	switch c {
+	case CloseProtocolError, CloseInvalidPayload, CloseTooBig:
+		return false
 	}
-	return fmt.Sprintf("close code %d", uint16(c))
+	return true
 }
