@@ -26,11 +26,3 @@ func (p Protocol) Framed() bool { return p == ProtocolWebSocket || p == Protocol
 
 // Beats reports whether clients of p are sent heartbeats and notices.
 func (p Protocol) Beats() bool { return p == ProtocolV1 || p == ProtocolSSE }
-
-// AppendHeartbeat appends p's heartbeat.
-func (p Protocol) AppendHeartbeat(dst []byte) []byte {
-	if p == ProtocolSSE {
-		return AppendHeartbeatComment(dst)
-	}
-	return AppendHeartbeat(dst)
-}

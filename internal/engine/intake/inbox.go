@@ -74,9 +74,6 @@ func (in *Inbox) TryReceive() *Batch {
 	}
 }
 
-// Waiting is how many batches wait to be received.
-func (in *Inbox) Waiting() int { return len(in.filled) }
-
 // Batches is how many there are.
 func (in *Inbox) Batches() int { return cap(in.filled) }
 
