@@ -48,7 +48,7 @@ type refusals struct {
 }
 
 // addListeners begins to accept.
-func (l *loop) addListeners(ls []*sock.Listener) error {
+func (l *shard) addListeners(ls []*sock.Listener) error {
 	if l.draining || l.quitting {
 		accept.CloseAll(ls)
 		return backlog.ErrClosed
@@ -57,14 +57,14 @@ func (l *loop) addListeners(ls []*sock.Listener) error {
 }
 
 // watch begins or ends to hear of connections.
-func (l *loop) watch(on bool) {
+func (l *shard) watch(on bool) {
 	if err := l.acceptor.Watch(on); err != nil {
 		l.engine.log.Warnf("%v", err)
 	}
 }
 
 // accept takes in what the ready listeners have, unless the inbox is full.
-func (l *loop) accept() {
+func (l *shard) accept() {
 	if !l.acceptor.HasReady() {
 		return
 	}
@@ -83,7 +83,7 @@ func (l *loop) accept() {
 }
 
 // acceptFailed logs what cannot be helped, and goes on.
-func (l *loop) acceptFailed(f accept.Failure) {
+func (l *shard) acceptFailed(f accept.Failure) {
 	if !f.OutOfDescriptors() {
 		if once := &l.refusals.accept; once.Allow(l.Now()) {
 			l.engine.log.Warnf("%s: %v", f.Listener, f.Err)
@@ -102,14 +102,14 @@ func (l *loop) acceptFailed(f accept.Failure) {
 }
 
 // rest pauses accepting until a descriptor comes free, or for a second.
-func (l *loop) rest() {
+func (l *shard) rest() {
 	l.watch(false)
 	l.engine.resting.Store(true)
 	l.nextAccept.In(acceptPause)
 }
 
 // resumeAccept goes on when what accepting waited for is over.
-func (l *loop) resumeAccept() {
+func (l *shard) resumeAccept() {
 	h := l.engine
 	if l != h.loops[0] || l.acceptor.Watching() || h.inbox.Deferred() || h.resting.Load() {
 		return
@@ -121,7 +121,7 @@ func (l *loop) resumeAccept() {
 }
 
 // admit gives a new connection to the loop that has the fewest.
-func (l *loop) admit(k accept.Conn) {
+func (l *shard) admit(k accept.Conn) {
 	h := l.engine
 	var ok bool
 	// Who waits for it to be there may broadcast at once: it begins before.
@@ -150,7 +150,7 @@ func (l *loop) admit(k accept.Conn) {
 }
 
 // come has k wait until it is known what it speaks.
-func (l *loop) come(k accept.Conn) {
+func (l *shard) come(k accept.Conn) {
 	if err := l.Add(int(k.FD)); err != nil {
 		l.engine.log.Warnf("%s refused: %v", k.Addr, err)
 		l.closeConn(k)
@@ -174,7 +174,7 @@ func (l *loop) come(k accept.Conn) {
 }
 
 // turnLobby has those be looked at for whom it is time.
-func (l *loop) turnLobby() {
+func (l *shard) turnLobby() {
 	if l.lobby.Len() == 0 {
 		return
 	}
@@ -193,7 +193,7 @@ func (l *loop) turnLobby() {
 }
 
 // setLobbyTimer has the loop wake up when the lobby has something to do.
-func (l *loop) setLobbyTimer() {
+func (l *shard) setLobbyTimer() {
 	if in, ok := l.lobby.Next(l.Millis()); ok {
 		l.nextLobby.In(in)
 	}
@@ -202,7 +202,7 @@ func (l *loop) setLobbyTimer() {
 // lobbyKeeps reports whether a silent connection keeps what lies below to: as
 // long as it may still speak, and the source waits for anybody. Otherwise it
 // begins after that.
-func (l *loop) lobbyKeeps(to int64) bool {
+func (l *shard) lobbyKeeps(to int64) bool {
 	if l.engine.o.Slow != delivery.Wait {
 		l.lobby.Advance(to, func(start int64) int64 { return l.mark.Enter(backlog.Canonical, start) })
 		return false
@@ -212,7 +212,7 @@ func (l *loop) lobbyKeeps(to int64) bool {
 }
 
 // actAll reports whether one of them is a client now.
-func (l *loop) actAll(all []accept.Verdict) (born bool) {
+func (l *shard) actAll(all []accept.Verdict) (born bool) {
 	for _, v := range all {
 		if l.act(v) {
 			born = true
@@ -223,7 +223,7 @@ func (l *loop) actAll(all []accept.Verdict) (born bool) {
 
 // act does what is to be done with a connection that is no client yet. It
 // reports whether it is one now.
-func (l *loop) act(v accept.Verdict) (born bool) {
+func (l *shard) act(v accept.Verdict) (born bool) {
 	switch v.Do {
 	case accept.Client:
 		return l.becomeRaw(v.Conn)
@@ -243,7 +243,7 @@ func (l *loop) act(v accept.Verdict) (born bool) {
 const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 // turnAway ends k, which speaks what the hub does not, or too slowly.
-func (l *loop) turnAway(k accept.Conn, why accept.Why) {
+func (l *shard) turnAway(k accept.Conn, why accept.Why) {
 	warn := func(once *logger.Throttle, what string) {
 		if once.Allow(l.Now()) {
 			l.engine.log.Warnf("%s refused: %s%s", k.Addr, what, once.Suppressed())
@@ -264,7 +264,7 @@ func (l *loop) turnAway(k accept.Conn, why accept.Why) {
 }
 
 // clientOf is the client with this descriptor, or nil.
-func (l *loop) clientOf(fd int) *client {
+func (l *shard) clientOf(fd int) *client {
 	if fd < len(l.byFD) {
 		return l.byFD[fd]
 	}
@@ -272,7 +272,7 @@ func (l *loop) clientOf(fd int) *client {
 }
 
 // register has events of c's descriptor find it.
-func (l *loop) register(c *client, watched bool) error {
+func (l *shard) register(c *client, watched bool) error {
 	c.place = nowhere
 	if !watched {
 		if err := l.Add(c.link.FD()); err != nil {
@@ -288,7 +288,7 @@ func (l *loop) register(c *client, watched bool) error {
 }
 
 // adopt makes a a client, and reports whether it could be one.
-func (l *loop) adopt(a arrival) (born bool) {
+func (l *shard) adopt(a arrival) (born bool) {
 	h := l.engine
 	c := newClient(a, l.Millis())
 	l.takeSession(c)
@@ -331,7 +331,7 @@ func newClient(a arrival, now uint32) *client {
 }
 
 // unadopt is c that could not be a client.
-func (l *loop) unadopt(c *client) {
+func (l *shard) unadopt(c *client) {
 	if fd := c.link.FD(); l.clientOf(fd) == c {
 		l.byFD[fd] = nil
 	}
@@ -340,7 +340,7 @@ func (l *loop) unadopt(c *client) {
 }
 
 // welcome makes c known to everybody.
-func (l *loop) welcome(c *client, a arrival) {
+func (l *shard) welcome(c *client, a arrival) {
 	h := l.engine
 	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
 	var v backlog.View
@@ -362,7 +362,7 @@ func (l *loop) welcome(c *client, a arrival) {
 }
 
 // joined tells that a client is there.
-func (l *loop) joined(m member) {
+func (l *shard) joined(m member) {
 	s := m.sender()
 	l.stats.joins++
 	l.engine.registry.enter(m)
@@ -372,7 +372,7 @@ func (l *loop) joined(m member) {
 }
 
 // takeSession gives c the session that it claims, if it does.
-func (l *loop) takeSession(c *client) {
+func (l *shard) takeSession(c *client) {
 	x := c.Session()
 	if x == nil {
 		return
@@ -383,7 +383,7 @@ func (l *loop) takeSession(c *client) {
 }
 
 // full is what a connection is told when there are enough.
-func (l *loop) full(addr sock.Addr) string {
+func (l *shard) full(addr sock.Addr) string {
 	n, are := l.engine.gate.Clients(), "clients are connected"
 	if !l.engine.gate.Full() { // who is no client yet has the rest
 		n, are = l.engine.gate.Connections(), "connections are open"
@@ -395,10 +395,10 @@ func (l *loop) full(addr sock.Addr) string {
 }
 
 // refuse tells k, of which it is not known what it speaks, why it may not stay.
-func (l *loop) refuse(k accept.Conn, why string) { l.refuseAs(k, codec.ProtocolRaw, why) }
+func (l *shard) refuse(k accept.Conn, why string) { l.refuseAs(k, codec.ProtocolRaw, why) }
 
 // refuseAs tells k, which speaks p, why it may not stay, and has it linger.
-func (l *loop) refuseAs(k accept.Conn, p codec.Protocol, why string) {
+func (l *shard) refuseAs(k accept.Conn, p codec.Protocol, why string) {
 	var word []byte
 	switch {
 	case p == codec.ProtocolRaw:
@@ -412,7 +412,7 @@ func (l *loop) refuseAs(k accept.Conn, p codec.Protocol, why string) {
 
 // linger sends k its last word, and keeps it until its end, if not too many
 // linger already.
-func (l *loop) linger(k accept.Conn, word []byte) {
+func (l *shard) linger(k accept.Conn, word []byte) {
 	fd := int(k.FD)
 	if len(word) > 0 {
 		_, _ = sock.Send(fd, word)
@@ -429,7 +429,7 @@ func (l *loop) linger(k accept.Conn, word []byte) {
 }
 
 // closeConn closes a connection that is no client.
-func (l *loop) closeConn(k accept.Conn) {
+func (l *shard) closeConn(k accept.Conn) {
 	c := link.New(int(k.FD), k.Addr.IsUnix(), k.Ready)
 	l.closeLink(&c)
 	l.engine.release(&k.Slot)
@@ -480,7 +480,7 @@ func (r *roster) remove(c *client) {
 
 // checkFirstLine reports whether what c sends may be read: not before it is
 // known that its first line is no HTTP request.
-func (l *loop) checkFirstLine(c *client) bool {
+func (l *shard) checkFirstLine(c *client) bool {
 	p := l.scratch()
 	n, err := c.link.Peek(p)
 	switch {

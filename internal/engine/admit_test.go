@@ -20,7 +20,7 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
 			a := gather(t, 1, 3)
-			a.on(func(*loop) { a.gate.MaxConnections = 3 })
+			a.on(func(*shard) { a.gate.MaxConnections = 3 })
 			at, err := a.Listen(address)
 			if err != nil {
 				t.Fatal(err)
@@ -40,7 +40,7 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 				refused = append(refused, comes(openings[i%len(openings)]))
 			}
 			scene.Until(t, "all are refused", func() bool { return a.Stats().Refused == many })
-			a.on(func(l *loop) {
+			a.on(func(l *shard) {
 				if n := l.lobby.Len(); n > accept.MaxLingering {
 					t.Errorf("%d linger at a time", n)
 				}
@@ -51,7 +51,7 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 				_ = c.Close()
 			}
 			scene.Until(t, "nothing is left of them", func() bool { return a.gate.Lingering() == 0 && a.gate.Connections() == 3 })
-			a.on(func(l *loop) {
+			a.on(func(l *shard) {
 				a.gate.MaxConnections = 4
 				if n := len(l.clients) + l.lobby.Len(); n != 3 {
 					t.Errorf("the loop has %d connections, want 3", n)

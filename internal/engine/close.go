@@ -27,7 +27,7 @@ import (
 )
 
 // finish lets c have what its feed holds now, then ends it for reason.
-func (l *loop) finish(c *client, reason ending.Reason) {
+func (l *shard) finish(c *client, reason ending.Reason) {
 	var v backlog.View
 	l.engine.backlog.View(&v)
 	c.out.Finish(&v)
@@ -35,7 +35,7 @@ func (l *loop) finish(c *client, reason ending.Reason) {
 }
 
 // finishes is c whose feed has an end now.
-func (l *loop) flushes(c *client, reason ending.Reason) {
+func (l *shard) flushes(c *client, reason ending.Reason) {
 	c.phase = flushing
 	c.ends().Why = reason
 	// The next pass sends what is left, or finds that nothing is.
@@ -44,7 +44,7 @@ func (l *loop) flushes(c *client, reason ending.Reason) {
 
 // hearOut has what c had said by now read before the end, although it was not
 // the one to end.
-func (l *loop) receiveRest(c *client) {
+func (l *shard) receiveRest(c *client) {
 	if !l.engine.inbox.Messages || c.link.EOF() {
 		return
 	}
@@ -56,12 +56,12 @@ func (l *loop) receiveRest(c *client) {
 
 // hears says that c is still to be heard out: as long as the inbox takes
 // something. It must leave time for the farewell.
-func (l *loop) receivesRest(c *client) bool {
+func (l *shard) receivesRest(c *client) bool {
 	return c.end.Unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
 }
 
 // heardOut counts n bytes of c's input as read.
-func (l *loop) receivedOf(c *client, n int) {
+func (l *shard) receivedOf(c *client, n int) {
 	if c.end.Unread > 0 {
 		c.end.Unread = max(0, c.end.Unread-n)
 		l.hearUntil = l.Now().Add(l.stall / 2)
@@ -70,7 +70,7 @@ func (l *loop) receivedOf(c *client, n int) {
 }
 
 // farewell ends our direction: c has all it is to get.
-func (l *loop) closeWrite(c *client) {
+func (l *shard) closeWrite(c *client) {
 	var v backlog.View
 	l.engine.backlog.View(&v)
 	c.out.Close(&v, &l.engine.policy, c.end.Why, c.ID() != 0 && !c.link.EOF())
@@ -91,7 +91,7 @@ func (l *loop) closeWrite(c *client) {
 }
 
 // cut ends c now, for a reason that is worth a line in the log.
-func (l *loop) cut(c *client, reason ending.Reason) {
+func (l *shard) cut(c *client, reason ending.Reason) {
 	if c.phase == halfBroken { // it takes no word any more
 		l.disconnected(c, c.end.Why)
 		return
@@ -108,7 +108,7 @@ func (l *loop) cut(c *client, reason ending.Reason) {
 }
 
 // endFor ends c now: it gets no more, but is told why.
-func (l *loop) closeWith(c *client, reason ending.Reason) {
+func (l *shard) closeWith(c *client, reason ending.Reason) {
 	c.ends().Cut(reason)
 	l.closeWrite(c)
 }
@@ -117,7 +117,7 @@ func (l *loop) closeWith(c *client, reason ending.Reason) {
 // wait to be read, as it does while the inbox is full, and is lost with the
 // descriptor: many who only report never read what they are told, so that
 // they leave with a reset.
-func (l *loop) writeFailed(c *client, err error) {
+func (l *shard) writeFailed(c *client, err error) {
 	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.Holds() == 0 {
 		l.disconnected(c, ending.Lost(err))
 		return
@@ -128,7 +128,7 @@ func (l *loop) writeFailed(c *client, err error) {
 }
 
 // lost ends c when the connection is no more.
-func (l *loop) disconnected(c *client, reason ending.Reason) {
+func (l *shard) disconnected(c *client, reason ending.Reason) {
 	l.leave(&c.Sender, reason)
 	l.mark.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
 	l.closeLater(c)
@@ -136,7 +136,7 @@ func (l *loop) disconnected(c *client, reason ending.Reason) {
 
 // checkGone ends c when neither side can say any more, and all it said is
 // read. Its end of file alone would not do: it may watch.
-func (l *loop) checkHangUp(c *client) {
+func (l *shard) checkHangUp(c *client) {
 	if !c.link.HungUp() || !c.link.EOF() || c.phase >= closed {
 		return
 	}
@@ -150,7 +150,7 @@ func (l *loop) checkHangUp(c *client) {
 }
 
 // tellLeave says once that a client is gone.
-func (l *loop) leave(s *intake.Sender, reason ending.Reason) {
+func (l *shard) leave(s *intake.Sender, reason ending.Reason) {
 	if !s.Present() {
 		return
 	}
@@ -160,7 +160,7 @@ func (l *loop) leave(s *intake.Sender, reason ending.Reason) {
 }
 
 // closedBy is c that ends its WebSocket: it gets its own code back.
-func (l *loop) closedByPeer(c *client, reason ending.Reason) {
+func (l *shard) closedByPeer(c *client, reason ending.Reason) {
 	if c.phase == halfBroken {
 		l.disconnected(c, c.end.Why)
 		return
@@ -170,14 +170,14 @@ func (l *loop) closedByPeer(c *client, reason ending.Reason) {
 }
 
 // leaveSession has c's session, if it has one, wait for another connection.
-func (l *loop) leaveSession(c *client) {
+func (l *shard) leaveSession(c *client) {
 	if x := c.Session(); x != nil {
 		l.engine.sessions.Leave(x, c, c.Addr())
 	}
 }
 
 // discard reads what a client still sends after our farewell.
-func (l *loop) discard(c *client) {
+func (l *shard) discard(c *client) {
 	if c.end.Deaf() && !c.link.PeerShut() { // behind its end there is no more
 		c.link.UsedUp()
 		return
@@ -188,7 +188,7 @@ func (l *loop) discard(c *client) {
 }
 
 // checkLinger ends those that make no progress after their farewell.
-func (l *loop) checkLinger() {
+func (l *shard) checkLinger() {
 	kept := l.lingering[:0]
 	for _, c := range l.lingering {
 		if c.phase == closed {
@@ -214,7 +214,7 @@ func (l *loop) checkLinger() {
 }
 
 // closeLater has c closed at the end of this turn.
-func (l *loop) closeLater(c *client) {
+func (l *shard) closeLater(c *client) {
 	if c.phase == closed {
 		return
 	}
@@ -231,7 +231,7 @@ func (l *loop) closeLater(c *client) {
 }
 
 // closeEnded closes the clients that ended in this turn.
-func (l *loop) closeEnded() {
+func (l *shard) closeEnded() {
 	for i, c := range l.closing {
 		l.closing[i] = nil
 		l.release(c)
@@ -244,7 +244,7 @@ func (l *loop) closeEnded() {
 // still be asked, the session goes before the slot, so that whoever gets the
 // slot finds the session free, and the descriptor goes last, because its number
 // may be another's at once.
-func (l *loop) release(c *client) {
+func (l *shard) release(c *client) {
 	l.clients.remove(c)
 	l.byFD[c.link.FD()] = nil
 	if l.pass.next > 0 {
@@ -264,7 +264,7 @@ func (l *loop) release(c *client) {
 
 // closeLink closes a descriptor. What the kernel still holds for a peer that
 // takes nothing is given up with a reset: it would stay for minutes.
-func (l *loop) closeLink(k *link.Link) {
+func (l *shard) closeLink(k *link.Link) {
 	n, err := k.Unacked()
 	switch {
 	case err == nil && n > 0 && !k.EOF():

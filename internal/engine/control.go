@@ -11,7 +11,7 @@ package engine
 import "hubbub.example/internal/engine/delivery"
 
 // control is what waits for c, which is sent it as soon as it takes more.
-func (l *loop) control(c *client) *delivery.Control {
+func (l *shard) control(c *client) *delivery.Control {
 	if !c.link.Blocked() {
 		l.writable.add(c)
 	}
@@ -19,7 +19,7 @@ func (l *loop) control(c *client) *delivery.Control {
 }
 
 // tell adds p, which is whole in c's encoding, to what c is told.
-func (l *loop) tell(c *client, p []byte) {
+func (l *shard) tell(c *client, p []byte) {
 	x := l.control(c)
 	x.Notices = append(x.Notices, p...)
 }

@@ -158,7 +158,7 @@ func TestSlowHeads(t *testing.T) {
 	}
 	// One that was silent for longer than that has the same time.
 	_, _ = io.WriteString(slow[0], "GET / HTTP/1.1\r\nHo")
-	h.on(func(l *loop) { l.turnLobby() })
+	h.on(func(l *shard) { l.turnLobby() })
 	_, _ = io.WriteString(slow[0], "st: 127.0.0.1\r\n\r\n")
 	if answer, err := http.ReadResponse(bufio.NewReader(slow[0]), nil); err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("one that was silent first is answered with %v, %v", answer, err)
@@ -231,7 +231,7 @@ func TestAFloodOfNothingNeedsNoMemory(t *testing.T) {
 		{"numbers it has", codec.ProtocolV1, masked(ws.OpText, `{"type":"message","n":1,"text":""}`)},
 	} {
 		flood, read := bytes.Repeat(c.frame, intake.ReadSize/len(c.frame)), make([]byte, intake.ReadSize)
-		h.on(func(l *loop) {
+		h.on(func(l *shard) {
 			for _, to := range l.clients {
 				if to.Protocol() != c.protocol {
 					continue

@@ -16,7 +16,7 @@ import (
 )
 
 // desk is a loop with an inbox, and nobody else.
-func desk(t *testing.T, want Inbox) *loop {
+func desk(t *testing.T, want Inbox) *shard {
 	t.Helper()
 	o, err := Config{Loops: 1, Inbox: want}.withDefaults(someDescriptors)
 	if err != nil {
@@ -25,12 +25,12 @@ func desk(t *testing.T, want Inbox) *loop {
 	h := &Engine{o: o, framing: framing.Lines, log: logger.New(o.Logger)}
 	t.Cleanup(h.log.Close)
 	h.inbox = intake.NewInbox(h.intakeConfig(), 1, nil, func() {})
-	l, err := newLoop(h, false)
+	l, err := newShard(h, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	h.loops = []*loop{l}
+	h.loops = []*shard{l}
 	if h.backlog, err = backlog.New(h.backlogConfig()); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (h *Engine) lastWords() {
 }
 
 // drain has every client of this loop finish.
-func (l *loop) drain(stall time.Duration) {
+func (l *shard) drain(stall time.Duration) {
 	l.draining, l.stall = true, stall
 	l.hearUntil, l.hearEnd = l.Now().Add(stall/2), l.Now().Add(stall*3/4)
 	l.nextLinger.In(ending.LookEvery)
@@ -94,7 +94,7 @@ func (l *loop) drain(stall time.Duration) {
 }
 
 // dismiss has c finish because the hub drains.
-func (l *loop) dismiss(c *client) {
+func (l *shard) dismiss(c *client) {
 	// Nothing is broadcast any more, so the head is where everybody's feed ends.
 	l.finish(c, ending.Shutdown())
 	l.receiveRest(c)
@@ -130,7 +130,7 @@ func (h *Engine) await(ctx context.Context, stall time.Duration, done func(left 
 // while the hub drained counts too.
 func (h *Engine) left() Left {
 	var sum Left
-	all := askAll(h, (*loop).left)
+	all := askAll(h, (*shard).left)
 	for _, r := range all {
 		sum.Clients += r.Clients
 		sum.Bytes += r.Bytes
@@ -143,7 +143,7 @@ func (h *Engine) left() Left {
 	return sum
 }
 
-func (l *loop) left() Left {
+func (l *shard) left() Left {
 	sum := l.failed
 	for _, c := range l.clients {
 		if n := l.owed(c); n > 0 && c.ID() != 0 {
@@ -158,7 +158,7 @@ func (l *loop) left() Left {
 }
 
 // owed is how many bytes c has yet to be sent or to acknowledge.
-func (l *loop) owed(c *client) int64 {
+func (l *shard) owed(c *client) int64 {
 	owed := c.link.Owed()
 	if c.phase.sends() || c.phase == halfBroken {
 		var v backlog.View
@@ -196,8 +196,8 @@ func (h *Engine) Close() error {
 // neither Close nor Drain.
 func (h *Engine) Wait() error {
 	<-h.closed
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.failed.Lock()
+	defer h.failed.Unlock()
 	return h.failure
 }
 
@@ -219,7 +219,7 @@ func (h *Engine) end() {
 
 // abandon closes what the loop still has after its end: clients that were on
 // their way to it, and everything if it died.
-func (l *loop) abandon() {
+func (l *shard) abandon() {
 	l.acceptor.Close()
 	l.acceptor.CloseReserve()
 	for _, c := range l.clients {
@@ -239,7 +239,7 @@ func (l *loop) abandon() {
 }
 
 // closeAll closes all clients of this loop.
-func (l *loop) closeAll() {
+func (l *shard) closeAll() {
 	l.acceptor.Close()
 	l.quitting = true
 	for _, k := range l.lobby.Empty() {
@@ -255,7 +255,7 @@ func (l *loop) closeAll() {
 }
 
 // checkQuit ends the loop when all is closed and told.
-func (l *loop) checkQuit() {
+func (l *shard) checkQuit() {
 	if l.quitting && len(l.clients)+l.lobby.Len()+l.asked == 0 && !l.in.Deferred() {
 		l.quit = true
 	}

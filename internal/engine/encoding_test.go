@@ -139,7 +139,7 @@ func TestThePastDropsNothing(t *testing.T) {
 		h.say(t, fmt.Sprintf("%04d%s", i, strings.Repeat("x", 996)))
 	}
 	for range 2 { // what was to go for these has gone
-		h.on(func(*loop) {})
+		h.on(func(*shard) {})
 	}
 	whole := h.backlog.Feed(backlog.Canonical).Whole()
 	_, r := upgrade(t, at, "/?last=1000", "hubbub.v1")
@@ -147,7 +147,7 @@ func TestThePastDropsNothing(t *testing.T) {
 		t.Fatal(string(f.Payload), err)
 	}
 	for range 2 {
-		h.on(func(*loop) {})
+		h.on(func(*shard) {})
 	}
 	if now := h.backlog.Feed(backlog.Canonical).Whole(); now != whole {
 		t.Errorf("the oldest that is kept begins at %d, before at %d", now, whole)
@@ -182,7 +182,7 @@ func TestAnIdleClientHasNothingExtra(t *testing.T) {
 	h.say(t, "hello")
 	scene.Until(t, "nobody has anything extra", func() bool {
 		extras := 0
-		h.on(func(l *loop) {
+		h.on(func(l *shard) {
 			for _, c := range l.clients {
 				if c.end != nil {
 					extras++

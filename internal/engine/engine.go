@@ -51,36 +51,60 @@ type Engine struct {
 	policy      delivery.Policy
 	web         *web.Server
 	inbox       *intake.Inbox
-	loops       []*loop
+	loops       []*shard
 	log         *logger.Queue
 	began       time.Time
 	patrolEvery time.Duration
+	sockets
+
+	// Shared by the loops.
+	sessions *intake.Sessions
+	registry registry
+	speakers speakers
+	lostSaid logger.Throttle // guarded by the backlog
+	admission
+	pumps
+	waiters
+	life
+}
+
+// sockets are the options of sockets.
+type sockets struct {
 	onListener  []sock.Setting
 	onClient    []sock.Setting
 	closeSleeps bool // SO_LINGER is set
+}
 
-	// Shared by the loops.
-	sessions    *intake.Sessions
+// admission is who may come in.
+type admission struct {
 	gate        *accept.Gate
 	preconnects accept.Preconnects
-	registry    registry
-	speakers    speakers
-	reading     atomic.Bool // a source is read by the first loop
-	writing     atomic.Bool // a sink is written by it
 	ids         atomic.Uint64
-	places      atomic.Int64    // that came free for HTTP requests, ever
-	resting     atomic.Bool     // nobody is accepted for the moment
-	passed      atomic.Int64    // connections that ended or went to net/http, ever
-	lostSaid    logger.Throttle // guarded by the backlog
+	places      atomic.Int64 // that came free for HTTP requests, ever
+	resting     atomic.Bool  // nobody is accepted for the moment
+	passed      atomic.Int64 // connections that ended or went to net/http, ever
+}
 
+// pumps is what the first loop reads and writes besides clients.
+type pumps struct {
+	reading atomic.Bool // a source
+	writing atomic.Bool // a sink
+}
+
+// waiters wait for clients to come or go.
+type waiters struct {
 	mu       sync.Mutex
-	changed  chan struct{} // closed when a client comes or goes
-	failure  error         // what ended a loop
-	watchers atomic.Int32  // who waits for changed
+	changed  chan struct{} // closed when one does
+	watchers atomic.Int32  // who waits for that
+}
 
+// life is how the hub ends.
+type life struct {
 	running sync.WaitGroup // the loops
 	closed  chan struct{}  // the loops have ended
 	close   sync.Once
+	failed  sync.Mutex // guards failure
+	failure error      // what ended a loop
 }
 
 // New makes a hub. It listens nowhere yet. The error says which option is
@@ -93,8 +117,8 @@ func New(o Config) (*Engine, error) {
 	}
 	h := &Engine{
 		o: o, framing: o.Framing, began: time.Now(), patrolEvery: patrolEvery(o),
-		changed: make(chan struct{}), closed: make(chan struct{}),
-		gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops),
+		waiters: waiters{changed: make(chan struct{})}, life: life{closed: make(chan struct{})},
+		admission: admission{gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops)},
 	}
 	h.longest = h.framing.Bound(o.MaxMessage)
 	h.sessions = intake.NewSessions(o.Sessions)
@@ -199,7 +223,7 @@ func (h *Engine) makeLoops() error {
 	for range h.o.Loops {
 		// A loop that waits on its P needs another P for everybody else, other
 		// hubs included.
-		l, err := newLoop(h, runtime.GOMAXPROCS(0) > all)
+		l, err := newShard(h, runtime.GOMAXPROCS(0) > all)
 		if err != nil {
 			for _, l := range h.loops {
 				_ = l.Close()
@@ -303,9 +327,9 @@ func (h *Engine) wakeAll() {
 
 // fail remembers what a loop cannot go on with.
 func (h *Engine) fail(err error) {
-	h.mu.Lock()
+	h.failed.Lock()
 	h.failure = errors.Join(h.failure, err)
-	h.mu.Unlock()
+	h.failed.Unlock()
 	h.log.Warnf("%v", err)
 }
 

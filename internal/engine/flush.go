@@ -34,7 +34,7 @@ type pass struct {
 }
 
 // flush sends a slice.
-func (l *loop) flush() {
+func (l *shard) flush() {
 	l.takePrivate()
 	until := l.stats.bytesOut + sliceBytes
 	n := 0
@@ -51,7 +51,7 @@ func (l *loop) flush() {
 
 // walk goes on with the pass for at most n clients, one at least, or begins
 // one if there is something to send.
-func (l *loop) walk(n int, until int64) {
+func (l *shard) walk(n int, until int64) {
 	p := &l.pass
 	head := l.view.Head(backlog.Canonical)
 	if p.next == 0 {
@@ -74,13 +74,13 @@ func (l *loop) walk(n int, until int64) {
 }
 
 // flushing says that there is more to send at once.
-func (l *loop) flushing() bool {
+func (l *shard) flushing() bool {
 	return len(l.writable.clients) > 0 || l.pass.next != 0 || l.pass.again || l.engine.backlog.Head() != l.pass.head
 }
 
 // send gives c what comes next. A client that is kicked and does not take that is
 // ended, after what it did take.
-func (l *loop) send(c *client) {
+func (l *shard) send(c *client) {
 	for l.sendPiece(c) {
 	}
 	if c.link.Blocked() && c.kicked && c.phase.sends() {
@@ -89,7 +89,7 @@ func (l *loop) send(c *client) {
 }
 
 // sendPiece sends one piece, and reports whether another comes at once.
-func (l *loop) sendPiece(c *client) (again bool) {
+func (l *shard) sendPiece(c *client) (again bool) {
 	p, n := c.out.Next(&l.view, &l.engine.policy), 0
 	if p.Len() > 0 {
 		var err error
@@ -113,7 +113,7 @@ func (l *loop) sendPiece(c *client) (again bool) {
 }
 
 // sent acts on what is known of c, and reports whether c is sent more at once.
-func (l *loop) sent(c *client, f delivery.Facts) (again bool) {
+func (l *shard) sent(c *client, f delivery.Facts) (again bool) {
 	if f.Delivered {
 		l.credit(c)
 	}
@@ -135,7 +135,7 @@ func (l *loop) sent(c *client, f delivery.Facts) (again bool) {
 
 // tellMissed counts and logs what c has missed. However long it was away, it is
 // one hole that it sees.
-func (l *loop) tellMissed(c *client, f delivery.Facts) {
+func (l *shard) tellMissed(c *client, f delivery.Facts) {
 	l.stats.skipped += f.Missed
 	if f.Resumed > 0 {
 		l.engine.log.Warnf("client %d skipped %s", c.ID(), quantity.Count(f.Resumed, "message"))
@@ -149,14 +149,14 @@ func (l *loop) tellMissed(c *client, f delivery.Facts) {
 }
 
 // credit remembers up to where c has heard its feed.
-func (l *loop) credit(c *client) {
+func (l *shard) credit(c *client) {
 	l.mark.Delivered(&c.seat, &backlog.Delivery{
 		Encoding: c.out.Encoding(), At: c.out.Offset(), Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: l.Millis(),
 	})
 }
 
 // hasRoom is c whose socket has room again.
-func (l *loop) hasRoom(c *client) {
+func (l *shard) hasRoom(c *client) {
 	switch {
 	case c.phase.sends():
 		if l.lag(c) > link.Unsent { // it is behind, but has just taken something
@@ -172,7 +172,7 @@ func (l *loop) hasRoom(c *client) {
 
 // sendClosing sends what it can of the last that c gets, and ends our direction
 // after that.
-func (l *loop) sendClosing(c *client) error {
+func (l *shard) sendClosing(c *client) error {
 	for c.out.Closing() {
 		p := c.out.Next(&l.view, &l.engine.policy)
 		n, err := c.link.Send(&p, l.Millis())

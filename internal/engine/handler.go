@@ -28,14 +28,14 @@ type attached struct {
 }
 
 // attach has h be served, with the events of fd.
-func (l *loop) attach(fd int, h handler) { l.handlers = append(l.handlers, attached{h, fd}) }
+func (l *shard) attach(fd int, h handler) { l.handlers = append(l.handlers, attached{h, fd}) }
 
 // detach ends that.
-func (l *loop) detach(fd int) {
+func (l *shard) detach(fd int) {
 	l.handlers = slices.DeleteFunc(l.handlers, func(h attached) bool { return h.fd == fd })
 }
 
-func (l *loop) turnHandlers() {
+func (l *shard) turnHandlers() {
 	for _, h := range l.handlers {
 		if h.Turn() {
 			l.Wake()
@@ -43,7 +43,7 @@ func (l *loop) turnHandlers() {
 	}
 }
 
-func (l *loop) tellHandler(e *poll.Event) {
+func (l *shard) tellHandler(e *poll.Event) {
 	for _, h := range l.handlers {
 		if h.fd == e.FD() {
 			h.Event(e)

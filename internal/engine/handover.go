@@ -75,7 +75,7 @@ func (h *Engine) full() error {
 }
 
 // handOver gives k to net/http; if there is no place, k waits for one.
-func (l *loop) handOver(k accept.Conn) {
+func (l *shard) handOver(k accept.Conn) {
 	// First: the registration outlives the descriptor as long as a copy is open.
 	_ = l.Remove(int(k.FD))
 	if _, some := l.lobby.FirstWaiting(); some || !l.giveAway(k) {
@@ -84,7 +84,7 @@ func (l *loop) handOver(k accept.Conn) {
 }
 
 // giveAway is false if there is no place for k, which stays here then.
-func (l *loop) giveAway(k accept.Conn) bool {
+func (l *shard) giveAway(k accept.Conn) bool {
 	if !l.engine.web.Take(int(k.FD), peerOf(k)) {
 		return false
 	}
@@ -152,7 +152,7 @@ func (h *Engine) beginOf(s web.Stream) any {
 }
 
 // greet tells c, which has just been taken in, where its stream begins.
-func (l *loop) greet(c *client, r *accept.Resume) {
+func (l *shard) greet(c *client, r *accept.Resume) {
 	if c.Protocol().Beats() {
 		l.beating++
 		l.nextBeat.In(l.engine.o.Heartbeat / beatLooks)
@@ -180,7 +180,7 @@ func (l *loop) greet(c *client, r *accept.Resume) {
 }
 
 // hello is what a client of hubbub.v1 is told first.
-func (l *loop) hello(c *client, unknown bool, missed uint64) {
+func (l *shard) hello(c *client, unknown bool, missed uint64) {
 	h := codec.Hello{
 		Epoch: l.engine.Epoch(), ID: c.ID(), Seq: c.out.First(), Missed: missed, Unknown: unknown,
 		Heartbeat: int(l.engine.o.Heartbeat / time.Second), Longest: l.engine.longest,

@@ -37,7 +37,7 @@ const (
 // walksAKeepAlive is how many patrols there are in one keepalive.
 const walksAKeepAlive = 4
 
-func (l *loop) schedulePatrol() {
+func (l *shard) schedulePatrol() {
 	l.nextPatrol.In(l.engine.patrolEvery)
 }
 
@@ -54,7 +54,7 @@ func patrolEvery(o Config) time.Duration {
 }
 
 // patrol is one walk.
-func (l *loop) patrol() {
+func (l *shard) patrol() {
 	limit := l.engine.o.IdleTimeout
 	again := limit > 0 && len(l.clients)+l.lobby.Quiet() > 0
 	for _, c := range l.clients {
@@ -82,7 +82,7 @@ func (l *loop) patrol() {
 }
 
 // askAfter looks whether c's peer has all it was sent, or answers at least.
-func (l *loop) askAfter(c *client) {
+func (l *shard) askAfter(c *client) {
 	if c.link.Settle() {
 		l.credit(c)
 		if !c.seat.Proven() {
@@ -101,7 +101,7 @@ func (l *loop) askAfter(c *client) {
 
 // beat sends heartbeats to those who were sent nothing for a while, and ends
 // those who answer none.
-func (l *loop) beat() {
+func (l *shard) beat() {
 	every := l.engine.o.Heartbeat
 	var v backlog.View
 	l.engine.backlog.View(&v)

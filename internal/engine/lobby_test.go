@@ -27,7 +27,7 @@ func silentOnes(t testing.TB, h *Engine, n int) {
 	}
 	scene.Until(t, "they are there", func() bool {
 		there := 0
-		h.on(func(l *loop) { there += l.lobby.Len() })
+		h.on(func(l *shard) { there += l.lobby.Len() })
 		return there == n
 	})
 }
@@ -44,10 +44,10 @@ func TestWhoIsRefusedHoldsNothing(t *testing.T) {
 	defer silent.Close()
 	scene.Until(t, "it is there", func() bool {
 		there := false
-		h.on(func(l *loop) { there = l.lobby.Quiet() == 1 })
+		h.on(func(l *shard) { there = l.lobby.Quiet() == 1 })
 		return there
 	})
-	h.on(func(l *loop) {
+	h.on(func(l *shard) {
 		if !l.lobbyKeeps(1) {
 			t.Error("one that may still speak holds nothing")
 		}
@@ -71,7 +71,7 @@ func BenchmarkBroadcastBesideSilentOnes(b *testing.B) {
 				if err := h.Broadcast(b.Context(), []byte("hello")); err != nil {
 					b.Fatal(err)
 				}
-				h.on(func(*loop) {}) // a turn
+				h.on(func(*shard) {}) // a turn
 			}
 		})
 	}

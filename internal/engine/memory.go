@@ -37,7 +37,7 @@ func (h *Engine) pass() {
 
 // cleanUp collects twice: what a sync.Pool holds outlives one collection.
 func (h *Engine) cleanUp() {
-	askAll(h, func(l *loop) struct{} { l.shrink(); return struct{}{} })
+	askAll(h, func(l *shard) struct{} { l.shrink(); return struct{}{} })
 	h.inbox.Shrink()
 	emptyStacks()
 	debug.FreeOSMemory()
@@ -45,7 +45,7 @@ func (h *Engine) cleanUp() {
 }
 
 // shrink gives up room that nothing is in.
-func (l *loop) shrink() {
+func (l *shard) shrink() {
 	l.clients = tight(l.clients)
 	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.closing} {
 		*list = tight(*list)

@@ -6,12 +6,12 @@ import (
 	"testing"
 
 	"hubbub.example/internal/engine/link"
-	eventloop "hubbub.example/internal/engine/loop"
+	"hubbub.example/internal/engine/loop"
 )
 
 // What a crowd made grow is given up, and who is still there is still there.
 func TestRoomIsGivenUp(t *testing.T) {
-	l := &loop{Loop: &eventloop.Loop{}, engine: &Engine{}}
+	l := &shard{Loop: &loop.Loop{}, engine: &Engine{}}
 	var crowd []*client
 	for fd := range 5000 {
 		c := &client{link: link.New(fd, true, 0)}

@@ -91,7 +91,7 @@ func TestNoClientIsInAnImpossiblePhase(t *testing.T) {
 		case <-time.After(time.Millisecond): // what goes on is looked at now and then
 		}
 		_ = h.Broadcast(t.Context(), make([]byte, 10+i%3000))
-		h.on(func(l *loop) {
+		h.on(func(l *shard) {
 			for _, c := range l.clients {
 				if !possible(c.phase, c.link.EOF(), c.phase == halfBroken) || (c.phase == open) != (c.end == nil) {
 					t.Errorf("a client is %s, input ended %v, why %v", c.phase, c.link.EOF(), c.end)

@@ -73,7 +73,7 @@ func (h *Engine) post(ctx context.Context, peer web.Peer, name string, body io.R
 }
 
 // readBody reads the body to its end, and says how it ended.
-func (h *Engine) readBody(ctx context.Context, l *loop, p *post, from io.Reader) (reason ending.Reason, err error) {
+func (h *Engine) readBody(ctx context.Context, l *shard, p *post, from io.Reader) (reason ending.Reason, err error) {
 	buf := make([]byte, smallestRead)
 	for begun := false; ; {
 		n, err := from.Read(buf)
@@ -120,7 +120,7 @@ func (h *Engine) brokeOff(err error) ending.Reason {
 }
 
 // enter returns when piece was entered.
-func (h *Engine) enter(ctx context.Context, l *loop, piece *intake.Piece) (reason ending.Reason, err error) {
+func (h *Engine) enter(ctx context.Context, l *shard, piece *intake.Piece) (reason ending.Reason, err error) {
 	l.Do(func() { l.in.Post(piece) })
 	select {
 	case <-piece.Entered:
@@ -138,7 +138,7 @@ func (h *Engine) enter(ctx context.Context, l *loop, piece *intake.Piece) (reaso
 	}
 }
 
-func (l *loop) postJoins(p *post) {
+func (l *shard) postJoins(p *post) {
 	p.index = len(l.posts)
 	l.posts = append(l.posts, p)
 	l.joined(member{loop: l, post: p})
@@ -146,14 +146,14 @@ func (l *loop) postJoins(p *post) {
 
 // kickPost ends p: what it says is not heard any more, and what waits, of its
 // body or for the inbox, does so no longer.
-func (l *loop) kickPost(p *post, why ending.Reason) {
+func (l *shard) kickPost(p *post, why ending.Reason) {
 	if !p.Left() {
 		l.leave(&p.Sender, why)
 		p.stop(web.Refused(why.Text))
 	}
 }
 
-func (l *loop) postLeaves(p *post, reason ending.Reason) {
+func (l *shard) postLeaves(p *post, reason ending.Reason) {
 	l.leave(&p.Sender, reason)
 	p.Forget()
 	last := len(l.posts) - 1

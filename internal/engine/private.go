@@ -85,7 +85,7 @@ func (h *Engine) Kick(id uint64, reason string) (ok bool) {
 }
 
 // postPrivate leaves x for the loop. Any goroutine.
-func (l *loop) postPrivate(x private) {
+func (l *shard) postPrivate(x private) {
 	l.mail.mu.Lock()
 	l.mail.private = append(l.mail.private, x)
 	l.mail.mu.Unlock()
@@ -95,7 +95,7 @@ func (l *loop) postPrivate(x private) {
 // takePrivate gives each client the messages that came for it alone. It first
 // renews the view of this turn, and nobody else does: a message is never sent
 // before what was broadcast before it.
-func (l *loop) takePrivate() {
+func (l *shard) takePrivate() {
 	l.engine.backlog.View(&l.view)
 	l.mail.mu.Lock()
 	came := l.mail.private
@@ -117,7 +117,7 @@ func (l *loop) takePrivate() {
 }
 
 // keepPrivate has c keep x until its place has come.
-func (l *loop) keepPrivate(c *client, x delivery.Private) {
+func (l *shard) keepPrivate(c *client, x delivery.Private) {
 	if !c.link.Blocked() {
 		l.writable.add(c)
 	}
@@ -126,7 +126,7 @@ func (l *loop) keepPrivate(c *client, x delivery.Private) {
 }
 
 // keptPrivate acts on what became of the messages that wait for c.
-func (l *loop) keptPrivate(c *client, k delivery.Kept) {
+func (l *shard) keptPrivate(c *client, k delivery.Kept) {
 	switch {
 	case k.End.Kind != 0:
 		l.cut(c, k.End)
@@ -136,7 +136,7 @@ func (l *loop) keptPrivate(c *client, k delivery.Kept) {
 }
 
 // kick ends c: at once if it would have to be waited for.
-func (l *loop) kick(c *client, x private) {
+func (l *shard) kick(c *client, x private) {
 	reason := ending.Kicked(string(x.Data))
 	l.engine.log.Debugf("client %d (%s) is %s", c.ID(), c.Addr(), reason.Text)
 	if c.phase == halfBroken {

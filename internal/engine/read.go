@@ -23,7 +23,7 @@ import (
 
 // read takes what c sent. An edge is told only once, so c is read again until
 // its link says that there is no more.
-func (l *loop) read(c *client) {
+func (l *shard) read(c *client) {
 	switch {
 	case c.phase == lingering:
 		l.discard(c)
@@ -37,7 +37,7 @@ func (l *loop) read(c *client) {
 
 // receive reads once. A raw client's bytes go straight into the batch; frames
 // are taken apart where they were read to; what nobody wants is discarded.
-func (l *loop) receive(c *client) {
+func (l *shard) receive(c *client) {
 	framed := c.Protocol().Framed()
 	raw := c.Protocol() == codec.ProtocolRaw && l.engine.inbox.Messages
 	if (raw || framed && l.engine.inbox.Messages) && l.in.Batch() == nil {
@@ -64,7 +64,7 @@ func (l *loop) receive(c *client) {
 }
 
 // take does what c's input asks for.
-func (l *loop) take(c *client, out intake.Outcome) {
+func (l *shard) take(c *client, out intake.Outcome) {
 	if out.Pong != nil {
 		x := l.control(c)
 		x.Pong = append(x.Pong[:0], out.Pong...)
@@ -92,12 +92,12 @@ func (l *loop) take(c *client, out intake.Outcome) {
 var endedInside = logger.Kind{Of: "ended inside a record, which is dropped"}
 
 // warnOfRecord warns of bytes at the end of input that are no whole record.
-func (l *loop) warnOfRecord(id uint64, dropped int) {
+func (l *shard) warnOfRecord(id uint64, dropped int) {
 	l.engine.log.Group(endedInside, 0, "client %d: its last %d bytes are no whole record and are dropped", id, dropped)
 }
 
 // received counts n bytes from c.
-func (l *loop) received(c *client, n int) {
+func (l *shard) received(c *client, n int) {
 	c.spoke = true
 	l.stats.bytesIn += int64(n)
 	if c.phase == flushing || c.phase == halfBroken {
@@ -106,7 +106,7 @@ func (l *loop) received(c *client, n int) {
 }
 
 // afterRead decides whether there may be more.
-func (l *loop) afterRead(c *client, n int, err error) {
+func (l *shard) afterRead(c *client, n int, err error) {
 	switch {
 	case err == nil && (c.link.Readable() || c.phase == halfBroken && n > 0):
 		l.readSoon(c)
@@ -124,13 +124,13 @@ func (l *loop) afterRead(c *client, n int, err error) {
 }
 
 // readSoon has c be read in the next turn.
-func (l *loop) readSoon(c *client) {
+func (l *shard) readSoon(c *client) {
 	c.link.MayRead()
 	l.reading.add(c)
 }
 
 // scratch is a place for bytes that nobody wants.
-func (l *loop) scratch() []byte {
+func (l *shard) scratch() []byte {
 	if l.waste == nil {
 		l.waste = make([]byte, intake.ReadSize)
 	}
@@ -141,7 +141,7 @@ func (l *loop) scratch() []byte {
 // served to the end and closed; one that never spoke is a watcher, and stays.
 // (Over TCP it cannot be told from one that is gone, until it is sent
 // something, or the keepalive asks; a Unix socket tells.)
-func (l *loop) endOfInput(c *client) {
+func (l *shard) endOfInput(c *client) {
 	if c.phase == lingering {
 		l.closeLater(c) // all is said
 		return

@@ -31,7 +31,7 @@ type registry struct {
 
 // member is a client, or a post, and the loop that owns it.
 type member struct {
-	loop   *loop
+	loop   *shard
 	client *client // nil for a post
 	post   *post
 }
@@ -64,7 +64,7 @@ func (h *Engine) keepRegistry() { h.registry.start.Do(h.makeList) }
 func (h *Engine) makeList() {
 	h.registry.known = map[uint64]member{}
 	h.registry.wanted.Store(true)
-	askAll(h, func(l *loop) struct{} {
+	askAll(h, func(l *shard) struct{} {
 		for _, c := range l.clients {
 			if c.Present() {
 				h.registry.enter(member{loop: l, client: c})

@@ -47,12 +47,12 @@ type ClientInfo struct {
 
 // Clients is who is connected, in no order. It asks the loops, so it must not be
 // called where one may wait for the caller.
-func (h *Engine) Clients() []ClientInfo { return slices.Concat(askAll(h, (*loop).listClients)...) }
+func (h *Engine) Clients() []ClientInfo { return slices.Concat(askAll(h, (*shard).listClients)...) }
 
 // Slowest is the client that is furthest behind, and by how many bytes of its
 // feed; 0 and 0 where nobody is. It asks the loops, as Clients does.
 func (h *Engine) Slowest() (id uint64, lag int64) {
-	for _, c := range askAll(h, (*loop).slowest) {
+	for _, c := range askAll(h, (*shard).slowest) {
 		if c.lag > lag {
 			id, lag = c.id, c.lag
 		}
@@ -65,7 +65,7 @@ type lagging struct {
 	lag int64
 }
 
-func (l *loop) slowest() (most lagging) {
+func (l *shard) slowest() (most lagging) {
 	for _, c := range l.clients {
 		if !c.Present() {
 			continue
@@ -77,7 +77,7 @@ func (l *loop) slowest() (most lagging) {
 	return most
 }
 
-func (l *loop) listClients() []ClientInfo {
+func (l *shard) listClients() []ClientInfo {
 	var v backlog.View
 	l.engine.backlog.View(&v)
 	var list []ClientInfo
@@ -97,7 +97,7 @@ func (l *loop) listClients() []ClientInfo {
 }
 
 // infoOf is what is known of who sends.
-func (l *loop) infoOf(s *intake.Sender) ClientInfo {
+func (l *shard) infoOf(s *intake.Sender) ClientInfo {
 	return ClientInfo{
 		ID: s.ID(), Name: s.Name(), Protocol: s.Protocol().String(), Addr: s.Addr().String(),
 		Since: l.engine.began.Add(time.Duration(s.Since()) * time.Second),
@@ -105,7 +105,7 @@ func (l *loop) infoOf(s *intake.Sender) ClientInfo {
 	}
 }
 
-func (l *loop) info(c *client, v *backlog.View) ClientInfo {
+func (l *shard) info(c *client, v *backlog.View) ClientInfo {
 	i := l.infoOf(&c.Sender)
 	i.BytesIn, i.BytesOut = c.link.Received(), c.link.Sent()
 	i.Lag, i.MessagesOut = c.out.Lag(v), c.out.Messages(v)

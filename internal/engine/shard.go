@@ -28,7 +28,7 @@ import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
-	eventloop "hubbub.example/internal/engine/loop"
+	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/poll"
 )
 
@@ -36,41 +36,58 @@ import (
 // from those who had more before, so that others are sent to in between.
 const turnBytes = 1 << 20
 
-// loop is one event loop and the clients it owns. Except for the fields under
+// shard is one event loop and the clients it owns. Except for the fields under
 // "Shared", only its own goroutine touches it.
-type loop struct {
-	*eventloop.Loop
+type shard struct {
+	*loop.Loop
 	engine *Engine
-	index  int // in hub.loops
+	index  int // in engine.loops
 
 	clients roster
 	posts   []*post   // clients without a descriptor: post.go
 	byFD    []*client // by descriptor
 
-	// Receiving.
+	receiving
+	sending
+	pending
+	ends
+	timers
+	first
+	stats loopStats
+
+	mail mail // shared
+}
+
+// receiving is what a shard has to read.
+type receiving struct {
 	reading queue // may have input that no event will tell of
 	until   int64 // of stats.bytesIn: how much this turn reads
 	in      *intake.Writer
 	waste   []byte
+}
 
-	// Sending.
+// sending is how far a shard has sent.
+type sending struct {
 	pass      pass
 	view      backlog.View // the feeds as this turn sees them
 	writable  queue        // their sockets have room again
 	mark      *backlog.Mark
-	spareMail []private // mail.private's other half
-	holder    *client   // holds the source; trim looks at it first
-
+	spareMail []private                // mail.private's other half
+	holder    *client                  // holds the source; trim looks at it first
 	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
+	beating   int                      // clients that are sent heartbeats
+}
 
-	// Connections that are no clients yet: admit.go.
+// pending are connections that are no clients yet: admit.go.
+type pending struct {
 	lobby    accept.Lobby
 	asked    int   // connections about which the caller is being asked
-	placed   int64 // of hub.places, seen
+	placed   int64 // of engine.places, seen
 	refusals refusals
-	beating  int // clients that are sent heartbeats
+}
 
-	// Ending.
+// ends are the clients that end, and the end of the shard.
+type ends struct {
 	lingering []*client
 	closing   []*client // at the end of this turn
 	draining  bool
@@ -80,22 +97,21 @@ type loop struct {
 	failed    Left          // draining: what those missed that ended
 	quitting  bool          // all is closed; events may still wait for the inbox
 	quit      bool
+}
 
-	// By the clock.
-	nextSample, nextLinger, nextPatrol, nextAccept, nextLobby, nextBeat, nextSweep, nextCleanUp *eventloop.Timer
+// timers are what a shard does by the clock.
+type timers struct {
+	nextSample, nextLinger, nextPatrol, nextAccept, nextLobby, nextBeat, nextSweep, nextCleanUp *loop.Timer
+}
 
-	// The first loop's only.
+// first is what only the first shard has.
+type first struct {
 	acceptor accept.Acceptor
 	handlers []attached
-
-	stats loopStats
-
-	// Shared.
-	mail mail
 }
 
 // sweep drops feeds that nobody has read for a while. The first loop calls it.
-func (l *loop) sweep() {
+func (l *shard) sweep() {
 	if next := l.engine.backlog.Sweep(); next > 0 {
 		l.nextSweep.In(next)
 	}
@@ -109,14 +125,16 @@ type mail struct {
 	private  []private
 }
 
-func newLoop(h *Engine, hold bool) (*loop, error) {
-	e, err := eventloop.New(h.began, hold)
+func newShard(h *Engine, hold bool) (*shard, error) {
+	e, err := loop.New(h.began, hold)
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{
-		Loop: e, engine: h, in: h.inbox.NewWriter(), reading: queue{as: link.Reading}, writable: queue{as: link.Writing},
-		lobby: accept.Lobby{Rules: accept.Rules{Sniff: h.o.Sniff, Head: h.o.HeadTime, Preconnects: &h.preconnects}},
+	l := &shard{
+		Loop: e, engine: h,
+		receiving: receiving{in: h.inbox.NewWriter(), reading: queue{as: link.Reading}},
+		sending:   sending{writable: queue{as: link.Writing}},
+		pending:   pending{lobby: accept.Lobby{Rules: accept.Rules{Sniff: h.o.Sniff, Head: h.o.HeadTime, Preconnects: &h.preconnects}}},
 	}
 	l.nextSample = l.NewTimer(l.sample)
 	l.nextLinger = l.NewTimer(l.checkLinger)
@@ -129,7 +147,7 @@ func newLoop(h *Engine, hold bool) (*loop, error) {
 	return l, nil
 }
 
-func (l *loop) run() {
+func (l *shard) run() {
 	defer l.engine.running.Done()
 	defer l.catch()
 	for !l.quit {
@@ -155,14 +173,14 @@ func (l *loop) run() {
 }
 
 // die ends the loop, and with it the hub, for what it cannot go on with.
-func (l *loop) die(err error) {
+func (l *shard) die(err error) {
 	l.quit = true
 	l.engine.fail(err)
 	go func() { _ = l.engine.Close() }()
 }
 
 // catch makes an error of a panic: what embeds the hub shall live on.
-func (l *loop) catch() {
+func (l *shard) catch() {
 	if p := recover(); p != nil {
 		l.die(fmt.Errorf("a defect in hubbub ended a loop: %v", p))
 		l.engine.log.Debugf("%s", debug.Stack())
@@ -170,7 +188,7 @@ func (l *loop) catch() {
 }
 
 // wait gives the events of the next turn.
-func (l *loop) wait() []poll.Event {
+func (l *shard) wait() []poll.Event {
 	events, err := l.Wait(l.busy)
 	l.in.SetTime(l.Now())
 	if err != nil {
@@ -180,12 +198,12 @@ func (l *loop) wait() []poll.Event {
 }
 
 // busy says that there is something to do which nobody will tell of.
-func (l *loop) busy() bool {
+func (l *shard) busy() bool {
 	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.in.Undelivered()
 }
 
 // postConn hands a connection over to the loop. Any goroutine.
-func (l *loop) postConn(k accept.Conn) {
+func (l *shard) postConn(k accept.Conn) {
 	l.mail.mu.Lock()
 	l.mail.conns = append(l.mail.conns, k)
 	l.mail.mu.Unlock()
@@ -193,7 +211,7 @@ func (l *loop) postConn(k accept.Conn) {
 }
 
 // postArrival hands over one that is known. Any goroutine.
-func (l *loop) postArrival(a arrival) {
+func (l *shard) postArrival(a arrival) {
 	l.mail.mu.Lock()
 	l.mail.arrivals = append(l.mail.arrivals, a)
 	l.mail.mu.Unlock()
@@ -201,7 +219,7 @@ func (l *loop) postArrival(a arrival) {
 }
 
 // askAll has every loop answer. Once the hub is closed those that have ended do not.
-func askAll[T any](h *Engine, each func(l *loop) T) []T {
+func askAll[T any](h *Engine, each func(l *shard) T) []T {
 	answers := make(chan T, len(h.loops))
 	for _, l := range h.loops {
 		l.Do(func() { answers <- each(l) })
@@ -218,7 +236,7 @@ func askAll[T any](h *Engine, each func(l *loop) T) []T {
 	return all
 }
 
-func (l *loop) openMail() {
+func (l *shard) openMail() {
 	l.mail.mu.Lock()
 	conns, arrivals := l.mail.conns, l.mail.arrivals
 	l.mail.conns, l.mail.arrivals = nil, nil
@@ -235,7 +253,7 @@ func (l *loop) openMail() {
 }
 
 // handle takes one turn's events.
-func (l *loop) handle(events []poll.Event) {
+func (l *shard) handle(events []poll.Event) {
 	l.until = l.stats.bytesIn + turnBytes
 	for i := range events {
 		e := &events[i]
@@ -250,7 +268,7 @@ func (l *loop) handle(events []poll.Event) {
 	}
 }
 
-func (l *loop) handleClient(c *client, e *poll.Event) {
+func (l *shard) handleClient(c *client, e *poll.Event) {
 	if c.phase >= closed {
 		return
 	}
@@ -268,7 +286,7 @@ func (l *loop) handleClient(c *client, e *poll.Event) {
 
 // readReady reads from those that had more than their budget in an earlier
 // turn, or came while the inbox was full.
-func (l *loop) readReady() {
+func (l *shard) readReady() {
 	if len(l.reading.clients) == 0 || !l.canRead() {
 		return
 	}
@@ -284,7 +302,7 @@ func (l *loop) readReady() {
 }
 
 // canRead says that there is room for what is read.
-func (l *loop) canRead() bool {
+func (l *shard) canRead() bool {
 	if l.overfull(l.engine.inbox.Beginnings) {
 		return false
 	}

@@ -75,7 +75,7 @@ func TestATurnIsBounded(t *testing.T) {
 			all = append(all, c)
 		}
 		var most int64
-		h.on(func(l *loop) { // it is kept while all of that comes
+		h.on(func(l *shard) { // it is kept while all of that comes
 			for _, c := range all {
 				_ = c.SetDeadline(time.Now().Add(scene.LongEnough))
 				if _, err := c.Write(flood); err != nil {
@@ -93,7 +93,7 @@ func TestATurnIsBounded(t *testing.T) {
 			l.Do(watch)
 		})
 		scene.Until(t, "all of it is read", func() bool { return h.Stats().BytesIn == int64(clients*len(flood)) })
-		h.on(func(*loop) {})
+		h.on(func(*shard) {})
 		if most > 2*(turnBytes+intake.ReadSize) || most == 0 {
 			t.Errorf("%s: a turn read %d bytes", says, most)
 		}

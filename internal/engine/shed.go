@@ -19,7 +19,7 @@ import (
 )
 
 // overfull reports whether q is over, and if so sees to it that it will not be.
-func (l *loop) overfull(q *quota.Quota) bool {
+func (l *shard) overfull(q *quota.Quota) bool {
 	if !q.Over() {
 		return false
 	}
@@ -32,7 +32,7 @@ func (l *loop) overfull(q *quota.Quota) bool {
 }
 
 // offer answers for this loop, which has this number.
-func (l *loop) offer(q *quota.Quota, number int) {
+func (l *shard) offer(q *quota.Quota, number int) {
 	_, most := l.largest(q)
 	if winner, last := q.Offer(number, most); last {
 		at := l.engine.loops[winner]
@@ -42,7 +42,7 @@ func (l *loop) offer(q *quota.Quota, number int) {
 
 // shed has the client of this loop that holds the most give it back, if the
 // quota is still over.
-func (l *loop) shed(q *quota.Quota) {
+func (l *shard) shed(q *quota.Quota) {
 	c, _ := l.largest(q)
 	if c != nil && q.Over() {
 		l.shedFrom(c, q)
@@ -55,7 +55,7 @@ func (l *loop) shed(q *quota.Quota) {
 }
 
 // largest is the client that holds the most of q; nil if none holds any.
-func (l *loop) largest(q *quota.Quota) (largest *client, most int) {
+func (l *shard) largest(q *quota.Quota) (largest *client, most int) {
 	for _, c := range l.clients {
 		if n := l.heldBy(c, q); n > most {
 			largest, most = c, n
@@ -65,7 +65,7 @@ func (l *loop) largest(q *quota.Quota) (largest *client, most int) {
 }
 
 // heldBy is how much of q c holds and could give back.
-func (l *loop) heldBy(c *client, q *quota.Quota) int {
+func (l *shard) heldBy(c *client, q *quota.Quota) int {
 	switch {
 	case q == l.engine.inbox.Beginnings && c.phase.receives():
 		return c.Holds()
@@ -76,7 +76,7 @@ func (l *loop) heldBy(c *client, q *quota.Quota) int {
 }
 
 // shedFrom has c give back what it holds of q.
-func (l *loop) shedFrom(c *client, q *quota.Quota) {
+func (l *shard) shedFrom(c *client, q *quota.Quota) {
 	switch {
 	case q == l.engine.inbox.Beginnings:
 		l.cut(c, ending.Because(proto.ReasonOverQuota, "beginnings of messages fill the backlog, and its own is the longest (%s)", quantity.Bytes(int64(c.Holds()))))

@@ -16,12 +16,12 @@ import (
 )
 
 // lag is how many bytes of its feed c has not been sent.
-func (l *loop) lag(c *client) int64 {
+func (l *shard) lag(c *client) int64 {
 	return l.engine.backlog.Feed(c.out.Encoding()).Head() - c.out.Offset()
 }
 
 // trim sees to it that no client of this loop needs what is to be trimmed.
-func (l *loop) trim() {
+func (l *shard) trim() {
 	l.watchLagging()
 	if !l.mark.Asked() {
 		return
@@ -46,7 +46,7 @@ func (l *loop) trim() {
 
 // judge does with c what the policy says if it stands in what is to go, and
 // reports whether c holds that.
-func (l *loop) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds bool) {
+func (l *shard) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds bool) {
 	if !c.phase.sends() || !c.out.Below(v) {
 		return false
 	}
@@ -76,7 +76,7 @@ func (l *loop) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds b
 
 // watchLagging has the clients looked at when one of them may lag far. As long
 // as none can, that costs a comparison a turn and no timer.
-func (l *loop) watchLagging() {
+func (l *shard) watchLagging() {
 	if l.engine.policy.Slow != delivery.Wait || l.nextSample.IsSet() {
 		return
 	}
@@ -89,14 +89,14 @@ func (l *loop) watchLagging() {
 }
 
 // watchHolders has clients looked at as long as they hold a publisher.
-func (l *loop) watchHolders() {
+func (l *shard) watchHolders() {
 	if !l.nextSample.IsSet() && l.engine.backlog.Blocked() {
 		l.nextSample.In(l.engine.policy.Every())
 	}
 }
 
 // watchFor has c be looked at once it may lag far.
-func (l *loop) watchFor(c *client) {
+func (l *shard) watchFor(c *client) {
 	var v backlog.View
 	l.engine.backlog.View(&v)
 	from := &l.watchFrom[c.out.Encoding()]
@@ -105,7 +105,7 @@ func (l *loop) watchFor(c *client) {
 
 // sample looks at every client that lags far. It is called again as long as
 // there is one and either the head moves or a publisher waits.
-func (l *loop) sample() {
+func (l *shard) sample() {
 	var v backlog.View
 	l.engine.backlog.View(&v)
 	p := &l.engine.policy

@@ -49,7 +49,7 @@ func (h *Engine) admitWeb(p web.Peer, k web.Kind, r *http.Request, name string) 
 
 // becomeRaw makes k a raw client, once the caller has admitted it. It reports
 // whether it is one now.
-func (l *loop) becomeRaw(k accept.Conn) (born bool) {
+func (l *shard) becomeRaw(k accept.Conn) (born bool) {
 	h := l.engine
 	if h.o.Admit == nil {
 		return l.adopt(arrival{Arrival: k.Arrival()})
@@ -72,7 +72,7 @@ func (l *loop) becomeRaw(k accept.Conn) (born bool) {
 }
 
 // admitted is k about which the caller has been asked.
-func (l *loop) admitted(k accept.Conn, name string, err error) {
+func (l *shard) admitted(k accept.Conn, name string, err error) {
 	l.asked--
 	if err != nil {
 		l.refuse(k, fmt.Sprintf("hubbub: refused: %v\n", err))

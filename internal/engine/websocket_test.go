@@ -58,7 +58,7 @@ func masked(op ws.OpCode, payload string) []byte {
 }
 
 // on has f done by each loop, and waits for that.
-func (h *Engine) on(f func(l *loop)) {
+func (h *Engine) on(f func(l *shard)) {
 	done := make(chan struct{})
 	for _, l := range h.loops {
 		l.Do(func() { f(l); done <- struct{}{} })
@@ -72,7 +72,7 @@ func (h *Engine) on(f func(l *loop)) {
 func (h *Engine) becomes(t *testing.T, what string, is func(c *client) bool) {
 	t.Helper()
 	scene.Until(t, "a client "+what, func() (found bool) {
-		h.on(func(l *loop) { found = found || slices.ContainsFunc(l.clients, is) })
+		h.on(func(l *shard) { found = found || slices.ContainsFunc(l.clients, is) })
 		return found
 	})
 }
