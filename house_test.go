@@ -125,10 +125,10 @@ var layers = map[string][]string{
 	"internal/engine/quota":    {},
 
 	// Leaves: each wraps a part of the world. Of ours they know the ground
-	// alone.
+	// alone; only the console's terminal is a standard file.
 	"internal/child":   {"internal/backoff", "internal/framing", "internal/quantity"},
 	"internal/codec":   {"internal/proto"},
-	"internal/console": {"internal/quantity", "internal/visible"},
+	"internal/console": {"internal/quantity", "internal/stdio", "internal/visible"},
 	"internal/feed":    {},
 	"internal/join":    {"internal/backoff", "internal/framing", "internal/logger", "internal/proto", "internal/quantity"},
 	"internal/jsonl":   {"internal/proto"},

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -29,12 +28,12 @@ func input(f *os.File) (io.Reader, join.Input) {
 		if !mayRead(fd) {
 			return nil, join.Terminal
 		}
-		return retryReader{reopened(f, os.O_RDONLY)}, join.Terminal
+		return stdio.Patient{File: reopened(f, os.O_RDONLY)}, join.Terminal
 	}
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		return f, join.File
 	}
-	return retryReader{reopened(f, os.O_RDONLY)}, join.Stream
+	return stdio.Patient{File: reopened(f, os.O_RDONLY)}, join.Stream
 }
 
 // mayRead reports whether we may read the terminal, which the shell reads when we
@@ -45,22 +44,6 @@ func mayRead(terminal int) bool {
 	signal.Ignore(unix.SIGTTIN)
 	group, err := unix.IoctlGetInt(terminal, unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()
-}
-
-// retryReader reads from a file that another program which shares it may have
-// made nonblocking: then EAGAIN is no failure.
-type retryReader struct{ f *os.File }
-
-func (r retryReader) Read(p []byte) (int, error) {
-	for {
-		n, err := r.f.Read(p)
-		if !errors.Is(err, unix.EAGAIN) {
-			return n, err
-		}
-		if fd, ok := stdio.Descriptor(r.f); ok {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
-		}
-	}
 }
 
 // settle prepares a connected socket. The options are set once more: net turns

@@ -85,26 +85,9 @@ func stdoutError(err error) error {
 // stdoutWriter makes control bytes visible where a terminal would obey them.
 func stdoutWriter(f *os.File) io.Writer {
 	if fd, ok := stdio.Descriptor(f); ok && term.IsTerminal(fd) {
-		return visible.NewWriter(retryWriter{f})
+		return visible.NewWriter(stdio.Patient{File: f})
 	}
-	return retryWriter{f}
-}
-
-// retryWriter writes to a file that another program which shares it may have
-// made nonblocking: then EAGAIN is no failure.
-type retryWriter struct{ f *os.File }
-
-func (w retryWriter) Write(b []byte) (int, error) {
-	for n := 0; ; {
-		m, err := w.f.Write(b[n:])
-		n += m
-		if !errors.Is(err, unix.EAGAIN) {
-			return n, err
-		}
-		if fd, ok := stdio.Descriptor(w.f); ok {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
-		}
-	}
+	return stdio.Patient{File: f}
 }
 
 // hungUp waits until no reader of f is left, and reports that: `hubbub serve |

@@ -4,12 +4,13 @@ package console
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/stdio"
 )
 
 // This file is the console as a job of the shell:
@@ -96,18 +97,7 @@ func (c *Console) retake(ctx context.Context) error {
 }
 
 // Write also works if another program has made the terminal nonblocking.
-func (t tty) Write(b []byte) (int, error) {
-	for n := 0; ; {
-		m, err := t.File.Write(b[n:])
-		n += m
-		if !errors.Is(err, unix.EAGAIN) {
-			return n, err
-		}
-		withDescriptor(t.File, func(fd int) {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
-		})
-	}
-}
+func (t tty) Write(b []byte) (int, error) { return stdio.Patient{File: t.File}.Write(b) }
 
 // obeyEscapes does nothing: here each terminal obeys escape sequences.
 func obeyEscapes(*os.File) (restore func(), err error) { return func() {}, nil }
