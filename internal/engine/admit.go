@@ -130,15 +130,10 @@ func (l *shard) admit(k accept.Conn) {
 		l.refuse(k, l.full(k.Addr))
 		return
 	}
-	for _, s := range h.onClient {
-		if s.Option.TCPOnly && k.Addr.IsUnix() {
-			continue
-		}
-		if err := s.Set(int(k.FD)); err != nil {
-			h.log.Warnf("%s refused: %v", k.Addr, err)
-			l.refuse(k, fmt.Sprintf("hubbub: refused: %v\n", err))
-			return
-		}
+	if err := h.prepareClient(int(k.FD), k.Addr.IsUnix()); err != nil {
+		h.log.Warnf("%s refused: %v", k.Addr, err)
+		l.refuse(k, fmt.Sprintf("hubbub: refused: %v\n", err))
+		return
 	}
 	on := h.gate.Fewest()
 	h.gate.Assign(&k.Slot, on)

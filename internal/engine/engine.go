@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -33,7 +32,6 @@ import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/intake"
-	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/quota"
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/logger"
@@ -66,13 +64,6 @@ type Engine struct {
 	pumps
 	waiters
 	life
-}
-
-// sockets are the options of sockets.
-type sockets struct {
-	onListener  []sock.Setting
-	onClient    []sock.Setting
-	closeSleeps bool // SO_LINGER is set
 }
 
 // admission is who may come in.
@@ -126,7 +117,7 @@ func New(o Config) (*Engine, error) {
 		Slow: o.Slow, Patience: o.Patience, MinRate: o.MinRate,
 		Private: quota.New(o.Backlog), Kept: quota.New(o.Backlog),
 	}
-	if err := h.setOptions(o.SocketOptions); err != nil {
+	if h.sockets, err = newSockets(o.SocketOptions, o.KeepAlive); err != nil {
 		return nil, err
 	}
 	h.log = logger.New(o.Logger)
@@ -193,25 +184,6 @@ func descriptorLimit() int {
 		return 1024
 	}
 	return int(min(limit.Cur, 1<<30))
-}
-
-func (h *Engine) setOptions(pairs []string) error {
-	for _, pair := range pairs {
-		s, err := sock.Parse(pair)
-		if err != nil {
-			return err
-		}
-		if s.OnListener() {
-			h.onListener = append(h.onListener, s)
-		}
-		if s.OnClient() {
-			h.onClient = append(h.onClient, s)
-		}
-		if s.Option.Name == "SO_LINGER" || s.Option.Name == "SO_LINGER_SEC" {
-			h.closeSleeps = true
-		}
-	}
-	return nil
 }
 
 // holding is how many loops of the process's hubs have been made so far and
@@ -286,36 +258,6 @@ func (h *Engine) Listen(address string) ([]string, error) {
 		accept.CloseAll(ls)
 		return nil, backlog.ErrClosed
 	}
-}
-
-// prepare sets what accepted sockets inherit from their listener.
-func (h *Engine) prepare(fd int, isUnix bool) error {
-	if !isUnix {
-		if err := h.prepareTCP(fd); err != nil {
-			return err
-		}
-	}
-	for _, s := range h.onListener {
-		if err := s.Set(fd); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (h *Engine) prepareTCP(fd int) error {
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-		return os.NewSyscallError("setsockopt TCP_NODELAY", err)
-	}
-	if err := sock.BoundUnsent(fd, link.Unsent); err != nil {
-		return err
-	}
-	if h.o.KeepAlive <= 0 {
-		return nil
-	}
-	// An older kernel cannot: then a peer that pauses and dies is found later.
-	_ = sock.BoundProbes(fd, h.o.KeepAlive/walksAKeepAlive)
-	return sock.SetKeepAlive(fd, h.o.KeepAlive)
 }
 
 // wakeAll has every loop look at what changed.
