@@ -12,17 +12,18 @@ import (
 
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/scene"
 )
 
 // hearsQuestion reads the request for hubbub.v1.
 func (p *peer) hearsQuestion() {
-	p.t.Helper()
-	r, err := http.ReadRequest(p.r)
+	p.T.Helper()
+	r, err := http.ReadRequest(p.R)
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	if r.Method != http.MethodGet || r.Header.Get("Sec-WebSocket-Protocol") != proto.Subprotocol {
-		p.t.Errorf("it asks %s, %v", r.Method, r.Header)
+		p.T.Errorf("it asks %s, %v", r.Method, r.Header)
 	}
 }
 
@@ -46,13 +47,13 @@ func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
 		asked  int
 		why    string
 	}{
-		"silent":           {func(p *peer) { p.hearsEnd() }, 1, "no answer in 300ms"},
-		"talks":            {func(p *peer) { p.says("a line\nand another\n") }, 2, "malformed"},
-		"prompts":          {func(p *peer) { p.says("login: ") }, 1, "no answer in 300ms"}, // this WebSocket waits for the line
-		"echoes":           {func(p *peer) { p.says("GET / HTTP/1.1\r\n") }, 2, "malformed"},
+		"silent":           {func(p *peer) { p.HearsEnd() }, 1, "no answer in 300ms"},
+		"talks":            {func(p *peer) { p.Says("a line\nand another\n") }, 2, "malformed"},
+		"prompts":          {func(p *peer) { p.Says("login: ") }, 1, "no answer in 300ms"}, // this WebSocket waits for the line
+		"echoes":           {func(p *peer) { p.Says("GET / HTTP/1.1\r\n") }, 2, "malformed"},
 		"closes":           {func(p *peer) { _ = p.Close() }, 2, "the server closed the connection"},
-		"resets":           {(*peer).resets, 2, "reset by peer"},
-		"ends its sending": {(*peer).endsSending, 2, "the server closed the connection"},
+		"resets":           {(*peer).Reset, 2, "reset by peer"},
+		"ends its sending": {(*peer).Done, 2, "the server closed the connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,19 +65,19 @@ func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
 				c.answer(p)
 			}
 			p := s.accept()
-			p.says("raw\n")
-			j.stdout.await(t, "raw\n")
+			p.Says("raw\n")
+			j.stdout.Until(t, "raw\n")
 			j.says("from STDIN\n")
-			p.hears("from STDIN\n")
-			j.stdout.is(t, "raw\n")
-			j.log.await(t, s.Addr().String()+" does not speak hubbub.v1 (")
-			if said := j.log.text(); !strings.Contains(said, c.why) || !strings.Contains(said, "Use tcp://"+s.Addr().String()) {
+			p.Hears("from STDIN\n")
+			j.stdout.Is(t, "raw\n")
+			j.log.Until(t, s.Addr().String()+" does not speak hubbub.v1 (")
+			if said := j.log.Text(); !strings.Contains(said, c.why) || !strings.Contains(said, "Use tcp://"+s.Addr().String()) {
 				t.Errorf("the log says %s", said)
 			}
-			p.resets() // and stays raw
+			p.Reset() // and stays raw
 			p = s.accept()
-			p.says("still raw\n")
-			j.stdout.await(t, "raw\nstill raw\n")
+			p.Says("still raw\n")
+			j.stdout.Until(t, "raw\nstill raw\n")
 		})
 	}
 }
@@ -85,9 +86,9 @@ func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
 // it for a web page's. That is no reason to lose its receipts.
 func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
 	for name, answer := range map[string]func(*peer){
-		"with something to say":    func(p *peer) { p.says("one\ntw"); _ = p.Close() },
+		"with something to say":    func(p *peer) { p.Says("one\ntw"); _ = p.Close() },
 		"with nothing to say":      func(p *peer) { _ = p.Close() },
-		"which it does not expect": (*peer).resets,
+		"which it does not expect": (*peer).Reset,
 	} {
 		for _, o := range []Options{{}, {Name: "ann"}} {
 			t.Run(name+", "+o.Name, func(t *testing.T) {
@@ -98,8 +99,8 @@ func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
 				v.tells(message(1, "one"), message(2, "two"))
 				j.says("from STDIN\n")
 				v.told(`{"type":"message","n":1,"text":"from STDIN"}`)
-				j.stdout.is(t, "one\ntwo\n")
-				if said := j.log.text(); strings.Contains(said, "using raw") {
+				j.stdout.Is(t, "one\ntwo\n")
+				if said := j.log.Text(); strings.Contains(said, "using raw") {
 					t.Errorf("the log says %s", said)
 				}
 			})
@@ -112,9 +113,9 @@ func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
 func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 404, 426, 502} {
 		s, j, p := asked(t, Options{})
-		p.says(fmt.Sprintf("HTTP/1.1 %d Oh\r\nContent-Length: 5\r\n\r\n<!p>\n", status))
+		p.Says(fmt.Sprintf("HTTP/1.1 %d Oh\r\nContent-Length: 5\r\n\r\n<!p>\n", status))
 		j.failsWith(fmt.Sprintf("hubbub.v1 at %s: refused: %d; it speaks HTTP, but is no hubbub server; use tcp://%[1]s to connect raw", s.Addr(), status))
-		j.stdout.is(t, "")
+		j.stdout.Is(t, "")
 		s.acceptsNoMore()
 	}
 }
@@ -123,7 +124,7 @@ func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
 func TestRefusalIsNoReasonToSpeakRaw(t *testing.T) {
 	for _, status := range []int{403, 421, 429, 503} {
 		s, j, p := asked(t, Options{})
-		p.says(fmt.Sprintf("HTTP/1.1 %d Oh\r\n\r\n", status))
+		p.Says(fmt.Sprintf("HTTP/1.1 %d Oh\r\n\r\n", status))
 		want := fmt.Sprintf("hubbub.v1 at %s: refused: %d", s.Addr(), status)
 		if err := j.ends(); err == nil || err.Error() != want {
 			t.Errorf("Run says %v, want %s", err, want)
@@ -147,7 +148,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 			for range 2 {
 				p := s.accept()
 				p.hearsQuestion()
-				p.says("raw\n")
+				p.Says("raw\n")
 				_ = p.Close()
 			}
 			j.failsWith("hubbub.v1 at " + s.Addr().String())
@@ -166,7 +167,7 @@ func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 			j := startV1(t, s, o)
 			p := s.accept()
 			j.says("raw\n")
-			p.hears("raw\n")
+			p.Hears("raw\n")
 		})
 	}
 }
@@ -176,18 +177,18 @@ func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 func TestHubbubStaysOneAcrossBreaks(t *testing.T) {
 	s, j, p := meetV1(t, Options{}, "")
 	p.tells(message(1, "one"))
-	j.stdout.await(t, "one\n")
+	j.stdout.Until(t, "one\n")
 	p.goodbye(1001, "")
 	for _, answer := range []string{"raw\n", "HTTP/1.1 503 Oh\r\n\r\n", "HTTP/1.1 503 Oh\r\n\r\n", "HTTP/1.1 404 Oh\r\n\r\n", ""} {
 		q := s.accept()
 		q.hearsQuestion()
-		q.says(answer)
+		q.Says(answer)
 		_ = q.Close()
 	}
 	p = s.greets(`"seq":1`)
 	p.tells(message(2, "two"))
-	j.stdout.await(t, "one\ntwo\n")
-	if n := strings.Count(j.log.text(), "level=WARN msg=\"hubbub.v1 at "+s.Addr().String()+": refused: 503"); n != 1 {
+	j.stdout.Until(t, "one\ntwo\n")
+	if n := strings.Count(j.log.Text(), "level=WARN msg=\"hubbub.v1 at "+s.Addr().String()+": refused: 503"); n != 1 {
 		t.Errorf("the refusal is said %d times", n)
 	}
 }
@@ -202,10 +203,10 @@ func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
 
 // Whoever is told to stop does not wait for an answer.
 func TestStopWhileAsking(t *testing.T) {
-	s, j, p := asked(t, Options{AnswerIn: longEnough, ConnectTimeout: longEnough})
+	s, j, p := asked(t, Options{AnswerIn: scene.LongEnough, ConnectTimeout: scene.LongEnough})
 	j.stop()
 	j.failsWith("stopped before " + s.Addr().String() + " answered")
-	if _, err := p.r.ReadByte(); err != io.EOF {
+	if _, err := p.R.ReadByte(); err != io.EOF {
 		t.Errorf("the connection ends with %v", err)
 	}
 }

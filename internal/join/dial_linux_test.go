@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 // hang is an address that neither accepts nor refuses: its accept queue is
@@ -73,8 +75,8 @@ func TestJoinTriesEveryAddress(t *testing.T) {
 			hang(t, [4]byte{127, 0, 0, 3}, at.Port)
 			began := time.Now()
 			j := startAt(t, named(Options{ConnectTimeout: 10 * time.Minute}, port, list))
-			s.accept().says("here\n")
-			j.stdout.await(t, "here\n")
+			s.accept().Says("here\n")
+			j.stdout.Until(t, "here\n")
 			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
@@ -132,11 +134,11 @@ func TestOnlyOneConnectionIsKept(t *testing.T) {
 	}
 	j := startAt(t, o)
 	first, second := s.accept(), other.accept()
-	j.log.await(t, "connected to")
+	j.log.Until(t, "connected to")
 	ends := make(chan *peer, 2)
 	for _, p := range []*peer{first, second} {
 		go func() {
-			_, _ = p.r.ReadByte()
+			_, _ = p.R.ReadByte()
 			ends <- p
 		}()
 	}
@@ -144,8 +146,8 @@ func TestOnlyOneConnectionIsKept(t *testing.T) {
 	if <-ends == first {
 		kept = second
 	}
-	kept.says("kept\n")
-	j.stdout.await(t, "kept\n")
+	kept.Says("kept\n")
+	j.stdout.Until(t, "kept\n")
 }
 
 func port(a *net.TCPAddr) string {
@@ -173,7 +175,7 @@ func TestFullQueueOfUnixSocketMeansLater(t *testing.T) {
 	for range 3 { // it has been told EAGAIN at least twice
 		select {
 		case <-tried:
-		case <-time.After(longEnough):
+		case <-time.After(scene.LongEnough):
 			t.Fatal("it does not try again")
 		}
 	}
@@ -197,5 +199,5 @@ func TestFullQueueOfUnixSocketMeansLater(t *testing.T) {
 			_, _ = c.Write([]byte("here\n"))
 		}
 	}()
-	j.stdout.await(t, "here\n")
+	j.stdout.Until(t, "here\n")
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hubbub.example/internal/scene"
 )
 
 func TestFamiliesTakeTurns(t *testing.T) {
@@ -83,7 +85,7 @@ func TestConnectTimeoutBoundsTheLookup(t *testing.T) {
 }
 
 func TestStopWhileConnecting(t *testing.T) {
-	o := named(Options{ConnectTimeout: longEnough}, "1", "")
+	o := named(Options{ConnectTimeout: scene.LongEnough}, "1", "")
 	asked := make(chan struct{})
 	o.Lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
 		close(asked)

@@ -1,8 +1,6 @@
 package join
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -19,10 +17,8 @@ import (
 	"time"
 
 	"hubbub.example/internal/backoff"
+	"hubbub.example/internal/scene"
 )
-
-// longEnough bounds every wait. A test that passes never waits so long.
-const longEnough = 2 * time.Minute
 
 // server is a listening socket of the test's.
 type server struct {
@@ -41,22 +37,16 @@ func listen(t *testing.T, address string) *server {
 }
 
 // peer is the server's end of a connection.
-type peer struct {
-	t *testing.T
-	*net.TCPConn
-	r *bufio.Reader
-}
+type peer struct{ *scene.Peer }
 
 func (s *server) accept() *peer {
 	s.t.Helper()
-	_ = s.Listener.(*net.TCPListener).SetDeadline(time.Now().Add(longEnough))
+	_ = s.Listener.(*net.TCPListener).SetDeadline(time.Now().Add(scene.LongEnough))
 	c, err := s.Accept()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(longEnough))
-	return &peer{s.t, c.(*net.TCPConn), bufio.NewReader(c)}
+	return &peer{scene.NewPeer(s.t, c)}
 }
 
 // connected accepts j, and waits until j knows: a connection that breaks
@@ -64,7 +54,7 @@ func (s *server) accept() *peer {
 func (s *server) connected(j *joined) *peer {
 	s.t.Helper()
 	p := s.accept()
-	j.log.await(s.t, "connected to")
+	j.log.Until(s.t, "connected to")
 	return p
 }
 
@@ -78,44 +68,14 @@ func (s *server) acceptsNoMore() {
 	}
 }
 
-func (p *peer) says(text string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p, text); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *peer) hears(want string) {
-	p.t.Helper()
-	got := make([]byte, len(want))
-	if n, err := io.ReadFull(p.r, got); string(got[:n]) != want {
-		p.t.Fatalf("the server got %s (%v), want %s", clip(string(got[:n])), err, clip(want))
-	}
-}
-
-func (p *peer) hearsEnd() {
-	p.t.Helper()
-	if rest, err := io.ReadAll(p.r); err != nil || len(rest) > 0 {
-		p.t.Fatalf("the server got %s (%v), want the end of file", clip(string(rest)), err)
-	}
-}
-
-// clip is s for an error message.
-func clip(s string) string {
-	if len(s) > 200 {
-		return fmt.Sprintf("%q... (%d bytes)", s[:200], len(s))
-	}
-	return fmt.Sprintf("%q", s)
-}
-
 // hearsNothing checks that nothing comes for a moment, not even the end.
 func (p *peer) hearsNothing() {
-	p.t.Helper()
+	p.T.Helper()
 	_ = p.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if c, err := p.r.ReadByte(); !isTimeout(err) {
-		p.t.Fatalf("the server got %q (%v), want nothing", c, err)
+	if c, err := p.R.ReadByte(); !isTimeout(err) {
+		p.T.Fatalf("the server got %q (%v), want nothing", c, err)
 	}
-	_ = p.SetReadDeadline(time.Now().Add(longEnough))
+	_ = p.SetReadDeadline(time.Now().Add(scene.LongEnough))
 }
 
 func isTimeout(err error) bool {
@@ -123,26 +83,12 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-func (p *peer) endsSending() {
-	p.t.Helper()
-	if err := p.CloseWrite(); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// resets breaks the connection.
-func (p *peer) resets() {
-	p.t.Helper()
-	_ = p.SetLinger(0)
-	_ = p.Close()
-}
-
 // joined is a client that runs.
 type joined struct {
 	t      *testing.T
 	stdin  *io.PipeWriter
-	stdout *output
-	log    *output
+	stdout *scene.Output
+	log    *scene.Output
 	stop   context.CancelFunc
 	ended  chan error
 }
@@ -167,7 +113,7 @@ func meet(t *testing.T, o Options) (*server, *joined, *peer) {
 
 func startAt(t *testing.T, o Options) *joined {
 	t.Helper()
-	j := &joined{t: t, stdout: newOutput(), log: newOutput(), ended: make(chan error, 1)}
+	j := &joined{t: t, stdout: &scene.Output{}, log: &scene.Output{}, ended: make(chan error, 1)}
 	if o.Stdin == nil {
 		r, w := io.Pipe()
 		o.Stdin, j.stdin = r, w
@@ -186,7 +132,7 @@ func startAt(t *testing.T, o Options) *joined {
 	t.Cleanup(func() {
 		stop()
 		if t.Failed() {
-			t.Logf("the client's log:\n%s", j.log.text())
+			t.Logf("the client's log:\n%s", j.log.Text())
 		}
 	})
 	return j
@@ -206,13 +152,7 @@ func (j *joined) says(text string) {
 // ends waits for Run's end and returns what it says.
 func (j *joined) ends() error {
 	j.t.Helper()
-	select {
-	case err := <-j.ended:
-		return err
-	case <-time.After(longEnough):
-		j.t.Fatal("Run does not end")
-		return nil
-	}
+	return scene.Next(j.t, j.ended, "the end of Run")
 }
 
 func (j *joined) endsWell() {
@@ -244,8 +184,8 @@ func (j *joined) endsWith(want string) {
 func (j *joined) losesServer(s *server, p *peer) {
 	j.t.Helper()
 	_ = s.Close()
-	p.resets()
-	j.log.await(j.t, "refused")
+	p.Reset()
+	j.log.Until(j.t, "refused")
 }
 
 func (j *joined) runs() {
@@ -257,105 +197,53 @@ func (j *joined) runs() {
 	}
 }
 
-// output collects what is written to it.
-type output struct {
-	mu      sync.Mutex
-	changed *sync.Cond
-	data    []byte
-}
-
-func newOutput() *output {
-	o := &output{}
-	o.changed = sync.NewCond(&o.mu)
-	return o
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.data = append(o.data, p...)
-	o.changed.Broadcast()
-	return len(p), nil
-}
-
-func (o *output) text() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.data)
-}
-
-// await waits until text is among what was written.
-func (o *output) await(t *testing.T, text string) {
-	t.Helper()
-	late := time.AfterFunc(longEnough, o.changed.Broadcast)
-	defer late.Stop()
-	deadline := time.Now().Add(longEnough)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for !bytes.Contains(o.data, []byte(text)) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %q in %q", text, o.data)
-		}
-		o.changed.Wait()
-	}
-}
-
-// is waits until want is there, and finds out whether anything else is.
-func (o *output) is(t *testing.T, want string) {
-	t.Helper()
-	o.await(t, want)
-	if got := o.text(); got != want {
-		t.Errorf("it got %s, want %s", clip(got), clip(want))
-	}
-}
-
 // blockedWriter is a STDOUT that nobody reads until it is released.
 type blockedWriter struct {
-	*output
+	*scene.Output
 	release, blocked chan struct{}
 	once             sync.Once
 }
 
 func newBlockedWriter() *blockedWriter {
-	return &blockedWriter{output: newOutput(), release: make(chan struct{}), blocked: make(chan struct{})}
+	return &blockedWriter{Output: &scene.Output{}, release: make(chan struct{}), blocked: make(chan struct{})}
 }
 
 func (b *blockedWriter) Write(p []byte) (int, error) {
 	b.once.Do(func() { close(b.blocked) })
 	<-b.release
-	return b.output.Write(p)
+	return b.Output.Write(p)
 }
 
 func TestBothWaysAtOnce(t *testing.T) {
 	_, j, p := meet(t, Options{})
-	p.says("from the server\n")
-	j.stdout.await(t, "from the server\n")
+	p.Says("from the server\n")
+	j.stdout.Until(t, "from the server\n")
 	j.says("from STDIN\n")
-	p.hears("from STDIN\n")
+	p.Hears("from STDIN\n")
 	j.says("half a li")
-	p.hears("half a li")
-	p.says("a prompt: ")
-	j.stdout.await(t, "a prompt: ")
+	p.Hears("half a li")
+	p.Says("a prompt: ")
+	j.stdout.Until(t, "a prompt: ")
 }
 
 // A STDOUT that nobody reads stops no sending.
 func TestNothingWaitsForStdout(t *testing.T) {
 	out := newBlockedWriter()
 	_, j, p := meet(t, Options{Stdout: out})
-	p.says("something to print\n")
+	p.Says("something to print\n")
 	await(t, out.blocked, "a blocked STDOUT")
 	text := strings.Repeat("a line of STDIN\n", 500_000) // 8 MB: more than anybody keeps
 	go func() {
 		_, _ = io.WriteString(j.stdin, text)
 		_ = j.stdin.Close()
 	}()
-	p.hears(text)
-	p.hearsEnd()
+	p.Hears(text)
+	p.HearsEnd()
 	close(out.release)
-	p.says("the last\n")
+	p.Says("the last\n")
 	_ = p.Close()
 	j.endsWell()
-	out.is(t, "something to print\nthe last\n")
+	out.Is(t, "something to print\nthe last\n")
 }
 
 // A server that does not read stops no printing, and STDIN is not read for it
@@ -363,16 +251,16 @@ func TestNothingWaitsForStdout(t *testing.T) {
 func TestNothingWaitsForServerThatDoesNotRead(t *testing.T) {
 	in := newEndless()
 	_, j, p := meet(t, Options{Stdin: in})
-	_ = p.SetReadBuffer(4096)
+	_ = p.Conn.(*net.TCPConn).SetReadBuffer(4096)
 	in.awaitPause(t)
 	for i := range 1000 {
-		p.says(fmt.Sprintf("%d\n", i))
+		p.Says(fmt.Sprintf("%d\n", i))
 	}
-	j.stdout.await(t, "\n999\n")
+	j.stdout.Until(t, "\n999\n")
 	if n := in.n.Load(); n > ringSize+16<<20 {
 		t.Errorf("%d bytes of STDIN were read for a server that takes none", n)
 	}
-	p.resets()
+	p.Reset()
 }
 
 // endless is a STDIN that never lacks a line.
@@ -401,7 +289,7 @@ func (e *endless) Read(p []byte) (int, error) {
 // awaitPause waits until it has not been read for a while.
 func (e *endless) awaitPause(t *testing.T) {
 	t.Helper()
-	late := time.After(longEnough)
+	late := time.After(scene.LongEnough)
 	for {
 		select {
 		case <-e.read:
@@ -416,23 +304,23 @@ func (e *endless) awaitPause(t *testing.T) {
 func TestJoinComesBackAfterRestart(t *testing.T) {
 	for name, down := range map[string]func(*peer){
 		"orderly": func(p *peer) { _ = p.Close() },
-		"crash":   (*peer).resets,
+		"crash":   (*peer).Reset,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, j, p := meet(t, Options{})
-			p.says("one\n")
-			j.stdout.await(t, "one\n")
+			p.Says("one\n")
+			j.stdout.Until(t, "one\n")
 			_ = s.Close()
 			down(p)
-			j.log.await(t, "trying again")
-			j.log.await(t, "refused")
+			j.log.Until(t, "trying again")
+			j.log.Until(t, "refused")
 			s = listen(t, s.Addr().String())
 			p = s.accept()
-			p.says("two\n")
-			j.stdout.await(t, "one\ntwo\n")
+			p.Says("two\n")
+			j.stdout.Until(t, "one\ntwo\n")
 			j.says("three\n")
-			p.hears("three\n")
-			j.log.await(t, "back at "+s.Addr().String())
+			p.Hears("three\n")
+			j.log.Until(t, "back at "+s.Addr().String())
 		})
 	}
 }
@@ -440,9 +328,9 @@ func TestJoinComesBackAfterRestart(t *testing.T) {
 // waits are the times between so many attempts, of which the log tells.
 func (j *joined) waits(n int) (all []time.Duration) {
 	j.t.Helper()
-	eventually(j.t, fmt.Sprintf("%d waits", n), func() bool {
+	scene.Until(j.t, fmt.Sprintf("it has waited %d times", n), func() bool {
 		all = nil
-		for _, after := range strings.Split(j.log.text(), "trying again in ")[1:] {
+		for _, after := range strings.Split(j.log.Text(), "trying again in ")[1:] {
 			text, _, _ := strings.Cut(after, "\"")
 			d, err := time.ParseDuration(text)
 			if err != nil {
@@ -462,9 +350,9 @@ func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
 	for name, use := range map[string]func(*server, *joined, int){
 		"raw": func(s *server, j *joined, n int) {
 			p := s.accept()
-			p.says(fmt.Sprintf("%d\n", n))
-			j.stdout.await(t, fmt.Sprintf("%d\n", n))
-			p.resets()
+			p.Says(fmt.Sprintf("%d\n", n))
+			j.stdout.Until(t, fmt.Sprintf("%d\n", n))
+			p.Reset()
 		},
 		"a message": func(s *server, _ *joined, n int) {
 			p := s.greets(fmt.Sprintf(`"seq":%d`, n))
@@ -509,7 +397,7 @@ func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
 func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
 	const first, longest, breaks = 3 * time.Millisecond, 48 * time.Millisecond, 30
 	for name, use := range map[string]func(*server, *joined){
-		"resets":       func(s *server, j *joined) { s.connected(j).resets() },
+		"resets":       func(s *server, j *joined) { s.connected(j).Reset() },
 		"greets":       func(s *server, _ *joined) { s.greets(`"seq":5`).goodbye(1001, "") },
 		"greets anew":  func(s *server, _ *joined) { s.greets(`"epoch":"`+rand.Text()+`"`).goodbye(1001, "") },
 		"only a pulse": func(s *server, _ *joined) { p := s.greets(""); p.tells(`{"type":"heartbeat"}`); p.goodbye(1001, "") },
@@ -554,11 +442,11 @@ func TestWaitsByDefault(t *testing.T) {
 func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
 	s, j, p := meet(t, Options{FirstWait: time.Hour, LongestWait: time.Hour})
 	j.says("all\n")
-	p.hears("all\n")
-	p.says("x")
-	j.stdout.await(t, "x")
+	p.Hears("all\n")
+	p.Says("x")
+	j.stdout.Until(t, "x")
 	_ = p.Close()
-	j.log.await(t, "trying again")
+	j.log.Until(t, "trying again")
 	_ = j.stdin.Close()
 	j.endsWell()
 	s.acceptsNoMore()
@@ -568,9 +456,9 @@ func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
 func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
 	s, j, p := meet(t, Options{})
 	j.says("before\n")
-	p.hears("before\n")
-	p.says("x")
-	j.stdout.await(t, "x")
+	p.Hears("before\n")
+	p.Says("x")
+	j.stdout.Until(t, "x")
 	j.losesServer(s, p)
 	want := ""
 	for i := range 1000 {
@@ -580,15 +468,15 @@ func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
 	}
 	s = listen(t, s.Addr().String())
 	p = s.accept()
-	p.hears(want)
+	p.Hears(want)
 	j.says("after\n")
-	p.hears("after\n")
+	p.Hears("after\n")
 }
 
 // Past the bound STDIN is not read; nothing of it is lost.
 func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 	s, j, p := meet(t, Options{})
-	j.log.await(t, "connected to")
+	j.log.Until(t, "connected to")
 	j.losesServer(s, p)
 	const lines = 20_000
 	line := strings.Repeat("y", 99) + "\n"
@@ -607,7 +495,7 @@ func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 		}
 		_ = j.stdin.Close()
 	}()
-	j.log.await(t, "reading pauses until the server is back")
+	j.log.Until(t, "reading pauses until the server is back")
 	mu.Lock()
 	if given > ringSize {
 		t.Errorf("%d bytes were taken from STDIN, the bound is %d", given, ringSize)
@@ -615,8 +503,8 @@ func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 	mu.Unlock()
 	s = listen(t, s.Addr().String())
 	p = s.accept()
-	p.hears(strings.Repeat(line, lines))
-	p.hearsEnd()
+	p.Hears(strings.Repeat(line, lines))
+	p.HearsEnd()
 	await(t, fed, "STDIN's end")
 }
 
@@ -624,49 +512,49 @@ func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 func TestMessageCutByTheBreakIsSentWhole(t *testing.T) {
 	s, j, p := meet(t, Options{})
 	j.says("whole\nfirst half, ")
-	p.hears("whole\nfirst half, ")
-	p.resets()
+	p.Hears("whole\nfirst half, ")
+	p.Reset()
 	p = s.accept()
 	j.says("second half\n")
-	p.hears("first half, second half\n")
+	p.Hears("first half, second half\n")
 }
 
 // The test's connection never writes, which is what a watcher must not be
 // closed for; its STDIN was at its end before it began.
 func TestWatcherDoesNotHalfClose(t *testing.T) {
 	s, j, p := meet(t, Options{Stdin: strings.NewReader("")})
-	p.says("one\n")
-	j.stdout.await(t, "one\n")
+	p.Says("one\n")
+	j.stdout.Until(t, "one\n")
 	p.hearsNothing()
-	p.says("two\n")
-	j.stdout.await(t, "one\ntwo\n")
+	p.Says("two\n")
+	j.stdout.Until(t, "one\ntwo\n")
 	_ = p.Close()
 	p = s.accept() // and it comes back
-	p.says("three\n")
-	j.stdout.await(t, "three\n")
+	p.Says("three\n")
+	j.stdout.Until(t, "three\n")
 	j.runs()
 }
 
 func TestHalfClosePrintsWhatStillComes(t *testing.T) {
 	s, j, p := meet(t, Options{Stdin: strings.NewReader("question")})
-	p.hears("question") // as it is: no newline of ours
-	p.hearsEnd()
-	p.says("ans")
-	j.stdout.await(t, "ans")
+	p.Hears("question") // as it is: no newline of ours
+	p.HearsEnd()
+	p.Says("ans")
+	j.stdout.Until(t, "ans")
 	j.runs()
-	p.says("wer")
+	p.Says("wer")
 	_ = p.Close()
 	j.endsWell()
-	j.stdout.is(t, "answer")
+	j.stdout.Is(t, "answer")
 	s.acceptsNoMore()
 }
 
 func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
 	_, j, p := meet(t, Options{Stdin: strings.NewReader("one\ntwo"), EOF: Stay})
-	p.hears("one\ntwo\n") // completed: the server sees no end that would do it
+	p.Hears("one\ntwo\n") // completed: the server sees no end that would do it
 	p.hearsNothing()
-	p.says("still here\n")
-	j.stdout.await(t, "still here\n")
+	p.Says("still here\n")
+	j.stdout.Until(t, "still here\n")
 	j.runs()
 	_ = p.Close()
 	j.endsWell()
@@ -675,9 +563,9 @@ func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
 func TestExitLeavesOnceAllIsSent(t *testing.T) {
 	text := strings.Repeat("a line to deliver\n", 100_000)
 	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), EOF: Exit})
-	p.says("noise\n")
-	p.hears(text)
-	p.hearsEnd()
+	p.Says("noise\n")
+	p.Hears(text)
+	p.HearsEnd()
 	// The server says nothing and does not close: the client is done all the same.
 	j.endsWell()
 }
@@ -685,16 +573,16 @@ func TestExitLeavesOnceAllIsSent(t *testing.T) {
 func TestExitWithoutAnythingToSay(t *testing.T) {
 	s := listen(t, "127.0.0.1:0")
 	j := start(t, s, Options{Stdin: strings.NewReader(""), EOF: Exit})
-	s.accept().hearsEnd()
+	s.accept().HearsEnd()
 	j.endsWell()
 }
 
 // Once the end of STDIN has been sent, a break is for good.
 func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
 	s, j, p := meet(t, Options{Stdin: strings.NewReader("all\n")})
-	p.hears("all\n")
-	p.hearsEnd()
-	p.resets()
+	p.Hears("all\n")
+	p.HearsEnd()
+	p.Reset()
 	j.failsWith("reset")
 	s.acceptsNoMore()
 }
@@ -702,14 +590,14 @@ func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
 // What STDIN gave is sent even if STDIN ends before the server is back.
 func TestStdinThatEndsInTheMeantimeIsSent(t *testing.T) {
 	s, j, p := meet(t, Options{})
-	j.log.await(t, "connected to")
+	j.log.Until(t, "connected to")
 	j.losesServer(s, p)
 	j.says("late\n")
 	_ = j.stdin.Close()
 	s = listen(t, s.Addr().String())
 	p = s.accept()
-	p.hears("late\n")
-	p.hearsEnd()
+	p.Hears("late\n")
+	p.HearsEnd()
 	_ = p.Close()
 	j.endsWell()
 }
@@ -722,17 +610,17 @@ func TestStdinThatEndsInTheMeantimeWithNothingMoreIsTheEnd(t *testing.T) {
 		fail string
 	}{
 		"orderly": {func(p *peer) { _ = p.Close() }, ""},
-		"crash":   {(*peer).resets, "reset"},
+		"crash":   {(*peer).Reset, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, j, p := meet(t, Options{})
 			j.says("all\n")
-			p.hears("all\n")
-			p.says("x")
-			j.stdout.await(t, "x")
+			p.Hears("all\n")
+			p.Says("x")
+			j.stdout.Until(t, "x")
 			_ = s.Close()
 			c.end(p)
-			j.log.await(t, "refused")
+			j.log.Until(t, "refused")
 			j.runs()
 			_ = j.stdin.Close()
 			j.endsWith(c.fail)
@@ -746,12 +634,12 @@ func TestOnceDoesNotComeBack(t *testing.T) {
 		fail string
 	}{
 		"orderly": {func(p *peer) { _ = p.Close() }, ""},
-		"crash":   {(*peer).resets, "reset"},
+		"crash":   {(*peer).Reset, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, j, p := meet(t, Options{Once: true, Input: Terminal})
-			p.says("x")
-			j.stdout.await(t, "x")
+			p.Says("x")
+			j.stdout.Until(t, "x")
 			c.end(p)
 			j.endsWith(c.fail)
 			s.acceptsNoMore()
@@ -777,27 +665,27 @@ func TestEverythingIsPrintedBeforeTheEnd(t *testing.T) {
 	close(out.release)
 	j.endsWell()
 	await(t, sent, "the server")
-	if got := out.text(); got != text {
+	if got := out.Text(); got != text {
 		t.Errorf("STDOUT got %d bytes of %d", len(got), len(text))
 	}
 }
 
 func (p *peer) hearsEndAfter(text string) {
-	p.t.Helper()
-	p.hears(text)
-	p.hearsEnd()
+	p.T.Helper()
+	p.Hears(text)
+	p.HearsEnd()
 }
 
 // A server that ends its side at once only listens: it is told all the same.
 func TestServerThatOnlyListensIsSentAll(t *testing.T) {
 	s, j, p := meet(t, Options{})
-	p.endsSending()
+	p.Done()
 	for i := range 100 {
 		j.says(fmt.Sprintf("%d\n", i))
-		p.hears(fmt.Sprintf("%d\n", i))
+		p.Hears(fmt.Sprintf("%d\n", i))
 	}
 	_ = j.stdin.Close()
-	p.hearsEnd()
+	p.HearsEnd()
 	_ = p.Close()
 	j.endsWell()
 	s.acceptsNoMore()
@@ -807,19 +695,19 @@ func TestServerThatOnlyListensIsSentAll(t *testing.T) {
 func TestFileIsSentPastTheServersEnd(t *testing.T) {
 	text := strings.Repeat("a file's line\n", 500_000)
 	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), Input: File})
-	p.says("theirs\n")
-	p.endsSending()
-	p.hears(text)
-	p.hearsEnd()
+	p.Says("theirs\n")
+	p.Done()
+	p.Hears(text)
+	p.HearsEnd()
 	_ = p.Close()
 	j.endsWell()
-	j.stdout.is(t, "theirs\n")
+	j.stdout.Is(t, "theirs\n")
 }
 
 func TestStdoutLostEndsTheClient(t *testing.T) {
 	s := listen(t, "127.0.0.1:0")
 	j := start(t, s, Options{Stdout: lostWriter{}})
-	s.accept().says("x")
+	s.accept().Says("x")
 	j.failsWith("write STDOUT: io: read/write on closed pipe")
 }
 
@@ -846,15 +734,15 @@ func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
 func TestStopDeliversWhatThereIs(t *testing.T) {
 	text := strings.Repeat("a line to deliver\n", 10_000)
 	_, j, p := meet(t, Options{})
-	j.log.await(t, "connected to")
+	j.log.Until(t, "connected to")
 	j.says(text)
 	j.stop()
-	p.hears(text)
-	p.hearsEnd()
-	p.says("goodbye\n")
+	p.Hears(text)
+	p.HearsEnd()
+	p.Says("goodbye\n")
 	_ = p.Close()
 	j.endsWell()
-	j.stdout.is(t, "goodbye\n")
+	j.stdout.Is(t, "goodbye\n")
 }
 
 // Neither a server that takes nothing nor a STDOUT that takes nothing keeps a
@@ -863,15 +751,15 @@ func TestStopDoesNotWaitForTheStuck(t *testing.T) {
 	in, out := newEndless(), newBlockedWriter()
 	defer close(out.release)
 	_, j, p := meet(t, Options{Stdin: in, Stdout: out})
-	p.says("x")
+	p.Says("x")
 	await(t, out.blocked, "a blocked STDOUT")
-	if _, err := p.r.Peek(1); err != nil {
+	if _, err := p.R.Peek(1); err != nil {
 		t.Fatal(err)
 	}
 	in.awaitPause(t)
 	j.stop()
 	err := j.ends()
-	took, _ := io.Copy(io.Discard, p.r)
+	took, _ := io.Copy(io.Discard, p.R)
 	said := err != nil && strings.Contains(err.Error(), "bytes of STDIN not sent")
 	if said && took == in.n.Load() || !said && took < in.kept.Load() {
 		t.Errorf("the server could take %d bytes of %d, and Run says %v", took, in.n.Load(), err)
@@ -885,7 +773,7 @@ func TestStopWhileTryingAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, j, p := meet(t, Options{})
-			j.log.await(t, "connected to")
+			j.log.Until(t, "connected to")
 			j.losesServer(s, p)
 			if c.kept != "" {
 				j.says(c.kept)
@@ -902,12 +790,12 @@ func TestStopEndsAWatcherAtOnce(t *testing.T) {
 	quickest := time.Hour
 	for range 20 {
 		_, j, p := meet(t, Options{Stdin: strings.NewReader("")})
-		p.says("x")
-		j.stdout.await(t, "x")
+		p.Says("x")
+		j.stdout.Until(t, "x")
 		began := time.Now()
 		j.stop()
 		j.endsWell()
-		p.hearsEnd()
+		p.HearsEnd()
 		if quickest = min(quickest, time.Since(began)); quickest < grace/2 {
 			return
 		}
@@ -918,12 +806,12 @@ func TestStopEndsAWatcherAtOnce(t *testing.T) {
 // A line that a break cut short does not run into the next.
 func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
 	s, j, p := meet(t, Options{})
-	p.says("whole\ncut sho")
-	j.stdout.await(t, "cut sho")
-	p.resets()
-	s.accept().says("next\n")
-	j.stdout.await(t, "whole\ncut sho\nnext\n")
-	j.log.await(t, "broke inside a message")
+	p.Says("whole\ncut sho")
+	j.stdout.Until(t, "cut sho")
+	p.Reset()
+	s.accept().Says("next\n")
+	j.stdout.Until(t, "whole\ncut sho\nnext\n")
+	j.log.Until(t, "broke inside a message")
 }
 
 // With STDOUT blocked a break is still mended, for the sake of what is to be
@@ -931,50 +819,37 @@ func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
 func TestBlockedStdoutDoesNotKeepFromComingBack(t *testing.T) {
 	out := newBlockedWriter()
 	s, j, p := meet(t, Options{Stdout: out})
-	p.says("before\n")
+	p.Says("before\n")
 	await(t, out.blocked, "a blocked STDOUT")
-	p.says("also before\n")
+	p.Says("also before\n")
 	p.endsUnheard(j)
 	p = s.accept()
-	p.says("after\n")
+	p.Says("after\n")
 	j.says("the last\n")
 	p.awaits("the last\n")
 	close(out.release)
-	out.await(t, "after\n")
-	out.is(t, "before\nalso before\nafter\n")
+	out.Until(t, "after\n")
+	out.Is(t, "before\nalso before\nafter\n")
 }
 
 // endsUnheard ends the connection, and has the client find out by sending:
 // reading it does not.
 func (p *peer) endsUnheard(j *joined) {
-	p.t.Helper()
+	p.T.Helper()
 	_ = p.Close()
-	eventually(p.t, "the client to notice that it sends to nobody", func() bool {
+	scene.Until(p.T, "the client notices that it sends to nobody", func() bool {
 		j.says("lost\n")
-		return strings.Contains(j.log.text(), "trying again")
+		return strings.Contains(j.log.Text(), "trying again")
 	})
-}
-
-// eventually waits for what no event tells of.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	late := time.After(longEnough)
-	for !ok() {
-		select {
-		case <-time.After(time.Millisecond):
-		case <-late:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // awaits reads up to this.
 func (p *peer) awaits(want string) {
-	p.t.Helper()
+	p.T.Helper()
 	for {
-		line, err := p.r.ReadString('\n')
+		line, err := p.R.ReadString('\n')
 		if err != nil {
-			p.t.Fatal(err)
+			p.T.Fatal(err)
 		}
 		if line == want {
 			return
@@ -996,8 +871,8 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 		},
 	})
 	p := s.accept()
-	p.says("one\n")
-	j.stdout.await(t, "one\n")
+	p.Says("one\n")
+	j.stdout.Until(t, "one\n")
 	mu.Lock()
 	silent = true
 	mu.Unlock()
@@ -1005,9 +880,9 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	mu.Lock()
 	silent = false
 	mu.Unlock()
-	p.says("two\n")
-	j.stdout.await(t, "one\ntwo\n")
-	j.log.await(t, "the server does not answer any more")
+	p.Says("two\n")
+	j.stdout.Until(t, "one\ntwo\n")
+	j.log.Until(t, "the server does not answer any more")
 }
 
 // The first connection is not tried again, and STDIN is not touched for it.
@@ -1024,16 +899,16 @@ func TestFirstConnectionMustSucceed(t *testing.T) {
 
 func TestRecordsStayWholeAcrossABreak(t *testing.T) {
 	s, j, p := meet(t, Options{Frame: 4})
-	p.says("abcdef")
-	j.stdout.await(t, "abcd")
+	p.Says("abcdef")
+	j.stdout.Until(t, "abcd")
 	j.says("12345678abc")
-	p.hears("12345678abc")
-	p.resets()
+	p.Hears("12345678abc")
+	p.Reset()
 	p = s.accept()
-	p.says("ijkl")
-	j.stdout.await(t, "abcdijkl")
+	p.Says("ijkl")
+	j.stdout.Until(t, "abcdijkl")
 	j.says("d")
-	p.hears("abcd")
+	p.Hears("abcd")
 }
 
 // Nothing is left behind by connections that came and went.
@@ -1042,10 +917,10 @@ func TestNothingPilesUp(t *testing.T) {
 	j := start(t, s, Options{})
 	turn := func() {
 		p := s.accept()
-		p.says("x\n")
+		p.Says("x\n")
 		j.says("y\n")
-		p.hears("y\n")
-		p.resets()
+		p.Hears("y\n")
+		p.Reset()
 	}
 	turn()
 	before := runtime.NumGoroutine()
@@ -1053,9 +928,9 @@ func TestNothingPilesUp(t *testing.T) {
 		turn()
 	}
 	p := s.accept()
-	p.says("settled\n")
-	j.stdout.await(t, "settled\n")
-	eventually(t, "the goroutines of old connections to end", func() bool { return runtime.NumGoroutine() <= before+5 })
+	p.Says("settled\n")
+	j.stdout.Until(t, "settled\n")
+	scene.Until(t, "the goroutines of old connections have ended", func() bool { return runtime.NumGoroutine() <= before+5 })
 }
 
 // A log that nobody reads stops nothing.
@@ -1064,7 +939,7 @@ func TestBlockedLogStopsNothing(t *testing.T) {
 	host, port, _ := net.SplitHostPort(s.Addr().String())
 	log := newBlockedWriter()
 	defer close(log.release)
-	out := newOutput()
+	out := &scene.Output{}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -1075,22 +950,22 @@ func TestBlockedLogStopsNothing(t *testing.T) {
 		})
 	}()
 	p := s.accept()
-	p.says("there\n")
-	out.await(t, "there\n")
-	p.resets()
+	p.Says("there\n")
+	out.Until(t, "there\n")
+	p.Reset()
 	for range 200 {
-		s.accept().resets()
+		s.accept().Reset()
 	}
 	await(t, log.blocked, "a blocked log")
-	s.accept().says("still here\n")
-	out.await(t, "still here\n")
+	s.accept().Says("still here\n")
+	out.Until(t, "still here\n")
 	stop()
 	select {
 	case err := <-ended:
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(longEnough):
+	case <-time.After(scene.LongEnough):
 		t.Fatal("Run does not end")
 	}
 }

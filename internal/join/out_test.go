@@ -156,8 +156,8 @@ func TestInboxIsBounded(t *testing.T) {
 	await(t, idle, "all to be printed")
 	b.close()
 	await(t, b.done, "the end")
-	if b.at() != (proto.Point{Epoch: "e", Seq: n + 1}) || len(out.text()) != int(n+1)<<10 {
-		t.Errorf("printed up to %s, %d bytes", b.at(), len(out.text()))
+	if b.at() != (proto.Point{Epoch: "e", Seq: n + 1}) || len(out.Text()) != int(n+1)<<10 {
+		t.Errorf("printed up to %s, %d bytes", b.at(), len(out.Text()))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hubbub.example/internal/framing"
+	"hubbub.example/internal/scene"
 )
 
 func never() bool { return false }
@@ -180,7 +181,7 @@ func await(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(longEnough):
+	case <-time.After(scene.LongEnough):
 		t.Fatalf("waited in vain for %s", what)
 	}
 }

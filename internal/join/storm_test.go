@@ -17,6 +17,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/scene"
 )
 
 // hub is a server of hubbub.v1 as it is written, whose connections break when
@@ -300,8 +301,8 @@ func (v *visit) take(n int, text string) (ack int, ok bool) {
 
 func (h *hub) awaits(what string, ok func() bool) {
 	h.t.Helper()
-	deadline := time.Now().Add(longEnough)
-	late := time.AfterFunc(longEnough, h.changed.Broadcast)
+	deadline := time.Now().Add(scene.LongEnough)
+	late := time.AfterFunc(scene.LongEnough, h.changed.Broadcast)
 	defer late.Stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -363,10 +364,10 @@ func TestV1NothingTwiceNothingMissingOverHundredsOfBreaks(t *testing.T) {
 			}
 			j.endsWell()
 			if got := strings.Join(h.taken, "\n") + "\n"; got != in.String() {
-				t.Errorf("the server took %s", clip(got))
+				t.Errorf("the server took %s", scene.Brief(got))
 			}
-			if got := j.stdout.text(); got != feed.String() {
-				t.Errorf("STDOUT got %s", clip(got))
+			if got := j.stdout.Text(); got != feed.String() {
+				t.Errorf("STDOUT got %s", scene.Brief(got))
 			}
 			t.Logf("%d connections", h.conns)
 			if h.conns < 60 {
@@ -413,7 +414,7 @@ func TestV1RestartsAndLostHistory(t *testing.T) {
 	if order != want {
 		t.Errorf("the server took %q", h.taken)
 	}
-	checkNumbers(t, j.stdout.text())
+	checkNumbers(t, j.stdout.Text())
 }
 
 // checkNumbers checks that each line of JSON follows the one before: by the

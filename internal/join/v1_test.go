@@ -14,6 +14,7 @@ import (
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/scene"
 )
 
 func TestV1WhatFollowsAnEnd(t *testing.T) {
@@ -86,7 +87,7 @@ func FuzzV1Server(f *testing.F) {
 	f.Add(strings.Replace(hello, "100", "9223372036854775807", 1) + "\n" + `{"type":"message","seq":18446744073709551615,"text":""}` + "\n" + hello)
 	f.Add(strings.Replace(hello, "4,", "7,\"missed\":3,", 1))
 	f.Fuzz(func(t *testing.T, script string) {
-		out := newOutput()
+		out := &scene.Output{}
 		o := Options{
 			Address: Address{Network: "tcp", Host: "127.0.0.1", Port: "1", Protocol: HubbubV1},
 			Stdin:   strings.NewReader("one\ntwo\n"), Stdout: out, Out: JSON, Once: true,
@@ -107,7 +108,7 @@ func FuzzV1Server(f *testing.F) {
 		}
 		c.inbox.close()
 		<-c.inbox.done
-		checkNumbers(t, out.text())
+		checkNumbers(t, out.Text())
 	})
 }
 

@@ -3,17 +3,19 @@ package join
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/scene"
 )
 
 func TestV1BothWaysAtOnce(t *testing.T) {
 	s, j, p := meetV1(t, Options{}, `"seq":7`)
 	p.tells(message(8, "from the server"))
-	j.stdout.await(t, "from the server\n")
+	j.stdout.Until(t, "from the server\n")
 	j.says("from STDIN\nhalf a li")
 	p.told(sent(1, "from STDIN"))
 	j.says("ne\r\n")
@@ -29,7 +31,7 @@ func TestV1BytesThatAreNoText(t *testing.T) {
 	j.says("\xff<&>\n\"\\\n\n")
 	p.told(`{"type":"message","n":1,"base64":"/zwmPg=="}`, `{"type":"message","n":2,"text":"\"\\"}`, sent(3, ""))
 	p.tells(`{"type":"message","seq":1,"base64":"/zwmPg=="}`, `{"type":"message","seq":2,"text":""}`, message(3, "\x00é"))
-	j.stdout.await(t, "\xff<&>\n\n\x00é\n")
+	j.stdout.Until(t, "\xff<&>\n\n\x00é\n")
 }
 
 // The next connection is the same session, begins where printing stands, and
@@ -50,8 +52,8 @@ func TestV1GoesOnWhereItStood(t *testing.T) {
 	j.says("one\ntwo\nthree\nfour\n")
 	p.told(sent(1, "one"), sent(2, "two"))
 	p.tells(ack(1))
-	j.stdout.await(t, "six\n")
-	p.resets()
+	j.stdout.Until(t, "six\n")
+	p.Reset()
 
 	p = s.greets(`"seq":6,"ack":2`)
 	p.ask("session", session)
@@ -60,11 +62,11 @@ func TestV1GoesOnWhereItStood(t *testing.T) {
 	p.ask("name", "ann & bob")
 	p.told(sent(3, "three"), sent(4, "four"))
 	p.tells(message(6, "six"), message(7, "seven"))
-	j.stdout.await(t, "seven\n")
-	j.stdout.is(t, "five\nsix\nseven\n")
+	j.stdout.Until(t, "seven\n")
+	j.stdout.Is(t, "five\nsix\nseven\n")
 	j.says("five\n")
 	p.told(sent(5, "five"))
-	j.log.await(t, "back at "+s.Addr().String())
+	j.log.Until(t, "back at "+s.Addr().String())
 }
 
 // A server that was started anew knows no session: what it never acknowledged
@@ -74,13 +76,13 @@ func TestV1NumbersGoOnWithANewServer(t *testing.T) {
 	j.says("one\ntwo\n")
 	p.told(sent(1, "one"), sent(2, "two"))
 	p.tells(ack(1), message(1, "acknowledged"))
-	j.stdout.await(t, "acknowledged\n")
-	p.resets()
+	j.stdout.Until(t, "acknowledged\n")
+	p.Reset()
 	p = s.greets(`"epoch":"e2","unknown":true`)
 	p.told(sent(2, "two"))
 	p.tells(message(1, "anew"))
-	j.stdout.await(t, "acknowledged\nanew\n")
-	j.log.await(t, "the server was restarted")
+	j.stdout.Until(t, "acknowledged\nanew\n")
+	j.log.Until(t, "the server was restarted")
 }
 
 // What it said itself before a break comes back as if somebody else had, since
@@ -89,23 +91,23 @@ func TestV1NumbersGoOnWithANewServer(t *testing.T) {
 func TestV1KnowsItsOwnBehindABreak(t *testing.T) {
 	s, j, p := meetV1(t, Options{Out: Tagged}, `"id":7`)
 	p.tells(from(8, message(1, "one")))
-	j.stdout.await(t, "8\tone\n")
-	p.resets()
+	j.stdout.Until(t, "8\tone\n")
+	p.Reset()
 	p = s.greets(`"id":9,"seq":1`)
 	p.tells(from(7, message(2, "mine")), from(8, message(3, "three")), from(7, message(4, "mine too")))
-	j.stdout.await(t, "three\n")
+	j.stdout.Until(t, "three\n")
 	p.tells(`{"type":"heartbeat"}`)
 	p.told(`{"type":"heartbeat"}`) // it has heard all of that
-	p.resets()
+	p.Reset()
 	p = s.greets(`"id":10,"seq":4`)
 	p.ask("since", "e1-4")
 	p.tells(from(9, message(5, "mine")), from(7, message(6, "mine")), from(11, message(7, "seven")))
-	j.stdout.await(t, "seven\n")
-	p.resets()
+	j.stdout.Until(t, "seven\n")
+	p.Reset()
 	p = s.greets(`"epoch":"e2","id":2,"seq":0,"unknown":true`)
 	p.tells(from(7, message(1, "another's")), from(2, message(2, "mine")), message(3, "the server's"))
-	j.stdout.await(t, "-\tthe server's\n")
-	j.stdout.is(t, "8\tone\n8\tthree\n11\tseven\n7\tanother's\n-\tthe server's\n")
+	j.stdout.Until(t, "-\tthe server's\n")
+	j.stdout.Is(t, "8\tone\n8\tthree\n11\tseven\n7\tanother's\n-\tthe server's\n")
 }
 
 // What does not come is said, on STDERR and, as JSON, in its place.
@@ -125,11 +127,11 @@ func TestV1WhatIsMissingIsSaid(t *testing.T) {
 			_, j, p := meetV1(t, Options{Since: proto.Point{Epoch: "e1", Seq: 9}, Out: JSON}, c.hello)
 			p.ask("since", "e1-9")
 			p.tells(c.says)
-			j.stdout.await(t, c.out+"\n")
+			j.stdout.Until(t, c.out+"\n")
 			if strings.Contains(c.says, `"x"`) {
-				j.stdout.await(t, c.out+"\n"+`{"type":"message","seq":`)
+				j.stdout.Until(t, c.out+"\n"+`{"type":"message","seq":`)
 			}
-			j.log.await(t, c.log)
+			j.log.Until(t, c.log)
 		})
 	}
 }
@@ -171,8 +173,8 @@ func TestV1GoodbyesAndWhatFollows(t *testing.T) {
 				p := s.greets(`"seq":1`)
 				p.ask("since", "e1-1")
 				p.tells(message(2, "two"))
-				j.stdout.await(t, "one\ntwo\n")
-				j.log.await(t, c.reason)
+				j.stdout.Until(t, "one\ntwo\n")
+				j.log.Until(t, c.reason)
 			}
 		})
 	}
@@ -204,7 +206,7 @@ func TestV1BreachIsTheEnd(t *testing.T) {
 func TestV1IgnoresWhatItDoesNotKnow(t *testing.T) {
 	_, j, p := meetV1(t, Options{}, `"color":"green"`)
 	p.tells(`{"type":"weather","text":5,"seq":"x"}`, `{}`, `{"type":"message","seq":1,"text":"x","mood":[1]}`)
-	j.stdout.await(t, "x\n")
+	j.stdout.Until(t, "x\n")
 	j.runs()
 }
 
@@ -212,12 +214,12 @@ func TestV1HalfCloseTellsTheEndAndPrintsWhatStillComes(t *testing.T) {
 	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("question\nand more")}, "")
 	p.told(sent(1, "question"), sent(2, "and more"), `{"type":"end"}`)
 	p.tells(ack(2), message(1, "ans"))
-	j.stdout.await(t, "ans\n")
+	j.stdout.Until(t, "ans\n")
 	j.runs()
 	p.tells(message(2, "wer"))
 	p.goodbye(1000, "")
 	j.endsWell()
-	j.stdout.is(t, "ans\nwer\n")
+	j.stdout.Is(t, "ans\nwer\n")
 	s.acceptsNoMore()
 }
 
@@ -225,18 +227,18 @@ func TestV1HalfCloseTellsTheEndAndPrintsWhatStillComes(t *testing.T) {
 func TestV1ComesBackAfterTheEndOfStdin(t *testing.T) {
 	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("all\n")}, "")
 	p.told(sent(1, "all"), `{"type":"end"}`)
-	p.resets()
+	p.Reset()
 	p = s.greets("")
 	p.told(sent(1, "all"), `{"type":"end"}`)
 	p.tells(ack(1), message(1, "so"))
-	j.stdout.await(t, "so\n")
-	p.resets()
+	j.stdout.Until(t, "so\n")
+	p.Reset()
 	p = s.greets(`"seq":1,"ack":1`)
 	p.told(`{"type":"end"}`)
 	p.tells(message(2, "what"))
 	p.goodbye(1001, "")
 	j.endsWell()
-	j.stdout.is(t, "so\nwhat\n")
+	j.stdout.Is(t, "so\nwhat\n")
 }
 
 // Whoever ends STDIN by hand wants to be gone, also while there is no server.
@@ -245,7 +247,7 @@ func TestV1PersonIsNotKeptByAServerThatIsGone(t *testing.T) {
 	j.says("all\n")
 	p.told(sent(1, "all"))
 	p.tells(ack(1), message(1, "x"))
-	j.stdout.await(t, "x\n")
+	j.stdout.Until(t, "x\n")
 	j.losesServer(s, p.peer)
 	_ = j.stdin.Close()
 	j.failsWith("lost ")
@@ -257,7 +259,7 @@ func TestV1StayTellsNobodyOfStdinsEnd(t *testing.T) {
 	p.tells(ack(1))
 	p.hearsNothing()
 	p.tells(message(1, "still here"))
-	j.stdout.await(t, "still here\n")
+	j.stdout.Until(t, "still here\n")
 	p.goodbye(1001, "")
 	p = s.greets(`"seq":1,"ack":1`)
 	p.hearsNothing()
@@ -271,7 +273,7 @@ func TestV1ExitLeavesOnceAllIsAcknowledged(t *testing.T) {
 	p.told(sent(1, "one"), sent(2, "two"))
 	p.tells(ack(1))
 	p.hearsNothing()
-	p.resets()
+	p.Reset()
 	p = s.greets(`"ack":1`)
 	p.told(sent(2, "two"))
 	j.runs()
@@ -292,17 +294,17 @@ func TestV1WatcherStaysAndLeaves(t *testing.T) {
 	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("")}, "")
 	p.hearsNothing()
 	p.tells(message(1, "one"))
-	j.stdout.await(t, "one\n")
+	j.stdout.Until(t, "one\n")
 	j.stop()
 	p.toldGoodbye(1000)
 	p.goodbye(1000, "")
 	j.endsWell()
-	j.log.await(t, "at e1-1")
+	j.log.Until(t, "at e1-1")
 }
 
 func TestV1StopWaitsForWhatIsAcknowledged(t *testing.T) {
 	_, j, p := meetV1(t, Options{}, "")
-	j.log.await(t, "connected to")
+	j.log.Until(t, "connected to")
 	j.says("one\nhalf")
 	p.told(sent(1, "one"))
 	j.stop()
@@ -314,7 +316,7 @@ func TestV1StopWaitsForWhatIsAcknowledged(t *testing.T) {
 	p.tells(message(1, "goodbye"))
 	p.goodbye(1000, "")
 	j.endsWell()
-	j.stdout.is(t, "goodbye\n")
+	j.stdout.Is(t, "goodbye\n")
 }
 
 // What STDIN gives after that is not its business: not the rest of the message
@@ -354,7 +356,7 @@ func (r pieceReader) Read(p []byte) (int, error) {
 
 func TestV1StopSaysWhatIsNotAcknowledged(t *testing.T) {
 	for name, then := range map[string]func(*server, *v1peer, *joined){
-		"connected":    func(_ *server, p *v1peer, j *joined) { j.stop(); p.resets() },
+		"connected":    func(_ *server, p *v1peer, j *joined) { j.stop(); p.Reset() },
 		"trying again": func(s *server, p *v1peer, j *joined) { j.losesServer(s, p.peer); j.stop() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -362,7 +364,7 @@ func TestV1StopSaysWhatIsNotAcknowledged(t *testing.T) {
 			j.says("one\ntwo\n")
 			p.told(sent(1, "one"), sent(2, "two"))
 			p.tells(ack(1), message(1, "x"))
-			j.stdout.await(t, "x\n")
+			j.stdout.Until(t, "x\n")
 			then(s, p, j)
 			j.failsWith("4 bytes of STDIN not acknowledged")
 		})
@@ -375,12 +377,12 @@ func TestV1OnceDoesNotComeBack(t *testing.T) {
 		fail string
 	}{
 		"orderly": {func(p *v1peer) { p.goodbye(1001, "") }, ""},
-		"crash":   {func(p *v1peer) { p.resets() }, "reset"},
+		"crash":   {func(p *v1peer) { p.Reset() }, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, j, p := meetV1(t, Options{Once: true}, "")
 			p.tells(message(1, "x"))
-			j.stdout.await(t, "x\n")
+			j.stdout.Until(t, "x\n")
 			c.end(p)
 			j.endsWith(c.fail)
 			s.acceptsNoMore()
@@ -403,10 +405,10 @@ func TestV1HeartbeatsAreAnswered(t *testing.T) {
 func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
 	s, j, p := meetV1(t, Options{}, `"heartbeat":0.3`)
 	p.tells(message(1, "one"))
-	j.log.await(t, "the server does not answer any more")
+	j.log.Until(t, "the server does not answer any more")
 	p = s.greets(`"seq":1`)
 	p.tells(message(2, "two"))
-	j.stdout.await(t, "one\ntwo\n")
+	j.stdout.Until(t, "one\ntwo\n")
 }
 
 // A STDOUT that nobody reads stops no sending, though receipts come behind
@@ -432,7 +434,7 @@ func TestV1NothingWaitsForStdout(t *testing.T) {
 	}
 	close(out.release)
 	p = s.greets(fmt.Sprintf(`"ack":%d`, flood)) // dropped meanwhile: asked for again
-	j.log.await(t, "STDOUT was too slow")
+	j.log.Until(t, "STDOUT was too slow")
 	for n := range flood + 1 {
 		if n == 0 {
 			p.tells(message(1, "1"))
@@ -440,8 +442,8 @@ func TestV1NothingWaitsForStdout(t *testing.T) {
 			p.tells(message(n+1, fmt.Sprint(n+1, line)))
 		}
 	}
-	out.await(t, fmt.Sprint(flood+1, line))
-	if got := out.text(); got != want {
+	out.Until(t, fmt.Sprint(flood+1, line))
+	if got := out.Text(); got != want {
 		t.Errorf("STDOUT got %d bytes of %d", len(got), len(want))
 	}
 }
@@ -458,14 +460,14 @@ func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
 		defer func() {
 			close(sent)
 			for {
-				if _, err := io.WriteString(p.TCPConn, frameOf(`{"type":"heartbeat"}`)); err != nil {
+				if _, err := io.WriteString(p.Conn, frameOf(`{"type":"heartbeat"}`)); err != nil {
 					return
 				}
 				<-time.After(50 * time.Millisecond)
 			}
 		}()
 		for n := 1; n <= count; n++ {
-			if _, err := io.WriteString(p.TCPConn, frameOf(message(n, line))); err != nil {
+			if _, err := io.WriteString(p.Conn, frameOf(message(n, line))); err != nil {
 				return
 			}
 		}
@@ -479,7 +481,7 @@ func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
 	}
 	close(out.release)
 	await(t, sent, "the server to be read")
-	eventually(t, "all to be printed", func() bool { return len(out.text()) == count*(len(line)+1) })
+	scene.Until(t, "all is printed", func() bool { return len(out.Text()) == count*(len(line)+1) })
 	j.runs()
 }
 
@@ -487,16 +489,16 @@ func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
 func TestV1NothingWaitsForServerThatDoesNotRead(t *testing.T) {
 	in := newEndless()
 	_, j, p := meetV1(t, Options{Stdin: in}, "")
-	_ = p.SetReadBuffer(4096)
+	_ = p.Conn.(*net.TCPConn).SetReadBuffer(4096)
 	in.awaitPause(t)
 	for i := 1; i <= 1000; i++ {
 		p.tells(message(i, fmt.Sprint(i)), `{"type":"heartbeat"}`)
 	}
-	j.stdout.await(t, "\n1000\n")
+	j.stdout.Until(t, "\n1000\n")
 	if n := in.n.Load(); n > ringSize+16<<20 {
 		t.Errorf("%d bytes of STDIN were read for a server that takes none", n)
 	}
-	p.resets()
+	p.Reset()
 }
 
 // A message longer than the server takes is left out and said; those around it
@@ -510,7 +512,7 @@ func TestV1MessageThatIsTooLongIsSaid(t *testing.T) {
 	p.told(`{"type":"end"}`)
 	p.goodbye(1000, "")
 	j.failsWith("did not send 3 messages of STDIN: the server takes 8 bytes at most")
-	j.log.await(t, "a message of STDIN is longer than the server takes (8 bytes)")
+	j.log.Until(t, "a message of STDIN is longer than the server takes (8 bytes)")
 }
 
 // What the server takes it gets, be it longer than the ring was.
@@ -523,7 +525,7 @@ func TestV1LongMessagesGoThrough(t *testing.T) {
 	p.told(sent(1, "short"))
 	p.tells(ack(1))
 	p.told(`{"type":"message","n":2,"text":"` + long + `"}`)
-	p.resets() // it comes again
+	p.Reset() // it comes again
 	p = s.greets(fmt.Sprintf(`"longest":%d,"ack":1`, longest))
 	p.told(`{"type":"message","n":2,"text":"` + long + `"}`)
 	p.tells(ack(2))
@@ -531,7 +533,7 @@ func TestV1LongMessagesGoThrough(t *testing.T) {
 	p.tells(message(1, long), ack(3))
 	p.goodbye(1000, "")
 	j.endsWell()
-	if got := j.stdout.text(); got != long+"\n" {
+	if got := j.stdout.Text(); got != long+"\n" {
 		t.Errorf("STDOUT got %d bytes", len(got))
 	}
 }
@@ -544,7 +546,7 @@ func TestV1Records(t *testing.T) {
 	p.tells(message(1, "ijkl"), message(2, "mnop"))
 	p.goodbye(1000, "")
 	j.failsWith("did not send the end of STDIN: it is shorter than a record of 4 bytes")
-	j.stdout.is(t, "ijklmnop")
+	j.stdout.Is(t, "ijklmnop")
 }
 
 func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
@@ -555,7 +557,7 @@ func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
 	await(t, out.blocked, "a blocked STDOUT")
 	p.tells(message(2, "and another"))
 	p.goodbye(1000, "")
-	j.log.await(t, "connected to")
+	j.log.Until(t, "connected to")
 	select {
 	case err := <-j.ended:
 		t.Fatalf("Run has ended: %v", err)
@@ -563,7 +565,7 @@ func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
 	}
 	close(out.release)
 	j.endsWell()
-	out.is(t, "an answer\nand another\n")
+	out.Is(t, "an answer\nand another\n")
 }
 
 func TestV1StdoutLostEndsTheClient(t *testing.T) {

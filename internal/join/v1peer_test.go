@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"hubbub.example/internal/proto"
+	"hubbub.example/internal/scene"
 )
 
 // This file is what tests need to speak hubbub.v1: socket is the client's end
@@ -125,7 +126,7 @@ func (s *server) upgrades() *v1peer {
 	hs, err := u.Upgrade(struct {
 		io.Reader
 		io.Writer
-	}{p.r, p.TCPConn})
+	}{p.R, p.Conn})
 	if err != nil || hs.Protocol != proto.Subprotocol {
 		s.t.Fatalf("no upgrade to hubbub.v1: %+v, %v", hs, err)
 	}
@@ -142,7 +143,7 @@ func (s *server) greets(fields string) *v1peer {
 
 // hello has what a test leaves open; the last of two fields counts.
 func (p *v1peer) hello(fields string) {
-	p.t.Helper()
+	p.T.Helper()
 	if fields != "" {
 		fields = "," + fields
 	}
@@ -150,9 +151,9 @@ func (p *v1peer) hello(fields string) {
 }
 
 func (p *v1peer) tells(messages ...string) {
-	p.t.Helper()
+	p.T.Helper()
 	for _, m := range messages {
-		p.says(frameOf(m))
+		p.Says(frameOf(m))
 	}
 }
 
@@ -177,46 +178,46 @@ func ack(n int) string { return fmt.Sprintf(`{"type":"ack","n":%d}`, n) }
 
 // next is the next that the client says.
 func (p *v1peer) next() ws.Frame {
-	p.t.Helper()
-	f, err := readFrame(p.r)
+	p.T.Helper()
+	f, err := readFrame(p.R)
 	if err != nil {
-		p.t.Fatalf("the server waits in vain for the client: %v", err)
+		p.T.Fatalf("the server waits in vain for the client: %v", err)
 	}
 	if !f.Header.Masked {
-		p.t.Fatal("the client does not mask")
+		p.T.Fatal("the client does not mask")
 	}
 	return ws.UnmaskFrame(f)
 }
 
 // told waits for exactly these, as texts.
 func (p *v1peer) told(want ...string) {
-	p.t.Helper()
+	p.T.Helper()
 	for _, w := range want {
 		if f := p.next(); f.Header.OpCode != ws.OpText || string(f.Payload) != w {
-			p.t.Fatalf("the server got %s (op %d), want %s", clip(string(f.Payload)), f.Header.OpCode, clip(w))
+			p.T.Fatalf("the server got %s (op %d), want %s", scene.Brief(string(f.Payload)), f.Header.OpCode, scene.Brief(w))
 		}
 	}
 }
 
 // toldGoodbye waits for the client's close frame.
 func (p *v1peer) toldGoodbye(want int) {
-	p.t.Helper()
+	p.T.Helper()
 	f := p.next()
 	if code, _ := ws.ParseCloseFrameData(f.Payload); f.Header.OpCode != ws.OpClose || int(code) != want {
-		p.t.Fatalf("the server got %q (op %d), want a close frame, %d", f.Payload, f.Header.OpCode, want)
+		p.T.Fatalf("the server got %q (op %d), want a close frame, %d", f.Payload, f.Header.OpCode, want)
 	}
 }
 
 func (p *v1peer) goodbye(code int, reason string) {
-	p.t.Helper()
-	p.says(string(ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusCode(code), reason)))))
+	p.T.Helper()
+	p.Says(string(ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusCode(code), reason)))))
 }
 
 // ask checks a parameter of the address.
 func (p *v1peer) ask(name, want string) {
-	p.t.Helper()
+	p.T.Helper()
 	if got := p.asked[name]; strings.Join(got, ",") != want {
-		p.t.Errorf("it asks for %s=%q, want %q", name, got, want)
+		p.T.Errorf("it asks for %s=%q, want %q", name, got, want)
 	}
 }
 
