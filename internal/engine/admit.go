@@ -340,11 +340,11 @@ func (l *shard) welcome(c *client, a arrival) {
 	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
 	var v backlog.View
 	h.backlog.View(&v)
-	c.out.Enter(&v, l.mark.Enter(c.out.Encoding(), c.out.Offset()))
+	after := c.out.Enter(&v, l.mark.Enter(c.out.Encoding(), c.out.Offset()))
 	l.watchFor(c)
 	l.clients.add(c)
 	l.joined(member{loop: l, client: c})
-	l.greet(c, a.Resume)
+	l.greet(c, after, a.Resume)
 	if c.out.Behind(&v) {
 		l.pass.again = true
 	}

@@ -40,7 +40,7 @@ func desk(t *testing.T, want Inbox) *shard {
 
 // There is one for each connection: a byte more, and the allocator takes 16.
 func TestClientIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(client{}); n > 160 {
+	if n := unsafe.Sizeof(client{}); n > 144 {
 		t.Errorf("a client has %d bytes", n)
 	}
 }

@@ -151,8 +151,9 @@ func (h *Engine) beginOf(s web.Stream) any {
 	return a
 }
 
-// greet tells c, which has just been taken in, where its stream begins.
-func (l *shard) greet(c *client, r *accept.Resume) {
+// greet tells c, which has just been taken in, after which message its stream
+// begins.
+func (l *shard) greet(c *client, after uint64, r *accept.Resume) {
 	if c.Protocol().Beats() {
 		l.beating++
 		l.nextBeat.In(l.engine.o.Heartbeat / beatLooks)
@@ -164,12 +165,12 @@ func (l *shard) greet(c *client, r *accept.Resume) {
 		return
 	}
 	missed := uint64(0)
-	if r.Asked != "" && !r.Unknown && c.out.First() > r.Since {
-		missed = c.out.First() - r.Since
+	if r.Asked != "" && !r.Unknown && after > r.Since {
+		missed = after - r.Since
 	}
 	switch c.Protocol() {
 	case codec.ProtocolV1:
-		l.hello(c, r.Unknown, missed)
+		l.hello(c, after, missed, r.Unknown)
 	case codec.ProtocolSSE:
 		if r.Unknown {
 			l.tell(c, codec.AppendUnknownEvent(nil, r.Asked))
@@ -180,9 +181,9 @@ func (l *shard) greet(c *client, r *accept.Resume) {
 }
 
 // hello is what a client of hubbub.v1 is told first.
-func (l *shard) hello(c *client, unknown bool, missed uint64) {
+func (l *shard) hello(c *client, after, missed uint64, unknown bool) {
 	h := codec.Hello{
-		Epoch: l.engine.Epoch(), ID: c.ID(), Seq: c.out.First(), Missed: missed, Unknown: unknown,
+		Epoch: l.engine.Epoch(), ID: c.ID(), Seq: after, Missed: missed, Unknown: unknown,
 		Heartbeat: int(l.engine.o.Heartbeat / time.Second), Longest: l.engine.longest,
 	}
 	if x := c.Session(); x != nil {

@@ -10,6 +10,7 @@ package backlog
 // sent counts only as long as it is there, until it has proven that it listens.
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,8 +119,8 @@ const chunkSize = 512
 // its place in the list, from 1: there is no pointer from the client.
 type newcomer struct {
 	seat     *Seat
-	sent     int64
 	at       int64
+	sent     uint32 // at least; no kernel holds as much as fits in here
 	since    uint32 // when it was first sent something, in its shard's milliseconds
 	fd       int32
 	encoding Encoding // in whose feed at is
@@ -143,7 +144,7 @@ func (h *heard) note(s *Seat, d *Delivery) (since uint32) {
 		h.n++
 		s.index.Store(int32(h.n))
 	}
-	*h.at(s.index.Load()) = newcomer{s, d.Sent, d.At, since, int32(d.FD), d.Encoding}
+	*h.at(s.index.Load()) = newcomer{s, d.At, uint32(min(d.Sent, math.MaxUint32)), since, int32(d.FD), d.Encoding}
 	return since
 }
 
@@ -206,7 +207,7 @@ func (h *heard) most(counts func(*newcomer) bool) int64 {
 
 func (h *heard) tookSince(n *newcomer) bool {
 	unacked, err := h.log.config.Unacked(int(n.fd))
-	return err == nil && int64(unacked) < n.sent
+	return err == nil && int64(unacked) < int64(n.sent)
 }
 
 // heardIn is the offset in an encoding's feed up to which clients heard it that

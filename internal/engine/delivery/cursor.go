@@ -50,7 +50,7 @@ type Cursor struct {
 	pos      int64 // the next byte of the feed that it reads
 	more     *more // nil: it needs the feed and nothing else
 	excluded atomic.Pointer[exclusion]
-	first    uint64           // the message after which it began; later also counts those it missed
+	first    uint32           // the message after which it began, its low bits; later also counts those it missed
 	reads    backlog.Encoding // whose feed pos is in: Canonical while it is backfilled
 	own      backlog.Encoding // what its client is sent
 }
@@ -90,9 +90,12 @@ func (c *Cursor) Start(e backlog.Encoding, p backlog.Position) {
 	}
 }
 
-// Enter is the moment its client is taken in, at offset of the feed it reads.
-func (c *Cursor) Enter(v *backlog.View, offset int64) {
-	c.pos, c.first = offset, v.Feed(c.reads).Seq(offset)
+// Enter is the moment its client is taken in, at offset of the feed it reads. It
+// returns the message after which that is.
+func (c *Cursor) Enter(v *backlog.View, offset int64) (after uint64) {
+	after = v.Feed(c.reads).Seq(offset)
+	c.pos, c.first = offset, uint32(after)
+	return after
 }
 
 // Offset is where the cursor stands in the feed of Encoding.
@@ -103,9 +106,6 @@ func (c *Cursor) Encoding() backlog.Encoding { return c.reads }
 
 // Own is the encoding that its client is sent. Any goroutine may ask.
 func (c *Cursor) Own() backlog.Encoding { return c.own }
-
-// First is the message after which its client began.
-func (c *Cursor) First() uint64 { return c.first }
 
 // Behind says that there may be something to send.
 func (c *Cursor) Behind(v *backlog.View) bool {
@@ -129,7 +129,7 @@ func (c *Cursor) Below(v *backlog.View) bool { return c.pos < v.Target(c.reads) 
 
 // Messages is how many messages its client was sent.
 func (c *Cursor) Messages(v *backlog.View) int64 {
-	return int64(v.Feed(c.reads).Seq(c.pos) - c.first)
+	return int64(uint32(v.Feed(c.reads).Seq(c.pos)) - c.first)
 }
 
 // Next is what to send next; nothing if it has all. Sent must follow.

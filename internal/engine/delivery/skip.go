@@ -63,7 +63,7 @@ func (p *Policy) skip(c *Cursor, in *feed.Feed, to int64, tails *Tails) (f Facts
 func (m *more) miss(c *Cursor, n int64) {
 	m.missed += n
 	m.facts.Missed += n
-	c.first += uint64(n)
+	c.first += uint32(n)
 }
 
 // noteMissed tells the client what it has missed, where its encoding can.

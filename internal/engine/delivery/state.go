@@ -19,7 +19,7 @@ const stateVersion = 1
 type cursorState struct {
 	Version    int
 	Pos        int64
-	First      uint64
+	First      uint32
 	Reads, Own backlog.Encoding
 	Until      *int64         `json:",omitempty"`
 	Closed     bool           `json:",omitempty"`
