@@ -596,7 +596,7 @@ func TestManyThatAreCutAreSummedUp(t *testing.T) {
 		var n int
 		_, err := fmt.Sscanf(line, "and %d other", &n)
 		switch {
-		case strings.Contains(line, "closed: message longer than 1000 bytes"):
+		case strings.Contains(line, "closed: sent a message longer than 1000 B"):
 			first++
 		case err == nil && strings.Contains(line, "closed: message too long"):
 			others += n

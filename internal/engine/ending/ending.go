@@ -76,11 +76,7 @@ func Idle(limit time.Duration) Reason { return Because(proto.ReasonIdle, "idle f
 // Breach is a client that broke its protocol. The code is what its WebSocket
 // is closed with.
 func Breach(code proto.CloseCode, text string) Reason {
-	r := Reason{Kind: proto.ReasonBreach, Text: text, Code: code}
-	if code == proto.CloseTooBig {
-		r.Kind = proto.ReasonTooLong
-	}
-	return r
+	return Reason{Kind: proto.ReasonBreach, Text: text, Code: code}
 }
 
 // Closed is a client that closed its WebSocket with code, which it gets back.

@@ -31,7 +31,6 @@ func TestReasonsKnowWhatTheyMean(t *testing.T) {
 		{TooLong(1 << 20), proto.ReasonTooLong, "sent a message longer than 1.0 MiB", 1009, true},
 		{Breach(1002, "not masked"), proto.ReasonBreach, "not masked", 1002, true},
 		{Breach(1007, "not UTF-8"), proto.ReasonBreach, "not UTF-8", 1007, true},
-		{Breach(1009, "too long"), proto.ReasonTooLong, "too long", 1009, true},
 		{Lost(syscall.ECONNRESET), proto.ReasonReset, "reset", 1006, false},
 		{Lost(os.NewSyscallError("send", syscall.EPIPE)), proto.ReasonReset, "reset", 1006, false},
 		{Lost(ErrAbrupt), proto.ReasonReset, "the connection ended without a close frame", 1006, false},

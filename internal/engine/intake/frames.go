@@ -27,6 +27,9 @@ func (s *Sender) TookFrames(w *Writer, p []byte) (out Outcome) {
 		part, rest, breach := frames.Next(p, s.longestFrame(w))
 		if breach != nil {
 			out.End = ending.Breach(breach.Code, breach.Reason)
+			if breach.Code == proto.CloseTooBig { // it names the limit of the JSON
+				out.End = ending.TooLong(w.inbox.Longest)
+			}
 			return out
 		}
 		switch part.Kind {

@@ -228,6 +228,8 @@ func TestFrames(t *testing.T) {
 		{"v1 a gap", v1, line, text(`{"type":"message","n":1,"text":"a"}`) + text(`{"type":"message","n":3,"text":"b"}`), []string{"a"}, "ack 1, end 1002"},
 		{"v1 the end", v1, line, text(`{"type":"message","text":"a"}`) + text(`{"type":"end"}`), []string{"a"}, "finish"},
 		{"v1 after the end", v1, line, text(`{"type":"end"}`) + text(`{"type":"message","text":"a"}`), nil, "finish, end 1002"},
+		{"v1 too long", v1, line, text(`{"type":"message","text":"` + strings.Repeat("x", 101) + `"}`), nil, "end 1009"},
+		{"v1 far too long", v1, line, text(`{"type":"message","text":"` + strings.Repeat("x", 3000) + `"}`), nil, "end 1009"},
 		{"v1 no JSON", v1, line, text(`hello`), nil, "end 1002"},
 	} {
 		for _, size := range []int{len(c.in), 1} {
@@ -235,7 +237,10 @@ func TestFrames(t *testing.T) {
 			s := sender(1, c.protocol)
 			var did asked
 			for p := c.in; len(p) > 0 && did.end == 0; p = p[size:] {
-				did.add(d.reads(s, p[:size]))
+				out := d.reads(s, p[:size])
+				if did.add(out); did.end == proto.CloseTooBig && out.End != ending.TooLong(100) {
+					t.Errorf("%s: it ends because it %s", c.what, out.End.Text)
+				}
 				restored, err := RestoreSender(s.State(), d.Beginnings, nil, 0)
 				if err != nil {
 					t.Fatal(err)
