@@ -46,7 +46,7 @@ func TestSlowClientDelaysNobody(t *testing.T) {
 					return
 				}
 				if err := followAll(stuck.R, size, n); err != nil {
-					t.Errorf("the stuck one, after lunch: %v", err)
+					t.Errorf("the stuck one, when it reads again: %v", err)
 				}
 			})
 		})
@@ -69,7 +69,7 @@ func pour(ctx context.Context, s *stage, size int) (n int, longest time.Duration
 	}
 }
 
-// A steady reader paces the source and is never taken to be at lunch: neither
+// A steady reader paces the source and is never taken to be too slow: neither
 // well above MinRate nor just above it, with a large backlog or a small one.
 func TestSteadyReaderIsNeverCut(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,7 @@ func (s *steadyReader) Read(p []byte) (int, error) {
 // With Wait, a client that is a backlog behind and takes nothing, or only a
 // trickle, is cut after one patience, and the source goes on. However many
 // they are, the source is not held for longer.
-func TestWhoIsAtLunchIsCut(t *testing.T) {
+func TestSlowClientIsCut(t *testing.T) {
 	t.Parallel()
 	everyNetwork(t, func(t *testing.T, address string) {
 		const clients, patience, size = 8, time.Second, 1000
@@ -168,7 +168,7 @@ func TestWhoIsAtLunchIsCut(t *testing.T) {
 		})
 		for id := range uint64(clients) {
 			reason := s.leaves(id + 1)
-			if !strings.HasPrefix(reason, "at lunch (") || !strings.HasSuffix(reason, "took less than 64 KiB/s over the last 1s)") {
+			if !strings.HasPrefix(reason, "too slow (") || !strings.HasSuffix(reason, "took less than 64 KiB/s over the last 1s)") {
 				t.Errorf("client %d left because %q", id+1, reason)
 			}
 			s.logs(reason)
@@ -252,9 +252,9 @@ func TestAStreamOfNewcomersDoesNotHoldTheSource(t *testing.T) {
 	}
 }
 
-// Who comes back from lunch in time is not cut: what it did not take before
-// is not held against it.
-func TestBackFromLunchInTime(t *testing.T) {
+// A stalled client that reads again in time is not cut: the time before does
+// not count.
+func TestSlowClientThatRecoversInTimeStays(t *testing.T) {
 	t.Parallel()
 	const size = 1000
 	s := open(t, hubbub.Options{Backlog: 1 << 20, Patience: scene.LongEnough})
@@ -388,9 +388,9 @@ func saidSkipped(t *testing.T, s *stage) int64 {
 	return sum
 }
 
-// Who takes nothing on the way to the end of the backlog is known to be at
-// lunch when it comes there: the source is not held for a patience first.
-func TestWhoIsAtLunchIsKnownInTime(t *testing.T) {
+// A client that takes nothing until it reaches the end of the backlog is cut
+// there at once: the source does not wait for a patience first.
+func TestSlowClientIsFoundInTime(t *testing.T) {
 	t.Parallel()
 	const patience, size = 4 * time.Second, 16 << 10
 	s := open(t, hubbub.Options{Backlog: 1 << 20, Patience: patience, SocketOptions: []string{"SO_SNDBUF=16384"}})
@@ -408,11 +408,11 @@ func TestWhoIsAtLunchIsKnownInTime(t *testing.T) {
 		}
 		passes(patience / 40) // a backlog in one and a half
 	}
-	s.logs("client 1 (" + p.LocalAddr().String() + ") closed: at lunch")
+	s.logs("client 1 (" + p.LocalAddr().String() + ") closed: too slow")
 }
 
 // So it is when messages are so short that their index fills the backlog.
-func TestWhoIsAtLunchIsCutWithTheShortestMessages(t *testing.T) {
+func TestSlowClientIsCutWithTheShortestMessages(t *testing.T) {
 	t.Parallel()
 	s := open(t, hubbub.Options{Framing: 1, Backlog: 256 << 10, Patience: 300 * time.Millisecond, SocketOptions: []string{"SO_SNDBUF=16384"}})
 	s.narrowClient()
@@ -422,12 +422,12 @@ func TestWhoIsAtLunchIsCutWithTheShortestMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.logs("closed: at lunch")
+	s.logs("closed: too slow")
 }
 
-// Who was at lunch and came back is no story of the past: when the source
-// bursts long afterwards, it has a patience like everybody.
-func TestAnOldLunchIsForgotten(t *testing.T) {
+// An earlier stall does not count: when the source bursts long afterwards, the
+// client has a whole patience.
+func TestAnOldStallIsForgotten(t *testing.T) {
 	t.Parallel()
 	const patience, size, backlog = 400 * time.Millisecond, 10_000, 1 << 20
 	s := open(t, hubbub.Options{Backlog: backlog, Patience: patience, SocketOptions: []string{"SO_SNDBUF=16384"}})
@@ -440,7 +440,7 @@ func TestAnOldLunchIsForgotten(t *testing.T) {
 		}
 	}
 	say(backlog / 2)
-	for range 20 { // at lunch, while a little goes on
+	for range 20 { // too slow, while a little goes on
 		say(size)
 		passes(patience / 10)
 	}

@@ -512,7 +512,7 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 
 // With Wait, a WebSocket, or a stream, that takes nothing holds the source no
 // longer than a patience.
-func TestWhoIsAtLunchInOtherForms(t *testing.T) {
+func TestSlowClientInOtherEncodings(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"text", "sse", "websocket", "hubbub.v1"} {
 		t.Run(protocol, func(t *testing.T) {
@@ -526,7 +526,7 @@ func TestWhoIsAtLunchInOtherForms(t *testing.T) {
 				_, _, err := pour(ctx, s, 1000)
 				return err
 			})
-			if reason := s.leaves(1); !strings.HasPrefix(reason, "at lunch (") {
+			if reason := s.leaves(1); !strings.HasPrefix(reason, "too slow (") {
 				t.Errorf("it left because %q", reason)
 			}
 			stop()

@@ -203,7 +203,7 @@ func TestAStoppedNCDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const bulk, single = 8 << 20 / lineSize, 1000 // in bulk more than its sockets hold
 	p := host(t, "--wait-for", "3")
-	stopped, missed := atLunch(t, p, bulk+single)
+	stopped, missed := stalled(t, p, bulk+single)
 	_, other := visitFollowing(t, p, "nc HOST PORT", bulk+single)
 	c := p.client()
 
@@ -232,13 +232,13 @@ func TestAStoppedNCIsCutABacklogBehind(t *testing.T) {
 	t.Parallel()
 	const lines = 8 << 20 / lineSize
 	p := host(t, "--wait-for", "3", "--backlog", "1MiB", "--patience", "2s")
-	stopped, missed := atLunch(t, p, lines)
+	stopped, missed := stalled(t, p, lines)
 	_, other := visitFollowing(t, p, "nc HOST PORT", lines)
 	c := p.listener(lines)
 	go p.stdin.Write(numbered(lines))
 	c.gets(t)
 	other.gets(t)
-	p.stderr.Until(t, "closed: at lunch")
+	p.stderr.Until(t, "closed: too slow")
 	stopped.signal(syscall.SIGCONT)
 	_ = stopped.stdin.Close()
 	scene.Next(t, missed.ended, "the end of the stopped one")
@@ -247,13 +247,13 @@ func TestAStoppedNCIsCutABacklogBehind(t *testing.T) {
 	}
 }
 
-// atLunch is an nc that has joined and is stopped, and what it will have read
+// stalled is an nc that has joined and is stopped, and what it will have read
 // by when it goes on.
-func atLunch(t *testing.T, p *program, lines int) (*program, *follower) {
+func stalled(t *testing.T, p *program, lines int) (*program, *follower) {
 	t.Helper()
 	c, f := visitFollowing(t, p, "nc HOST PORT", lines)
-	c.says("I am off to lunch\n")
-	p.stdout.Is(t, "I am off to lunch\n")
+	c.says("I stop reading\n")
+	p.stdout.Is(t, "I stop reading\n")
 	c.signal(syscall.SIGSTOP)
 	return c, f
 }

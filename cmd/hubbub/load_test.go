@@ -329,19 +329,19 @@ func TestLingerDoesNotBlockALoop(t *testing.T) {
 	)
 	p := start(t, "serve", "127.0.0.1:0", "--so", "SO_LINGER=5", "--loops", "1", "--patience", "2s",
 		"--backlog", fmt.Sprint(backlog, "B"), "--wait-for", fmt.Sprint(stuck+1))
-	var atLunch []*peer
+	var stalled []*peer
 	for range stuck {
 		c := p.client()
-		c.Says("I am off to lunch\n")
-		atLunch = append(atLunch, c)
+		c.Says("I stop reading\n")
+		stalled = append(stalled, c)
 	}
 	reader := p.listener(lines)
 	go p.stdin.Write(numbered(lines))
 	scene.Until(t, "a backlog has come", func() bool { return reader.has(backlog / lineSize) })
-	for _, c := range atLunch {
+	for _, c := range stalled {
 		c.Done() // who has half-closed is closed at once when cut
 	}
-	p.stderr.When(t, "all to be cut", func(said string, _ bool) bool { return strings.Count(said, "at lunch") == stuck })
+	p.stderr.When(t, "all to be cut", func(said string, _ bool) bool { return strings.Count(said, "too slow") == stuck })
 	cut := time.Now()
 	reader.gets(t)
 	if took := time.Since(cut); took > stuck*linger/2 {

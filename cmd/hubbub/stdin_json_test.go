@@ -80,7 +80,7 @@ func TestInstructionThatIsTooLong(t *testing.T) {
 
 // The program is not paced by a client that takes nothing of what it alone is
 // sent.
-func TestNobodyWaitsForAPrivateLunch(t *testing.T) {
+func TestPrivateMessageToAStalledClientHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--json")
 	stuck, other := p.client(), p.client()

@@ -29,7 +29,7 @@ func TestV1WhatFollowsAnEnd(t *testing.T) {
 	}{
 		{"a break", ending{err: errEnded}, false, again},
 		{"a restart", ending{err: said(1001, "")}, false, again},
-		{"at lunch", ending{err: said(1008, "at lunch")}, false, again},
+		{"too slow", ending{err: said(1008, "too slow")}, false, again},
 		{"restarts", ending{err: said(1012, "")}, false, again},
 		{"try again later", ending{err: said(1013, "")}, false, again},
 		{"a gateway before it is down", ending{err: said(1014, "")}, false, again},

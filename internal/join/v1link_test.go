@@ -146,7 +146,7 @@ func TestV1GoodbyesAndWhatFollows(t *testing.T) {
 		{1001, "", "", ""},
 		{1001, "shutdown", "restarting", ""},
 		{1008, "lapped", "lapped (64 MiB behind)", ""},
-		{1008, "slow", "at lunch", ""},
+		{1008, "slow", "too slow", ""},
 		{1008, "idle", "idle", ""},
 		{1008, "unheard-of", "replaced", ""},
 		{1000, "", "", ""}, // not asked for

@@ -160,9 +160,9 @@ func Silence(fd int) (Silent, error) {
 	}, nil
 }
 
-// BoundUnsent keeps the kernel from taking more than n bytes on fd that it
-// cannot yet put on the wire (TCP_NOTSENT_LOWAT, tcp(7)): what a client at
-// lunch pins would otherwise be megabytes. Accepted sockets inherit it.
+// BoundUnsent limits the unsent bytes that the kernel accepts on fd to n
+// (TCP_NOTSENT_LOWAT, tcp(7)). Without it a stalled client pins megabytes.
+// Accepted sockets inherit it.
 func BoundUnsent(fd, n int) error {
 	return setInt("TCP_NOTSENT_LOWAT", fd, unix.TCP_NOTSENT_LOWAT, n)
 }

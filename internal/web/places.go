@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// patience is how long an answer may be untaken when others wait: a client at
-// lunch needs megabytes of answers, asked for in advance, to be noticed at all.
+// patience is how long an answer may be untaken when others wait. A stalled
+// client is noticed only after it has requested megabytes of answers.
 const patience = 100 * time.Millisecond
 
 // places is guarded by Server.mu.

@@ -230,7 +230,7 @@ func TestGoodbyesAreReturned(t *testing.T) {
 		reason, says string
 	}{
 		{closing(1001), closing(1001), 1001, "", "the server closed the connection (1001)"},
-		{string(ws.NewCloseFrameBody(1008, "at lunch")), closing(1008), 1008, "at lunch", "the server closed the connection: at lunch (1008)"},
+		{string(ws.NewCloseFrameBody(1008, "too slow")), closing(1008), 1008, "too slow", "the server closed the connection: too slow (1008)"},
 		{"", "", 1005, "", "the server closed the connection (1005)"},
 		{closing(1012), closing(1012), 1012, "", "the server closed the connection (1012)"},
 		{closing(1013), closing(1013), 1013, "", "the server closed the connection (1013)"},

@@ -109,7 +109,7 @@ func (p *Policy) Judge(c *Cursor, v *backlog.View, blocked bool, now time.Time, 
 	case p.Slow == Cut:
 		return End, ending.Lapped(c.Lag(v))
 	case blocked && p.Doubts(c) && c.more.samples.still(now, acked, p.Patience, p.MinRate):
-		return End, ending.AtLunch(c.Lag(v), p.MinRate, p.Patience)
+		return End, ending.TooSlow(c.Lag(v), p.MinRate, p.Patience)
 	}
 	return Hold, ending.Reason{}
 }

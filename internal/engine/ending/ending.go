@@ -58,10 +58,10 @@ func LappedInside(behind int64) Reason {
 	return Because(proto.ReasonLapped, "lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", quantity.Bytes(behind))
 }
 
-// AtLunch is a client that is so many bytes behind, and took less than rate over
-// the last patience.
-func AtLunch(behind, rate int64, patience time.Duration) Reason {
-	return Because(proto.ReasonSlow, "at lunch (%s behind, took less than %s/s over the last %s)", quantity.Bytes(behind), quantity.Bytes(rate), patience)
+// TooSlow is the reason for a client that is this many bytes behind and took
+// less than rate bytes a second over the last patience.
+func TooSlow(behind, rate int64, patience time.Duration) Reason {
+	return Because(proto.ReasonSlow, "too slow (%s behind, took less than %s/s over the last %s)", quantity.Bytes(behind), quantity.Bytes(rate), patience)
 }
 
 // PrivateFull is a client for which so many bytes of private messages wait; why
@@ -133,7 +133,7 @@ var groups = [...]string{
 	proto.ReasonKicked:    "kicked",
 	proto.ReasonReplaced:  "replaced by newer connections of their sessions",
 	proto.ReasonLapped:    "lapped",
-	proto.ReasonSlow:      "at lunch",
+	proto.ReasonSlow:      "too slow",
 	proto.ReasonIdle:      "idle",
 	proto.ReasonTooLong:   "message too long",
 	proto.ReasonBreach:    "protocol error",
