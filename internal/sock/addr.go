@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addr is a peer's address in 24 bytes without a pointer: there is one for
-// each client. The zero value is a Unix socket's peer, which has no name.
+// Addr is a peer's address in 24 bytes without a pointer: every client has
+// one. The zero value is the peer of a Unix socket, which has no name.
 type Addr struct {
 	ip    [16]byte // an IPv4 address as RFC 4291 maps it
 	scope uint32
@@ -26,7 +26,7 @@ func (a Addr) String() string {
 	return a.AddrPort().String()
 }
 
-// AddrPort is a as the standard library has it; not valid for a Unix socket.
+// AddrPort converts a to a netip.AddrPort, which is invalid for a Unix socket.
 func (a Addr) AddrPort() netip.AddrPort {
 	if !a.inet {
 		return netip.AddrPort{}
@@ -57,7 +57,7 @@ func fromIPv6(ip [16]byte, port uint16, scope uint32) Addr {
 	return Addr{ip: ip, port: hostOrder(port), scope: scope, inet: true}
 }
 
-// fromSockaddr is a local address as getsockname(2) gives it.
+// fromSockaddr converts a local address that getsockname(2) returned.
 func fromSockaddr(sa unix.Sockaddr) Addr {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
@@ -68,9 +68,9 @@ func fromSockaddr(sa unix.Sockaddr) Addr {
 	return Addr{}
 }
 
-// IsUnix says that the peer came by a Unix socket.
+// IsUnix reports whether the peer connected over a Unix socket.
 func (a Addr) IsUnix() bool { return !a.inet }
 
-// IsLocal says that the peer is on this machine: it came by a Unix socket or
-// over loopback.
+// IsLocal reports whether the peer is on this machine: it connected over a Unix
+// socket or loopback.
 func (a Addr) IsLocal() bool { return !a.inet || netip.AddrFrom16(a.ip).Unmap().IsLoopback() }

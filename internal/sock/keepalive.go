@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setKeepAlive takes seconds, seconds and a number of questions (tcp(7)).
+// setKeepAlive sets the idle time and the probe interval, both in seconds, and
+// the number of probes (tcp(7)).
 func setKeepAlive(fd, idle, interval, count int) error {
 	for _, option := range []struct {
 		name      string

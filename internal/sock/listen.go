@@ -2,10 +2,10 @@
 
 package sock
 
-// This file is the way to a listening socket:
+// This file opens listening sockets:
 //
-//	ParseAddress   what the user wrote
-//	Listen         every socket that it means: a name may have several addresses
+//	ParseAddress   parses what the user wrote
+//	Listen         opens a socket per address: a name may have several
 //	Listener.Close removes a Unix socket's file, if it is still ours
 
 import (
@@ -34,11 +34,11 @@ type Address struct {
 	Protocol Protocol
 }
 
-// Protocol is what is spoken at an address.
+// Protocol is the protocol that clients speak at an address.
 type Protocol uint8
 
 const (
-	AnyProtocol  Protocol = iota // the first bytes tell
+	AnyProtocol  Protocol = iota // detected from the first bytes
 	RawProtocol                  // tcp://
 	HTTPProtocol                 // http://
 )
@@ -74,7 +74,7 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Host: host, Port: uint16(n), Protocol: protocol}, nil
 }
 
-// hint guesses what was meant by s, which stands behind a scheme, or none.
+// hint suggests what the user meant by s, which follows a scheme or none.
 func hint(scheme, s string) string {
 	var host string
 	switch _, err := strconv.ParseUint(s, 10, 16); {
@@ -119,7 +119,7 @@ func parsePath(s, path string) (Address, error) {
 type Config struct {
 	// Set is called with each socket before it is bound.
 	Set func(fd int, isUnix bool) error
-	// UnixMode is a Unix socket's mode, in force from its first instant.
+	// UnixMode is a Unix socket's mode; it applies before any client can connect.
 	UnixMode fs.FileMode
 }
 
@@ -135,7 +135,7 @@ type Listener struct {
 // String is the address in force: "127.0.0.1:9000", "[::1]:9000", "unix:/run/hub".
 func (l *Listener) String() string { return l.name }
 
-// Close ends listening, and removes a Unix socket's file.
+// Close stops listening and removes a Unix socket's file.
 func (l *Listener) Close() error {
 	if l.file != nil {
 		l.file.remove()
@@ -143,9 +143,9 @@ func (l *Listener) Close() error {
 	return Close(l.FD)
 }
 
-// Listen opens every socket that a means. Where a host name has addresses of
-// both families, both are served, with the same port also when it was 0; a
-// family that the host lacks is passed over.
+// Listen opens a socket for every address of a. If a host name has addresses
+// of both families, it listens on both, on the same port even if that was 0.
+// It skips a family that the host lacks.
 func Listen(ctx context.Context, a Address, c Config) ([]*Listener, error) {
 	if a.Path != "" {
 		l, err := listenUnix(a.Path, c)
@@ -189,9 +189,9 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return out, nil
 }
 
-// listenAll listens on every address, or on none. With port 0 the first one
-// chooses for all; another family may have it taken, then the choice is made
-// again.
+// listenAll listens on every address, or on none. With port 0 the first socket
+// chooses the port for all. If that port is taken in another family, listenAll
+// tries again.
 func listenAll(ips []netip.Addr, port uint16, c Config) ([]*Listener, error) {
 	const tries = 20
 	for try := 1; ; try++ {
@@ -229,7 +229,7 @@ func tryAll(ips []netip.Addr, port uint16, c Config) ([]*Listener, error) {
 	return ls, nil
 }
 
-// isMissing says that the host does not have the address or its family.
+// isMissing reports whether the host lacks the address or its family.
 func isMissing(err error) bool {
 	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)
 }
@@ -271,7 +271,7 @@ func bindTCP(ip netip.Addr, port uint16, c Config) (*Listener, error) {
 	return &Listener{FD: fd, name: fromSockaddr(local).String()}, nil
 }
 
-// prepareTCP sets what must stand before bind(2).
+// prepareTCP sets the options that bind(2) needs.
 func prepareTCP(fd int, ip netip.Addr, c Config) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return os.NewSyscallError("setsockopt SO_REUSEADDR", err)

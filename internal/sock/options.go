@@ -10,32 +10,32 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// This file is the socket option table: every option by its name in C, what
-// it means, and how its value is written.
+// This file is the table of socket options: each option's C name, its meaning
+// and the format of its value.
 //
-//	Parse   "SO_RCVBUF=64KiB" as --so takes it; an error says what would be right
-//	Set     on a descriptor; OnListener and OnClient say on which
-//	Get     what is in force
+//	Parse   parses "SO_RCVBUF=64KiB", the form that --so takes
+//	Set     sets it on a descriptor; OnListener and OnClient say on which
+//	Get     reads the value in force
 //
 // The numbers and the system calls are in options_unix.go and
-// options_windows.go; what only some systems have is in the file of each.
+// options_windows.go. Options of one system only are in that system's file.
 
 // Option is one line of the table.
 type Option struct {
 	Name    string
 	Meaning string
 
-	// Default is what hubbub itself sets on a TCP socket where --so says
-	// nothing; "" leaves what the system gives.
+	// Default is what hubbub sets on a TCP socket without --so; "" keeps the
+	// system's default.
 	Default string
 
-	// GetOnly: the system tells it and takes no value.
+	// GetOnly: the option can be read but not set.
 	GetOnly bool
 
 	// TCPOnly: a Unix socket does not have it.
 	TCPOnly bool
 
-	// Missing says what does its work on a system that lacks it; "" where
+	// Missing names the substitute on a system that lacks the option; "" where
 	// the option exists.
 	Missing string
 
@@ -56,7 +56,7 @@ const (
 	formFailure              // SO_ERROR: read only
 )
 
-// wants is the form's own words, for errors and for the table's reader.
+// wants describes the format, for errors and for the printed table.
 func (f form) wants() string {
 	switch f {
 	case formFlag:
@@ -71,7 +71,7 @@ func (f form) wants() string {
 	return "nothing: it can only be read"
 }
 
-// places says where an option has its effect.
+// places says where an option takes effect.
 type places uint8
 
 const (
@@ -159,7 +159,7 @@ var table = finish([]Option{
 	},
 })
 
-// finish leaves Missing only on what this system lacks.
+// finish clears Missing for every option that this system has.
 func finish(options []Option) []Option {
 	for i := range options {
 		if options[i].number != absent {
@@ -169,7 +169,7 @@ func finish(options []Option) []Option {
 	return options
 }
 
-// Setting is an option with the value it is to have.
+// Setting is an option and the value to set.
 type Setting struct {
 	Option Option
 	value  int64 // flag, bytes, nanoseconds or seconds; lingerOff
@@ -200,7 +200,7 @@ func Parse(s string) (Setting, error) {
 	return Setting{Option: o, value: n}, nil
 }
 
-// find looks a name up, and for a wrong one says which are right.
+// find looks up a name. The error for an unknown one lists the known names.
 func find(name string) (Option, error) {
 	var known []string
 	near := ""
@@ -218,7 +218,7 @@ func find(name string) (Option, error) {
 	return Option{}, fmt.Errorf("unknown socket option %q: %swhat can be set is %s", name, near, strings.Join(known, ", "))
 }
 
-// parse reads a value; ok is false where the form does not take it.
+// parse reads a value; ok is false if it does not match the format.
 func (f form) parse(s string) (n int64, ok bool) {
 	switch f {
 	case formFlag:
@@ -265,7 +265,7 @@ func parseLinger(s string) (int64, bool) {
 	return int64(n), err == nil
 }
 
-// format is the inverse of parse, for what the system says as well.
+// format is the inverse of parse; it also formats values that the system returned.
 func (f form) format(n int64) string {
 	switch f {
 	case formDuration:
@@ -281,7 +281,7 @@ func (f form) format(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// String is what Parse reads.
+// String returns the setting in the form that Parse reads.
 func (s Setting) String() string { return s.Option.Name + "=" + s.Option.form.format(s.value) }
 
 // OnListener reports whether the setting belongs on a listening socket,

@@ -69,7 +69,7 @@ func (o Option) get(fd int) (string, error) {
 	return o.describe(n), nil
 }
 
-// describe is an int as a person would have it.
+// describe formats an int for a reader.
 func (o Option) describe(n int) string {
 	switch {
 	case o.form == formFlag && n != 0:

@@ -12,8 +12,8 @@ const msgNoSignal = unix.MSG_NOSIGNAL
 
 func noSigPipe(int) {}
 
-// unacked asks with FIONWRITE (ioctl(2)), which is not the same number
-// everywhere, and not there at all on OpenBSD and DragonFly.
+// unacked uses FIONWRITE (ioctl(2)). Its number differs per system; OpenBSD and
+// DragonFly lack it.
 func unacked(fd int) (int, error) {
 	switch runtime.GOOS {
 	case "freebsd":

@@ -1,12 +1,12 @@
 //go:build unix
 
-// Package sock is the sockets: listen, accept, receive, send, and the option
-// table. It knows nothing of readiness; that is package poll's.
+// Package sock wraps the socket calls: listen, accept, receive and send, and has
+// the table of socket options. Readiness is the job of package poll.
 //
-// Every descriptor here is nonblocking from birth, so every call returns at
-// once, and on Linux none tells the scheduler of it: a call that cannot sleep
-// needs no second thread to stand in, and telling costs a fifth of a send.
-// "Would block" is the value Again, which means later, never closed.
+// Every descriptor here is nonblocking from the start, so every call returns at
+// once. On Linux the calls bypass the scheduler: a call that cannot sleep needs
+// no other thread, and entersyscall costs a fifth of a send.
+// A call that would block returns Again.
 //
 // Each platform defines:
 //
@@ -18,7 +18,7 @@
 //	func SendFile(fd, file int, offset int64, n int) (int, error)   sendfile(2), likewise
 //	func Unacked(fd int) (int, error)            bytes sent that the peer has not acknowledged
 //	func Unread(fd int) (int, error)             bytes that wait to be read
-//	func Silence(fd int) (Silent, error)         what the peer left unanswered
+//	func Silence(fd int) (Silent, error)         what the peer has not acknowledged
 //	func Close(fd int) error
 package sock
 
@@ -31,32 +31,31 @@ import (
 )
 
 var (
-	// Again says that nothing could be done without waiting.
+	// Again means that the call would block (EAGAIN).
 	Again = errors.New("would block")
 
-	// ErrNoDescriptors says that the process or the system has no descriptor
-	// (or no memory for a socket) left: EMFILE, ENFILE, ENOBUFS, ENOMEM.
+	// ErrNoDescriptors means that the process or the system has run out of
+	// descriptors or socket memory: EMFILE, ENFILE, ENOBUFS, ENOMEM.
 	ErrNoDescriptors = errors.New("out of descriptors")
 )
 
-// MaxSend is the most bytes that one Send or SendFile may be given: a call
-// that the scheduler does not hear of must be short.
+// MaxSend is the most bytes to pass to one Send or SendFile: a call that
+// bypasses the scheduler must be short.
 const MaxSend = 1 << 20
 
-// Silent is what a TCP peer left unanswered.
+// Silent describes what a TCP peer has not acknowledged.
 type Silent struct {
-	Asked   bool          // something was sent again, or a window probe is out
+	Asked   bool          // data was retransmitted, or a window probe is out
 	LastAck time.Duration // since the last acknowledgement came
 }
 
-// EndSending is shutdown(2) of our direction: the peer reads to the end of
+// EndSending shuts down our direction (shutdown(2)): the peer reads the rest of
 // what was sent, then the end of file.
 func EndSending(fd int) error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
 }
 
-// Reset closes fd at once and lets the kernel forget what it still held for
-// the peer, who sees a reset.
+// Reset closes fd at once and discards unsent data; the peer sees a reset.
 func Reset(fd int) error {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
 	return Close(fd)
@@ -74,21 +73,21 @@ func PendingError(fd int) error {
 	return unix.Errno(code)
 }
 
-// SetKeepAlive makes the kernel ask a peer that has been silent for period
-// whether it lives, and end the connection within period more when no answer
-// comes. Accepted sockets inherit it from their listener on Linux.
+// SetKeepAlive makes the kernel probe a peer that has been silent for period,
+// and close the connection if no answer comes within another period. On Linux
+// accepted sockets inherit it from their listener.
 func SetKeepAlive(fd int, period time.Duration) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
 		return os.NewSyscallError("setsockopt SO_KEEPALIVE", err)
 	}
 	idle := max(1, int(period/time.Second))
-	// Three questions within the second period; the kernel counts in seconds.
+	// Three probes within the second period; the kernel counts in seconds.
 	interval := max(1, idle/4)
 	count := max(1, min(3, idle/interval-1))
 	return setKeepAlive(fd, idle, interval, count)
 }
 
-// acceptError sorts what accept(2) says.
+// acceptError classifies the errors of accept(2).
 func acceptError(errno unix.Errno) error {
 	switch errno {
 	case unix.EAGAIN:

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accept takes one connection and makes it nonblocking.
+// Accept accepts one connection and makes it nonblocking.
 func Accept(fd int) (int, Addr, error) {
 	syscall.ForkLock.RLock() // no child must get it before it is marked
 	conn, sa, err := unix.Accept(fd)
