@@ -304,7 +304,7 @@ func (l *Lobby) lookAtEnds(now uint32) (all []Verdict) {
 // discard reads what a refused one still says: unread input would make close a
 // reset, and what it was told be lost.
 func (l *Lobby) discard(c *Conn) Verdict {
-	for c.dropped < lingerBytes {
+	for c.dropped < lingerBytes || c.PeerShut() { // behind its end there is no more
 		n, err := sock.Recv(int(c.FD), l.scratch())
 		if errors.Is(err, sock.Again) {
 			return Verdict{}
@@ -314,9 +314,6 @@ func (l *Lobby) discard(c *Conn) Verdict {
 			return l.verdict(c, Close, None)
 		}
 		c.dropped += uint32(n)
-	}
-	if c.PeerShut() {
-		return l.verdict(c, Close, None)
 	}
 	return Verdict{}
 }

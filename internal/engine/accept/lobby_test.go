@@ -349,7 +349,8 @@ func TestRequestsWaitInOrder(t *testing.T) {
 }
 
 // A refused connection lingers until its end of file, or for a while, however
-// much it says.
+// much it says. Once it has ended, all of that is read: to close with input
+// unread is a reset, and it would not learn why it was refused.
 func TestRefusedOnesLinger(t *testing.T) {
 	s := newScene(t)
 	refuse := func(says string) *Conn {
@@ -377,6 +378,14 @@ func TestRefusedOnesLinger(t *testing.T) {
 	s.says(talks, "more")
 	if n, err := sock.Unread(int(talks.FD)); n == 0 || err != nil {
 		t.Errorf("it is read without end: %d, %v", n, err)
+	}
+	loud := refuse("")
+	for loud.dropped < lingerBytes {
+		s.says(loud, strings.Repeat("x", 32<<10))
+	}
+	s.says(loud, "more")
+	if v := s.ends(loud); v.Do != Close || !v.Conn.EOF() {
+		t.Errorf("it said much and ended: %+v", v)
 	}
 	if all := s.Turn(s.now+second/2, 0, false); all != nil {
 		t.Errorf("after half a second: %+v", all)
