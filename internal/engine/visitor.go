@@ -50,10 +50,17 @@ func (h *Engine) admitWeb(p web.Peer, k web.Kind, r *http.Request, name string) 
 // becomeRaw makes k a raw client, once the caller has admitted it. It reports
 // whether it is one now.
 func (l *shard) becomeRaw(k accept.Conn) (born bool) {
-	h := l.engine
-	if h.o.Admit == nil {
+	if l.engine.o.Admit == nil {
 		return l.adopt(arrival{Arrival: k.Arrival()})
 	}
+	l.askAdmit(k)
+	return false
+}
+
+// askAdmit asks the caller about k in a goroutine. It is apart from becomeRaw,
+// or every connection would be copied for the goroutine that few need.
+func (l *shard) askAdmit(k accept.Conn) {
+	h := l.engine
 	// Nobody looks at its events meanwhile. Added anew, it tells them again.
 	_ = l.Remove(int(k.FD))
 	k.Watched = false
@@ -68,7 +75,6 @@ func (l *shard) becomeRaw(k accept.Conn) (born bool) {
 		}
 		l.Do(func() { l.admitted(k, name, err) })
 	}()
-	return false
 }
 
 // admitted is k about which the caller has been asked.
