@@ -447,9 +447,14 @@ func (h *Engine) release(s *accept.Slot) {
 func (h *Engine) leaveBacklog(c *client) {
 	e := backlog.EncodingOf(c.Protocol())
 	if e != backlog.Canonical && h.backlog.Leave(e) {
-		first := h.loops[0]
-		first.Do(func() { first.nextSweep.In(h.o.EncodingKept) })
+		h.sweepLater()
 	}
+}
+
+// sweepLater has the feeds looked at when one that nobody reads now may go.
+func (h *Engine) sweepLater() {
+	first := h.loops[0]
+	first.Do(func() { first.nextSweep.In(h.o.EncodingKept) })
 }
 
 // roster is a list of clients, of which each knows its place.

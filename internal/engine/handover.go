@@ -108,6 +108,7 @@ func (h *Engine) takeBack(s web.Stream) {
 	p, err := h.backlog.Join(backlog.EncodingOf(a.Protocol), a.After)
 	if err != nil {
 		h.log.Warnf("%s refused: %v", a.Addr, err)
+		h.sweepLater() // the feed may have been made for it alone
 		_ = sock.Close(s.FD)
 		return
 	}
