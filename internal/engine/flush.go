@@ -150,6 +150,10 @@ func (l *shard) tellMissed(c *client, f delivery.Facts) {
 
 // credit remembers up to where c has heard its feed.
 func (l *shard) credit(c *client) {
+	if c.seat.Proven() {
+		l.mark.Heard(c.out.Encoding(), c.out.Offset())
+		return
+	}
 	l.mark.Delivered(&c.seat, &backlog.Delivery{
 		Encoding: c.out.Encoding(), At: c.out.Offset(), Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: l.Millis(),
 	})

@@ -45,10 +45,13 @@ type Delivery struct {
 
 // Delivered enters what a client of the shard was sent.
 func (m *Mark) Delivered(s *Seat, d *Delivery) {
-	if s.index.Load() == proven || m.log.heard.proves(s, d) {
-		m.heardTo[d.Encoding] = max(m.heardTo[d.Encoding], d.At)
+	if m.log.heard.proves(s, d) {
+		m.Heard(d.Encoding, d.At)
 	}
 }
+
+// Heard is Delivered for a client that is proven, as nearly all are.
+func (m *Mark) Heard(e Encoding, at int64) { m.heardTo[e] = max(m.heardTo[e], at) }
 
 // Show lets others see how far the shard's clients have heard.
 func (m *Mark) Show() {
