@@ -14,30 +14,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How a loop waits decides what it costs. A goroutine that sleeps in a system
-// call loses its P after 20 µs, and getting it back wakes the runtime's
-// monitor thread every 20 µs for a millisecond: measured, up to a third more
-// CPU at 60 broadcasts a second. So there are two ways to wait:
+// A goroutine that sleeps in a system call loses its P after 20 µs. Getting it
+// back wakes the runtime's monitor thread every 20 µs for a millisecond: up to a
+// third more CPU at 60 broadcasts a second, measured. So a loop waits in one of
+// two ways:
 //
-//	hold   epoll_wait without the scheduler's knowledge: the loop keeps its P.
-//	       The runtime's preemption signal interrupts it (EINTR), so a garbage
-//	       collection still gets in. For holdFor after the last event.
-//	park   the epoll descriptor stands itself in the runtime's poller, and the
-//	       goroutine waits there like for any connection: a silent loop costs
-//	       no thread, no P and no CPU.
+//	hold   epoll_wait unknown to the scheduler: the loop keeps its P. The
+//	       runtime's preemption signal interrupts the call (EINTR), so garbage
+//	       collection can still start. It lasts holdFor after the last event.
+//	park   the runtime's poller watches the epoll descriptor, and the goroutine
+//	       waits there as for any connection: an idle loop costs no thread, no P
+//	       and no CPU.
 
 // holdFor is how long a loop keeps its P after its last event. Tests change it.
 var holdFor = time.Second
 
 // Poller is one loop's epoll instance.
 type Poller struct {
-	// Hold lets Wait keep the P for a while. Right only where GOMAXPROCS
-	// leaves a P for everybody else. Set before the first Wait.
+	// Hold lets Wait keep the P for a while. Set it before the first Wait, and
+	// only if GOMAXPROCS leaves a P for the other goroutines.
 	Hold bool
 
 	fd   int
 	wake int      // an eventfd, edge triggered, so it is never read
-	file *os.File // fd once more, as the runtime's poller sees it
+	file *os.File // fd, registered with the runtime's poller
 	conn syscall.RawConn
 
 	events [batch]unix.EpollEvent
@@ -54,19 +54,19 @@ type Event unix.EpollEvent
 // FD is the descriptor.
 func (e *Event) FD() int { return int(e.Fd) }
 
-// Readable says that a read may give bytes, the end of file or an error.
+// Readable reports whether a read may return bytes, the end of file or an error.
 func (e *Event) Readable() bool { return e.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 }
 
-// Writable says that there is room to send again.
+// Writable reports whether the socket can take data again.
 func (e *Event) Writable() bool { return e.Events&unix.EPOLLOUT != 0 }
 
-// HungUp says that the peer ends its direction, or that both are ended.
+// HungUp reports whether the peer shut down its direction, or both are shut.
 func (e *Event) HungUp() bool { return e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 }
 
-// Gone says that both directions are ended.
+// Gone reports whether both directions are shut.
 func (e *Event) Gone() bool { return e.Events&unix.EPOLLHUP != 0 }
 
-// Failed says that the socket has a pending error.
+// Failed reports whether the socket has a pending error.
 func (e *Event) Failed() bool { return e.Events&unix.EPOLLERR != 0 }
 
 // New makes a poller.
@@ -98,7 +98,7 @@ func (p *Poller) nest() error {
 	if err := p.control(unix.EPOLL_CTL_ADD, p.wake, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		return err
 	}
-	// os.NewFile puts into its poller what is nonblocking, and that only.
+	// os.NewFile registers only nonblocking descriptors with its poller.
 	if err := unix.SetNonblock(p.fd, true); err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
@@ -122,12 +122,12 @@ func (p *Poller) AddReader(fd int) error {
 	return err
 }
 
-// Remove ends the watch of fd.
+// Remove stops watching fd.
 func (p *Poller) Remove(fd int) error {
 	return p.control(unix.EPOLL_CTL_DEL, fd, 0)
 }
 
-// control is epoll_ctl(2), which never sleeps: no word of it to the scheduler.
+// control calls epoll_ctl(2), which never sleeps, without telling the scheduler.
 func (p *Poller) control(op, fd int, events uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
@@ -157,8 +157,8 @@ func (p *Poller) Wait(timeout time.Duration) ([]Event, error) {
 	return p.park(timeout)
 }
 
-// hold waits in epoll_wait, on and on when a signal interrupts it: each turn
-// of this loop is where the scheduler may take the goroutine off its P.
+// hold waits in epoll_wait, again after each signal. Between two calls the
+// scheduler may preempt the goroutine.
 func (p *Poller) hold(timeout time.Duration) (int, error) {
 	for end := time.Now().Add(timeout); timeout > 0; timeout = time.Until(end) {
 		n, err := p.wait(int((timeout + time.Millisecond - 1) / time.Millisecond))
@@ -190,12 +190,12 @@ func (p *Poller) park(timeout time.Duration) ([]Event, error) {
 	return p.ready(p.found), err
 }
 
-// relieve has another thread watch the runtime's poller in place of the one
-// that has just come from there with this goroutine, and is about to hold its
-// P: the runtime does not send another for a single goroutine, its monitor
-// sleeps when all has been idle, and a system call that it does not hear of
-// does not wake it. Until the hold is over nobody else would be woken, loops
-// that park included. A new goroutine is what wakes a thread.
+// relieve makes another thread watch the runtime's poller. The thread that
+// watched it now runs this goroutine and is about to hold its P. The runtime
+// starts no other thread for a single goroutine. Its monitor sleeps when the
+// program was idle, and a system call unknown to it does not wake it. So no
+// parked goroutine would wake before the hold ends. A new goroutine wakes a
+// thread.
 func (p *Poller) relieve() {
 	if p.Hold {
 		go func() {}()
@@ -216,7 +216,7 @@ func (p *Poller) wait(ms int) (int, error) {
 	return int(n), nil
 }
 
-// ready is the first n events, without those of Wake.
+// ready returns the first n events without those of Wake.
 func (p *Poller) ready(n int) []Event {
 	events := unsafe.Slice((*Event)(unsafe.Pointer(&p.events[0])), batch)[:n]
 	for i := range events {
@@ -228,9 +228,9 @@ func (p *Poller) ready(n int) []Event {
 	return events
 }
 
-// Wake makes the present or the next Wait return. After Close it does nothing.
+// Wake makes the current or the next Wait return. After Close it does nothing.
 func (p *Poller) Wake() error {
-	p.open.RLock() // else it might write to whose descriptor it is by then
+	p.open.RLock() // after Close the descriptor may belong to another file
 	defer p.open.RUnlock()
 	if p.closed {
 		return nil
@@ -243,7 +243,7 @@ func (p *Poller) Wake() error {
 	return nil
 }
 
-// Close ends the poller. No Wait may be under way.
+// Close closes the poller. No Wait may be in progress.
 func (p *Poller) Close() error {
 	p.open.Lock()
 	defer p.open.Unlock()

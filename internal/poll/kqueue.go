@@ -14,7 +14,7 @@ import (
 
 // Poller is one loop's kqueue.
 type Poller struct {
-	// Hold is epoll's matter; a kqueue is waited for in the ordinary way.
+	// Hold is for epoll only; it has no effect here.
 	Hold bool
 
 	fd     int
@@ -30,19 +30,19 @@ type Event unix.Kevent_t
 // FD is the descriptor.
 func (e *Event) FD() int { return int(e.Ident) }
 
-// Readable says that a read may give bytes, the end of file or an error.
+// Readable reports whether a read may return bytes, the end of file or an error.
 func (e *Event) Readable() bool { return int(e.Filter) == unix.EVFILT_READ }
 
-// Writable says that there is room to send again.
+// Writable reports whether the socket can take data again.
 func (e *Event) Writable() bool { return int(e.Filter) == unix.EVFILT_WRITE }
 
-// HungUp says that the peer ends its direction.
+// HungUp reports whether the peer shut down its direction.
 func (e *Event) HungUp() bool { return e.Readable() && e.Flags&unix.EV_EOF != 0 }
 
-// Gone says that both directions are ended.
+// Gone reports whether both directions are shut.
 func (e *Event) Gone() bool { return e.Writable() && e.Flags&unix.EV_EOF != 0 }
 
-// Failed says that the socket has a pending error.
+// Failed reports whether the socket has a pending error.
 func (e *Event) Failed() bool { return e.Flags&unix.EV_EOF != 0 && e.Fflags != 0 }
 
 // New makes a poller.
@@ -83,8 +83,8 @@ func (p *Poller) Add(fd int) error {
 
 // AddReader watches fd for reading, level triggered.
 func (p *Poller) AddReader(fd int) error {
-	// A kqueue takes a file, and is silent at its end: a file is for a
-	// goroutine, as with epoll.
+	// kqueue accepts a file but reports nothing at its end. As with epoll, a
+	// goroutine reads a file.
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return os.NewSyscallError("fstat", err)
@@ -101,7 +101,7 @@ func (p *Poller) AddReader(fd int) error {
 	return err
 }
 
-// Remove ends the watch of fd.
+// Remove stops watching fd.
 func (p *Poller) Remove(fd int) error {
 	for _, filter := range []int{unix.EVFILT_READ, unix.EVFILT_WRITE} {
 		var changes [1]unix.Kevent_t
@@ -136,7 +136,7 @@ func (p *Poller) Wait(timeout time.Duration) ([]Event, error) {
 	return p.ready(n), nil
 }
 
-// ready is the first n events, without those of Wake.
+// ready returns the first n events without those of Wake.
 func (p *Poller) ready(n int) []Event {
 	events := p.events[:0]
 	for _, e := range p.events[:n] {
@@ -158,9 +158,9 @@ func (p *Poller) drainWake() {
 	}
 }
 
-// Wake makes the present or the next Wait return. After Close it does nothing.
+// Wake makes the current or the next Wait return. After Close it does nothing.
 func (p *Poller) Wake() error {
-	p.open.RLock() // else it might write to whose descriptor it is by then
+	p.open.RLock() // after Close the descriptor may belong to another file
 	defer p.open.RUnlock()
 	if p.closed {
 		return nil
@@ -172,7 +172,7 @@ func (p *Poller) Wake() error {
 	return os.NewSyscallError("write", err)
 }
 
-// Close ends the poller. No Wait may be under way.
+// Close closes the poller. No Wait may be in progress.
 func (p *Poller) Close() error {
 	p.open.Lock()
 	defer p.open.Unlock()

@@ -14,7 +14,7 @@ import (
 
 // Accept accepts one connection and makes it nonblocking.
 func Accept(fd int) (int, Addr, error) {
-	syscall.ForkLock.RLock() // no child must get it before it is marked
+	syscall.ForkLock.RLock() // no child may inherit it before it is close-on-exec
 	conn, sa, err := unix.Accept(fd)
 	if err == nil {
 		unix.CloseOnExec(conn)
@@ -33,7 +33,7 @@ func Accept(fd int) (int, Addr, error) {
 	return conn, fromSockaddr(sa), nil
 }
 
-// Recv reads what is there. The error is Again or io.EOF where it is one of these.
+// Recv reads what is there. Its error is Again, io.EOF or the system's.
 func Recv(fd int, p []byte) (int, error) {
 	n, err := uninterrupted(unix.Read, fd, p)
 	switch {
@@ -47,7 +47,7 @@ func Recv(fd int, p []byte) (int, error) {
 	return n, nil
 }
 
-// Peek is Recv that leaves the bytes where they are.
+// Peek is like Recv but leaves the bytes in the socket.
 func Peek(fd int, p []byte) (int, error) {
 	n, _, err := unix.Recvfrom(fd, p, unix.MSG_PEEK)
 	switch {
@@ -61,7 +61,7 @@ func Peek(fd int, p []byte) (int, error) {
 	return n, nil
 }
 
-// Write is write(2) to what is no socket; Again when there is no room.
+// Write is write(2) to a file that is not a socket; Again if it is full.
 func Write(fd int, p []byte) (int, error) {
 	n, err := uninterrupted(unix.Write, fd, p)
 	if errors.Is(err, unix.EAGAIN) {
@@ -70,7 +70,7 @@ func Write(fd int, p []byte) (int, error) {
 	return max(n, 0), os.NewSyscallError("write", err)
 }
 
-// uninterrupted is call, again where a signal came first.
+// uninterrupted retries call after EINTR.
 func uninterrupted(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
 	for {
 		n, err := call(fd, p)
@@ -80,8 +80,8 @@ func uninterrupted(call func(int, []byte) (int, error), fd int, p []byte) (int, 
 	}
 }
 
-// Send sends what there is room for. Fewer bytes than p mean that the socket
-// is full now: it tells when there is room again.
+// Send sends as much of p as fits. A short count means that the socket is full;
+// the poller reports it when it is writable again.
 func Send(fd int, p []byte) (int, error) {
 	n, err := uninterrupted(func(fd int, p []byte) (int, error) {
 		return unix.SendmsgN(fd, p, nil, nil, msgNoSignal)
@@ -92,44 +92,44 @@ func Send(fd int, p []byte) (int, error) {
 	return max(n, 0), os.NewSyscallError("send", err)
 }
 
-// SendFile is for a feed in a file; without memfd there is none.
+// SendFile is never called: without memfd no feed is in a file.
 func SendFile(_, _ int, _ int64, _ int) (int, error) {
 	return 0, os.NewSyscallError("sendfile", unix.ENOSYS)
 }
 
-// Unacked is how many bytes sent on fd the peer has not acknowledged.
+// Unacked returns the number of bytes sent on fd that the peer has not acknowledged.
 func Unacked(fd int) (int, error) {
 	n, err := unacked(fd)
 	return n, os.NewSyscallError("ask for the send queue", err)
 }
 
-// Unread is how many bytes wait on fd to be read (FIONREAD, tty(4)).
+// Unread returns the number of bytes that wait to be read from fd (FIONREAD, tty(4)).
 func Unread(fd int) (int, error) {
 	const fionread = 0x4004667f // the same on all of them; package unix has it for some
 	n, err := unix.IoctlGetInt(fd, fionread)
 	return n, os.NewSyscallError("ioctl FIONREAD", err)
 }
 
-// Silence knows nothing here: the kernel's own retransmission timeout ends a
-// connection to a peer that is gone.
+// Silence returns nothing here: the kernel's retransmission timeout closes a
+// connection to a dead peer.
 func Silence(int) (Silent, error) { return Silent{}, nil }
 
-// BoundUnsent is for kernels that have such a bound.
+// BoundUnsent does nothing here; it is for Linux.
 func BoundUnsent(_, _ int) error { return nil }
 
-// BoundProbes is for kernels that have such a bound.
+// BoundProbes does nothing here; it is for Linux.
 func BoundProbes(int, time.Duration) error { return nil }
 
 // Close closes fd.
 func Close(fd int) error { return os.NewSyscallError("close", unix.Close(fd)) }
 
-// hostOrder is for raw socket addresses, which are Linux's matter: package
-// unix gives ports in our order.
+// hostOrder returns port unchanged: package unix has converted it. Only Linux
+// uses raw socket addresses.
 func hostOrder(port uint16) uint16 { return port }
 
-// socket makes a socket that is nonblocking and not for child processes.
+// socket makes a socket that is nonblocking and close-on-exec.
 func socket(family int) (int, error) {
-	syscall.ForkLock.RLock() // no child must get it before it is marked
+	syscall.ForkLock.RLock() // no child may inherit it before it is close-on-exec
 	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
 	if err == nil {
 		unix.CloseOnExec(fd)

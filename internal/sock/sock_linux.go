@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accept takes one connection, nonblocking from birth.
+// Accept accepts one connection, nonblocking from the start.
 func Accept(fd int) (int, Addr, error) {
 	var sa unix.RawSockaddrInet6 // the larger of the two that matter
 	size := uint32(unsafe.Sizeof(sa))
@@ -29,7 +29,7 @@ func Accept(fd int) (int, Addr, error) {
 	return int(n), Addr{}, nil
 }
 
-// Recv reads what is there. The error is Again or io.EOF where it is one of these.
+// Recv reads what is there. Its error is Again, io.EOF or the system's.
 func Recv(fd int, p []byte) (int, error) {
 	n, errno := uninterrupted(unix.SYS_READ, fd, p)
 	switch {
@@ -43,7 +43,7 @@ func Recv(fd int, p []byte) (int, error) {
 	return int(n), nil
 }
 
-// Peek is Recv that leaves the bytes where they are.
+// Peek is like Recv but leaves the bytes in the socket.
 func Peek(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_PEEK, 0, 0)
 	switch {
@@ -57,7 +57,7 @@ func Peek(fd int, p []byte) (int, error) {
 	return int(n), nil
 }
 
-// Write is write(2) to what is no socket; Again when there is no room.
+// Write is write(2) to a file that is not a socket; Again if it is full.
 func Write(fd int, p []byte) (int, error) {
 	n, errno := uninterrupted(unix.SYS_WRITE, fd, p)
 	if errno == unix.EAGAIN {
@@ -69,8 +69,8 @@ func Write(fd int, p []byte) (int, error) {
 	return int(n), nil
 }
 
-// uninterrupted is read(2) or write(2), again where a signal came first: what
-// is not nonblocking, as STDIN, may be interrupted, and Again would be untrue.
+// uninterrupted retries read(2) or write(2) after EINTR: a descriptor that is
+// not nonblocking, such as STDIN, may be interrupted. Again would be wrong.
 func uninterrupted(call uintptr, fd int, p []byte) (uintptr, unix.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
@@ -80,8 +80,8 @@ func uninterrupted(call uintptr, fd int, p []byte) (uintptr, unix.Errno) {
 	}
 }
 
-// Send sends what there is room for. Fewer bytes than p mean that the socket
-// is full now: it tells when there is room again.
+// Send sends as much of p as fits. A short count means that the socket is full;
+// the poller reports it when it is writable again.
 func Send(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
 	if errno == unix.EAGAIN {
@@ -93,11 +93,10 @@ func Send(fd int, p []byte) (int, error) {
 	return int(n), nil
 }
 
-// SendFile is Send of n bytes of file from offset on, without a copy. Other
-// than send(2), sendfile(2) also stops short when a signal is pending, and the
-// runtime sends those to a busy loop; the socket would then never tell of
-// room that it always had. So a short count is believed only when the socket
-// confirms it.
+// SendFile sends n bytes of file from offset on, without a copy. Unlike send(2),
+// sendfile(2) also stops short when a signal is pending, and the runtime sends
+// signals to a busy loop. The socket, never full, would not become writable. So
+// a short count counts as full only if the socket confirms it.
 func SendFile(fd, file int, offset int64, n int) (int, error) {
 	for done := 0; ; {
 		m, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(fd), uintptr(file), uintptr(unsafe.Pointer(&offset)), uintptr(n-done), 0, 0)
@@ -118,9 +117,9 @@ func SendFile(fd, file int, offset int64, n int) (int, error) {
 	}
 }
 
-// full says that fd has no room, and if so has it tell when there is some:
-// asking sets the mark for that (tcp_poll). It costs a tenth of a sendfile(2)
-// that finds no room.
+// full reports whether fd is full. The call also arms the notification of fd
+// becoming writable (tcp_poll). It costs a tenth of a sendfile(2) on a full
+// socket.
 func full(fd int) bool {
 	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
 	var now unix.Timespec
@@ -128,9 +127,9 @@ func full(fd int) bool {
 	return errno == 0 && n == 0
 }
 
-// Unacked is how many bytes sent on fd the peer has not acknowledged
-// (SIOCOUTQ, tcp(7) and unix(7)). For a Unix socket it counts the kernel's
-// overhead too.
+// Unacked returns the number of bytes sent on fd that the peer has not
+// acknowledged (SIOCOUTQ, tcp(7) and unix(7)). For a Unix socket it includes the
+// kernel's overhead.
 func Unacked(fd int) (int, error) {
 	var n int32
 	_, _, errno := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
@@ -140,13 +139,14 @@ func Unacked(fd int) (int, error) {
 	return int(n), nil
 }
 
-// Unread is how many bytes wait on fd to be read (SIOCINQ, tcp(7), unix(7)).
+// Unread returns the number of bytes that wait to be read from fd (SIOCINQ,
+// tcp(7) and unix(7)).
 func Unread(fd int) (int, error) {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	return n, os.NewSyscallError("ioctl SIOCINQ", err)
 }
 
-// Silence says what a TCP peer left unanswered (TCP_INFO, tcp(7)).
+// Silence returns what a TCP peer has not acknowledged (TCP_INFO, tcp(7)).
 func Silence(fd int) (Silent, error) {
 	var info unix.TCPInfo
 	size := uint32(unsafe.Sizeof(info))
@@ -167,10 +167,9 @@ func BoundUnsent(fd, n int) error {
 	return setInt("TCP_NOTSENT_LOWAT", fd, unix.TCP_NOTSENT_LOWAT, n)
 }
 
-// BoundProbes makes the kernel probe a peer whose window is shut at least
-// once in every period, where it can (TCP_RTO_MAX_MS, Linux 6.15); elsewhere
-// the gaps between probes double up to two minutes. Accepted sockets inherit
-// it.
+// BoundProbes makes the kernel probe a peer with a closed window at least once
+// per period (TCP_RTO_MAX_MS, Linux 6.15). On older kernels the gaps between
+// probes double up to two minutes. Accepted sockets inherit it.
 func BoundProbes(fd int, period time.Duration) error {
 	const rtoMaxMS = 44
 	ms := min(max(period.Milliseconds(), 1000), 120_000)
@@ -195,7 +194,7 @@ func Close(fd int) error {
 	return nil
 }
 
-// hostOrder turns a port as the kernel gives it, in network order, into ours.
+// hostOrder converts a port from network byte order.
 func hostOrder(port uint16) uint16 {
 	if littleEndian {
 		return bits.ReverseBytes16(port)
@@ -208,7 +207,7 @@ var littleEndian = func() bool {
 	return *(*byte)(unsafe.Pointer(&one)) == 1
 }()
 
-// socket makes a socket that is nonblocking and not for child processes.
+// socket makes a socket that is nonblocking and close-on-exec.
 func socket(family int) (int, error) {
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	return fd, os.NewSyscallError("socket", err)

@@ -12,20 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errLive says that another server has the path.
+// errLive means that another server listens at the path.
 var errLive = errors.New("address already in use by a live server")
 
-// socketFile is a Unix socket's file and the lock file beside it. A probe by
-// connect alone would not do: a refusal may mean a full backlog, and between
-// a probe and a bind another server may come. Who holds the lock, owns the path.
+// socketFile is a Unix socket's file and its lock file. The holder of the lock
+// owns the path. Probing with connect(2) is not enough: a refusal may mean a
+// full backlog, and another server may bind between probe and bind.
 type socketFile struct {
 	path, lockPath string
 	lock           *os.File
 	device, inode  uint64
 }
 
-// listenUnix listens at path: a live server's socket is refused, a stale one
-// replaced, a file that is no socket never touched.
+// listenUnix listens at path. It fails if a live server has the path, replaces a
+// stale socket, and never touches a file that is not a socket.
 func listenUnix(path string, c Config) (*Listener, error) {
 	file := &socketFile{path: path, lockPath: path + ".lock"}
 	if path[0] == '@' { // Linux's abstract names have no file
@@ -49,7 +49,7 @@ func listenUnix(path string, c Config) (*Listener, error) {
 	return &Listener{FD: fd, Unix: true, name: "unix:" + path, file: file}, nil
 }
 
-// claim takes the lock and clears a stale socket away.
+// claim takes the lock and removes a stale socket.
 func (f *socketFile) claim() error {
 	if _, err := f.there(); err != nil {
 		return err
@@ -64,8 +64,8 @@ func (f *socketFile) claim() error {
 	return err
 }
 
-// takeLock opens and locks the lock file. Its last owner may have removed it
-// between the two calls: then the lock is on nothing, and we begin again.
+// takeLock opens and locks the lock file. If the last owner removed the file
+// between the two calls, the lock is worthless, and takeLock tries again.
 func (f *socketFile) takeLock() error {
 	for {
 		lock, err := os.OpenFile(f.lockPath, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
@@ -93,7 +93,7 @@ func (f *socketFile) takeLock() error {
 	}
 }
 
-// there says whether a socket is at the path; anything else is an error.
+// there reports whether a socket is at the path; any other file is an error.
 func (f *socketFile) there() (bool, error) {
 	info, err := os.Lstat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -105,8 +105,8 @@ func (f *socketFile) there() (bool, error) {
 	return err == nil, err
 }
 
-// clear removes a socket that nobody serves. A server that takes no lock is
-// found by connecting to it.
+// clear removes a stale socket. It connects first, to find a server that takes
+// no lock.
 func (f *socketFile) clear() error {
 	if there, err := f.there(); !there || err != nil {
 		return err
@@ -117,8 +117,8 @@ func (f *socketFile) clear() error {
 	return os.Remove(f.path)
 }
 
-// live says whether somebody listens at path: anything but a clear refusal,
-// asked a few times, since elsewhere than on Linux a full backlog refuses too.
+// live reports whether a server listens at path: anything but a refusal counts.
+// It tries a few times, since a full backlog also refuses except on Linux.
 func live(path string) bool {
 	for range 3 {
 		fd, err := socket(unix.AF_UNIX)
@@ -130,7 +130,7 @@ func live(path string) bool {
 		if !errors.Is(err, unix.ECONNREFUSED) {
 			return !errors.Is(err, unix.ENOENT)
 		}
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing tells of room in another's queue
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing reports room in another server's queue
 	}
 	return false
 }
@@ -151,7 +151,7 @@ func bindUnix(path string, c Config) (int, error) {
 	return fd, bindWithMode(fd, path, c.UnixMode.Perm())
 }
 
-// note remembers which file is ours.
+// note records which file is ours.
 func (f *socketFile) note() error {
 	var st unix.Stat_t
 	if err := unix.Lstat(f.path, &st); err != nil {
@@ -161,7 +161,7 @@ func (f *socketFile) note() error {
 	return nil
 }
 
-// remove removes the socket, unless another has taken its place, and the lock.
+// remove removes the lock, and the socket unless another file has replaced it.
 func (f *socketFile) remove() {
 	var st unix.Stat_t
 	if err := unix.Lstat(f.path, &st); err == nil && uint64(st.Dev) == f.device && st.Ino == f.inode {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindWithMode binds path and listens. Nobody can connect before listen, so
-// the mode set between the two is in force from the first instant that counts.
+// bindWithMode binds path and listens. It sets the mode between the two calls:
+// no client can connect before listen(2).
 func bindWithMode(fd int, path string, mode fs.FileMode) error {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return os.NewSyscallError("bind", err)

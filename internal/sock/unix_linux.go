@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindWithMode binds path and listens. On Linux the mode of the socket before
-// bind is the mode of the file (less the umask, which is then mended while
-// the file is not yet open to anyone), so it is never more open than asked.
+// bindWithMode binds path and listens. On Linux the socket's mode before bind(2)
+// becomes the file's mode, less the umask; chmod then restores those bits. So
+// the file is never more open than asked.
 func bindWithMode(fd int, path string, mode fs.FileMode) error {
 	if err := unix.Fchmod(fd, uint32(mode)); err != nil {
 		return os.NewSyscallError("fchmod", err)
