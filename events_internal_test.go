@@ -76,10 +76,16 @@ func TestEventKindsAreIntakes(t *testing.T) {
 // The values of options are those of the engine.
 func TestOptionsAreTheEngines(t *testing.T) {
 	for _, c := range []struct{ ours, its any }{
-		{int(SlowWait), int(delivery.Wait)}, {int(SlowCut), int(delivery.Cut)}, {int(SlowSkip), int(delivery.Skip)},
-		{int(ReplayUnheard), int(backlog.FirstUnheard)}, {int(ReplayNone), int(backlog.FirstNone)}, {int(ReplayAll), int(backlog.FirstAll)},
-		{int(InboxAll), int(engine.InboxAll)}, {int(InboxMessages), int(engine.InboxMessages)},
-		{int(InboxPresence), int(engine.InboxPresence)}, {int(InboxNone), int(engine.InboxNone)},
+		{int(SlowWait), int(delivery.Wait)},
+		{int(SlowCut), int(delivery.Cut)},
+		{int(SlowSkip), int(delivery.Skip)},
+		{int(ReplayUnheard), int(backlog.FirstUnheard)},
+		{int(ReplayNone), int(backlog.FirstNone)},
+		{int(ReplayAll), int(backlog.FirstAll)},
+		{int(InboxAll), int(engine.InboxAll)},
+		{int(InboxMessages), int(engine.InboxMessages)},
+		{int(InboxPresence), int(engine.InboxPresence)},
+		{int(InboxNone), int(engine.InboxNone)},
 	} {
 		if c.ours != c.its {
 			t.Errorf("%v is %v in the engine", c.ours, c.its)

@@ -49,8 +49,6 @@ func Example() {
 // gets what was broadcast, and only one that takes nothing for five seconds is
 // given up.
 func Example_server() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	hub, err := hubbub.New(hubbub.Options{Inbox: hubbub.InboxNone})
 	if err != nil {
 		log.Fatal(err)
@@ -58,6 +56,8 @@ func Example_server() {
 	if _, err := hub.Listen(":9000"); err != nil {
 		log.Fatal(err)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	if err := hub.BroadcastFrom(ctx, os.Stdin); err != nil && !errors.Is(err, context.Canceled) {
 		log.Print(err)
 	}
@@ -169,7 +169,6 @@ func ExampleHub_ServeHTTP() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer hub.Close()
 	http.Handle("/live/", http.StripPrefix("/live", hub))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -183,6 +182,7 @@ func ExampleHub_ServeHTTP() {
 		log.Fatal(err)
 	}
 	fmt.Println(bufio.NewReader(answer.Body).ReadString('\n'))
+	hub.Close()
 	// Output: hello
 	//  <nil>
 }

@@ -42,13 +42,13 @@ type ourType struct {
 }
 
 func TestTypesStaySmall(t *testing.T) {
-	types := map[string]*ourType{}
+	all := map[string]*ourType{}
 	of := func(folder, name string) *ourType {
 		key := folder + "." + name
-		if types[key] == nil {
-			types[key] = &ourType{files: map[string]bool{}}
+		if all[key] == nil {
+			all[key] = &ourType{files: map[string]bool{}}
 		}
-		return types[key]
+		return all[key]
 	}
 	eachOurFile(t, func(file string, parsed *ast.File) {
 		folder := path.Dir(file)
@@ -71,11 +71,11 @@ func TestTypesStaySmall(t *testing.T) {
 			}
 		}
 	})
-	for _, name := range slices.Sorted(maps.Keys(types)) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if stillLarge[name] {
 			continue
 		}
-		x := types[name]
+		x := all[name]
 		if x.fields > mostFields {
 			t.Errorf("%s has %d fields.\n\trule: at most %d\n\tmend: give those that change together a type of their own", name, x.fields, mostFields)
 		}

@@ -49,8 +49,10 @@ var (
 	bulkGoals    = []figure{{"CPU per MB delivered", "µs", ratio, 0.75}}
 	faninGoals   = []figure{{"CPU per line", "µs", ratio, 1.4}}
 	stalledGoals = []figure{
-		{"p99 of the others", "ms", ratio, 1.1}, {"growth", "MiB", limit, 4},
-		{"socket memory per stalled client", "KiB", limit, 512}, {"cut", "clients", shown, 0},
+		{"p99 of the others", "ms", ratio, 1.1},
+		{"growth", "MiB", limit, 4},
+		{"socket memory per stalled client", "KiB", limit, 512},
+		{"cut", "clients", shown, 0},
 	}
 )
 
@@ -127,8 +129,10 @@ var scenarios = []scenario{{
 	},
 	baseWork: noneStalled, rounds: 5,
 	figures: []figure{ // one socket is lost among the unacknowledged bytes of 900
-		{"p99 of the others", "ms", ratio, 1.1}, {"growth", "MiB", limit, 64},
-		{"socket memory per stalled client", "KiB", shown, 0}, {"cut", "clients", limit, 0},
+		{"p99 of the others", "ms", ratio, 1.1},
+		{"growth", "MiB", limit, 64},
+		{"socket memory per stalled client", "KiB", shown, 0},
+		{"cut", "clients", limit, 0},
 	},
 }, {
 	name: "paced", what: "as much as 100 clients take, one of which reads 200 KB/s; --backlog 256KiB",
@@ -171,8 +175,10 @@ var scenarios = []scenario{{
 	name: "idle-ws", what: "15,000 WebSockets that do nothing: 3,000 connect, 30 s later the rest",
 	floor: "hubbub with raw clients", base: "raw", test: "any", work: asleepWS, baseWork: asleep, rounds: 1,
 	figures: []figure{
-		{"resident per client of the 12,000", "B", ratio, 1.05}, {"the same after a line to each", "B", ratio, 1.05},
-		{"CPU per second", "µs", limit, 100}, {"the first 3,000 together", "MiB", shown, 0},
+		{"resident per client of the 12,000", "B", ratio, 1.05},
+		{"the same after a line to each", "B", ratio, 1.05},
+		{"CPU per second", "µs", limit, 100},
+		{"the first 3,000 together", "MiB", shown, 0},
 	},
 }, {
 	name: "handshakes", what: "10,000 WebSockets connect as fast as they are answered",
@@ -184,8 +190,10 @@ var scenarios = []scenario{{
 	floor: "net/http, keeping descriptors only and freeing all it can", base: "library let-go", test: "any",
 	work: handshakesLeft{handshakes{clients: 10_000}, later}, rounds: 1,
 	figures: []figure{
-		{"resident after 30 s, by the empty server and raw clients", "×", shown, 0}, {"resident 30 s after they left, by the empty server", "×", shown, 0},
-		{"more than the empty server and raw clients", "MiB", shown, 0}, {"more than the empty server, after they left", "MiB", ratio, 1.1},
+		{"resident after 30 s, by the empty server and raw clients", "×", shown, 0},
+		{"resident 30 s after they left, by the empty server", "×", shown, 0},
+		{"more than the empty server and raw clients", "MiB", shown, 0},
+		{"more than the empty server, after they left", "MiB", ratio, 1.1},
 		{"resident after the second time, by after the first", "×", limit, 1.1},
 	},
 }, {
@@ -194,8 +202,10 @@ var scenarios = []scenario{{
 	work:     slowloris{fanout: fanout{clients: 900, size: 64, lines: 660, every: tick}, often: time.Second, slow: 2000},
 	baseWork: slowloris{fanout: fanout{clients: 900, size: 64, lines: 660, every: tick}, often: time.Second}, rounds: 5,
 	figures: []figure{
-		{"p99 of the 900", "ms", ratio, 1.1}, {"CPU per delivery to the 900", "µs", beside, 0},
-		{"closed, and connected again", "clients", shown, 0}, {"taken for raw clients", "clients", shown, 0},
+		{"p99 of the 900", "ms", ratio, 1.1},
+		{"CPU per delivery to the 900", "µs", beside, 0},
+		{"closed, and connected again", "clients", shown, 0},
+		{"taken for raw clients", "clients", shown, 0},
 	},
 }, {
 	name: "posts", what: "100 connections post 32 B lines, each the next after the response",
@@ -217,7 +227,9 @@ var scenarios = []scenario{{
 	floor: "websocketd, a Python program per client, on the same core", base: "websocketd echo.py", test: "any --json --replay none -- python3 -u bot.py",
 	work: replies{clients: 1000, size: 64, at: 100, rounds: 10, speaks: webSocket}, rounds: 8,
 	figures: []figure{
-		{"p99 of an answer", "ms", ratio, 1.0}, {"CPU per answer, all processes", "µs", beside, 0},
-		{"CPU per answer, the server alone", "µs", beside, 0}, {"memory of all processes", "MiB", shown, 0},
+		{"p99 of an answer", "ms", ratio, 1.0},
+		{"CPU per answer, all processes", "µs", beside, 0},
+		{"CPU per answer, the server alone", "µs", beside, 0},
+		{"memory of all processes", "MiB", shown, 0},
 	},
 }}

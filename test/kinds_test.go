@@ -37,12 +37,12 @@ func (s *stage) everyKind() []*party {
 }
 
 // eachKind runs a scene for each.
-func eachKind(t *testing.T, scene func(t *testing.T, kind string)) {
+func eachKind(t *testing.T, play func(t *testing.T, kind string)) {
 	t.Helper()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			scene(t, kind)
+			play(t, kind)
 		})
 	}
 }

@@ -111,21 +111,21 @@ func openUnasked(t *testing.T, address string, o hubbub.Options) *stage {
 }
 
 // everyNetwork runs a scene with TCP and with a Unix socket.
-func everyNetwork(t *testing.T, scene func(t *testing.T, address string)) {
+func everyNetwork(t *testing.T, play func(t *testing.T, address string)) {
 	t.Helper()
-	atBoth(t, "tcp://127.0.0.1:0", scene)
+	atBoth(t, "tcp://127.0.0.1:0", play)
 }
 
 // atBoth runs a scene with this address and with a Unix socket.
-func atBoth(t *testing.T, tcp string, scene func(t *testing.T, address string)) {
+func atBoth(t *testing.T, tcp string, play func(t *testing.T, address string)) {
 	t.Helper()
 	t.Run("tcp", func(t *testing.T) {
 		t.Parallel()
-		scene(t, tcp)
+		play(t, tcp)
 	})
 	t.Run("unix", func(t *testing.T) {
 		t.Parallel()
-		scene(t, unixAddress(t))
+		play(t, unixAddress(t))
 	})
 }
 

@@ -60,9 +60,9 @@ func (s *stage) raw() *peer {
 }
 
 // everyAny is everyNetwork, with ports whose first bytes tell what they are.
-func everyAny(t *testing.T, scene func(t *testing.T, address string)) {
+func everyAny(t *testing.T, play func(t *testing.T, address string)) {
 	t.Helper()
-	atBoth(t, "127.0.0.1:0", scene)
+	atBoth(t, "127.0.0.1:0", play)
 }
 
 // request is the head of one, with these headers.

@@ -78,7 +78,8 @@ func TestFramesGoOnElsewhere(t *testing.T) {
 
 // A state of another version, or one that no frame can be in, is refused.
 func TestFramesRefuseOtherStates(t *testing.T) {
-	for _, state := range []string{``, `{}`, `{"Version":2}`,
+	for _, state := range []string{
+		``, `{}`, `{"Version":2}`,
 		`{"Version":1,"Frame":{"Left":-1}}`, `{"Version":1,"Frame":{"At":4}}`, `{"Version":1,"Frame":{"KeptLen":1}}`, `{"Version":1,"Frame":{"Kept":[],"KeptLen":126}}`,
 		`{"Version":1,"Message":{"Tail":{"N":4}}}`, `{"Version":1,"Header":"AAAAAAAAAAAAAAAAAAAA"}`,
 	} {

@@ -9,34 +9,8 @@ import (
 	"testing"
 	"unsafe"
 
-	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/intake"
-	"hubbub.example/internal/framing"
-	"hubbub.example/internal/logger"
 )
-
-// desk is a loop with an inbox, and nobody else.
-func desk(t *testing.T, want Inbox) *shard {
-	t.Helper()
-	o, err := Config{Loops: 1, Inbox: want}.withDefaults(someDescriptors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &Engine{o: o, framing: framing.Lines, log: logger.New(o.Logger)}
-	t.Cleanup(h.log.Close)
-	h.inbox = intake.NewInbox(h.intakeConfig(), 1, nil, func() {})
-	l, err := newShard(h, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	h.loops = []*shard{l}
-	if h.backlog, err = backlog.New(h.backlogConfig()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.backlog.Close() })
-	return l
-}
 
 // There is one for each connection: a byte more, and the allocator takes 16.
 func TestClientIsSmall(t *testing.T) {

@@ -140,7 +140,7 @@ func (h *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "hubbub: "+err.Error(), http.StatusNotImplemented)
 		return
 	}
-	buffered, _ := rw.Reader.Peek(rw.Reader.Buffered()) // it is there
+	buffered, _ := rw.Peek(rw.Reader.Buffered()) // it is there
 	came := slices.Concat(requestHead(r), buffered)
 	fd, addr, err := h.detach(c)
 	if err != nil {

@@ -118,7 +118,7 @@ func live(t *testing.T, at string, random *rand.Rand) {
 	case 1:
 		_ = c.SetLinger(0)
 	case 2:
-		time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond) // it may be idle for too long
+		<-time.After(time.Duration(random.IntN(60)) * time.Millisecond) // it may be idle for too long
 	case 3:
 		_ = c.CloseWrite()
 	}

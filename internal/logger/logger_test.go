@@ -108,7 +108,7 @@ func TestManyOfAKindAreSummedUp(t *testing.T) {
 			q.Group(lapped, 1024, "client %d", i)
 		}
 		q.Group(Kind{Of: "odd"}, 0, "another")
-		time.Sleep(groupPeriod + time.Millisecond)
+		<-time.After(groupPeriod + time.Millisecond)
 		synctest.Wait()
 		got := b.lines()
 		want := `level=WARN msg="and 3 other clients closed: lapped; 3.0 KiB that they had sent are not read" code=lapped` + "\n"
