@@ -42,6 +42,7 @@ func asked(t *testing.T, o Options) (*server, *joined, *peer) {
 // else after it was asked again, since it may be a hubbub to which the question
 // came late.
 func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		answer func(*peer)
 		asked  int
@@ -85,6 +86,7 @@ func TestServerThatSpeaksSomethingElseIsSpokenToRaw(t *testing.T) {
 // A hubbub to which the question comes late has begun to speak raw, and takes
 // it for a web page's. That is no reason to lose its receipts.
 func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]func(*peer){
 		"with something to say":    func(p *peer) { p.Says("one\ntw"); _ = p.Close() },
 		"with nothing to say":      func(p *peer) { _ = p.Close() },
@@ -111,6 +113,7 @@ func TestHubbubThatIsAskedLateIsAskedAgain(t *testing.T) {
 // A page is no stream: what answers in HTTP is not spoken to raw, and none of
 // it is printed. What would be right is said.
 func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{200, 302, 400, 404, 426, 502} {
 		s, j, p := asked(t, Options{})
 		p.Says(fmt.Sprintf("HTTP/1.1 %d Oh\r\nContent-Length: 5\r\n\r\n<!p>\n", status))
@@ -122,6 +125,7 @@ func TestHTTPServerThatIsNoHubbubIsNotSpokenToRaw(t *testing.T) {
 
 // What hubbub itself answers is meant, and needs no advice.
 func TestRefusalIsNoReasonToSpeakRaw(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{403, 421, 429, 503} {
 		s, j, p := asked(t, Options{})
 		p.Says(fmt.Sprintf("HTTP/1.1 %d Oh\r\n\r\n", status))
@@ -135,6 +139,7 @@ func TestRefusalIsNoReasonToSpeakRaw(t *testing.T) {
 
 // Nobody who must speak hubbub.v1 is spoken to raw.
 func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
+	t.Parallel()
 	last := 1
 	for name, o := range map[string]Options{
 		"ws://":   {Address: Address{Protocol: HubbubV1}},
@@ -158,6 +163,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 }
 
 func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]Options{
 		"tcp://":      {Address: Address{Protocol: RawOnly}},
 		"--frame raw": {Frame: framing.Raw},
@@ -175,6 +181,7 @@ func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 // A server that spoke hubbub.v1 is a hubbub, whatever else it says while it is
 // being restarted; what it refuses is said, once.
 func TestHubbubStaysOneAcrossBreaks(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{}, "")
 	p.tells(message(1, "one"))
 	j.stdout.Until(t, "one\n")
@@ -195,6 +202,7 @@ func TestHubbubStaysOneAcrossBreaks(t *testing.T) {
 
 // A server that takes one client has taken it for the question.
 func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
+	t.Parallel()
 	s, j, p := asked(t, Options{})
 	_ = s.Close()
 	_ = p.Close()
@@ -203,6 +211,7 @@ func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
 
 // Whoever is told to stop does not wait for an answer.
 func TestStopWhileAsking(t *testing.T) {
+	t.Parallel()
 	s, j, p := asked(t, Options{AnswerIn: scene.LongEnough, ConnectTimeout: scene.LongEnough})
 	j.stop()
 	j.failsWith("stopped before " + s.Addr().String() + " answered")
@@ -212,6 +221,7 @@ func TestStopWhileAsking(t *testing.T) {
 }
 
 func TestWhatMayBeRaw(t *testing.T) {
+	t.Parallel()
 	a := Address{Network: "tcp", Host: "host", Port: "1"}
 	for _, c := range []struct {
 		name string

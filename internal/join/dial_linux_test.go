@@ -62,6 +62,7 @@ func streamSocket(t *testing.T, family int) int {
 // and soon. (net.Dialer alone gives the one that hangs its share of the
 // timeout, here 200 s.)
 func TestJoinTriesEveryAddress(t *testing.T) {
+	t.Parallel()
 	for _, list := range []string{
 		"127.0.0.2 127.0.0.3 127.0.0.1",
 		"127.0.0.3 127.0.0.2 127.0.0.1",
@@ -85,6 +86,7 @@ func TestJoinTriesEveryAddress(t *testing.T) {
 }
 
 func TestConnectTimeoutBoundsAllAddresses(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	at := s.Addr().(*net.TCPAddr)
 	_, port, _ := strings.Cut(at.String(), ":")
@@ -120,6 +122,7 @@ func twins(t *testing.T) (one, other *server) {
 
 // The race's losers are not left connected.
 func TestOnlyOneConnectionIsKept(t *testing.T) {
+	t.Parallel()
 	s, other := twins(t)
 	at := s.Addr().(*net.TCPAddr)
 	var open atomic.Int32
@@ -157,6 +160,7 @@ func port(a *net.TCPAddr) string {
 
 // A Unix socket whose accept queue is full says EAGAIN: that means later.
 func TestFullQueueOfUnixSocketMeansLater(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/s"
 	fd := streamSocket(t, syscall.AF_UNIX)
 	address := &syscall.SockaddrUnix{Name: path}

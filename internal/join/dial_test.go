@@ -12,6 +12,7 @@ import (
 )
 
 func TestFamiliesTakeTurns(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ in, want string }{
 		{"", ""},
 		{"192.0.2.1", "192.0.2.1"},
@@ -45,6 +46,7 @@ func named(o Options, port, list string) Options {
 }
 
 func TestEveryRefusalIsNamed(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	_ = s.Close()
 	_, port, _ := strings.Cut(s.Addr().String(), ":")
@@ -62,11 +64,13 @@ func TestEveryRefusalIsNamed(t *testing.T) {
 }
 
 func TestNameWithoutAddressesIsSaid(t *testing.T) {
+	t.Parallel()
 	j := startAt(t, named(Options{}, "1", ""))
 	j.failsWith("name.example:1: the name has no address")
 }
 
 func TestNameThatIsNone(t *testing.T) {
+	t.Parallel()
 	o := named(Options{}, "1", "")
 	o.Lookup = func(context.Context, string) ([]netip.Addr, error) {
 		return nil, fmt.Errorf("lookup name.example: no such host")
@@ -76,6 +80,7 @@ func TestNameThatIsNone(t *testing.T) {
 
 // A resolver that never answers is given no longer than the rest.
 func TestConnectTimeoutBoundsTheLookup(t *testing.T) {
+	t.Parallel()
 	o := named(Options{ConnectTimeout: 10 * time.Millisecond}, "1", "")
 	o.Lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
 		<-ctx.Done()
@@ -85,6 +90,7 @@ func TestConnectTimeoutBoundsTheLookup(t *testing.T) {
 }
 
 func TestStopWhileConnecting(t *testing.T) {
+	t.Parallel()
 	o := named(Options{ConnectTimeout: scene.LongEnough}, "1", "")
 	asked := make(chan struct{})
 	o.Lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,6 +20,11 @@ import (
 	"hubbub.example/internal/backoff"
 	"hubbub.example/internal/scene"
 )
+
+func TestMain(m *testing.M) {
+	scene.AtOnce(8)
+	os.Exit(m.Run())
+}
 
 // server is a listening socket of the test's.
 type server struct {
@@ -215,6 +221,7 @@ func (b *blockedWriter) Write(p []byte) (int, error) {
 }
 
 func TestBothWaysAtOnce(t *testing.T) {
+	t.Parallel()
 	_, j, p := meet(t, Options{})
 	p.Says("from the server\n")
 	j.stdout.Until(t, "from the server\n")
@@ -228,6 +235,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 
 // A STDOUT that nobody reads stops no sending.
 func TestNothingWaitsForStdout(t *testing.T) {
+	t.Parallel()
 	out := newBlockedWriter()
 	_, j, p := meet(t, Options{Stdout: out})
 	p.Says("something to print\n")
@@ -249,6 +257,7 @@ func TestNothingWaitsForStdout(t *testing.T) {
 // A server that does not read stops no printing, and STDIN is not read for it
 // without bound.
 func TestNothingWaitsForServerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	in := newEndless()
 	_, j, p := meet(t, Options{Stdin: in})
 	_ = p.Conn.(*net.TCPConn).SetReadBuffer(4096)
@@ -302,6 +311,7 @@ func (e *endless) awaitPause(t *testing.T) {
 }
 
 func TestJoinComesBackAfterRestart(t *testing.T) {
+	t.Parallel()
 	for name, down := range map[string]func(*peer){
 		"orderly": func(p *peer) { _ = p.Close() },
 		"crash":   (*peer).Reset,
@@ -346,6 +356,7 @@ func (j *joined) waits(n int) (all []time.Duration) {
 // However short connections are: as long as something comes of each, the next
 // is made soon.
 func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
+	t.Parallel()
 	const first, breaks = 15 * time.Millisecond, 8
 	for name, use := range map[string]func(*server, *joined, int){
 		"raw": func(s *server, j *joined, n int) {
@@ -395,6 +406,7 @@ func TestConnectionsOfUseAreMadeAgainSoon(t *testing.T) {
 // A server that accepts, and closes or just greets, is left alone for longer
 // and longer, but not for longer than it may be.
 func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
+	t.Parallel()
 	const first, longest, breaks = 3 * time.Millisecond, 48 * time.Millisecond, 30
 	for name, use := range map[string]func(*server, *joined){
 		"resets":       func(s *server, j *joined) { s.connected(j).Reset() },
@@ -424,6 +436,7 @@ func TestConnectionsOfNoUseAreMadeMoreAndMoreSeldom(t *testing.T) {
 
 // By default the first wait is short, and none is longer than half a minute.
 func TestWaitsByDefault(t *testing.T) {
+	t.Parallel()
 	o := Options{}.withDefaults()
 	for range 1000 {
 		w := backoff.New(o.FirstWait, o.LongestWait, minUptime)
@@ -440,6 +453,7 @@ func TestWaitsByDefault(t *testing.T) {
 
 // Whoever ends STDIN with nothing more to say is not kept by a long wait.
 func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{FirstWait: time.Hour, LongestWait: time.Hour})
 	j.says("all\n")
 	p.Hears("all\n")
@@ -454,6 +468,7 @@ func TestStdinThatEndsDuringAWaitEndsIt(t *testing.T) {
 
 // What STDIN gives while there is no connection is kept, and sent in order.
 func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{})
 	j.says("before\n")
 	p.Hears("before\n")
@@ -475,6 +490,7 @@ func TestMessagesOfTheMeantimeAreSent(t *testing.T) {
 
 // Past the bound STDIN is not read; nothing of it is lost.
 func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{})
 	j.log.Until(t, "connected to")
 	j.losesServer(s, p)
@@ -510,6 +526,7 @@ func TestTooMuchInTheMeantimePushesBack(t *testing.T) {
 
 // A message that a break cut in two comes whole on the next connection.
 func TestMessageCutByTheBreakIsSentWhole(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{})
 	j.says("whole\nfirst half, ")
 	p.Hears("whole\nfirst half, ")
@@ -522,6 +539,7 @@ func TestMessageCutByTheBreakIsSentWhole(t *testing.T) {
 // The test's connection never writes, which is what a watcher must not be
 // closed for; its STDIN was at its end before it began.
 func TestWatcherDoesNotHalfClose(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{Stdin: strings.NewReader("")})
 	p.Says("one\n")
 	j.stdout.Until(t, "one\n")
@@ -536,6 +554,7 @@ func TestWatcherDoesNotHalfClose(t *testing.T) {
 }
 
 func TestHalfClosePrintsWhatStillComes(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{Stdin: strings.NewReader("question")})
 	p.Hears("question") // as it is: no newline of ours
 	p.HearsEnd()
@@ -550,6 +569,7 @@ func TestHalfClosePrintsWhatStillComes(t *testing.T) {
 }
 
 func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
+	t.Parallel()
 	_, j, p := meet(t, Options{Stdin: strings.NewReader("one\ntwo"), EOF: Stay})
 	p.Hears("one\ntwo\n") // completed: the server sees no end that would do it
 	p.hearsNothing()
@@ -561,6 +581,7 @@ func TestStayTellsNobodyOfStdinsEnd(t *testing.T) {
 }
 
 func TestExitLeavesOnceAllIsSent(t *testing.T) {
+	t.Parallel()
 	text := strings.Repeat("a line to deliver\n", 100_000)
 	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), EOF: Exit})
 	p.Says("noise\n")
@@ -571,6 +592,7 @@ func TestExitLeavesOnceAllIsSent(t *testing.T) {
 }
 
 func TestExitWithoutAnythingToSay(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	j := start(t, s, Options{Stdin: strings.NewReader(""), EOF: Exit})
 	s.accept().HearsEnd()
@@ -579,6 +601,7 @@ func TestExitWithoutAnythingToSay(t *testing.T) {
 
 // Once the end of STDIN has been sent, a break is for good.
 func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{Stdin: strings.NewReader("all\n")})
 	p.Hears("all\n")
 	p.HearsEnd()
@@ -589,6 +612,7 @@ func TestNoComingBackOnceStdinHasEnded(t *testing.T) {
 
 // What STDIN gave is sent even if STDIN ends before the server is back.
 func TestStdinThatEndsInTheMeantimeIsSent(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{})
 	j.log.Until(t, "connected to")
 	j.losesServer(s, p)
@@ -605,6 +629,7 @@ func TestStdinThatEndsInTheMeantimeIsSent(t *testing.T) {
 // If it had nothing more to say, there is nothing to come back for: all is
 // well if the connection did not break.
 func TestStdinThatEndsInTheMeantimeWithNothingMoreIsTheEnd(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		end  func(*peer)
 		fail string
@@ -629,6 +654,7 @@ func TestStdinThatEndsInTheMeantimeWithNothingMoreIsTheEnd(t *testing.T) {
 }
 
 func TestOnceDoesNotComeBack(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		end  func(*peer)
 		fail string
@@ -650,6 +676,7 @@ func TestOnceDoesNotComeBack(t *testing.T) {
 // Everything the server sent is on STDOUT before Run ends, however slow
 // STDOUT is.
 func TestEverythingIsPrintedBeforeTheEnd(t *testing.T) {
+	t.Parallel()
 	out := newBlockedWriter()
 	_, j, p := meet(t, Options{Stdin: strings.NewReader("?"), Stdout: out})
 	p.hearsEndAfter("?")
@@ -678,6 +705,7 @@ func (p *peer) hearsEndAfter(text string) {
 
 // A server that ends its side at once only listens: it is told all the same.
 func TestServerThatOnlyListensIsSentAll(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{})
 	p.Done()
 	for i := range 100 {
@@ -693,6 +721,7 @@ func TestServerThatOnlyListensIsSentAll(t *testing.T) {
 
 // Two files are exchanged, and the server's is shorter.
 func TestFileIsSentPastTheServersEnd(t *testing.T) {
+	t.Parallel()
 	text := strings.Repeat("a file's line\n", 500_000)
 	_, j, p := meet(t, Options{Stdin: strings.NewReader(text), Input: File})
 	p.Says("theirs\n")
@@ -705,6 +734,7 @@ func TestFileIsSentPastTheServersEnd(t *testing.T) {
 }
 
 func TestStdoutLostEndsTheClient(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	j := start(t, s, Options{Stdout: lostWriter{}})
 	s.accept().Says("x")
@@ -713,6 +743,7 @@ func TestStdoutLostEndsTheClient(t *testing.T) {
 
 // STDOUT's loss is noticed although nothing comes that could be written.
 func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]func(*testing.T, *server, *joined){
 		"connected": func(_ *testing.T, s *server, _ *joined) { s.accept() },
 		"trying again": func(_ *testing.T, s *server, j *joined) {
@@ -732,6 +763,7 @@ func TestStdoutLostIsNoticedWhileNothingComes(t *testing.T) {
 }
 
 func TestStopDeliversWhatThereIs(t *testing.T) {
+	t.Parallel()
 	text := strings.Repeat("a line to deliver\n", 10_000)
 	_, j, p := meet(t, Options{})
 	j.log.Until(t, "connected to")
@@ -748,6 +780,7 @@ func TestStopDeliversWhatThereIs(t *testing.T) {
 // Neither a server that takes nothing nor a STDOUT that takes nothing keeps a
 // client that was told to stop; it says if not all was sent.
 func TestStopDoesNotWaitForTheStuck(t *testing.T) {
+	t.Parallel()
 	in, out := newEndless(), newBlockedWriter()
 	defer close(out.release)
 	_, j, p := meet(t, Options{Stdin: in, Stdout: out})
@@ -767,6 +800,7 @@ func TestStopDoesNotWaitForTheStuck(t *testing.T) {
 }
 
 func TestStopWhileTryingAgain(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ kept, fail string }{
 		"nothing kept":   {"", ""},
 		"something kept": {"late\n", "5 bytes of STDIN not sent"},
@@ -805,6 +839,7 @@ func TestStopEndsAWatcherAtOnce(t *testing.T) {
 
 // A line that a break cut short does not run into the next.
 func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{})
 	p.Says("whole\ncut sho")
 	j.stdout.Until(t, "cut sho")
@@ -817,6 +852,7 @@ func TestLineCutByTheBreakEndsBeforeTheNext(t *testing.T) {
 // With STDOUT blocked a break is still mended, for the sake of what is to be
 // sent; what came before it is printed first.
 func TestBlockedStdoutDoesNotKeepFromComingBack(t *testing.T) {
+	t.Parallel()
 	out := newBlockedWriter()
 	s, j, p := meet(t, Options{Stdout: out})
 	p.Says("before\n")
@@ -859,6 +895,7 @@ func (p *peer) awaits(want string) {
 
 // The system calls the server silent twice: that is a break.
 func TestSilentServerIsGivenUp(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	var mu sync.Mutex
 	silent := false
@@ -887,6 +924,7 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 
 // The first connection is not tried again, and STDIN is not touched for it.
 func TestFirstConnectionMustSucceed(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	_ = s.Close()
 	in := strings.NewReader("for whom?\n")
@@ -898,6 +936,7 @@ func TestFirstConnectionMustSucceed(t *testing.T) {
 }
 
 func TestRecordsStayWholeAcrossABreak(t *testing.T) {
+	t.Parallel()
 	s, j, p := meet(t, Options{Frame: 4})
 	p.Says("abcdef")
 	j.stdout.Until(t, "abcd")
@@ -935,6 +974,7 @@ func TestNothingPilesUp(t *testing.T) {
 
 // A log that nobody reads stops nothing.
 func TestBlockedLogStopsNothing(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	host, port, _ := net.SplitHostPort(s.Addr().String())
 	log := newBlockedWriter()

@@ -11,6 +11,7 @@ import (
 )
 
 func TestWhatStdoutSaysOfAMessage(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		frame                     framing.Framing
 		wire, plain, tagged, json string
@@ -57,6 +58,7 @@ func TestWhatStdoutSaysOfAMessage(t *testing.T) {
 // Raw, tags and JSON need whole messages, whose senders and numbers nobody
 // knows; what breaks off ends early.
 func TestRawMessagesAreTaggedWhole(t *testing.T) {
+	t.Parallel()
 	const broken = "\xff" // stands for a break
 	for _, c := range []struct {
 		name  string
@@ -115,6 +117,7 @@ func withoutTimes(t *testing.T, out string) (messages string) {
 
 // A message without an end does not take memory without an end.
 func TestVeryLongRawMessageIsCut(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	p := &printer{w: &out, frame: framing.Lines, out: Tagged}
 	block := bytes.Repeat([]byte("x"), 1<<20)
@@ -130,6 +133,7 @@ func TestVeryLongRawMessageIsCut(t *testing.T) {
 
 // Neither memory nor the end of things hangs on a STDOUT that takes nothing.
 func TestInboxIsBounded(t *testing.T) {
+	t.Parallel()
 	out := newBlockedWriter()
 	idle := make(chan struct{}, 100)
 	b := newInbox(&printer{w: out}, func() { idle <- struct{}{} }, func(error) {})
@@ -162,6 +166,7 @@ func TestInboxIsBounded(t *testing.T) {
 }
 
 func TestInboxOfALostStdoutTakesAll(t *testing.T) {
+	t.Parallel()
 	lost := make(chan error, 1)
 	b := newInbox(&printer{w: lostWriter{}}, func() {}, func(err error) { lost <- err })
 	go b.run()

@@ -29,6 +29,7 @@ func (b *outbox) sends(t *testing.T, n int64, want string) {
 }
 
 func TestReceiptsMoveTheTail(t *testing.T) {
+	t.Parallel()
 	b := v1Outbox(framing.Lines, 16, 100)
 	b.put(t, "one\n\ntwo\r\nth")
 	b.sends(t, 1, "one")
@@ -62,6 +63,7 @@ func TestReceiptsMoveTheTail(t *testing.T) {
 // The last message of STDIN may lack its separator; it is sent, kept and
 // acknowledged like any other.
 func TestLastMessageNeedsNoSeparator(t *testing.T) {
+	t.Parallel()
 	b := v1Outbox(framing.NUL, 16, 100)
 	b.fill(strings.NewReader("a\x00b\n"), false)
 	b.sends(t, 1, "a")
@@ -79,6 +81,7 @@ func TestLastMessageNeedsNoSeparator(t *testing.T) {
 // With a full ring whoever waits for receipts says so; the ring grows for a
 // message that the server takes.
 func TestFullRingAsksForReceipts(t *testing.T) {
+	t.Parallel()
 	b := v1Outbox(framing.Lines, 8, 20)
 	hungry := make(chan struct{}, 10)
 	b.hungry = func() { hungry <- struct{}{} }
@@ -105,6 +108,7 @@ func TestFullRingAsksForReceipts(t *testing.T) {
 }
 
 func TestWhatIsLeftOutIsCounted(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		frame framing.Framing
 		in    string

@@ -325,6 +325,7 @@ func joinHub(t *testing.T, h *hub, o Options) *joined {
 // Whatever breaks and wherever, everything arrives, both ways, once and in
 // order.
 func TestV1NothingTwiceNothingMissingOverHundredsOfBreaks(t *testing.T) {
+	t.Parallel()
 	const lines = 1000
 	for seed := range int64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -381,6 +382,7 @@ func TestV1NothingTwiceNothingMissingOverHundredsOfBreaks(t *testing.T) {
 // missing, and the order holds; what is gone from the server, or skipped, is
 // counted.
 func TestV1RestartsAndLostHistory(t *testing.T) {
+	t.Parallel()
 	h := newHub(t, func(nth int) breakage { return breakage{take: 3, skip: nth%2 == 0} })
 	j := joinHub(t, h, Options{Out: JSON})
 	h.awaits("the client", func() bool { return len(h.sessions) > 0 })

@@ -18,6 +18,7 @@ import (
 )
 
 func TestV1WhatFollowsAnEnd(t *testing.T) {
+	t.Parallel()
 	said := func(code proto.CloseCode, reason string) error { return &proto.Closed{Code: code, Reason: reason} }
 	all := stdin{ended: true, bytes: 10}
 	kept := stdin{ended: true, bytes: 10, kept: 3}
@@ -66,6 +67,7 @@ func TestV1WhatFollowsAnEnd(t *testing.T) {
 
 // What a server says is shown, not obeyed.
 func TestServersWordsAreFitForATerminal(t *testing.T) {
+	t.Parallel()
 	a := Address{Network: "tcp", Host: "host", Port: "1"}
 	e := ending{err: &proto.Closed{Code: 1002, Reason: "\x1b[2J\u202e"}, receipts: true}
 	if got := e.failure(a).Error(); strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, "[2J") {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestV1BothWaysAtOnce(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{}, `"seq":7`)
 	p.tells(message(8, "from the server"))
 	j.stdout.Until(t, "from the server\n")
@@ -27,6 +28,7 @@ func TestV1BothWaysAtOnce(t *testing.T) {
 
 // What is no UTF-8 goes as base64, and comes so.
 func TestV1BytesThatAreNoText(t *testing.T) {
+	t.Parallel()
 	_, j, p := meetV1(t, Options{}, "")
 	j.says("\xff<&>\n\"\\\n\n")
 	p.told(`{"type":"message","n":1,"base64":"/zwmPg=="}`, `{"type":"message","n":2,"text":"\"\\"}`, sent(3, ""))
@@ -37,6 +39,7 @@ func TestV1BytesThatAreNoText(t *testing.T) {
 // The next connection is the same session, begins where printing stands, and
 // is sent what was not acknowledged.
 func TestV1GoesOnWhereItStood(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	last := 3
 	j := startV1(t, s, Options{Name: "ann & bob", Last: &last})
@@ -72,6 +75,7 @@ func TestV1GoesOnWhereItStood(t *testing.T) {
 // A server that was started anew knows no session: what it never acknowledged
 // it gets, with the numbers going on.
 func TestV1NumbersGoOnWithANewServer(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{}, "")
 	j.says("one\ntwo\n")
 	p.told(sent(1, "one"), sent(2, "two"))
@@ -89,6 +93,7 @@ func TestV1NumbersGoOnWithANewServer(t *testing.T) {
 // it has another number now: it is not printed, and not asked for again. In
 // another epoch the number is another's.
 func TestV1KnowsItsOwnBehindABreak(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{Out: Tagged}, `"id":7`)
 	p.tells(from(8, message(1, "one")))
 	j.stdout.Until(t, "8\tone\n")
@@ -112,6 +117,7 @@ func TestV1KnowsItsOwnBehindABreak(t *testing.T) {
 
 // What does not come is said, on STDERR and, as JSON, in its place.
 func TestV1WhatIsMissingIsSaid(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, hello, says string
 		log, out          string
@@ -137,6 +143,7 @@ func TestV1WhatIsMissingIsSaid(t *testing.T) {
 }
 
 func TestV1GoodbyesAndWhatFollows(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		code   int
 		why    string // in a message before
@@ -182,6 +189,7 @@ func TestV1GoodbyesAndWhatFollows(t *testing.T) {
 
 // A server that does not keep to the protocol is told so, and not asked again.
 func TestV1BreachIsTheEnd(t *testing.T) {
+	t.Parallel()
 	for _, says := range []string{
 		`not JSON`, `[]`, `null`, `{"type":"message","seq":1}`, `{"type":"message","text":"x"}`, `{"type":"message","seq":-1,"text":"x"}`,
 		`{"type":"message","seq":1,"base64":"?"}`, ack(1), `{"type":"hello"}`,
@@ -204,6 +212,7 @@ func TestV1BreachIsTheEnd(t *testing.T) {
 
 // What is not known yet is for others.
 func TestV1IgnoresWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	_, j, p := meetV1(t, Options{}, `"color":"green"`)
 	p.tells(`{"type":"weather","text":5,"seq":"x"}`, `{}`, `{"type":"message","seq":1,"text":"x","mood":[1]}`)
 	j.stdout.Until(t, "x\n")
@@ -211,6 +220,7 @@ func TestV1IgnoresWhatItDoesNotKnow(t *testing.T) {
 }
 
 func TestV1HalfCloseTellsTheEndAndPrintsWhatStillComes(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("question\nand more")}, "")
 	p.told(sent(1, "question"), sent(2, "and more"), `{"type":"end"}`)
 	p.tells(ack(2), message(1, "ans"))
@@ -225,6 +235,7 @@ func TestV1HalfCloseTellsTheEndAndPrintsWhatStillComes(t *testing.T) {
 
 // Not even a break after the end of STDIN loses anything, either way.
 func TestV1ComesBackAfterTheEndOfStdin(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("all\n")}, "")
 	p.told(sent(1, "all"), `{"type":"end"}`)
 	p.Reset()
@@ -243,6 +254,7 @@ func TestV1ComesBackAfterTheEndOfStdin(t *testing.T) {
 
 // Whoever ends STDIN by hand wants to be gone, also while there is no server.
 func TestV1PersonIsNotKeptByAServerThatIsGone(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{Input: Terminal}, "")
 	j.says("all\n")
 	p.told(sent(1, "all"))
@@ -254,6 +266,7 @@ func TestV1PersonIsNotKeptByAServerThatIsGone(t *testing.T) {
 }
 
 func TestV1StayTellsNobodyOfStdinsEnd(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("one"), EOF: Stay}, "")
 	p.told(sent(1, "one"))
 	p.tells(ack(1))
@@ -269,6 +282,7 @@ func TestV1StayTellsNobodyOfStdinsEnd(t *testing.T) {
 // With --eof=exit it stays until all is acknowledged, across a break, and no
 // longer.
 func TestV1ExitLeavesOnceAllIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{Stdin: strings.NewReader("one\ntwo\n"), EOF: Exit}, "")
 	p.told(sent(1, "one"), sent(2, "two"))
 	p.tells(ack(1))
@@ -284,6 +298,7 @@ func TestV1ExitLeavesOnceAllIsAcknowledged(t *testing.T) {
 }
 
 func TestV1ExitWithoutAnythingToSay(t *testing.T) {
+	t.Parallel()
 	_, j, p := meetV1(t, Options{Stdin: strings.NewReader(""), EOF: Exit}, "")
 	p.toldGoodbye(1000)
 	j.endsWell()
@@ -291,6 +306,7 @@ func TestV1ExitWithoutAnythingToSay(t *testing.T) {
 
 // A watcher has nothing to say and stays; when it leaves it says goodbye.
 func TestV1WatcherStaysAndLeaves(t *testing.T) {
+	t.Parallel()
 	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("")}, "")
 	p.hearsNothing()
 	p.tells(message(1, "one"))
@@ -303,6 +319,7 @@ func TestV1WatcherStaysAndLeaves(t *testing.T) {
 }
 
 func TestV1StopWaitsForWhatIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	_, j, p := meetV1(t, Options{}, "")
 	j.log.Until(t, "connected to")
 	j.says("one\nhalf")
@@ -322,6 +339,7 @@ func TestV1StopWaitsForWhatIsAcknowledged(t *testing.T) {
 // What STDIN gives after that is not its business: not the rest of the message
 // with which it was told to stop either.
 func TestV1StopWaitsForNothingThatComesLater(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	in := pieceReader{make(chan string), make(chan struct{})}
 	defer close(in.pieces)
@@ -355,6 +373,7 @@ func (r pieceReader) Read(p []byte) (int, error) {
 }
 
 func TestV1StopSaysWhatIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
 	for name, then := range map[string]func(*server, *v1peer, *joined){
 		"connected":    func(_ *server, p *v1peer, j *joined) { j.stop(); p.Reset() },
 		"trying again": func(s *server, p *v1peer, j *joined) { j.losesServer(s, p.peer); j.stop() },
@@ -372,6 +391,7 @@ func TestV1StopSaysWhatIsNotAcknowledged(t *testing.T) {
 }
 
 func TestV1OnceDoesNotComeBack(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		end  func(*v1peer)
 		fail string
@@ -391,6 +411,7 @@ func TestV1OnceDoesNotComeBack(t *testing.T) {
 }
 
 func TestV1HeartbeatsAreAnswered(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	startV1(t, s, Options{})
 	p := s.greets("")
@@ -403,6 +424,7 @@ func TestV1HeartbeatsAreAnswered(t *testing.T) {
 // A server that says nothing for two heartbeats is gone, though the connection
 // may not know.
 func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	s, j, p := meetV1(t, Options{}, `"heartbeat":0.3`)
 	p.tells(message(1, "one"))
 	j.log.Until(t, "the server does not answer any more")
@@ -414,6 +436,7 @@ func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
 // A STDOUT that nobody reads stops no sending, though receipts come behind
 // messages; and all is printed in the end, once.
 func TestV1NothingWaitsForStdout(t *testing.T) {
+	t.Parallel()
 	out := newBlockedWriter()
 	s, j, p := meetV1(t, Options{Stdout: out}, "")
 	p.tells(message(1, "1"))
@@ -451,6 +474,7 @@ func TestV1NothingWaitsForStdout(t *testing.T) {
 // While STDOUT is blocked and nobody waits for receipts, the server is held
 // back, not skipped; it is shown that we live.
 func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
+	t.Parallel()
 	out := newBlockedWriter()
 	_, j, p := meetV1(t, Options{Stdout: out}, `"heartbeat":0.5`)
 	const count = 2000
@@ -487,6 +511,7 @@ func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
 
 // A server that does not read stops no printing.
 func TestV1NothingWaitsForServerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	in := newEndless()
 	_, j, p := meetV1(t, Options{Stdin: in}, "")
 	_ = p.Conn.(*net.TCPConn).SetReadBuffer(4096)
@@ -504,6 +529,7 @@ func TestV1NothingWaitsForServerThatDoesNotRead(t *testing.T) {
 // A message longer than the server takes is left out and said; those around it
 // arrive.
 func TestV1MessageThatIsTooLongIsSaid(t *testing.T) {
+	t.Parallel()
 	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("12345678\n123456789\r\n1234567890\r\n12345678\r\nend\n" + strings.Repeat("x", 5<<20))}, `"longest":8`)
 	p.told(sent(1, "12345678"))
 	p.tells(ack(1))
@@ -517,6 +543,7 @@ func TestV1MessageThatIsTooLongIsSaid(t *testing.T) {
 
 // What the server takes it gets, be it longer than the ring was.
 func TestV1LongMessagesGoThrough(t *testing.T) {
+	t.Parallel()
 	const longest = 5 << 20
 	s := listen(t, "127.0.0.1:0")
 	long := strings.Repeat("x", longest)
@@ -539,6 +566,7 @@ func TestV1LongMessagesGoThrough(t *testing.T) {
 }
 
 func TestV1Records(t *testing.T) {
+	t.Parallel()
 	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("abcdefghij"), Frame: 4}, "")
 	p.told(sent(1, "abcd"), sent(2, "efgh"))
 	p.tells(ack(2))
@@ -550,6 +578,7 @@ func TestV1Records(t *testing.T) {
 }
 
 func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
+	t.Parallel()
 	out := newBlockedWriter()
 	_, j, p := meetV1(t, Options{Stdin: strings.NewReader("?"), Stdout: out}, "")
 	p.told(sent(1, "?"), `{"type":"end"}`)
@@ -569,6 +598,7 @@ func TestV1EverythingIsPrintedBeforeTheEnd(t *testing.T) {
 }
 
 func TestV1StdoutLostEndsTheClient(t *testing.T) {
+	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	j := startV1(t, s, Options{Stdout: lostWriter{}})
 	s.greets("").tells(message(1, "x"))
