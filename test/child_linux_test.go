@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
 	"hubbub.example/internal/scene"
 
 	"hubbub.example"

@@ -393,7 +393,7 @@ func TestDrainBroadcastsWhatIsHeld(t *testing.T) {
 	const size = 1000
 	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: scene.LongEnough, SocketOptions: []string{"SO_SNDBUF=16384"}})
 	p := s.narrowClient()
-	from, to := pipe(t)
+	from, to := scene.Pipe(t)
 	broadcasting := begins(func() error { return s.BroadcastFrom(context.Background(), from) })
 	taken := 0
 	for {
@@ -521,7 +521,7 @@ func TestAClosedHubSaysSo(t *testing.T) {
 		t.Errorf("a second Close says %v", err)
 	}
 	ctx := patient(t)
-	source, _ := pipe(t)
+	source, _ := scene.Pipe(t)
 	for what, err := range map[string]error{
 		"Broadcast":      s.Broadcast(ctx, []byte("x")),
 		"WaitForClients": s.WaitForClients(ctx, 1),

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
 	"hubbub.example/internal/scene"
 
 	"hubbub.example"

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
 	"hubbub.example/internal/scene"
 
 	"hubbub.example"

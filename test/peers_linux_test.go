@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
 	"hubbub.example/internal/scene"
 
 	"hubbub.example"
@@ -89,7 +90,7 @@ func TestNoDelayUnlessUnset(t *testing.T) {
 // beside it keeps a client's connection open. (Not parallel: only what is new
 // is looked at.)
 func TestDescriptorsCloseOnExec(t *testing.T) {
-	source, theirs := socketPair(t)
+	source, theirs := scene.SocketPair(t)
 	before := descriptors(t)
 	s := open(t, hubbub.Options{Loops: 2})
 	path, err := s.Listen(unixAddress(t))

@@ -244,7 +244,7 @@ func TestAnAddressForHTTP(t *testing.T) {
 
 // A stranger that goes gives its descriptor back, however far it came.
 func TestAStrangerThatGoesIsForgotten(t *testing.T) {
-	before, _ := pipe(t)
+	before, _ := scene.Pipe(t)
 	_ = before.Close()
 	s := openUnasked(t, "127.0.0.1:0", hubbub.Options{Sniff: time.Minute, Loops: 2})
 	s.take()

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"hubbub.example/internal/scene"
 
 	"hubbub.example"
@@ -115,7 +114,7 @@ func TestAHeldBroadcastEndsWithTheHub(t *testing.T) {
 	} {
 		t.Run(end.how, func(t *testing.T) {
 			s, _ := held(t)
-			r, w := pipe(t)
+			r, w := scene.Pipe(t)
 			if _, err := w.WriteString(strings.Repeat("x\n", 20_000)); err != nil {
 				t.Fatal(err)
 			}
@@ -134,32 +133,6 @@ func TestAHeldBroadcastEndsWithTheHub(t *testing.T) {
 			}
 		})
 	}
-}
-
-// pipe is a pipe with room for what the tests write at once.
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
-	return r, w
-}
-
-// socketPair is two blocking sockets that are connected.
-func socketPair(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-	}
-	r, w = os.NewFile(uintptr(fds[0]), "read"), os.NewFile(uintptr(fds[1]), "write")
-	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
-	return r, w
 }
 
 // Whatever a source is, all of it is broadcast, a last line without its
@@ -190,12 +163,12 @@ func TestBroadcastFrom(t *testing.T) {
 		want string
 	}{
 		{"pipe", func(t *testing.T) *os.File {
-			r, w := pipe(t)
+			r, w := scene.Pipe(t)
 			write(t, w)
 			return r
 		}, text.String() + "\n"},
 		{"socket", func(t *testing.T) *os.File {
-			r, w := socketPair(t)
+			r, w := scene.SocketPair(t)
 			write(t, w)
 			return r
 		}, text.String() + "\n"},
@@ -208,7 +181,7 @@ func TestBroadcastFrom(t *testing.T) {
 		}, text.String() + "\n"},
 		{"/dev/null", func(t *testing.T) *os.File { return opened(t, os.DevNull) }, ""},
 		{"closed pipe", func(t *testing.T) *os.File {
-			r, w := pipe(t)
+			r, w := scene.Pipe(t)
 			_ = w.Close()
 			return r
 		}, ""},
@@ -241,7 +214,7 @@ func opened(t *testing.T, name string) *os.File {
 // half a line waits for its other half, and nobody waits for that.
 func TestASourceThatPauses(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []func(*testing.T) (r, w *os.File){pipe, socketPair} {
+	for _, kind := range []func(testing.TB) (r, w *os.File){scene.Pipe, scene.SocketPair} {
 		s := open(t, hubbub.Options{Loops: 1})
 		p := s.client()
 		r, w := kind(t)
@@ -276,7 +249,7 @@ func TestALongLineOfASourceGoesOnInPieces(t *testing.T) {
 	t.Parallel()
 	s := open(t, hubbub.Options{MaxMessage: 1000})
 	p := s.client()
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	reading := begins(func() error { return s.BroadcastFrom(patient(t), r) })
 	longest := strings.Repeat("x", 1000)
 	fmt.Fprintf(w, "%s\n%sy\n%s%s%sz", longest, longest, longest, longest, longest)
@@ -294,8 +267,8 @@ func TestTwoSourcesAtOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t, hubbub.Options{})
 	p := s.client()
-	r1, w1 := pipe(t)
-	r2, w2 := pipe(t)
+	r1, w1 := scene.Pipe(t)
+	r2, w2 := scene.Pipe(t)
 	reading := begins(func() error { return s.BroadcastFrom(patient(t), r1) })
 	_, _ = w1.WriteString("first\n")
 	p.Hears("first\n")
@@ -323,7 +296,7 @@ func TestBroadcastFromEndsWithItsContext(t *testing.T) {
 	s := open(t, hubbub.Options{})
 	p := s.client()
 	for range 3 {
-		r, w := socketPair(t)
+		r, w := scene.SocketPair(t)
 		ctx, cancel := context.WithCancel(patient(t))
 		reading := begins(func() error { return s.BroadcastFrom(ctx, r) })
 		_, _ = w.WriteString("heard\n")
@@ -338,7 +311,7 @@ func TestBroadcastFromEndsWithItsContext(t *testing.T) {
 			t.Errorf("reading on gives %q (%v)", got, err)
 		}
 	}
-	r, _ := pipe(t)
+	r, _ := scene.Pipe(t)
 	_ = r.Close()
 	if err := s.BroadcastFrom(patient(t), r); err == nil {
 		t.Error("a closed file gives no error")
@@ -357,7 +330,7 @@ func TestASourceOfEmptyLinesIsBounded(t *testing.T) {
 	}
 	for what, open := range map[string]func(t *testing.T) *os.File{
 		"pipe": func(t *testing.T) *os.File {
-			r, w := pipe(t)
+			r, w := scene.Pipe(t)
 			go func() { _, _ = io.WriteString(w, lines) }() // until the pipe is closed
 			return r
 		},
@@ -383,7 +356,7 @@ func TestASourceOfShortLinesIsHeldWhole(t *testing.T) {
 	const lines, least = 30_000, 1000
 	s := openAny(t, unhurried(hubbub.Options{Backlog: 64 << 10, Loops: 1, Patience: time.Minute}))
 	c, _ := s.v1("/")
-	r, w := pipe(t)
+	r, w := scene.Pipe(t)
 	reading := begins(func() error { return s.BroadcastFrom(patient(t), r) })
 	writing := begins(func() error {
 		for i := range lines {

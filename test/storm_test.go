@@ -28,7 +28,7 @@ import (
 // descriptors and goroutines that it had; and after its end there is nothing
 // of it. (Not parallel: others' would be counted.)
 func TestNothingIsLeftBehind(t *testing.T) {
-	before, _ := pipe(t) // the runtime's poller takes what it needs, and keeps it
+	before, _ := scene.Pipe(t) // the runtime's poller takes what it needs, and keeps it
 	_ = before.Close()
 	nothing := inUse(t)
 	s := openAt(t, "127.0.0.1:0", hubbub.Options{MaxClients: 100, Loops: 3, Sniff: 200 * time.Millisecond})
@@ -42,7 +42,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		storm(t, s)
 		scene.Until(t, "all that the storm took is given back", func() bool { return inUse(t).within(still) })
 	}
-	source, theirs := pipe(t)
+	source, theirs := scene.Pipe(t)
 	_ = theirs.Close()
 	if err := s.BroadcastFrom(patient(t), source); err != nil {
 		t.Error(err)
@@ -134,7 +134,7 @@ func storm(t *testing.T, s *stage) {
 // A hub that is closed in the midst of a storm of connects leaves none behind,
 // nor a listener that was to be opened meanwhile.
 func TestCloseInAStorm(t *testing.T) {
-	before, _ := pipe(t)
+	before, _ := scene.Pipe(t)
 	_ = before.Close()
 	nothing := inUse(t)
 	for range 10 {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
+
 	"hubbub.example/internal/scene"
 
 	"hubbub.example"

@@ -24,6 +24,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/scene"
 )
 
 // morePipe is more than a pipe holds: once such a text is said, most of it has
@@ -55,7 +57,7 @@ func TestClientTwoWaitsForClientOnesLunch(t *testing.T) {
 	one.prints("server: enjoy")
 
 	two := connect(t, server.address)
-	two.say("anybody there?\n")
+	two.Says("anybody there?\n")
 
 	one.say("I am back\n")
 	server.prints("client: I am back")
@@ -70,7 +72,7 @@ func TestClientTwoWaitsForClientOnesLunch(t *testing.T) {
 func TestBlockingServerRestarts(t *testing.T) {
 	first := serve(t, "blocking-server")
 	c := connect(t, first.address)
-	c.say("hello\n")
+	c.Says("hello\n")
 	first.prints("client: hello")
 	first.kill()
 
@@ -101,7 +103,7 @@ func TestNaiveServerServesOneClient(t *testing.T) {
 	turn(server, one, "client")
 
 	two := connect(t, server.address)
-	two.say("anybody there?\n")
+	two.Says("anybody there?\n")
 	for range 200 {
 		turn(server, one, "client")
 	}
@@ -132,7 +134,7 @@ func TestNaivePairNeverRests(t *testing.T) {
 	for _, p := range []*program{lonely, server, client} {
 		p.diesOf(syscall.SIGKILL)
 	}
-	connect(t, blocking.address).say("well rested?\n")
+	connect(t, blocking.address).Says("well rested?\n")
 	blocking.prints("client: well rested?")
 }
 
@@ -142,7 +144,7 @@ func TestNaivePairNeverRests(t *testing.T) {
 func TestNaiveServerNeverSeesTheEnd(t *testing.T) {
 	for how, leave := range map[string]func(*peer){
 		"end of file": func(c *peer) { _ = c.Close() },
-		"reset":       (*peer).reset,
+		"reset":       (*peer).Reset,
 	} {
 		t.Run(how, func(t *testing.T) {
 			server := serve(t, "naive-server")
@@ -151,7 +153,7 @@ func TestNaiveServerNeverSeesTheEnd(t *testing.T) {
 			leave(one)
 
 			two := connect(t, server.address)
-			two.say("my turn?\n")
+			two.Says("my turn?\n")
 			server.say(strings.Repeat(strings.Repeat("x", 1023)+"\n", morePipe/1024))
 			two.hearsNothing()
 			if late := server.printedUntilKilled(); len(late) > 0 {
@@ -194,7 +196,7 @@ func TestHalfTypedLineBlocksNaiveServer(t *testing.T) {
 	turn(server, c, "client")
 
 	server.say(strings.Repeat("x", morePipe)) // no newline
-	c.say("hello?\n")
+	c.Says("hello?\n")
 	tick()
 	if len(server.stdout) > 0 {
 		t.Fatal("the client was heard")
@@ -266,7 +268,7 @@ func TestNaiveServerLosesTheLastLine(t *testing.T) {
 	server.say("last")
 	server.sayNoMore()
 	server.exits(0)
-	if said, err := io.ReadAll(c.in); len(said) > 0 || err != nil {
+	if said, err := io.ReadAll(c.R); len(said) > 0 || err != nil {
 		t.Fatalf("heard %q, %v", said, err)
 	}
 }
@@ -314,13 +316,13 @@ func TestNaiveServerLosesTheRestOfALine(t *testing.T) {
 // Problem 11: a reader of its output that leaves kills the server without a
 // word, and with it everybody's connection.
 func TestNaiveServerDiesOfSIGPIPE(t *testing.T) {
-	reader, stdout := pipe(t)
+	reader, stdout := scene.Pipe(t)
 	server := servePrintingTo(t, stdout, "naive-server")
 	c := connect(t, server.address)
 	server.logs("a client has come")
 	_ = reader.Close()
 
-	c.say("hello\n")
+	c.Says("hello\n")
 	server.diesOf(syscall.SIGPIPE)
 }
 
@@ -330,16 +332,16 @@ func TestNaiveServerKnowsNoMessages(t *testing.T) {
 	server := serve(t, "naive-server")
 	c := connect(t, server.address)
 
-	c.say("hel")
+	c.Says("hel")
 	server.prints("client: hel")
-	c.say("lo\n")
+	c.Says("lo\n")
 	server.prints("client: lo")
 
-	c.say("one\ntwo\n")
+	c.Says("one\ntwo\n")
 	server.prints("client: one")
 	server.prints("two") // no client said this, as the server has it
 
-	c.say(strings.Repeat("x", 1500) + "\n")
+	c.Says(strings.Repeat("x", 1500) + "\n")
 	server.prints("client: " + strings.Repeat("x", 1024))
 	server.prints("client: " + strings.Repeat("x", 1500-1024))
 }
@@ -347,15 +349,15 @@ func TestNaiveServerKnowsNoMessages(t *testing.T) {
 // Problem 13: whoever does not read its output stops the server.
 func TestBlockedOutputStopsNaiveServer(t *testing.T) {
 	tick := clock(t)
-	reader, stdout := pipe(t)
+	reader, stdout := scene.Pipe(t)
 	server := servePrintingTo(t, stdout, "naive-server")
 	c := connect(t, server.address)
 	for writable(t, stdout) {
-		c.say(strings.Repeat("x", 1023) + "\n")
+		c.Says(strings.Repeat("x", 1023) + "\n")
 	}
 	// The next print waits. Before it comes to that, the server may look at
 	// its input once, but not twice.
-	c.say(strings.Repeat("x", 4095) + "\n")
+	c.Says(strings.Repeat("x", 4095) + "\n")
 	server.say("one\n")
 	tick()
 	server.say("two\n")
@@ -392,7 +394,7 @@ func TestFlooderKeepsNaiveServer(t *testing.T) {
 	flooder := connect(t, server.address)
 	turn(server, flooder, "client")
 	quiet := connect(t, server.address)
-	quiet.say("help\n")
+	quiet.Says("help\n")
 
 	go func() {
 		for {
@@ -430,7 +432,7 @@ func hearTheEnd(t *testing.T, unheard string) (int64, error) {
 	server.say(strings.Repeat("x", 1<<20) + "\n")
 	turn(server, c, "client")
 	server.say(strings.Repeat("x", morePipe)) // half typed: the server reads nothing else
-	c.say(unheard)
+	c.Says(unheard)
 	server.sayNoMore()
 	server.exits(0)
 	return io.Copy(io.Discard, c)
@@ -445,7 +447,7 @@ func TestNaiveServerSpinsWithoutDescriptors(t *testing.T) {
 	server.allow(unix.RLIMIT_NOFILE, firstFree(t, server))
 	server.allow(unix.RLIMIT_CPU, 1)
 	c := connect(t, server.address)
-	c.say("hello?\n")
+	c.Says("hello?\n")
 	server.diesOf(syscall.SIGKILL)
 	if said := slices.Concat(rest(lines(reader)), rest(server.stderr)); len(said) > 0 {
 		t.Fatalf("it said %q", said)
@@ -669,8 +671,8 @@ func TestNaiveServerLetsClientsDriveItsTerminal(t *testing.T) {
 	c := connect(t, server.address)
 
 	const hostile = "\x1b[2J\x1b]0;root@bank\a$ you have paid"
-	c.say(hostile + "\n")
-	_ = terminal.SetReadDeadline(time.Now().Add(patience))
+	c.Says(hostile + "\n")
+	_ = terminal.SetReadDeadline(time.Now().Add(scene.LongEnough))
 	seen := make([]byte, len("client: "+hostile))
 	if _, err := io.ReadFull(terminal, seen); err != nil || string(seen) != "client: "+hostile {
 		t.Fatalf("the terminal got %q, %v", seen, err)

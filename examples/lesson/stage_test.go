@@ -9,7 +9,7 @@ package lesson
 //	turn      a whole turn of a naive program's loop has passed
 //	clock     a while has passed, told in turns of another naive server
 //
-// Every wait is for something that happens; patience only bounds it.
+// Every wait is for something that happens; scene.LongEnough only bounds it.
 
 import (
 	"bufio"
@@ -29,9 +29,6 @@ import (
 
 	"hubbub.example/internal/scene"
 )
-
-// patience bounds every wait. Only a broken program makes a test wait so long.
-const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	scene.Signals()
@@ -110,12 +107,12 @@ func startPrintingTo(t *testing.T, elsewhere *os.File, name, address string) *pr
 	}
 	cmd := exec.Command(filepath.Join(dir, name), address)
 	p := &program{t: t, cmd: cmd}
-	p.theirs, p.stdin = pipe(t)
+	p.theirs, p.stdin = scene.Pipe(t)
 	cmd.Stdin = p.theirs
 
-	complaints, stderr := pipe(t)
+	complaints, stderr := scene.Pipe(t)
 	cmd.Stderr = stderr
-	out, stdout := pipe(t)
+	out, stdout := scene.Pipe(t)
 	cmd.Stdout = stdout
 	if elsewhere != nil {
 		cmd.Stdout = elsewhere
@@ -141,16 +138,6 @@ func (p *program) listens() {
 		p.t.Fatalf("the first line on standard error is %q, not the address", line)
 	}
 	p.address = address
-}
-
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
-	return r, w
 }
 
 // lines gives what comes out of r line by line, the last with or without its
@@ -210,7 +197,7 @@ func (p *program) say(text string) {
 }
 
 func (p *program) trySay(text string) error {
-	_ = p.stdin.SetWriteDeadline(time.Now().Add(patience))
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(scene.LongEnough))
 	_, err := io.WriteString(p.stdin, text)
 	return err
 }
@@ -219,7 +206,7 @@ func (p *program) trySay(text string) error {
 func (p *program) sayUntilItEnds(line string) {
 	p.t.Helper()
 	_ = p.theirs.Close() // now a write says that p has gone
-	for limit := time.Now().Add(patience); p.trySay(line) == nil; {
+	for limit := time.Now().Add(scene.LongEnough); p.trySay(line) == nil; {
 		if time.Now().After(limit) {
 			p.t.Fatal("it does not end")
 		}
@@ -280,7 +267,7 @@ func (p *program) status() syscall.WaitStatus {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(scene.LongEnough):
 		p.t.Fatal("it does not end")
 	}
 	return p.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -291,7 +278,7 @@ func next(t *testing.T, lines <-chan string) (line string, ok bool) {
 	select {
 	case line, ok = <-lines:
 		return line, ok
-	case <-time.After(patience):
+	case <-time.After(scene.LongEnough):
 		t.Fatal("nothing comes")
 		return "", false
 	}
@@ -304,40 +291,19 @@ func rest(lines <-chan string) (all []string) {
 	return all
 }
 
-// peer is the test's end of a connection with a program.
-type peer struct {
-	*net.TCPConn
-	t  *testing.T
-	in *bufio.Reader
-}
-
-func newPeer(t *testing.T, conn net.Conn) *peer {
-	t.Helper()
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	return &peer{conn.(*net.TCPConn), t, bufio.NewReader(conn)}
-}
+// peer is the test's own end of a connection with a program.
+type peer struct{ *scene.Peer }
 
 // connect is a client of the server at address.
 func connect(t *testing.T, address string) *peer {
 	t.Helper()
-	return connectWith(t, address, &net.Dialer{})
+	return &peer{scene.Dial(t, address)}
 }
 
 // connectSmall is one that takes little before it reads.
 func connectSmall(t *testing.T, address string) *peer {
 	t.Helper()
-	return connectWith(t, address, &net.Dialer{Control: smallReceiveBuffer})
-}
-
-func connectWith(t *testing.T, address string, dialer *net.Dialer) *peer {
-	t.Helper()
-	dialer.Timeout = patience
-	conn, err := dialer.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newPeer(t, conn)
+	return &peer{scene.DialNarrow(t, address)}
 }
 
 func smallReceiveBuffer(_, _ string, c syscall.RawConn) error {
@@ -355,7 +321,7 @@ func listen(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(scene.LongEnough))
 	return l
 }
 
@@ -365,51 +331,44 @@ func accept(t *testing.T, l net.Listener) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newPeer(t, conn)
-}
-
-func (c *peer) say(text string) {
-	c.t.Helper()
-	if _, err := io.WriteString(c, text); err != nil {
-		c.t.Fatal(err)
-	}
+	return &peer{scene.NewPeer(t, conn)}
 }
 
 // hears waits for the next line, which must be want.
 func (c *peer) hears(want string) {
-	c.t.Helper()
-	got, err := c.in.ReadString('\n')
+	c.T.Helper()
+	got, err := c.R.ReadString('\n')
 	if err != nil || got != want+"\n" {
-		c.t.Fatalf("heard %.80q, %v, not %q", got, err, want)
+		c.T.Fatalf("heard %.80q, %v, not %q", got, err, want)
 	}
 }
 
 // hearsNothing looks, without waiting: there is nothing to read, not even an
 // end of file.
 func (c *peer) hearsNothing() {
-	c.t.Helper()
-	if n := c.in.Buffered(); n > 0 {
-		c.t.Fatalf("heard %d bytes too many", n)
+	c.T.Helper()
+	if n := c.R.Buffered(); n > 0 {
+		c.T.Fatalf("heard %d bytes too many", n)
 	}
 	n, err := c.peek(make([]byte, 80))
 	if err != unix.EAGAIN {
-		c.t.Fatalf("heard something: %d bytes, error %v", n, err)
+		c.T.Fatalf("heard something: %d bytes, error %v", n, err)
 	}
 }
 
 // heardSoFar is what has come and was not read, without waiting for more.
 func (c *peer) heardSoFar() string {
-	c.t.Helper()
+	c.T.Helper()
 	said := make([]byte, 80)
 	n, err := c.peek(said)
 	if err != nil && err != unix.EAGAIN {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	return string(said[:max(n, 0)])
 }
 
 func (c *peer) peek(p []byte) (n int, err error) {
-	raw, err := c.SyscallConn()
+	raw, err := c.Conn.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return 0, err
 	}
@@ -419,18 +378,12 @@ func (c *peer) peek(p []byte) (n int, err error) {
 	return n, err
 }
 
-// reset ends the connection the hard way.
-func (c *peer) reset() {
-	_ = c.SetLinger(0)
-	_ = c.Close()
-}
-
 // turn returns when p has gone round its loop: a message read in one turn is
 // printed before the next begins, and tock was not sent before.
 func turn(p *program, c *peer, speaker string) {
 	p.t.Helper()
 	for _, word := range []string{"tick", "tock"} {
-		c.say(word + "\n")
+		c.Says(word + "\n")
 		p.prints(speaker + ": " + word)
 	}
 }

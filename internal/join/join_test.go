@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	scene.AtOnce(8)
+	scene.AtOnce(6)
 	os.Exit(m.Run())
 }
 

@@ -476,7 +476,7 @@ func TestV1NothingWaitsForStdout(t *testing.T) {
 func TestV1BlockedStdoutHoldsTheServerBack(t *testing.T) {
 	t.Parallel()
 	out := newBlockedWriter()
-	_, j, p := meetV1(t, Options{Stdout: out}, `"heartbeat":0.5`)
+	_, j, p := meetV1(t, Options{Stdout: out}, `"heartbeat":2`)
 	const count = 2000
 	line := strings.Repeat("z", 10_000)
 	sent := make(chan struct{})
