@@ -1,29 +1,27 @@
 //go:build unix
 
-// Package feed is the log of what a hub broadcasts: appended once, read by
-// every client from where it stands.
+// Package feed is the log of a hub's broadcast messages: each is appended once,
+// and every client reads from its own position.
 //
 //	base                whole                                    head
 //	 |____________________|________________________________________|
 //	 | segment  | segment  | segment  |  …                | segment |
 //	      ^ a client far behind                    ^ another        ^ and most
 //
-// A position is an offset from the feed's beginning, which only grows; a
-// client is one such number, its cursor. The bytes stand in segments of a
-// memory file at the same offset. Append adds at the head; Drop gives the
-// oldest segments back. A byte once appended is never written again, since a
-// socket may still refer to it.
+// A position is an offset from the feed's beginning; a client's position is its
+// cursor. The bytes are in segments of a memory file, at the same offset. Append
+// adds at the head; Drop frees the oldest segments. An appended byte is never
+// overwritten, since a socket may still refer to it.
 //
-// Anybody may read below the head at any time without a lock, by Span or from
-// the file, as long as he stands above base; it is the caller who knows when
-// nobody stands on what is to be dropped. The index (which message ends
-// where, came when, and from whom: whence.go) is kept behind a lock, for the few
-// questions that need it.
+// Any goroutine may read between base and head without a lock, by Span or from
+// the file. The caller makes sure that no reader is below what it drops. The
+// index (where each message ends, when it came, and from whom: whence.go) is
+// behind a lock; few calls need it.
 //
-// The same messages may stand in several feeds, each in a form of its own. One
-// that is made later begins with the message that its first reader wants, and
-// grows downwards too when another wants older ones: Prepend. Excess makes room
-// in all of them together.
+// Several feeds may hold the same messages, each in its own encoding. A feed
+// that is made later begins with the message that its first reader wants. It
+// grows downwards when another reader wants older messages: Prepend. Excess
+// applies one limit to all of them together.
 package feed
 
 import (
@@ -38,12 +36,12 @@ import (
 )
 
 const (
-	// pieces is in how many segments the backlog is kept: memory comes back
-	// in steps of a sixteenth.
+	// pieces is the number of segments of a backlog: memory is freed in steps
+	// of a sixteenth.
 	pieces      = 16
 	largestStep = 4 << 20
 	markSize    = 4 // bytes that the index spends on a message
-	stampSize   = 8 // and on each change of when they come
+	stampSize   = 8 // and on each change of the time
 )
 
 // Feed is one append-only log.
@@ -59,23 +57,23 @@ type Feed struct {
 	kept     int64  // bytes of the segments and their index
 	whole    int64  // where the oldest message that is kept whole begins
 	count    uint64 // the number of the last message
-	dropped  bool   // something is gone
+	dropped  bool   // something has been dropped
 	places   places // in the last table of origins
 }
 
-// view is what readers need of the segments, replaced whole.
+// view is what readers need of the segments; it is replaced, never changed.
 type view struct {
 	first int64
 	parts [][]byte
 }
 
-// segment is one piece of the memory and the index of what ends in it.
+// segment is one piece of the memory and the index of the messages that end in it.
 type segment struct {
 	bytes []byte
 	prior uint64   // the number of the last message that ended before this segment
 	ends  []uint32 // for each message that ends here, the offset just past it
 	came  []stamp  // when these came, oldest first
-	from  []whence // and from whom, likewise; before the first of these nobody said any
+	from  []whence // and from whom, likewise; messages before the first have no origin
 }
 
 // stamp says when messages came, those from one of a segment's up to the next
@@ -94,8 +92,7 @@ func (s stamp) first() int { return int(s >> timeBits) }
 
 func (s stamp) at() int64 { return int64(s & latest) }
 
-// Far is room enough between two feeds' offsets for each to grow downwards and
-// upwards as far as it ever will.
+// Far is a distance between two feeds' offsets that neither ever grows across.
 const Far = 1 << 40
 
 // New makes an empty feed for a backlog of limit bytes. Its offsets begin at
@@ -120,7 +117,7 @@ func (f *Feed) Head() int64 { return f.head.Load() }
 // Segment is the size of the steps in which memory comes and goes.
 func (f *Feed) Segment() int64 { return 1 << f.shift }
 
-// Growth is what shall be added to a feed.
+// Growth is what a caller wants to add to a feed.
 type Growth struct {
 	Feed     *Feed
 	Bytes    int64
@@ -128,10 +125,10 @@ type Growth struct {
 	Runs     []Run // as Append has them
 }
 
-// Excess says for each of these up to where its oldest must be dropped before
-// all of this fits and they together keep at most limit bytes, their indexes
-// included; nil says that it fits now. The oldest messages go first, whichever
-// feed they are in. The caller sees to it that none of them changes meanwhile.
+// Excess returns, for each feed, up to where to drop so that all growths fit and
+// the feeds together keep at most limit bytes, indexes included. nil means that
+// they fit now. The oldest messages go first, in whichever feed they are. No
+// feed may change meanwhile.
 func Excess(limit int64, all []Growth) []int64 {
 	kept := int64(0)
 	for _, g := range all {
@@ -149,14 +146,14 @@ func Excess(limit int64, all []Growth) []int64 {
 			}
 		}
 		if oldest < 0 {
-			break // the segments at the heads always stay
+			break // the segment at a head always stays
 		}
 		kept -= all[oldest].Feed.segments[drop[oldest]].cost()
 		drop[oldest]++
 		some = true
 	}
 	if !some {
-		return nil // one message, in all its forms, may be more than the limit
+		return nil // one message, in all its encodings, may exceed the limit
 	}
 	to := make([]int64, len(all))
 	for i, g := range all {
@@ -167,7 +164,7 @@ func Excess(limit int64, all []Growth) []int64 {
 	return to
 }
 
-// keeps is what the feed would keep with that.
+// keeps is how many bytes the feed would keep after that growth.
 func (g *Growth) keeps() int64 {
 	f := g.Feed
 	f.mu.Lock()
@@ -181,8 +178,8 @@ func (g *Growth) keeps() int64 {
 	return kept + stampSize*(segments+1) + f.whenceCost(g.Messages, segments, g.Runs) // at most
 }
 
-// lastOf is the number of the last message that ends in segment i, if that may
-// be dropped: the segment at the head always stays.
+// lastOf is the number of the last message that ends in segment i, if segment i
+// may be dropped: the one at the head always stays.
 func (f *Feed) lastOf(i int) (uint64, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -193,7 +190,7 @@ func (f *Feed) lastOf(i int) (uint64, bool) {
 	return s.prior + uint64(len(s.ends)), true
 }
 
-// cost leaves out what the index has to spare for its growth, a quarter at most.
+// cost ignores the index's spare capacity, at most a quarter.
 func (s *segment) cost() int64 {
 	n := int64(len(s.bytes) + markSize*len(s.ends) + stampSize*len(s.came))
 	for i := range s.from {
@@ -202,19 +199,18 @@ func (s *segment) cost() int64 {
 	return n
 }
 
-// Reserve sees to it that Append of n bytes cannot fail.
+// Reserve makes sure that an Append of n bytes cannot fail.
 func (f *Feed) Reserve(n int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.reach(f.head.Load() + int64(n))
 }
 
-// Append adds messages, none of them empty: p holds them one after the other,
-// and ends says for each the offset in p just past it, so the last is len(p).
-// They came at this time, in Unix milliseconds; 0: nobody will ask. Runs say who
-// said them; what is behind the last run nobody did. They are visible to readers
-// all at once. The error is the system's that has no more memory; then nothing
-// was added.
+// Append adds the messages in p, none of them empty; ends has the offset in p
+// just after each, so the last is len(p). at is their time in Unix milliseconds,
+// or 0 if it is not needed. runs are their origins; messages after the last run
+// have none. Readers see all of them at once. If the system is out of memory,
+// Append adds nothing and returns the error.
 func (f *Feed) Append(p []byte, ends []int, at int64, runs ...Run) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -228,7 +224,7 @@ func (f *Feed) Append(p []byte, ends []int, at int64, runs ...Run) error {
 	return nil
 }
 
-// write copies p to where it has its place.
+// write copies p to its offset.
 func (f *Feed) write(offset int64, p []byte) {
 	for len(p) > 0 {
 		n := copy(f.at(offset).bytes[offset&(f.Segment()-1):], p)
@@ -237,7 +233,7 @@ func (f *Feed) write(offset int64, p []byte) {
 	}
 }
 
-// reach adds segments until the feed reaches to end.
+// reach adds segments until the feed extends to end.
 func (f *Feed) reach(end int64) error {
 	for last := f.first + int64(len(f.segments)); last<<f.shift < end; last++ {
 		b, err := f.memory.mapAt(last<<f.shift, int(f.Segment()))
@@ -251,7 +247,7 @@ func (f *Feed) reach(end int64) error {
 	return nil
 }
 
-// reachDown adds segments until the feed reaches down to begin.
+// reachDown adds segments until the feed extends down to begin.
 func (f *Feed) reachDown(begin int64) error {
 	for begin>>f.shift < f.first {
 		b, err := f.memory.mapAt((f.first-1)<<f.shift, int(f.Segment()))
@@ -271,7 +267,7 @@ func (f *Feed) at(offset int64) *segment {
 	return f.segments[offset>>f.shift-f.first]
 }
 
-// mark enters messages in the index. One that ends with a segment belongs to
+// mark indexes messages. A message that ends where a segment ends belongs to
 // that segment.
 func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
 	if at != 0 {
@@ -294,8 +290,8 @@ func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
 	f.number(head>>f.shift - f.first)
 }
 
-// number gives every segment from this one on its prior number: each needs it,
-// also one in which no message ends.
+// number sets prior in every segment from this one on, including those in which
+// no message ends.
 func (f *Feed) number(from int64) {
 	for i := max(1, from); i < int64(len(f.segments)); i++ {
 		before := f.segments[i-1]
@@ -303,9 +299,9 @@ func (f *Feed) number(from int64) {
 	}
 }
 
-// Prepend adds messages, as Append does, before the oldest, whose number must
-// be greater than there are messages. It reports whether it could: not where
-// something is gone, since what is left of a torn message stands there.
+// Prepend adds messages, as Append does, before the oldest, whose number must be
+// greater than their count. It reports whether it could: once something has been
+// dropped it cannot, since the rest of a torn message is in the way.
 func (f *Feed) Prepend(p []byte, ends []int) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -340,11 +336,11 @@ func (f *Feed) Prepend(p []byte, ends []int) (bool, error) {
 	return true, nil
 }
 
-// oldest is the number of the oldest whole message, or of the next where there
+// oldest is the number of the oldest whole message, or of the next one if there
 // is none.
 func (f *Feed) oldest() uint64 { return f.upTo(f.whole) + 1 }
 
-// upTo is the number of the last message that ends at or before offset, which
+// upTo is the number of the last message that ends at or before offset; offset
 // is not below base.
 func (f *Feed) upTo(offset int64) uint64 {
 	i := int(offset>>f.shift - f.first)
@@ -355,7 +351,7 @@ func (f *Feed) upTo(offset int64) uint64 {
 	return s.prior + uint64(s.endsUpTo(offset&(f.Segment()-1)))
 }
 
-// show gives readers the segments as they are now.
+// show publishes the current segments to readers.
 func (f *Feed) show() {
 	v := &view{first: f.first, parts: make([][]byte, len(f.segments))}
 	for i, s := range f.segments {
@@ -364,8 +360,8 @@ func (f *Feed) show() {
 	f.view.Store(v)
 }
 
-// Drop gives back every whole segment below to, but never the one at the
-// head. The caller knows that nobody stands below to any more, nor ever will.
+// Drop frees every whole segment below to, except the one at the head. No reader
+// may be below to, now or later.
 func (f *Feed) Drop(to int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -391,8 +387,8 @@ func (f *Feed) Drop(to int64) error {
 	return nil
 }
 
-// firstWhole is where the oldest whole message begins when last is the
-// youngest segment that has gone.
+// firstWhole is where the oldest whole message begins if last is the youngest
+// dropped segment.
 func (f *Feed) firstWhole(last *segment) int64 {
 	base := f.first << f.shift
 	if n := len(last.ends); n > 0 && int64(last.ends[n-1]) == f.Segment() {
@@ -404,22 +400,23 @@ func (f *Feed) firstWhole(last *segment) int64 {
 	return f.head.Load()
 }
 
-// Whole is where the oldest message that is kept whole begins.
+// Whole returns where the oldest whole message begins.
 func (f *Feed) Whole() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.whole
 }
 
-// Count is the number of the last message, which is how many there ever were.
+// Count returns the number of the last message, which is how many there ever were.
 func (f *Feed) Count() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.count
 }
 
-// Seq is the number of the last message that ends at or before offset, or, where
-// that is gone, of the last before the oldest whole one. Messages count from 1.
+// Seq returns the number of the last message that ends at or before offset. If
+// it was dropped, that is the last before the oldest whole one. Messages count
+// from 1.
 func (f *Feed) Seq(offset int64) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -434,7 +431,7 @@ func (s *segment) endsUpTo(offset int64) int {
 	return sort.Search(len(s.ends), func(i int) bool { return int64(s.ends[i]) > offset })
 }
 
-// Last is where the last n messages that are kept whole begin.
+// Last returns where the last n whole messages begin.
 func (f *Feed) Last(n int) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -444,7 +441,8 @@ func (f *Feed) Last(n int) int64 {
 	return f.beginOf(f.count - uint64(n) + 1)
 }
 
-// Begin is where message seq begins, or, where it is gone, the oldest whole one.
+// Begin returns where message seq begins, or the oldest whole one if seq was
+// dropped.
 func (f *Feed) Begin(seq uint64) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -463,10 +461,10 @@ func (f *Feed) beginOf(seq uint64) int64 {
 	return (f.first+int64(i))<<f.shift + int64(f.segments[i].ends[n])
 }
 
-// find is the segment in which message seq ends, and the place of its mark
-// there; less than 0 where it is gone.
+// find is the segment in which message seq ends, and the index of its mark
+// there; negative if it was dropped.
 func (f *Feed) find(seq uint64) (segment, mark int) {
-	// The last segment that has not as many messages before it.
+	// The last segment with fewer than seq messages before it.
 	i := sort.Search(len(f.segments), func(i int) bool { return f.segments[i].prior >= seq }) - 1
 	if i < 0 || seq-f.segments[i].prior > uint64(len(f.segments[i].ends)) {
 		return -1, 0
@@ -482,9 +480,9 @@ type Kept struct {
 	Bytes []byte
 }
 
-// Each calls yield with each message from number from up to number to, all of
-// which must be kept whole. What it is given is good until the next. The caller
-// sees to it that none of them is dropped meanwhile.
+// Each calls yield with each message from number from up to number to; all of
+// them must be whole. A message is valid until the next call. None of them may
+// be dropped meanwhile.
 func (f *Feed) Each(from, to uint64, yield func(m Kept)) {
 	begin := f.Begin(from)
 	for seq := from; seq <= to; seq++ {
@@ -512,16 +510,16 @@ func (f *Feed) endOf(seq uint64) (end, at int64, of *Origin) {
 	return (f.first+int64(i))<<f.shift + int64(s.ends[n]), at, s.originOf(n)
 }
 
-// Oldest is the number of the oldest message that is kept whole, or of the
-// next one where there is none.
+// Oldest returns the number of the oldest whole message, or of the next one if
+// there is none.
 func (f *Feed) Oldest() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.oldest()
 }
 
-// WholeAt is the beginning of the message that offset stands in, or offset
-// itself between two. It is never below the oldest whole message.
+// WholeAt returns the beginning of the message that contains offset, or offset
+// itself if it is between two. It is never below the oldest whole message.
 func (f *Feed) WholeAt(offset int64) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -535,8 +533,8 @@ func (f *Feed) WholeAt(offset int64) int64 {
 	return f.whole
 }
 
-// EndOf is the end of the message that offset stands in, or offset itself
-// between two messages.
+// EndOf returns the end of the message that contains offset, or offset itself if
+// it is between two.
 func (f *Feed) EndOf(offset int64) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -562,9 +560,8 @@ func (f *Feed) endAfter(offset int64) (int64, bool) {
 	return 0, false
 }
 
-// Span is the bytes from offset on, as far as they lie in one piece, at most
-// up to end. They stay as they are until they are dropped. Any goroutine that
-// stands at offset.
+// Span returns the bytes from offset to end, or fewer where a segment ends. They
+// are valid until they are dropped. Any goroutine that reads at offset may call it.
 func (f *Feed) Span(offset, end int64) []byte {
 	v := f.view.Load()
 	part := v.parts[offset>>f.shift-v.first]
@@ -583,11 +580,11 @@ func (f *Feed) Read(offset, end int64) []byte {
 	return p
 }
 
-// File is the descriptor of the memory file, in which every byte stands at
-// its offset; less than 0 where there is none.
+// File returns the descriptor of the memory file, which has every byte at its
+// offset; negative if there is none.
 func (f *Feed) File() int { return f.memory.file() }
 
-// Close gives all memory back. Nobody may read any more.
+// Close frees all memory. No goroutine may read any more.
 func (f *Feed) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

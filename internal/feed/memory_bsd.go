@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is anonymous memory, where there is no file that exists in memory
-// only: every span is sent from it by send(2).
+// memory is anonymous memory, since these systems have no memfd: every span is
+// sent by send(2).
 type memory struct{}
 
 func newMemory() (*memory, error) { return &memory{}, nil }
 
-// memoryOf fails: anonymous memory cannot be given to another process.
+// memoryOf fails: anonymous memory cannot be passed to another process.
 func memoryOf(int) (*memory, error) { return nil, errors.ErrUnsupported }
 
 func (m *memory) file() int { return -1 }

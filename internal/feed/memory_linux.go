@@ -6,10 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is a file that exists in memory only (memfd_create(2)), as long as
-// any log will ever be: pages come when they are written to and go when they
-// are punched out (fallocate(2)). A page that a socket still holds from
-// sendfile(2) lives on until it is sent.
+// memory is a sparse file in memory (memfd_create(2)), larger than any log.
+// Writing allocates pages; punching holes frees them (fallocate(2)). A page that
+// a socket holds after sendfile(2) stays until it is sent.
 type memory struct {
 	fd int
 }
@@ -28,7 +27,7 @@ func newMemory() (*memory, error) {
 	return &memory{fd: fd}, nil
 }
 
-// memoryOf is the memory of another process's feed, whose file was given to us.
+// memoryOf is the memory of another process's feed, which passed us the file.
 func memoryOf(fd int) (*memory, error) { return &memory{fd: fd}, nil }
 
 func (m *memory) file() int { return m.fd }

@@ -2,8 +2,8 @@
 
 package feed
 
-// Piece is bytes to be sent: Bytes, or, where these are nil, N bytes of File
-// from offset At on. The zero value is nothing.
+// Piece is bytes to send: Bytes, or if that is nil, N bytes of File from offset
+// At on. The zero value is empty.
 type Piece struct {
 	Bytes []byte
 	File  int
@@ -11,7 +11,7 @@ type Piece struct {
 	N     int
 }
 
-// Len is how many bytes p is.
+// Len returns the number of bytes in p.
 func (p *Piece) Len() int {
 	if p.Bytes != nil {
 		return len(p.Bytes)

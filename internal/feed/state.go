@@ -2,9 +2,8 @@
 
 package feed
 
-// This file writes a feed's index to bytes and reads it back. The messages
-// themselves stay where they are: in the memory file, which another process is
-// given along with the index.
+// This file writes a feed's index to bytes and reads it back. The messages stay
+// in the memory file, which the other process gets along with the index.
 
 import (
 	"bytes"
@@ -13,8 +12,8 @@ import (
 	"fmt"
 )
 
-// stateVersion is that of a feed's state. A field may be added, but not change
-// its meaning: that takes another version.
+// stateVersion is the version of feedState. Adding a field keeps it; changing
+// the meaning of one needs a new version.
 const stateVersion = 1
 
 // feedState is a Feed's index in bytes.
@@ -41,8 +40,8 @@ type whenceState struct {
 	Whose []uint16
 }
 
-// State is the feed's index in bytes, for Restore. Nothing may be appended or
-// dropped afterwards.
+// State returns the feed's index as bytes, for Restore. Nothing may be appended
+// or dropped afterwards.
 func (f *Feed) State() ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,8 +75,8 @@ func (f *Feed) State() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// Restore is the feed whose State is given, with its memory file. It owns file
-// from now on, also if it fails. Where there is no such file it does.
+// Restore rebuilds a feed from its State and its memory file. It owns file, even
+// if it fails. It fails on systems without memory files.
 func Restore(file int, state []byte) (*Feed, error) {
 	m, err := memoryOf(file)
 	if err != nil {

@@ -2,15 +2,15 @@
 
 package feed
 
-// This file is from whom messages come, and who does not get them:
+// This file records the origin of messages and the clients excluded from them:
 //
-//	Origin      says both
-//	markOrigin  enters a message's: its place in a table of a segment's origins
+//	Origin      has both
+//	markOrigin  records a message's origin: its index in a segment's table
 //	Barred      finds the messages that a client does not get
 //
-// The shortest messages there are, each from another than the one before, must
-// fit into the backlog with their index, also while they all stand in the segment
-// at the head. So a place is two bytes.
+// The index counts towards the backlog. Even the shortest messages, each of
+// another origin than the one before, must fit there while they are all in the
+// head segment. So a place, an index into the table, is two bytes.
 
 import (
 	"slices"
@@ -27,12 +27,13 @@ const (
 	mostOrigins = 1 << 14
 )
 
-// Origin is who said messages, and who shall not get them. A feed keeps the
-// pointer, so it must not change; one for all that a client says is enough.
+// Origin is the sender of messages and the clients that do not get them. A feed
+// keeps the pointer, so an Origin must not change. One serves for all messages of
+// a client.
 type Origin struct {
-	ID   uint64   // a client's; 0: none said them
-	Name string   // what it was called then
-	Not  []uint64 // the clients that do not get them
+	ID   uint64   // the sender's; 0: not a client
+	Name string   // its name at the time
+	Not  []uint64 // the clients that do not get the messages
 }
 
 // cost is what o adds where it is made for a few messages.
@@ -43,16 +44,16 @@ func (o *Origin) cost() int64 {
 	return int64(originSize + 8*len(o.Not))
 }
 
-// bars says that client id does not get what comes from o.
+// bars reports whether client id does not get messages of o.
 func (o *Origin) bars(id uint64) bool { return o != nil && slices.Contains(o.Not, id) }
 
-// Run is so many messages of one origin; nil: of none.
+// Run is a number of messages of one origin; nil: without an origin.
 type Run struct {
 	Messages int
 	Of       *Origin
 }
 
-// Origins goes through runs message by message. Behind the last there is none.
+// Origins iterates over runs message by message. After the last it yields nil.
 type Origins struct {
 	Runs []Run
 	done int // of the first
@@ -70,14 +71,14 @@ func (o *Origins) Next() *Origin {
 	return o.Runs[0].Of
 }
 
-// whence is from whom some messages of a segment come, up to the next whence's.
+// whence is the origins of some messages of a segment, up to the next whence.
 type whence struct {
 	first int // index in ends
 	table []*Origin
 	whose []uint16 // for each message, its origin's place in table
 }
 
-// places is where origins stand in a table.
+// places maps origins to their place in a table.
 type places map[*Origin]uint16
 
 func (w *whence) cost() int64 {
@@ -88,15 +89,14 @@ func (w *whence) cost() int64 {
 	return n
 }
 
-// of is the origin of the message whose mark is the n-th, which is in w.
+// of is the origin of the message with the n-th mark, which is in w.
 func (w *whence) of(n int) *Origin { return w.table[w.whose[n-w.first]] }
 
-// over is the mark behind w's last.
+// over is the mark after w's last.
 func (w *whence) over() int { return w.first + len(w.whose) }
 
-// markOrigin enters the origin of the message that is about to be marked in s,
-// where the youngest are. As long as nobody said any there, there is nothing to
-// enter.
+// markOrigin records the origin of the message about to be marked in s, the
+// youngest segment. Messages before the first one with an origin need no entry.
 func (f *Feed) markOrigin(s *segment, of *Origin) {
 	if len(s.from) == 0 {
 		if of == nil {
@@ -122,7 +122,7 @@ func (f *Feed) markOrigin(s *segment, of *Origin) {
 	f.kept += placeSize
 }
 
-// samePlace is of's place if the last message was of's too.
+// samePlace is of's place if the last message had the same origin.
 func (w *whence) samePlace(of *Origin) (place uint16, same bool) {
 	n := len(w.whose)
 	if n == 0 {
@@ -140,8 +140,8 @@ func (f *Feed) beginWhence(s *segment) *whence {
 	return &s.from[len(s.from)-1]
 }
 
-// whenceCost is what so many messages more, of these runs, add at most when they
-// need so many segments more.
+// whenceCost is the most that these runs of messages add to the index when they
+// need this many more segments.
 func (f *Feed) whenceCost(messages int, segments int64, runs []Run) int64 {
 	last := f.head.Load() - 1
 	said := last >= f.first<<f.shift && len(f.at(last).from) > 0
@@ -154,13 +154,13 @@ func (f *Feed) whenceCost(messages int, segments int64, runs []Run) int64 {
 	if !said {
 		return 0
 	}
-	// What is behind the last run needs an entry too, and a run that goes on in
-	// another segment one more there.
+	// Messages after the last run need an entry too. A run that continues in
+	// another segment needs one more there.
 	tables := segments + 2 + int64(len(runs))/mostOrigins
 	return placeSize*int64(messages) + all + entrySize + max(most, entrySize)*segments + whenceSize*tables
 }
 
-// originOf is the origin of the message whose mark is the n-th.
+// originOf is the origin of the message with the n-th mark.
 func (s *segment) originOf(n int) *Origin {
 	i := sort.Search(len(s.from), func(i int) bool { return s.from[i].first > n }) - 1
 	if i < 0 {
@@ -169,8 +169,8 @@ func (s *segment) originOf(n int) *Origin {
 	return s.from[i].of(n)
 }
 
-// Barred is the first messages in a row, from number from up to number to, that
-// client id does not get: from first up to last. There is none where last is 0.
+// Barred returns the first run of messages between from and to that client id
+// does not get: first to last. last is 0 if there is none.
 func (f *Feed) Barred(from, to, id uint64) (first, last uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -182,8 +182,8 @@ func (f *Feed) Barred(from, to, id uint64) (first, last uint64) {
 	return first, f.seek(first+1, to, id, false) - 1
 }
 
-// seek is the first message from number seq up to number to that client id does
-// not get, or that it gets; greater than to where there is none.
+// seek returns the first message between seq and to that client id does not get,
+// or does get. The result is greater than to if there is none.
 func (f *Feed) seek(seq, to, id uint64, barred bool) uint64 {
 	for seq <= to {
 		i, n := f.find(seq)
@@ -197,7 +197,7 @@ func (f *Feed) seek(seq, to, id uint64, barred bool) uint64 {
 	return seq
 }
 
-// seek is the same among the marks from the n-th up to end.
+// seek does the same among the marks from the n-th up to end.
 func (s *segment) seek(n, end int, id uint64, barred bool) int {
 	for i := range s.from {
 		w := &s.from[i]
