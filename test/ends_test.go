@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,14 +269,16 @@ func comeAndGo(address string, i int) error {
 func TestCloseLosesNothing(t *testing.T) {
 	t.Parallel()
 	everyNetwork(t, func(t *testing.T, address string) {
-		const clients, n, size = 8, 1000, 1000
-		s := openUntaken(t, address, hubbub.Options{Backlog: 4 << 20})
+		const clients, n, size, inbox = 8, 1000, 1000, 1 << 20 // bytes that the inbox of one loop takes
+		s := openUntaken(t, address, hubbub.Options{Backlog: 4 << 20, Loops: 1})
 		peers := s.clients(clients)
 		// The inbox is not taken before the hub drains: all that clients
 		// send waits, unread, which makes a careless close a reset.
+		var said atomic.Int64
 		for _, p := range peers {
-			go talks(p)
+			go talks(counts{p, &said})
 		}
+		scene.Until(t, "they have said more than the inbox takes", func() bool { return said.Load() > inbox })
 		following := begins(func() error {
 			return together(clients, func(i int) error {
 				if err := followAll(peers[i].R, size, n); err != nil {
@@ -310,6 +313,18 @@ func talks(w io.Writer) {
 			return
 		}
 	}
+}
+
+// counts counts what is written.
+type counts struct {
+	io.Writer
+	n *atomic.Int64
+}
+
+func (c counts) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 // What clients had said when the hub began to drain is received, although
