@@ -2,5 +2,5 @@
 
 package stdio
 
-// Reopen is Linux's: elsewhere /dev/fd gives the same description once more.
+// Reopen fails: except on Linux, /dev/fd duplicates the same description.
 func Reopen(_, _ int) (own int, ok bool) { return -1, false }

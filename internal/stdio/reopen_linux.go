@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reopen opens what fd is once more: the new descriptor is nonblocking, to be
-// closed by the caller, and nobody else who has fd notices. Mode is O_RDONLY
-// or O_WRONLY. Only pipes and terminals can be had so: a file's position would
-// be lost, a socket cannot be opened, a device may be another one each time;
-// and the system may refuse, as it does a terminal that is another user's.
+// Reopen opens the file of fd again, nonblocking, with a description of its own.
+// The caller closes it. mode is O_RDONLY or O_WRONLY. It works for pipes and
+// terminals only: a file would lose its position, a socket cannot be opened, and a
+// device may differ each time. The system may refuse, for example another user's
+// terminal.
 func Reopen(fd, mode int) (own int, ok bool) {
 	if !IsPipe(fd) && !isTerminal(fd) {
 		return -1, false
@@ -20,8 +20,8 @@ func Reopen(fd, mode int) (own int, ok bool) {
 	return own, err == nil
 }
 
-// isTerminal is false for the program's side of a pseudo-terminal: to open
-// that one makes a new pair.
+// isTerminal is false for the master of a pseudo-terminal: opening it makes a new
+// pair.
 func isTerminal(fd int) bool {
 	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
 		return false

@@ -1,9 +1,9 @@
 //go:build unix
 
-// Package stdio is the care that the standard files need: they are pipes,
-// terminals and files that others have too, the shell among them, and
-// O_NONBLOCK belongs to the open file description, which all share. So it is
-// never set on one; where it can be had, Reopen gives a description of our own.
+// Package stdio opens the standard files for nonblocking use. The shell and other
+// programs share them, and O_NONBLOCK belongs to the shared open file description.
+// So the package never sets it there; where possible, Reopen opens a description
+// of our own.
 //
 // Each platform defines:
 //
@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptor is f's number. (f.Fd would make f blocking.)
+// Descriptor returns f's descriptor. (f.Fd would make f blocking.)
 func Descriptor(f *os.File) (fd int, ok bool) {
 	c, err := f.SyscallConn()
 	if err != nil {
@@ -26,7 +26,7 @@ func Descriptor(f *os.File) (fd int, ok bool) {
 	return fd, err == nil
 }
 
-// IsPipe says that fd is a pipe, with a name or without.
+// IsPipe reports whether fd is a pipe, named or not.
 func IsPipe(fd int) bool {
 	var st unix.Stat_t
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO

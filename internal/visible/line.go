@@ -7,18 +7,18 @@ import (
 	"github.com/clipperhouse/displaywidth"
 )
 
-// AppendLine appends text to dst, shown, and fit to stand on one line of a
-// screen on which the lines of others stand too. Beyond what Append does,
+// AppendLine appends text to dst, escaped for one line of a screen that also
+// shows other clients' lines. Beyond what Append does,
 //
-//	"a\nb"       comes out as  a\x0ab      no line of somebody else's
-//	"a\tb"       comes out as  a       b   blanks up to the next eighth cell
-//	"a\u200bb"   comes out as  a\u200bb    no character that one cannot see
-//	"Z͑ͫ̓ͪ̂ͫ"      comes out with at most maxMarks on a character
+//	"a\nb"       becomes  a\x0ab      no forged lines
+//	"a\tb"       becomes  a       b   blanks up to the next multiple of 8 cells
+//	"a\u200bb"   becomes  a\u200bb    no invisible characters
+//	"Z͑ͫ̓ͪ̂ͫ"      has at most maxMarks per character
 //
 // A joiner (U+200C, U+200D) stays between two characters beyond ASCII, where
 // scripts and emoji need it.
 func AppendLine(dst, text []byte) []byte {
-	stop := len(dst) // where the last multiple of eight cells was
+	stop := len(dst) // the last tab stop
 	var before rune
 	for marks := 0; len(text) > 0; {
 		r, size := utf8.DecodeRune(text)
@@ -63,13 +63,13 @@ const (
 	zwj  = '\u200d'
 )
 
-// joins reports whether a joiner may stand beside r.
+// joins reports whether a joiner may be next to r.
 func joins(r rune) bool {
 	return r > utf8.RuneSelf && r != utf8.RuneError && !obeyed(r) && unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unseen(r)
 }
 
-// unseen reports whether r, which is not obeyed, leaves nothing to see: a
-// format control, a separator of lines, a filler.
+// unseen reports whether r, which no terminal obeys, is invisible: a format
+// control, a line separator or a filler.
 func unseen(r rune) bool {
 	switch r {
 	case 0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x3164, 0xffa0:
@@ -78,9 +78,9 @@ func unseen(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
 }
 
-// Next is how long the first character of text is, as people count
-// characters, and how many cells of a terminal it takes. Text is shown
-// already. Terminals differ: whoever builds on it survives an error.
+// Next returns the length of text's first grapheme cluster, and how many terminal
+// cells it takes. text is escaped already. Terminals differ, so callers must
+// tolerate a wrong width.
 func Next(text string) (size, cells int) {
 	g := displaywidth.StringGraphemes(text)
 	if !g.Next() {

@@ -1,16 +1,16 @@
-// Package visible makes text from strangers fit for a terminal: it shows
-// control bytes instead of letting the terminal obey them.
+// Package visible makes untrusted text safe for a terminal: it shows control
+// bytes as escapes, so that the terminal does not obey them.
 //
-//	"\x1b[2J"     comes out as  \x1b[2J    what a terminal would have cleared its screen for
-//	"\u202e"      comes out as  \u202e     what would have turned the rest of the line around
-//	"\xff"        comes out as  \xff       what is no UTF-8
-//	"naïve\t①\n"  comes out as it is
+//	"\x1b[2J"     becomes  \x1b[2J    it would clear the screen
+//	"\u202e"      becomes  \u202e     it would reverse the rest of the line
+//	"\xff"        becomes  \xff       it is not UTF-8
+//	"naïve\t①\n"  is unchanged
 //
-// Shown are C0 but tab and newline, DEL, C1 (as a code point, and as a raw
-// byte, which is no UTF-8), the bidirectional controls and every byte that is
-// no UTF-8. A backslash is left alone: what comes out is for eyes.
+// It escapes C0 except tab and newline, DEL, C1 (as code points and as raw bytes),
+// the bidirectional controls, and every byte that is not UTF-8. A backslash stays
+// as it is: the output is for people, not for parsing.
 //
-// line.go is stricter: for a screen that a program lays out.
+// line.go is stricter, for a screen that a program lays out.
 package visible
 
 import (
@@ -18,8 +18,8 @@ import (
 	"unicode/utf8"
 )
 
-// Append appends text to dst, shown. Text is whole: a UTF-8 sequence that
-// stops at its end is no UTF-8.
+// Append appends text to dst, escaped. text is complete: a UTF-8 sequence cut off
+// at its end is invalid.
 func Append(dst, text []byte) []byte {
 	dst, rest := appendShown(dst, text)
 	for _, c := range rest {
@@ -28,8 +28,8 @@ func Append(dst, text []byte) []byte {
 	return dst
 }
 
-// Writer writes to another writer what is written to it, shown. A UTF-8
-// sequence may be split between two writes: its beginning waits for its end.
+// Writer escapes what is written to it and writes it to another writer. A UTF-8
+// sequence may be split between two writes; Writer keeps its beginning.
 type Writer struct {
 	w    io.Writer
 	half []byte // the beginning of a UTF-8 sequence
@@ -41,9 +41,9 @@ func NewWriter(w io.Writer) *Writer {
 	return &Writer{w: w, half: make([]byte, 0, utf8.UTFMax)}
 }
 
-// Write writes p with one call of the other writer's Write, and with p itself
-// where there is nothing to show. After an error it is unknown how much of p
-// has been written, and the number returned is 0.
+// Write writes p with one call of the other writer's Write. If there is nothing to
+// escape, it passes p itself. After an error it returns 0: how much of p was
+// written is unknown.
 func (w *Writer) Write(p []byte) (int, error) {
 	out := p
 	if len(w.half) > 0 || plain(p) < len(p) {
@@ -58,7 +58,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush shows the beginning of a UTF-8 sequence whose end will not come.
+// Flush writes the beginning of a UTF-8 sequence that has not been completed.
 func (w *Writer) Flush() error {
 	if len(w.half) == 0 {
 		return nil
@@ -69,8 +69,8 @@ func (w *Writer) Flush() error {
 	return err
 }
 
-// show is p, shown, after the half sequence before it; it keeps the half
-// sequence that p ends with.
+// show returns p, escaped, after the kept beginning of a sequence. It keeps the
+// incomplete sequence at the end of p.
 func (w *Writer) show(p []byte) []byte {
 	out := w.buf[:0]
 	for len(w.half) > 0 && len(p) > 0 {
@@ -86,8 +86,8 @@ func (w *Writer) show(p []byte) []byte {
 	return out
 }
 
-// appendShown appends text to dst, shown, up to a UTF-8 sequence that text
-// has only the beginning of: that is the rest.
+// appendShown appends text to dst, escaped. rest is an incomplete UTF-8 sequence
+// at the end of text.
 func appendShown(dst, text []byte) (shown, rest []byte) {
 	for {
 		n := plain(text)
@@ -105,7 +105,7 @@ func appendShown(dst, text []byte) (shown, rest []byte) {
 	}
 }
 
-// plain is how many bytes at the beginning of text need not be shown.
+// plain is the number of bytes at the beginning of text that need no escape.
 func plain(text []byte) int {
 	for i := 0; i < len(text); {
 		if c := text[i]; c < utf8.RuneSelf {

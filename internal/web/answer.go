@@ -2,7 +2,7 @@
 
 package web
 
-// This file is one request: may it be answered, what is it, and who answers.
+// This file handles one request: checks it, finds its route and answers it.
 
 import (
 	"encoding/json"
@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	retryAfter    = "5"    // seconds, for who finds no room
-	preflightLast = "7200" // seconds; what browsers keep at most
+	retryAfter    = "5"    // seconds, sent when the server is full
+	preflightLast = "7200" // seconds; the most that browsers cache
 )
 
-// request is one request while it is answered; its goroutine's.
+// request is one request being answered. It belongs to its goroutine.
 type request struct {
 	w http.ResponseWriter
 	r *http.Request
 	s *Server
 	c *conn
 
-	reading   bool // its body was asked for
+	reading   bool // its body has been requested
 	brokenOff bool // and net/http reads no more of it, though more may come
 }
 
@@ -41,8 +41,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// recovered says what went wrong in here, and ends the connection: net/http
-// takes this panic for that.
+// recovered logs a panic and closes the connection with http.ErrAbortHandler.
 func (s *Server) recovered(r *http.Request) {
 	err := recover()
 	switch err {
@@ -55,21 +54,21 @@ func (s *Server) recovered(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// begin is false if the connection was given up while its request came: who
-// sent it will send it anew, and must not be heard twice.
+// begin returns false if the server gave up the connection while its request
+// arrived. The client will send it again, and it must not count twice.
 func (q *request) begin() bool {
 	q.c.requests++
 	if strings.HasPrefix(q.r.UserAgent(), "Mozilla/") { // all browsers say so
 		q.s.o.Browser(q.c.peer)
 	}
-	// A body that nobody wants is not waited for for ever.
+	// The server does not wait for an unwanted body for ever.
 	_ = q.c.SetReadDeadline(time.Now().Add(q.s.o.AnswerTimeout))
 	q.s.mu.Lock()
 	defer q.s.mu.Unlock()
 	return !q.c.evicted
 }
 
-// answer asks whether the request may be, then gives it to who answers it.
+// answer checks the request, then routes it.
 func (q *request) answer() {
 	h := q.w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -91,13 +90,13 @@ func (q *request) answer() {
 	}
 }
 
-// followsLink says that a person's browser asks for the page: what another
-// site's link may lead to.
+// followsLink reports whether a browser requests the page, as after a click on
+// another site's link.
 func (q *request) followsLink() bool {
 	return q.r.Method == http.MethodGet && q.r.URL.Path == "/" && q.r.Header.Get("Sec-Fetch-Mode") == "navigate" && formOf(q.r) == asPage
 }
 
-// methods is what can be done with a path; "" if there is no such thing.
+// methods returns the methods that a path allows; "" for an unknown path.
 func methods(path string) string {
 	switch {
 	case path == "/", path == "*":
@@ -109,7 +108,7 @@ func methods(path string) string {
 	}
 }
 
-// route gives the request to who answers it.
+// route calls the handler of the request's path.
 func (q *request) route() {
 	may := methods(q.r.URL.Path)
 	switch {
@@ -138,7 +137,7 @@ func (q *request) route() {
 	}
 }
 
-// root is GET / and HEAD /.
+// root handles GET / and HEAD /.
 func (q *request) root() {
 	q.w.Header().Add("Vary", "Accept")
 	switch formOf(q.r) {
@@ -153,7 +152,7 @@ func (q *request) root() {
 	}
 }
 
-// admitted asks whether the client may come, and tells it if not.
+// admitted reports whether the client is admitted; if not, it sends the answer.
 func (q *request) admitted(kind Kind, a *ask) bool {
 	if q.s.o.Admit == nil {
 		return true
@@ -169,8 +168,8 @@ func (q *request) admitted(kind Kind, a *ask) bool {
 	return true
 }
 
-// options says what one can do, and answers a browser that asks for a page of
-// an origin that may.
+// options lists the allowed methods, and answers a preflight request for an
+// allowed origin.
 func (q *request) options(listed bool) {
 	may := methods(q.r.URL.Path)
 	if may == "" {
@@ -194,9 +193,8 @@ func (q *request) options(listed bool) {
 	q.w.WriteHeader(http.StatusNoContent)
 }
 
-// clients is for this machine only: it says who is there. Another site's page
-// is not of this machine, though its browser is, and though --origin lets it
-// come.
+// clients lists the clients, for this machine only. Another site's page does not
+// count as this machine, even if its browser runs here and --origin allows it.
 func (q *request) clients() {
 	if _, foreign := originOf(q.r); foreign {
 		q.refuse(http.StatusForbidden, "/clients is not available to pages of another origin")
@@ -206,7 +204,7 @@ func (q *request) clients() {
 		q.refuse(http.StatusForbidden, "/clients is available from this machine only")
 		return
 	}
-	if !q.r.ProtoAtLeast(1, 1) { // so speak proxies that add no header
+	if !q.r.ProtoAtLeast(1, 1) { // the version that proxies use if they add no header
 		q.refuse(http.StatusForbidden, "/clients is available from this machine only, and an HTTP/1.0 request may come through a proxy")
 		return
 	}
@@ -231,9 +229,9 @@ func (q *request) json(code int, v any) {
 	q.say(code, append(body, '\n'))
 }
 
-// refuse says why something is not done. The rest of a body that was sent all
-// the same is read for a moment: closing on it would be a reset, and who
-// sends first and reads then would not get the answer.
+// refuse answers with an error. It reads the rest of a body for a moment: closing
+// with unread input sends a reset, and a client that sends before it reads would
+// lose the answer.
 func (q *request) refuse(code int, why string) {
 	h := q.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -264,7 +262,7 @@ func (q *request) seeOff() {
 	q.s.leave(q.c)
 	defer func() { _ = q.c.SetReadDeadline(past) }()
 	if !q.reading && q.r.Header.Get("Expect") != "" {
-		return // who waits to be asked for the body has not sent it
+		return // a client that waits for 100 Continue has not sent the body
 	}
 	rest := io.Reader(q.r.Body)
 	if q.brokenOff {
@@ -283,5 +281,5 @@ func (q *request) seeOff() {
 	}
 }
 
-// busy is who finds no room.
+// busy answers a request when the server is full.
 func (q *request) busy(err error) { q.refuse(http.StatusServiceUnavailable, fmt.Sprint(err)) }

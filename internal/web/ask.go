@@ -2,8 +2,8 @@
 
 package web
 
-// This file is what a request asks for: the form of its stream, by its
-// headers, and where it begins and what it is called, by its address.
+// This file parses what a request asks for: the kind of stream from its headers,
+// its beginning and the client's name from its URL.
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// form is what GET / can be.
+// form is what GET / can return.
 type form uint8
 
 const (
@@ -31,7 +31,7 @@ const (
 
 var sessionToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
 
-// formOf is what r wants.
+// formOf returns what r asks for.
 func formOf(r *http.Request) form {
 	if r.Method == http.MethodGet && hasToken(r.Header, "Upgrade", "websocket") {
 		return asWebSocket
@@ -39,8 +39,8 @@ func formOf(r *http.Request) form {
 	return accepted(r.Header)
 }
 
-// accepted is what Accept prefers. Events and the page must be asked for by
-// name: what takes anything, like curl, gets text.
+// accepted returns what Accept prefers. Events and the page must be requested by
+// name: a client that accepts anything, like curl, gets text.
 func accepted(h http.Header) form {
 	var events, page, text float64
 	for t, q := range mediaRanges(h) {
@@ -63,7 +63,7 @@ func accepted(h http.Header) form {
 	}
 }
 
-// mediaRanges is the types in Accept, each with its weight.
+// mediaRanges returns the types in Accept with their weights.
 func mediaRanges(h http.Header) map[string]float64 {
 	ranges := map[string]float64{}
 	for _, part := range tokens(h, "Accept") {
@@ -81,7 +81,7 @@ func mediaRanges(h http.Header) map[string]float64 {
 	return ranges
 }
 
-// weight is a number from 0 to 1; what is none counts as 1.
+// weight parses a number from 0 to 1; anything else counts as 1.
 func weight(s string) float64 {
 	q, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(q >= 0 && q <= 1) {
@@ -90,7 +90,7 @@ func weight(s string) float64 {
 	return q
 }
 
-// tokens is a header's list.
+// tokens splits a header's list.
 func tokens(h http.Header, key string) []string {
 	list := strings.Split(strings.Join(h.Values(key), ","), ",")
 	for i := range list {
@@ -99,12 +99,12 @@ func tokens(h http.Header, key string) []string {
 	return list
 }
 
-// hasToken says whether a header's list has token, in capital letters or small.
+// hasToken reports whether a header's list has token, in any case.
 func hasToken(h http.Header, key, token string) bool {
 	return slices.ContainsFunc(tokens(h, key), func(t string) bool { return strings.EqualFold(t, token) })
 }
 
-// ask is what the parameters say.
+// ask is the parsed parameters.
 type ask struct {
 	since   string
 	last    int
@@ -112,7 +112,7 @@ type ask struct {
 	session string
 }
 
-// parse reads the parameters of r; the error says what would be right.
+// parse reads the parameters of r.
 func parse(r *http.Request) (ask, error) {
 	a := ask{last: -1}
 	q, err := url.ParseQuery(r.URL.RawQuery)
@@ -124,7 +124,7 @@ func parse(r *http.Request) (ask, error) {
 			return a, errors.New("since must be EPOCH-SEQ, such as h5x2q9tk-4711")
 		}
 	}
-	// A browser's EventSource sends it back as it came, so it is not judged here.
+	// EventSource sends back what it got, so it is not checked here.
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		a.since = id
 	}
@@ -142,7 +142,7 @@ func parse(r *http.Request) (ask, error) {
 	return a, nil
 }
 
-// count is a number from 0; more than there can be is as many as there can be.
+// count parses a number from 0; a number that overflows becomes the largest.
 func count(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if errors.Is(err, strconv.ErrRange) {

@@ -2,11 +2,11 @@
 
 package web
 
-// This file is a bare descriptor as net/http wants it, a net.Conn, and the
-// listener that gives them to it.
+// This file wraps a bare descriptor in the net.Conn that net/http needs, and has
+// the listener that returns them.
 //
-// It is not net.FileConn's, which sets TCP_NODELAY and the keepalive anew,
-// whatever was chosen for the socket.
+// It does not use net.FileConn, which overrides the TCP_NODELAY and keepalive that
+// were set on the socket.
 
 import (
 	"container/list"
@@ -22,34 +22,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// past is a deadline that ends what waits.
+// past is a deadline that ends every wait.
 var past = time.Unix(1, 0)
 
-// conn is one connection while it is served. Its descriptor is made to be
-// read and written by one goroutine, and hung up by any.
+// conn is one connection being served. One goroutine reads and writes it; any may
+// hang up.
 type conn struct {
 	fd       int
 	file     *os.File // fd's, once net/http has it
 	server   *Server
 	peer     Peer
-	requests int    // its goroutine's
-	came     []byte // what was read of it before it came here
+	requests int    // belongs to its goroutine
+	came     []byte // what was read from it before Take
 	lengths  lengths
 
 	// Guarded by Server.mu.
 	seated  bool // it has a place
-	evicted bool // it had one, and another has got it
+	evicted bool // it lost its place to another
 	gone    bool // it is no longer counted
 	idle    *list.Element
 	writing *list.Element
-	wrote   time.Time // it began to
+	wrote   time.Time // when it began to
 }
 
-// open makes the descriptor a file that can be waited for. A loop has no time
-// for that, so it is not Take that does it.
+// open registers the descriptor with the runtime's poller. Take leaves that to the
+// connection's goroutine, since a loop has no time for it.
 func (c *conn) open() error {
 	c.file = os.NewFile(uintptr(c.fd), c.peer.Addr)
-	return c.file.SetDeadline(time.Time{}) // os.NewFile itself does not say whether it can
+	return c.file.SetDeadline(time.Time{}) // fails if os.NewFile could not register it
 }
 
 func (c *conn) Read(b []byte) (int, error) {
@@ -78,7 +78,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// opError is a file's error as a net.Error: net/http asks it for timeouts.
+// opError wraps a file's error in a net.Error: net/http checks it for timeouts.
 func (c *conn) opError(op string, err error) error {
 	if perr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = perr.Err
@@ -94,15 +94,15 @@ func (c *conn) SetDeadline(t time.Time) error      { return c.file.SetDeadline(t
 func (c *conn) SetReadDeadline(t time.Time) error  { return c.file.SetReadDeadline(t) }
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
 
-// CloseWrite ends what is sent; net/http does so before it closes on who
-// still sends, half a second later.
+// CloseWrite shuts down our direction. net/http calls it half a second before it
+// closes a connection that still sends.
 func (c *conn) CloseWrite() error {
 	c.server.leave(c)
 	return c.shutdown(unix.SHUT_WR)
 }
 
-// hangUp ends both directions, so that the connection's goroutine closes it.
-// Close itself would wait for that.
+// hangUp shuts down both directions, so that the connection's goroutine closes it.
+// Close itself would wait for that goroutine.
 func (c *conn) hangUp() { _ = c.shutdown(unix.SHUT_RDWR) }
 
 func (c *conn) shutdown(how int) error {
@@ -113,8 +113,8 @@ func (c *conn) shutdown(how int) error {
 	return os.NewSyscallError("shutdown", err)
 }
 
-// dup is another descriptor for the same socket. (File.Fd would make the
-// socket a blocking one.)
+// dup returns another descriptor for the same socket. (File.Fd would make the
+// socket blocking.)
 func (c *conn) dup() (int, error) {
 	fd, err := -1, error(nil)
 	if e := c.control(func(old int) { fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0) }); e != nil {
@@ -141,20 +141,20 @@ func (c *conn) network() string {
 	return "tcp"
 }
 
-// addr is what is known of an end.
+// addr is the address of an end.
 type addr struct{ network, text string }
 
 func (a addr) Network() string { return a.network }
 func (a addr) String() string  { return a.text }
 
-// connKey is where a request's context has its connection.
+// connKey is the key of the connection in a request's context.
 type connKey struct{}
 
 func rememberConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// queue is the listener whose connections come from Take.
+// queue is a listener of the connections that Take passes to it.
 type queue struct {
 	conns  chan *conn
 	closed <-chan struct{}
@@ -177,10 +177,10 @@ func (q *queue) Accept() (net.Conn, error) {
 	}
 }
 
-func (*queue) Close() error   { return nil } // ends with its context
+func (*queue) Close() error   { return nil } // it closes with its context
 func (*queue) Addr() net.Addr { return addr{network: "hubbub"} }
 
-// clear closes what nobody has accepted.
+// clear closes the connections that were not accepted.
 func (q *queue) clear() {
 	for {
 		select {

@@ -2,29 +2,29 @@
 
 package web
 
-// This file is whether a request has two lengths, Content-Length and chunks,
-// of which a proxy before us may have believed the other: after its answer the
-// connection must end (RFC 9112, section 6.3). net/http takes the chunks and
-// forgets the Content-Length, so those are counted as they are read: of all
-// lines that begin so, some may stand in bodies, or in a request still to come,
-// and the worst of that is a connection that ends early.
+// This file detects a request with two lengths, Content-Length and chunks. A proxy
+// before us may have used the other one, so the connection must end after the
+// answer (RFC 9112, section 6.3). net/http uses the chunks and drops the
+// Content-Length, so this file counts these header lines as they are read. It may
+// also count lines in bodies or in the next request; at worst that closes a
+// connection early.
 
 import (
 	"bytes"
 	"net/http"
 )
 
-// lengths counts lines that begin with Content-Length. Whoever reads the
-// connection may use it.
+// lengths counts lines that begin with Content-Length. It belongs to the reader of
+// the connection.
 type lengths struct {
 	found int
-	told  int // net/http told of them
-	at    int // how much of lengthName the line begins with; -1: something else
+	told  int // net/http reported
+	at    int // how much of lengthName the line begins with; -1: another line
 }
 
 const lengthName = "content-length:"
 
-// read looks at what comes next.
+// read scans the next bytes.
 func (n *lengths) read(p []byte) {
 	for len(p) > 0 {
 		if n.at < 0 {
@@ -38,7 +38,7 @@ func (n *lengths) read(p []byte) {
 		b := p[0]
 		p = p[1:]
 		switch {
-		case b|' ' == lengthName[n.at]: // in capital letters or small
+		case b|' ' == lengthName[n.at]: // in any case
 			if n.at++; n.at == len(lengthName) {
 				n.found, n.at = n.found+1, -1
 			}
@@ -50,8 +50,8 @@ func (n *lengths) read(p []byte) {
 	}
 }
 
-// ambiguous says whether somebody may take r's body for longer or shorter than
-// net/http does. In HTTP/1.0 that has no chunks, and ignores who sends some.
+// ambiguous reports whether a proxy may see another length of r's body than
+// net/http. HTTP/1.0 has no chunks, and net/http ignores them there.
 func (n *lengths) ambiguous(r *http.Request) bool {
 	n.told += len(r.Header["Content-Length"])
 	return !r.ProtoAtLeast(1, 1) || len(r.TransferEncoding) > 0 && n.found > n.told

@@ -2,8 +2,7 @@
 
 package web
 
-// This file serves the page for people with a browser. Its files are part of
-// the program.
+// This file serves the page for browsers. Its files are embedded in the program.
 
 import (
 	"bytes"
@@ -24,8 +23,8 @@ var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
-	// The icon for browsers that take no SVG, and for documents that cannot
-	// name an icon: browsers ask for it on their own.
+	// The icon for browsers without SVG, and for documents that cannot name an
+	// icon: browsers request it by themselves.
 	".ico": "image/vnd.microsoft.icon",
 }
 
@@ -33,14 +32,14 @@ var contentTypes = map[string]string{
 // WebSocket ('self' covers ws of the same host and port), and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// pageFile is one file as it is sent.
+// pageFile is one file, ready to send.
 type pageFile struct {
 	contentType string
 	tag         string
 	data        []byte
 }
 
-// page is the page's files by the paths that serve them.
+// page maps paths to the page's files.
 var page = readPage()
 
 func readPage() map[string]*pageFile {
@@ -64,8 +63,8 @@ func readPage() map[string]*pageFile {
 	return files
 }
 
-// file answers with f, or that it has not changed. Browsers ask each time
-// (no-cache), so the modules of a page are all of one version.
+// file answers with f, or with 304 if it has not changed. Browsers revalidate each
+// time (no-cache), so all modules of a page are of one version.
 func (q *request) file(f *pageFile) {
 	h := q.w.Header()
 	h.Set("Content-Type", f.contentType)
