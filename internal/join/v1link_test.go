@@ -425,7 +425,7 @@ func TestV1HeartbeatsAreAnswered(t *testing.T) {
 // may not know.
 func TestV1ServerThatIsSilentForTwoHeartbeatsIsGivenUp(t *testing.T) {
 	t.Parallel()
-	s, j, p := meetV1(t, Options{}, `"heartbeat":0.3`)
+	s, j, p := meetV1(t, Options{}, `"heartbeat":1`)
 	p.tells(message(1, "one"))
 	j.log.Until(t, "the server does not answer any more")
 	p = s.greets(`"seq":1`)
