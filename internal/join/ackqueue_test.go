@@ -10,19 +10,32 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// v1Outbox is one that speaks with a server that takes messages so long.
-func v1Outbox(frame framing.Framing, size, longest int) *outbox {
-	b := smallOutbox(frame, size)
-	if err := b.begin(longest, 0); err != nil {
+// smallAckQueue is one that speaks with a server that takes messages so long.
+func smallAckQueue(frame framing.Framing, size, longest int) *ackQueue {
+	q := &ackQueue{outbox: smallOutbox(frame, size)}
+	if err := q.begin(longest, 0); err != nil {
 		panic(err)
 	}
-	return b
+	return q
+}
+
+// put is STDIN giving s, for which there must be room.
+func (q *ackQueue) put(t *testing.T, s string) {
+	t.Helper()
+	for s != "" {
+		if q.isFull() {
+			t.Fatalf("no room for %q", s)
+		}
+		n := copy(q.room(), s)
+		q.filled(n)
+		s = s[n:]
+	}
 }
 
 // sends takes the next message, which must be there.
-func (b *outbox) sends(t *testing.T, n int64, want string) {
+func (q *ackQueue) sends(t *testing.T, n int64, want string) {
 	t.Helper()
-	m, ok := b.message(never)
+	m, ok := q.message(never)
 	if !ok || m.n != n || string(m.data) != want {
 		t.Fatalf("sends %d %q (%t), want %d %q", m.n, m.data, ok, n, want)
 	}
@@ -30,32 +43,32 @@ func (b *outbox) sends(t *testing.T, n int64, want string) {
 
 func TestReceiptsMoveTheTail(t *testing.T) {
 	t.Parallel()
-	b := v1Outbox(framing.Lines, 16, 100)
-	b.put(t, "one\n\ntwo\r\nth")
-	b.sends(t, 1, "one")
-	b.sends(t, 2, "")
-	b.sends(t, 3, "two")
-	if s := b.stdin(); s.kept != 12 || s.unsent != 2 {
+	q := smallAckQueue(framing.Lines, 16, 100)
+	q.put(t, "one\n\ntwo\r\nth")
+	q.sends(t, 1, "one")
+	q.sends(t, 2, "")
+	q.sends(t, 3, "two")
+	if s := q.stdin(); s.kept != 12 || s.unsent != 2 {
 		t.Errorf("before any receipt: %+v", s)
 	}
-	if _, err := b.acknowledged(2); err != nil || b.stdin().kept != 7 {
-		t.Errorf("after a receipt: %+v, %v", b.stdin(), err)
+	if _, err := q.acknowledged(2); err != nil || q.stdin().kept != 7 {
+		t.Errorf("after a receipt: %+v, %v", q.stdin(), err)
 	}
-	b.put(t, "ree\n")
-	b.sends(t, 4, "three") // across the ring's end
-	b.rewind()
-	if err := b.begin(100, 3); err != nil {
+	q.put(t, "ree\n")
+	q.sends(t, 4, "three") // across the ring's end
+	q.disconnected()
+	if err := q.begin(100, 3); err != nil {
 		t.Fatal(err)
 	}
-	b.sends(t, 4, "three")
-	b.end(nil)
-	if all, err := b.acknowledged(4); !all || err != nil || b.stdin().kept != 0 {
-		t.Errorf("at the end: %t, %v, %+v", all, err, b.stdin())
+	q.sends(t, 4, "three")
+	q.end(nil)
+	if all, err := q.acknowledged(4); !all || err != nil || q.stdin().kept != 0 {
+		t.Errorf("at the end: %t, %v, %+v", all, err, q.stdin())
 	}
-	if _, ok := b.message(never); ok {
+	if _, ok := q.message(never); ok {
 		t.Error("there is more to send")
 	}
-	if _, err := b.acknowledged(5); !isBreach(err) {
+	if _, err := q.acknowledged(5); !isBreach(err) {
 		t.Errorf("a receipt for what was not sent: %v", err)
 	}
 }
@@ -64,16 +77,16 @@ func TestReceiptsMoveTheTail(t *testing.T) {
 // acknowledged like any other.
 func TestLastMessageNeedsNoSeparator(t *testing.T) {
 	t.Parallel()
-	b := v1Outbox(framing.NUL, 16, 100)
-	b.fill(strings.NewReader("a\x00b\n"), false)
-	b.sends(t, 1, "a")
-	b.sends(t, 2, "b\n")
-	b.rewind()
-	if err := b.begin(100, 1); err != nil {
+	q := smallAckQueue(framing.NUL, 16, 100)
+	q.fill(strings.NewReader("a\x00b\n"), q.room, false)
+	q.sends(t, 1, "a")
+	q.sends(t, 2, "b\n")
+	q.disconnected()
+	if err := q.begin(100, 1); err != nil {
 		t.Fatal(err)
 	}
-	b.sends(t, 2, "b\n")
-	if all, err := b.acknowledged(2); !all || err != nil {
+	q.sends(t, 2, "b\n")
+	if all, err := q.acknowledged(2); !all || err != nil {
 		t.Error(all, err)
 	}
 }
@@ -82,28 +95,28 @@ func TestLastMessageNeedsNoSeparator(t *testing.T) {
 // message that the server takes.
 func TestFullRingAsksForReceipts(t *testing.T) {
 	t.Parallel()
-	b := v1Outbox(framing.Lines, 8, 20)
+	q := smallAckQueue(framing.Lines, 8, 20)
 	hungry := make(chan struct{}, 10)
-	b.hungry = func() { hungry <- struct{}{} }
+	q.hungry = func() { hungry <- struct{}{} }
 	const long = "0123456789abcdefghi"
 	filled := make(chan struct{})
 	go func() {
 		defer close(filled)
-		b.fill(strings.NewReader("a\nb\n"+long+"\nz"), false)
+		q.fill(strings.NewReader("a\nb\n"+long+"\nz"), q.room, false)
 	}()
-	b.sends(t, 1, "a")
-	b.sends(t, 2, "b")
+	q.sends(t, 1, "a")
+	q.sends(t, 2, "b")
 	await(t, hungry, "the need of a receipt")
-	if !b.starving.Load() {
+	if !q.starving.Load() {
 		t.Error("it does not starve")
 	}
-	_, _ = b.acknowledged(2)
-	b.sends(t, 3, long)
-	_, _ = b.acknowledged(3)
+	_, _ = q.acknowledged(2)
+	q.sends(t, 3, long)
+	_, _ = q.acknowledged(3)
 	await(t, filled, "the end of STDIN")
-	b.sends(t, 4, "z")
-	if b.size() > 22 {
-		t.Errorf("the ring has grown to %d", b.size())
+	q.sends(t, 4, "z")
+	if q.size() > 22 {
+		t.Errorf("the ring has grown to %d", q.size())
 	}
 }
 
@@ -123,21 +136,21 @@ func TestWhatIsLeftOutIsCounted(t *testing.T) {
 		{4, "abcdefg", []string{"abcd"}, "shorter than a record of 4 bytes"},
 		{6, "abcdefghijkl", nil, "messages of STDIN: the server takes"},
 	} {
-		b := v1Outbox(c.frame, 16, 5)
-		go b.fill(&oneByOne{strings.NewReader(c.in)}, false)
+		q := smallAckQueue(c.frame, 16, 5)
+		go q.fill(&oneByOne{strings.NewReader(c.in)}, q.room, false)
 		n := int64(0)
 		for _, want := range c.sent {
 			n++
-			b.sends(t, n, want)
-			_, _ = b.acknowledged(n)
+			q.sends(t, n, want)
+			_, _ = q.acknowledged(n)
 		}
-		if m, ok := b.message(never); ok {
+		if m, ok := q.message(never); ok {
 			t.Errorf("%q: sends %q", c.in, m.data)
 		}
-		if err := b.complaint(); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+		if err := q.complaint(); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%q: says %v, want %s", c.in, err, c.says)
 		}
-		if s := b.stdin(); s.kept != 0 {
+		if s := q.stdin(); s.kept != 0 {
 			t.Errorf("%q: %d bytes are kept", c.in, s.kept)
 		}
 	}
@@ -148,10 +161,10 @@ type oneByOne struct{ r io.Reader }
 
 func (o *oneByOne) Read(p []byte) (int, error) { return o.r.Read(p[:1]) }
 
-// FuzzReceipts plays STDIN, a server and breaks by turns: the server, which
+// FuzzAckQueue plays STDIN, a server and breaks by turns: the server, which
 // takes each number once, gets every message that is not too long, once and in
 // order.
-func FuzzReceipts(f *testing.F) {
+func FuzzAckQueue(f *testing.F) {
 	f.Add([]byte("hello\nworld\n\nx"), []byte{3, 1, 2, 0, 0x43, 5, 1, 1}, int8(0), uint8(20))
 	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz\nshort\r\n"), []byte{9, 9, 1, 2, 9, 3, 9, 9, 1}, int8(0), uint8(9))
 	f.Add([]byte("0123456789abcdef"), []byte{5, 1, 2, 3, 5}, int8(4), uint8(4))
@@ -160,19 +173,19 @@ func FuzzReceipts(f *testing.F) {
 			return
 		}
 		f := framing.Framing(frame)
-		b := v1Outbox(f, max(16, int(f)), int(longest))
+		q := smallAckQueue(f, max(16, int(f)), int(longest))
 		var got [][]byte
 		taken := int64(0) // by the server
 		lost := false     // the connection: what is sent does not arrive
 		rest := in
 		room := func() bool {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return b.head-b.tail < b.size() || b.next == b.tail && b.ends <= b.tail && b.size() < b.longest+2
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			return q.head-q.tail < q.size() || q.next == q.tail && q.ends <= q.tail && q.size() < q.longest+2
 		}
 		sends := func() bool { // message, if it would not wait
 			tries := 0
-			m, ok := b.message(func() bool { tries++; return tries > 1 || wouldWait(b) })
+			m, ok := q.message(func() bool { tries++; return tries > 1 || wouldWait(q) })
 			if ok && !lost && m.n == taken+1 {
 				taken++
 				got = append(got, bytes.Clone(m.data))
@@ -185,27 +198,27 @@ func FuzzReceipts(f *testing.F) {
 			switch move & 3 {
 			case 0:
 				if len(rest) == 0 {
-					b.end(nil)
+					q.end(nil)
 				} else if room() {
-					n := copy(b.room(), rest[:min(len(rest), int(move>>4)+1)])
-					b.filled(n)
+					n := copy(q.room(), rest[:min(len(rest), int(move>>4)+1)])
+					q.filled(n)
 					rest = rest[n:]
 				}
 			case 1:
 				sends()
 			case 2:
 				if !lost {
-					if _, err := b.acknowledged(taken); err != nil {
+					if _, err := q.acknowledged(taken); err != nil {
 						t.Fatal(err)
 					}
 				}
 			case 3:
 				if lost = move&4 != 0; !lost { // what follows is lost until there is another
-					b.rewind()
-					if err := b.begin(int(longest), taken); err != nil {
+					q.disconnected()
+					if err := q.begin(int(longest), taken); err != nil {
 						t.Fatal(err)
 					}
-					b.connected()
+					q.connected()
 				}
 			}
 		}
@@ -218,20 +231,20 @@ func FuzzReceipts(f *testing.F) {
 			step(1)
 			step(2)
 		}
-		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", sendable(f, in, int(longest))) || b.stdin().kept != 0 {
-			t.Fatalf("the server got %q, want %q; %d bytes are kept", got, sendable(f, in, int(longest)), b.stdin().kept)
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", sendable(f, in, int(longest))) || q.stdin().kept != 0 {
+			t.Fatalf("the server got %q, want %q; %d bytes are kept", got, sendable(f, in, int(longest)), q.stdin().kept)
 		}
 	})
 }
 
 // wouldWait reports whether message would wait for something to happen.
-func wouldWait(b *outbox) bool {
-	end := b.nextEnd()
+func wouldWait(q *ackQueue) bool {
+	end := q.nextEnd()
 	switch {
-	case b.next == b.head:
+	case q.next == q.head:
 		return true
-	case b.unsendable(end):
-		return b.tail < b.next
+	case q.unsendable(end):
+		return q.tail < q.next
 	}
 	return end < 0
 }

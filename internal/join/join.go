@@ -7,8 +7,8 @@
 //	phase.go     the phases of a connection, and what leads from one to another
 //	link.go      one connection, from connected to over: raw.go, v1link.go
 //	v1.go        hubbub.v1, bytes and values
-//	outbox.go    STDIN's way: a bounded ring, of which each connection takes
-//	receipts.go  what the outbox knows when the server acknowledges
+//	outbox.go    STDIN's way: a bounded ring (ring.go), of which each connection
+//	             takes bytes (rawqueue.go) or messages (ackqueue.go)
 //	printer.go   STDOUT's way
 //	inbox.go     where whole messages wait for STDOUT
 //	out.go       what STDOUT says of a message
@@ -170,15 +170,17 @@ type client struct {
 	Options
 	dialer   dialer
 	protocol Protocol // as far as known
-	in       *outbox
+	in       *outbox  // from which one of the queues takes, as protocol says
 	out      *printer
 	log      *logger.Queue
 	waits    backoff.Waits
 
 	// Of rawLinks.
+	raw     rawQueue
 	printed <-chan struct{} // closed when all that the last one gave is on STDOUT
 
 	// Of v1Links.
+	acks    ackQueue
 	session string
 	place   proto.Point // up to where all has been received; the receiver's
 	own     own         // likewise
@@ -214,8 +216,9 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c.inbox = newInbox(c.out, c.poke, func(err error) { cancel(err) })
-	c.in.hungry = c.poke
-	c.in.tooLong = func(longest int64) {
+	c.raw.outbox = c.in
+	c.acks.outbox, c.acks.hungry = c.in, c.poke
+	c.acks.tooLong = func(longest int64) {
 		c.log.Warnf("a message of STDIN is longer than the server takes (%d bytes); dropping messages of this length", longest)
 	}
 	go c.inbox.run()
@@ -239,7 +242,11 @@ func (c *client) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	go c.in.fill(c.Stdin, c.EOF == Stay)
+	room := c.raw.room
+	if c.protocol == HubbubV1 {
+		room = c.acks.room
+	}
+	go c.in.fill(c.Stdin, room, c.EOF == Stay)
 	for {
 		end, next := l.run(ctx)
 		switch next {
@@ -268,7 +275,9 @@ func (c *client) neverThere(ctx context.Context, l link) error {
 // again makes a connection after one has ended. None and no error: nothing is
 // left to send, and STDIN has ended, or ctx is done.
 func (c *client) again(ctx context.Context, end ending) (link, error) {
-	if c.in.rewind() {
+	if c.protocol == HubbubV1 {
+		c.in.disconnected()
+	} else if c.raw.rewind() {
 		c.log.Warnf("lost a message of more than %d bytes: its beginning went to the connection that broke", c.in.size())
 	}
 	if end.useful || end.behind { // which is not the server's fault
@@ -370,7 +379,7 @@ func (c *client) finish(ctx context.Context, err error) error {
 		err = c.in.stdin().err
 	}
 	if err == nil {
-		err = c.in.complaint()
+		err = c.acks.complaint()
 	}
 	if !c.allPrinted(ctx) {
 		return err // STDOUT is blocked

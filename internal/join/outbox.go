@@ -10,66 +10,54 @@ import (
 )
 
 // An outbox is STDIN's way to the server: a ring that STDIN fills and the
-// connection of the moment takes from. It keeps more than what is yet to be
-// sent: the message being sent, from its beginning.
+// connection of the moment takes from, as the server wants it: bytes from a
+// rawQueue, or messages from an ackQueue. It keeps more than what is yet to be
+// sent: also what the next connection will need if this one breaks.
 //
 //	tail           next                head            tail + size
-//	│ sent, of a   │ to be sent        │ room for STDIN │
-//	│ message not  │                   │                │
-//	│ yet complete │                   │                │
+//	│ sent, but    │ to be sent        │ room for STDIN │
+//	│ still kept   │                   │                │
 //
-// The three only grow; position p is at ring[p % size]. A connection that
-// breaks sets next back to tail. With the ring full STDIN is not read, so
-// whoever writes it waits: nothing is dropped.
-//
-// A message longer than the ring cannot be kept: what has been sent of it goes
-// (torn), and if the connection breaks inside it, the rest goes too.
-//
-// That is for a raw connection, which takes bytes. A server that acknowledges
-// messages gets them one by one, and what it has yet to acknowledge is kept as
-// well (receipts.go).
+// A connection that breaks sets next back to tail. With the ring full STDIN is
+// not read, so whoever writes it waits: nothing is dropped.
 //
 // One goroutine fills, one at a time takes. The bytes between next and head
 // are the taker's to read, those from head on the filler's to write, both
 // without the lock.
 type outbox struct {
-	ring  []byte
+	ring
 	frame framing.Framing
 	full  func() // is called when STDIN must wait while there is no connection
 
 	mu      sync.Mutex
 	changed sync.Cond
 
-	tail, next, head int64
-	ends             int64 // just past the last byte of the last complete message
-	torn             bool  // the beginning of the message at tail is gone
-	skip             bool  // and so shall be its rest
+	next int64
+	ends int64 // just past the last byte of the last complete message
 
 	ended bool          // nothing more comes from STDIN
 	over  chan struct{} // closed then
 	err   error
 	down  bool // there is no connection
-
-	receipts // of a server that gives them
 }
 
 const ringSize = 1 << 20
 
 func newOutbox(frame framing.Framing, full func()) *outbox {
-	b := &outbox{ring: make([]byte, max(ringSize, int(frame))), frame: frame, full: full, over: make(chan struct{})}
+	b := &outbox{ring: ring{data: make([]byte, max(ringSize, int(frame)))}, frame: frame, full: full, over: make(chan struct{})}
 	b.changed.L = &b.mu
 	return b
 }
 
-// fill reads r to its end, a piece whenever there is room. At the end it
-// completes a last message that lacks its separator, if it shall.
-func (b *outbox) fill(r io.Reader, complete bool) {
+// fill reads r to its end, a piece whenever the queue finds room. At the end
+// it completes a last message that lacks its separator, if it shall.
+func (b *outbox) fill(r io.Reader, room func() []byte, complete bool) {
 	if r == nil {
 		b.end(nil)
 		return
 	}
 	for {
-		p := b.room()
+		p := room()
 		if len(p) == 0 {
 			return
 		}
@@ -77,37 +65,36 @@ func (b *outbox) fill(r io.Reader, complete bool) {
 		if !b.filled(n) {
 			return
 		}
-		if err != nil {
-			if sep := b.frame.Separator(); sep != nil && complete && b.unfinished() {
-				b.add(sep[0])
-			}
-			b.end(err)
-			return
+		if err == nil {
+			continue
 		}
+		if sep := b.frame.Separator(); sep != nil && complete && b.unfinished() {
+			if p := room(); len(p) > 0 {
+				p[0] = sep[0]
+				b.filled(1)
+			}
+		}
+		b.end(err)
+		return
 	}
 }
 
 // room waits until there is room in the ring and returns it, as far as it is
-// in one piece; nothing, when nothing more is wanted.
-func (b *outbox) room() []byte {
+// in one piece; nothing, when nothing more is wanted. The queue may find room
+// in a full ring, and says how to wait for some.
+func (b *outbox) room(find func() bool, wait func()) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	told := false
-	for b.head-b.tail == b.size() && !b.ended {
-		if b.grow() {
-			break
-		}
+	for told := false; b.isFull() && !b.ended && !find(); wait() {
 		if b.down && !told {
 			told = true
 			b.full()
 		}
-		b.awaitReceipt()
 	}
 	if b.ended {
 		return nil
 	}
-	at := b.head % b.size()
-	return b.ring[at:min(b.size(), at+b.tail+b.size()-b.head)]
+	return b.free()
 }
 
 // filled says that STDIN gave n bytes more, and is told whether to go on.
@@ -117,22 +104,12 @@ func (b *outbox) filled(n int) bool {
 	if b.ended { // meanwhile: what is acknowledged as the last message shall not grow
 		return false
 	}
-	at := b.head % b.size()
-	if i := b.frame.LastEnd(b.ring[at:at+int64(n)], b.head); i > 0 {
+	if i := b.frame.LastEnd(b.free()[:n], b.head); i > 0 {
 		b.ends = b.head + int64(i)
 	}
 	b.head += int64(n)
-	b.giveUpLong()
 	b.changed.Broadcast()
-	return !b.ended
-}
-
-// add adds one byte of our own.
-func (b *outbox) add(c byte) {
-	if p := b.room(); len(p) > 0 {
-		p[0] = c
-		b.filled(1)
-	}
+	return true
 }
 
 func (b *outbox) unfinished() bool {
@@ -157,78 +134,34 @@ func (b *outbox) end(err error) {
 	b.changed.Broadcast()
 }
 
-// take waits for something to send and returns it, as far as it is in one
-// piece; nothing, when nothing more will come or over says that the
-// connection has ended.
-func (b *outbox) take(over func() bool) []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for {
-		b.skipTorn()
-		if over() || b.next == b.head && b.ended {
-			return nil
-		}
-		if b.next < b.head {
-			return b.toSend()
-		}
-		b.changed.Wait()
-	}
-}
-
 // toSend is what lies between next and head, as far as it is in one piece.
 func (b *outbox) toSend() []byte {
-	at := b.next % b.size()
-	return b.ring[at:min(b.size(), at+b.head-b.next)]
+	p, _ := b.pieces(b.next, b.head)
+	return p
 }
 
-// took says that the connection has taken n bytes more.
-func (b *outbox) took(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if i := b.frame.LastEnd(b.toSend()[:n], b.next); i > 0 {
-		b.tail, b.torn = b.next+int64(i), false
-	}
-	b.next += int64(n)
-	if b.torn {
-		b.tail = b.next
-	}
-	b.giveUpLong()
-	b.changed.Broadcast()
-}
-
-// giveUpLong lets go of the beginning of a message that fills the whole ring.
-func (b *outbox) giveUpLong() {
-	if b.longest == 0 && b.head-b.tail == b.size() && b.ends <= b.tail && b.next > b.tail {
-		b.tail, b.torn = b.next, true
-	}
-}
-
-// skipTorn drops the rest of a message whose beginning went to a connection
-// that broke.
-func (b *outbox) skipTorn() {
-	for b.skip && b.next < b.head {
+// dropRest drops what there is of the message at next, up to its end, and
+// reports whether that has come.
+func (b *outbox) dropRest() (ended bool) {
+	for b.next < b.head && !ended {
 		p := b.toSend()
 		n := b.frame.FirstEnd(p, b.next)
-		if n == 0 {
+		if ended = n > 0; !ended {
 			n = len(p)
-		} else {
-			b.skip, b.torn = false, false
 		}
 		b.next += int64(n)
 		b.tail = b.next
 		b.changed.Broadcast()
 	}
+	return ended
 }
 
-// rewind makes ready for the next connection, once nobody takes any more. It
-// reports whether a message is lost with its beginning.
-func (b *outbox) rewind() (lost bool) {
+// disconnected makes ready for the next connection, once nobody takes any more.
+func (b *outbox) disconnected() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	lost = b.torn && !b.skip
-	b.next, b.skip, b.down = b.tail, b.torn || b.longest > 0 && b.skip, true
+	b.next, b.down = b.tail, true
 	b.changed.Broadcast() // whoever waits for room may say so now
-	return lost
 }
 
 // connected says that somebody takes again.
@@ -259,5 +192,3 @@ func (b *outbox) stdin() stdin {
 	defer b.mu.Unlock()
 	return stdin{b.ended, b.head, b.head - b.next, b.head - b.tail, b.err}
 }
-
-func (b *outbox) size() int64 { return int64(len(b.ring)) }

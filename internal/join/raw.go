@@ -58,12 +58,12 @@ func (l *rawLink) print() error {
 // send sends what STDIN gives until STDIN's end, which it passes on.
 func (l *rawLink) send() {
 	for {
-		p := l.in.take(l.over.Load)
+		p := l.raw.take(l.over.Load)
 		if len(p) == 0 {
 			break
 		}
 		n, err := l.conn.Write(p)
-		l.in.took(n)
+		l.raw.took(n)
 		l.gave.Add(int64(n))
 		if err != nil {
 			l.sent <- err

@@ -16,32 +16,43 @@ func never() bool { return false }
 
 func smallOutbox(frame framing.Framing, size int) *outbox {
 	b := newOutbox(frame, func() {})
-	b.ring = make([]byte, size)
+	b.data = make([]byte, size)
 	return b
 }
 
+func smallRawQueue(frame framing.Framing, size int) *rawQueue {
+	return &rawQueue{outbox: smallOutbox(frame, size)}
+}
+
+// hasRoom reports whether room would not wait.
+func (q *rawQueue) hasRoom() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.isFull() || q.giveUpLong()
+}
+
 // put is STDIN giving s, for which there must be room.
-func (b *outbox) put(t *testing.T, s string) {
+func (q *rawQueue) put(t *testing.T, s string) {
 	t.Helper()
 	for s != "" {
-		if b.head-b.tail == b.size() {
+		if !q.hasRoom() {
 			t.Fatalf("no room for %q", s)
 		}
-		n := copy(b.room(), s)
-		b.filled(n)
+		n := copy(q.room(), s)
+		q.filled(n)
 		s = s[n:]
 	}
 }
 
 // get is the connection taking n bytes.
-func (b *outbox) get(t *testing.T, n int) string {
+func (q *rawQueue) get(t *testing.T, n int) string {
 	t.Helper()
 	got := ""
 	for len(got) < n {
-		p := b.take(never)
+		p := q.take(never)
 		p = p[:min(len(p), n-len(got))]
 		got += string(p)
-		b.took(len(p))
+		q.took(len(p))
 	}
 	return got
 }
@@ -65,16 +76,16 @@ func TestBreakRewindsToTheMessagesBeginning(t *testing.T) {
 		{4, "abcdefghij", 7, "efghij"},
 		{4, "abcdefghij", 8, "ij"},
 	} {
-		b := smallOutbox(c.frame, 64)
-		b.put(t, c.in)
-		if got := b.get(t, c.sent); got != c.in[:c.sent] {
+		q := smallRawQueue(c.frame, 64)
+		q.put(t, c.in)
+		if got := q.get(t, c.sent); got != c.in[:c.sent] {
 			t.Errorf("sent %q", got)
 		}
-		if b.rewind() {
+		if q.rewind() {
 			t.Errorf("%q, %d sent: a message is said to be lost", c.in, c.sent)
 		}
-		if got := b.get(t, len(c.want)); got != c.want || b.stdin().unsent != 0 {
-			t.Errorf("%q, %d sent: the next connection gets %q, %d left, want %q", c.in, c.sent, got, b.stdin().unsent, c.want)
+		if got := q.get(t, len(c.want)); got != c.want || q.stdin().unsent != 0 {
+			t.Errorf("%q, %d sent: the next connection gets %q, %d left, want %q", c.in, c.sent, got, q.stdin().unsent, c.want)
 		}
 	}
 }
@@ -82,29 +93,29 @@ func TestBreakRewindsToTheMessagesBeginning(t *testing.T) {
 // A message longer than the ring goes through, but a break inside it loses it
 // whole: the next connection begins with the next message.
 func TestBreakInsideAMessageLongerThanTheRing(t *testing.T) {
-	b := smallOutbox(framing.Lines, 8)
-	b.put(t, "0123")
-	b.get(t, 4)
-	b.put(t, "4567") // full
-	b.get(t, 4)
-	b.put(t, "89abcdef")
-	b.get(t, 3)
-	if !b.rewind() {
+	q := smallRawQueue(framing.Lines, 8)
+	q.put(t, "0123")
+	q.get(t, 4)
+	q.put(t, "4567") // full
+	q.get(t, 4)
+	q.put(t, "89abcdef")
+	q.get(t, 3)
+	if !q.rewind() {
 		t.Error("no message is said to be lost")
 	}
-	if b.rewind() {
+	if q.rewind() {
 		t.Error("one message is said to be lost twice")
 	}
 	go func() {
 		for _, s := range []string{"ghijklmn", "op\nab\ncd", "\n"} {
 			for s != "" {
-				n := copy(b.room(), s)
-				b.filled(n)
+				n := copy(q.room(), s)
+				q.filled(n)
 				s = s[n:]
 			}
 		}
 	}()
-	if got := b.get(t, 6); got != "ab\ncd\n" {
+	if got := q.get(t, 6); got != "ab\ncd\n" {
 		t.Errorf("the next connection gets %q", got)
 	}
 }
@@ -112,18 +123,18 @@ func TestBreakInsideAMessageLongerThanTheRing(t *testing.T) {
 // A full ring stops reading STDIN, and says so if there is no connection.
 func TestFullRingStopsReadingStdin(t *testing.T) {
 	full := make(chan struct{})
-	b := newOutbox(framing.Lines, func() { close(full) })
-	b.ring = make([]byte, 8)
-	b.rewind()
+	q := smallRawQueue(framing.Lines, 8)
+	q.full = func() { close(full) }
+	q.rewind()
 	read := &countingReader{r: strings.NewReader("a\nb\nc\nd\ne\nf\n")}
 	filled := make(chan struct{})
-	go func() { defer close(filled); b.fill(read, false) }()
+	go func() { defer close(filled); q.fill(read, q.room, false) }()
 	await(t, full, "being told that STDIN must wait")
 	if read.n != 8 { // fill waits in room: nobody else reads
 		t.Errorf("%d bytes were read into a ring of 8", read.n)
 	}
-	b.connected()
-	if got := b.get(t, 12); got != "a\nb\nc\nd\ne\nf\n" {
+	q.connected()
+	if got := q.get(t, 12); got != "a\nb\nc\nd\ne\nf\n" {
 		t.Errorf("sent %q", got)
 	}
 	await(t, filled, "the end of STDIN")
@@ -152,23 +163,23 @@ func TestLastMessageIsCompletedIfItShall(t *testing.T) {
 		{framing.Raw, "a", "a"},
 		{4, "abcde", "abcde"},
 	} {
-		b := smallOutbox(c.frame, 64)
-		b.fill(strings.NewReader(c.in), true)
-		if got := string(b.take(never)); got != c.want {
+		q := smallRawQueue(c.frame, 64)
+		q.fill(strings.NewReader(c.in), q.room, true)
+		if got := string(q.take(never)); got != c.want {
 			t.Errorf("frame %d, %q: sent %q, want %q", c.frame, c.in, got, c.want)
 		}
-		b = smallOutbox(c.frame, 64)
-		b.fill(strings.NewReader(c.in), false)
-		if got := string(b.take(never)); got != c.in {
+		q = smallRawQueue(c.frame, 64)
+		q.fill(strings.NewReader(c.in), q.room, false)
+		if got := string(q.take(never)); got != c.in {
 			t.Errorf("frame %d, %q: sent %q, not to be completed", c.frame, c.in, got)
 		}
 	}
 }
 
 func TestStdinsErrorIsKept(t *testing.T) {
-	b := smallOutbox(framing.Lines, 64)
-	b.fill(io.MultiReader(strings.NewReader("a\n"), failingReader{}), false)
-	if s := b.stdin(); !s.ended || s.bytes != 2 || !errors.Is(s.err, io.ErrUnexpectedEOF) {
+	q := smallRawQueue(framing.Lines, 64)
+	q.fill(io.MultiReader(strings.NewReader("a\n"), failingReader{}), q.room, false)
+	if s := q.stdin(); !s.ended || s.bytes != 2 || !errors.Is(s.err, io.ErrUnexpectedEOF) {
 		t.Errorf("after an error STDIN is %+v", s)
 	}
 }
@@ -186,11 +197,11 @@ func await(t *testing.T, c <-chan struct{}, what string) {
 	}
 }
 
-// FuzzOutbox plays STDIN and connections that break by turns against what they
+// FuzzRawQueue plays STDIN and connections that break by turns against what they
 // may do: every connection gets messages in order, beginning with a whole one;
 // none arrives whole twice, unless it is a last one without its separator;
 // none that fits the ring is lost.
-func FuzzOutbox(f *testing.F) {
+func FuzzRawQueue(f *testing.F) {
 	f.Add([]byte("hello\nworld\n"), []byte{3, 5, 0, 2, 255, 7}, int8(0))
 	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz\nshort\n"), []byte{9, 9, 9, 255, 9, 9, 9, 9, 9}, int8(0))
 	f.Add([]byte("0123456789abcdef"), []byte{5, 255, 5, 255}, int8(4))
@@ -201,33 +212,33 @@ func FuzzOutbox(f *testing.F) {
 			return
 		}
 		f := framing.Framing(frame)
-		b := smallOutbox(f, size)
+		q := smallRawQueue(f, size)
 		streams := [][]byte{nil}
 		rest := in
 		step := func(move byte) {
 			if move == 255 {
-				b.rewind()
-				b.connected()
+				q.rewind()
+				q.connected()
 				streams = append(streams, nil)
 				return
 			}
-			if b.head-b.tail < b.size() {
-				n := copy(b.room(), rest[:min(len(rest), int(move>>4)+1)])
-				b.filled(n)
+			if q.hasRoom() {
+				n := copy(q.room(), rest[:min(len(rest), int(move>>4)+1)])
+				q.filled(n)
 				rest = rest[n:]
 			}
-			b.mu.Lock()
-			b.skipTorn()
-			some := b.next < b.head
-			b.mu.Unlock()
+			q.mu.Lock()
+			q.skipTorn()
+			some := q.next < q.head
+			q.mu.Unlock()
 			if some {
-				p := b.take(never)
+				p := q.take(never)
 				p = p[:min(len(p), int(move&15))]
 				streams[len(streams)-1] = append(streams[len(streams)-1], p...)
-				b.took(len(p))
+				q.took(len(p))
 			}
-			if b.head-b.tail > b.size() || b.next < b.tail || b.next > b.head {
-				t.Fatalf("tail %d, next %d, head %d", b.tail, b.next, b.head)
+			if q.head-q.tail > q.size() || q.next < q.tail || q.next > q.head {
+				t.Fatalf("tail %d, next %d, head %d", q.tail, q.next, q.head)
 			}
 		}
 		for _, m := range moves {

@@ -101,11 +101,12 @@ func FuzzV1Server(f *testing.F) {
 		c := &client{Options: o.withDefaults(), out: &printer{w: out}, log: logger.New(nil), place: o.Since, idle: make(chan struct{}, 1), protocol: HubbubV1}
 		defer c.log.Close()
 		c.in = newOutbox(framing.Lines, func() {})
+		c.acks.outbox = c.in
 		c.inbox = newInbox(c.out, c.poke, func(error) {})
 		go c.inbox.run()
 		l, err := openV1(c, deaf{})
 		if err == nil {
-			go c.in.fill(c.Stdin, false)
+			go c.in.fill(c.Stdin, c.acks.room, false)
 			l.run(context.Background())
 		}
 		c.inbox.close()

@@ -67,7 +67,7 @@ func (c counted) Read(p []byte) (int, error) {
 }
 
 // openV1 asks the server on conn for hubbub.v1, hears its hello, and tells the
-// outbox what has arrived.
+// queue what has arrived.
 func openV1(c *client, conn duplex) (*v1Link, error) {
 	l := &v1Link{wire: newWire(c, conn)}
 	l.asked, l.beaten, l.heardAt = l.began, l.began, l.began
@@ -84,7 +84,7 @@ func openV1(c *client, conn duplex) (*v1Link, error) {
 		err = l.hello.hello()
 	}
 	if err == nil {
-		err = c.in.begin(l.hello.longest(), l.hello.Ack)
+		err = c.acks.begin(l.hello.longest(), l.hello.Ack)
 	}
 	if err != nil {
 		return nil, &helloError{endOf(err)}
@@ -177,7 +177,7 @@ func (l *v1Link) hear(p []byte) error {
 			l.deliver(proto.Point{Epoch: l.place.Epoch, Seq: s.Seq}, func(*bytes.Buffer) {})
 		}
 	case proto.Ack:
-		all, err := l.in.acknowledged(s.N)
+		all, err := l.acks.acknowledged(s.N)
 		l.useful = l.useful || s.N > l.hello.Ack
 		if all {
 			l.poke()
@@ -241,7 +241,7 @@ func (l *v1Link) deliver(at proto.Point, render func(*bytes.Buffer)) {
 // hurried reports whether receiving must not wait for STDOUT. One that is
 // merely slow is waited for.
 func (l *v1Link) hurried() bool {
-	return l.over.Load() || l.leaves() || l.in.starving.Load() && l.out.blocked() >= grace
+	return l.over.Load() || l.leaves() || l.acks.starving.Load() && l.out.blocked() >= grace
 }
 
 // poke has run look again.
@@ -278,7 +278,7 @@ func (l *v1Link) beats() {
 func (l *v1Link) send() {
 	var b bytes.Buffer
 	for {
-		m, ok := l.in.message(l.over.Load)
+		m, ok := l.acks.message(l.over.Load)
 		if !ok {
 			break
 		}
@@ -354,7 +354,7 @@ func (l *v1Link) rhythm() time.Duration {
 	if l.Health != nil && l.HealthEvery > 0 {
 		every = l.HealthEvery
 	}
-	if l.in.starving.Load() {
+	if l.acks.starving.Load() {
 		every = min(every, grace/4)
 	}
 	if beat := l.hello.heartbeat(); beat > 0 {
