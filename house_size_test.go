@@ -28,10 +28,8 @@ const (
 // stillLarge are types that are being divided.
 var stillLarge = map[string]bool{
 	"internal/engine.Engine": true, "internal/engine.shard": true,
-	"cmd/hubbub.server":     true,
-	"internal/feed.Feed":    true,
-	"internal/join.Options": true,
-	"internal/join.v1Link":  true,
+	"cmd/hubbub.server":  true,
+	"internal/feed.Feed": true,
 }
 
 // ourType is what is counted of one type.

@@ -93,7 +93,7 @@ func (c *client) connect(ctx context.Context) (link, error) {
 }
 
 func (c *client) connectRaw(ctx context.Context) (link, error) {
-	conn, err := c.dialer.dial(ctx)
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (n *notV1) Unwrap() error { return n.err }
 // connectV1 makes a link if the server speaks hubbub.v1.
 func (c *client) connectV1(ctx context.Context) (*v1Link, error) {
 	limit := time.Now().Add(c.ConnectTimeout)
-	conn, err := c.dialer.dial(ctx)
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
 	}

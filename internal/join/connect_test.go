@@ -142,7 +142,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 	t.Parallel()
 	last := 1
 	for name, o := range map[string]Options{
-		"ws://":   {Address: Address{Protocol: HubbubV1}},
+		"ws://":   {Dialer: Dialer{Address: Address{Protocol: HubbubV1}}},
 		"--since": {Since: proto.Point{Epoch: "e1", Seq: 1}},
 		"--last":  {Last: &last},
 		"--name":  {Name: "ann"},
@@ -165,7 +165,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{
-		"tcp://":      {Address: Address{Protocol: RawOnly}},
+		"tcp://":      {Dialer: Dialer{Address: Address{Protocol: RawOnly}}},
 		"--frame raw": {Frame: framing.Raw},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +212,7 @@ func TestServerThatIsGoneAfterTheQuestion(t *testing.T) {
 // Whoever is told to stop does not wait for an answer.
 func TestStopWhileAsking(t *testing.T) {
 	t.Parallel()
-	s, j, p := asked(t, Options{AnswerIn: scene.LongEnough, ConnectTimeout: scene.LongEnough})
+	s, j, p := asked(t, Options{AnswerIn: scene.LongEnough, Dialer: Dialer{ConnectTimeout: scene.LongEnough}})
 	j.stop()
 	j.failsWith("stopped before " + s.Addr().String() + " answered")
 	if _, err := p.R.ReadByte(); err != io.EOF {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// dialer connects as RFC 8305 (Happy Eyeballs) says: a name's addresses, the
+// A Dialer connects as RFC 8305 (Happy Eyeballs) says: a name's addresses, the
 // families taking turns, each a quarter of a second after the one before or as
 // soon as that one has failed; the first to be connected is it.
 //
@@ -24,12 +24,18 @@ import (
 // Left out of RFC 8305: connecting while the answer for the other family is
 // still out (section 3). The resolver gives all addresses at once, sorted as
 // RFC 6724 says.
-type dialer struct {
-	address   Address
-	timeout   time.Duration
-	control   func(network, address string, c syscall.RawConn) error
-	connected func(net.Conn) error
-	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
+type Dialer struct {
+	Address Address
+
+	// ConnectTimeout bounds one attempt, all addresses together. 0 means 10 s.
+	ConnectTimeout time.Duration
+
+	// Control is called with each socket before it connects, Connected after.
+	Control   func(network, address string, c syscall.RawConn) error
+	Connected func(net.Conn) error
+
+	// Lookup resolves a name. nil means the system's resolver.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // stagger is RFC 8305's Connection Attempt Delay.
@@ -43,41 +49,41 @@ type duplex interface {
 }
 
 // dial connects, within the timeout.
-func (d *dialer) dial(ctx context.Context) (duplex, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+func (d *Dialer) dial(ctx context.Context) (duplex, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.ConnectTimeout)
 	defer cancel()
 	addresses, err := d.resolve(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s %s: %w", d.address.Network, d.address, err)
+		return nil, fmt.Errorf("dial %s %s: %w", d.Address.Network, d.Address, err)
 	}
 	conn, err := d.race(ctx, addresses)
 	if err != nil {
 		return nil, err
 	}
-	if d.connected != nil {
-		if err := d.connected(conn); err != nil {
+	if d.Connected != nil {
+		if err := d.Connected(conn); err != nil {
 			_ = conn.Close()
-			return nil, fmt.Errorf("dial %s %s: %w", d.address.Network, d.address, err)
+			return nil, fmt.Errorf("dial %s %s: %w", d.Address.Network, d.Address, err)
 		}
 	}
 	return conn.(duplex), nil // TCP and Unix connections are
 }
 
 // resolve returns the addresses to dial, in order.
-func (d *dialer) resolve(ctx context.Context) ([]string, error) {
-	if d.address.Network == "unix" {
-		return []string{d.address.Path}, nil
+func (d *Dialer) resolve(ctx context.Context) ([]string, error) {
+	if d.Address.Network == "unix" {
+		return []string{d.Address.Path}, nil
 	}
-	if ip, err := netip.ParseAddr(d.address.Host); err == nil {
-		return []string{net.JoinHostPort(ip.String(), d.address.Port)}, nil
+	if ip, err := netip.ParseAddr(d.Address.Host); err == nil {
+		return []string{net.JoinHostPort(ip.String(), d.Address.Port)}, nil
 	}
-	ips, err := d.lookup(ctx, d.address.Host)
+	ips, err := d.Lookup(ctx, d.Address.Host)
 	if err != nil {
 		return nil, err
 	}
 	var addresses []string
 	for _, ip := range takeTurns(ips) {
-		addresses = append(addresses, net.JoinHostPort(ip.String(), d.address.Port))
+		addresses = append(addresses, net.JoinHostPort(ip.String(), d.Address.Port))
 	}
 	return addresses, nil
 }
@@ -118,7 +124,7 @@ type attempt struct {
 
 // race dials the addresses, each a moment after the one before, and returns
 // the first connection.
-func (d *dialer) race(ctx context.Context, addresses []string) (net.Conn, error) {
+func (d *Dialer) race(ctx context.Context, addresses []string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan attempt, len(addresses))
@@ -146,9 +152,9 @@ func (d *dialer) race(ctx context.Context, addresses []string) (net.Conn, error)
 		}
 	}
 	if len(failures) == 0 {
-		return nil, fmt.Errorf("dial %s: the name has no address", d.address)
+		return nil, fmt.Errorf("dial %s: the name has no address", d.Address)
 	}
-	return nil, noneConnects(d.address, failures)
+	return nil, noneConnects(d.Address, failures)
 }
 
 // closeLate closes what connects although another was first.
@@ -182,10 +188,10 @@ func (e *dialError) Unwrap() []error { return e.failures }
 
 // attempt dials one address. A Unix socket whose accept queue is full says
 // EAGAIN on Linux instead of waiting: so it is asked again.
-func (d *dialer) attempt(ctx context.Context, address string) attempt {
-	one := net.Dialer{Control: d.control, KeepAlive: -1}
+func (d *Dialer) attempt(ctx context.Context, address string) attempt {
+	one := net.Dialer{Control: d.Control, KeepAlive: -1}
 	for {
-		conn, err := one.DialContext(ctx, d.address.Network, address)
+		conn, err := one.DialContext(ctx, d.Address.Network, address)
 		if !errors.Is(err, syscall.EAGAIN) || !pause(ctx, 20*time.Millisecond) {
 			return attempt{conn, err}
 		}

@@ -75,7 +75,7 @@ func TestJoinTriesEveryAddress(t *testing.T) {
 			_, port, _ := strings.Cut(at.String(), ":")
 			hang(t, [4]byte{127, 0, 0, 3}, at.Port)
 			began := time.Now()
-			j := startAt(t, named(Options{ConnectTimeout: 10 * time.Minute}, port, list))
+			j := startAt(t, named(Options{Dialer: Dialer{ConnectTimeout: 10 * time.Minute}}, port, list))
 			s.accept().Says("here\n")
 			j.stdout.Until(t, "here\n")
 			if took := time.Since(began); took > time.Minute {
@@ -93,7 +93,7 @@ func TestConnectTimeoutBoundsAllAddresses(t *testing.T) {
 	hang(t, [4]byte{127, 0, 0, 3}, at.Port)
 	hang(t, [4]byte{127, 0, 0, 4}, at.Port)
 	began := time.Now()
-	j := startAt(t, named(Options{ConnectTimeout: 300 * time.Millisecond}, port, "127.0.0.3 127.0.0.4"))
+	j := startAt(t, named(Options{Dialer: Dialer{ConnectTimeout: 300 * time.Millisecond}}, port, "127.0.0.3 127.0.0.4"))
 	j.failsWith("i/o timeout")
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v", took)
@@ -170,10 +170,12 @@ func TestFullQueueOfUnixSocketMeansLater(t *testing.T) {
 	fillQueue(t, fd, address)
 	tried := make(chan struct{}, 1000)
 	j := startAt(t, Options{
-		Address: Address{Network: "unix", Path: path},
-		Control: func(_, _ string, _ syscall.RawConn) error {
-			tried <- struct{}{}
-			return nil
+		Dialer: Dialer{
+			Address: Address{Network: "unix", Path: path},
+			Control: func(_, _ string, _ syscall.RawConn) error {
+				tried <- struct{}{}
+				return nil
+			},
 		},
 	})
 	for range 3 { // it has been told EAGAIN at least twice

@@ -81,7 +81,7 @@ func TestNameThatIsNone(t *testing.T) {
 // A resolver that never answers is given no longer than the rest.
 func TestConnectTimeoutBoundsTheLookup(t *testing.T) {
 	t.Parallel()
-	o := named(Options{ConnectTimeout: 10 * time.Millisecond}, "1", "")
+	o := named(Options{Dialer: Dialer{ConnectTimeout: 10 * time.Millisecond}}, "1", "")
 	o.Lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -91,7 +91,7 @@ func TestConnectTimeoutBoundsTheLookup(t *testing.T) {
 
 func TestStopWhileConnecting(t *testing.T) {
 	t.Parallel()
-	o := named(Options{ConnectTimeout: scene.LongEnough}, "1", "")
+	o := named(Options{Dialer: Dialer{ConnectTimeout: scene.LongEnough}}, "1", "")
 	asked := make(chan struct{})
 	o.Lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
 		close(asked)

@@ -37,9 +37,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
-	"syscall"
 	"time"
 
 	"hubbub.example/internal/backoff"
@@ -51,7 +49,7 @@ import (
 
 // Options says whom to join, and how.
 type Options struct {
-	Address Address
+	Dialer
 
 	// Stdin is read from the first connection on. nil is one at its end.
 	Stdin io.Reader
@@ -89,20 +87,10 @@ type Options struct {
 	// Once: a connection that breaks is not made again.
 	Once bool
 
-	// ConnectTimeout bounds one attempt, all addresses together. 0 means 10 s.
-	ConnectTimeout time.Duration
-
-	// Control is called with each socket before it connects, Connected after.
-	Control   func(network, address string, c syscall.RawConn) error
-	Connected func(net.Conn) error
-
 	// Health asks the system about a connection, every HealthEvery. nil where
 	// it does not tell, 0 for never.
 	Health      func(net.Conn) Health
 	HealthEvery time.Duration
-
-	// Lookup resolves a name. nil means the system's resolver.
-	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	// FirstWait and LongestWait bound the waits between attempts to come
 	// back. 0 means 250 ms and 30 s.
@@ -168,7 +156,6 @@ func (o Options) withDefaults() Options {
 // client is what outlives a connection.
 type client struct {
 	Options
-	dialer   dialer
 	protocol Protocol // as far as known
 	in       *outbox  // from which one of the queues takes, as protocol says
 	out      *printer
@@ -199,7 +186,6 @@ func Run(ctx context.Context, o Options) error {
 	o = o.withDefaults()
 	c := &client{
 		Options:  o,
-		dialer:   dialer{o.Address, o.ConnectTimeout, o.Control, o.Connected, o.Lookup},
 		protocol: o.protocol(),
 		out:      &printer{w: o.Stdout, frame: o.Frame, out: o.Out},
 		log:      logger.New(o.Log),

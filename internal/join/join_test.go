@@ -984,7 +984,7 @@ func TestBlockedLogStopsNothing(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Run(ctx, Options{
-			Address: Address{Network: "tcp", Host: host, Port: port}, Stdin: strings.NewReader(""), Stdout: out,
+			Dialer: Dialer{Address: Address{Network: "tcp", Host: host, Port: port}}, Stdin: strings.NewReader(""), Stdout: out,
 			FirstWait: time.Millisecond, LongestWait: time.Millisecond,
 			Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})

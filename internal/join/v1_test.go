@@ -91,8 +91,8 @@ func FuzzV1Server(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script string) {
 		out := &scene.Output{}
 		o := Options{
-			Address: Address{Network: "tcp", Host: "127.0.0.1", Port: "1", Protocol: HubbubV1},
-			Stdin:   strings.NewReader("one\ntwo\n"), Stdout: out, Out: JSON, Once: true,
+			Dialer: Dialer{Address: Address{Network: "tcp", Host: "127.0.0.1", Port: "1", Protocol: HubbubV1}},
+			Stdin:  strings.NewReader("one\ntwo\n"), Stdout: out, Out: JSON, Once: true,
 			Since: proto.Point{Epoch: "e1", Seq: 3},
 			WebSocket: func(net.Conn, string, string, string) (WebSocket, error) {
 				return &scripted{rest: strings.Split(script, "\n")}, nil
