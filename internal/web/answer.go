@@ -188,7 +188,7 @@ func (q *request) options(listed bool) {
 	}
 	if q.r.ContentLength != 0 {
 		h.Set("Connection", "close")
-		defer q.seeOff()
+		defer q.discardBody()
 	}
 	q.w.WriteHeader(http.StatusNoContent)
 }
@@ -245,7 +245,7 @@ func (q *request) refuse(code int, why string) {
 	q.s.o.Debugf("%.20q %.200q from %s: %d: %s", q.r.Method, q.r.URL.Path, q.r.RemoteAddr, code, why)
 	q.say(code, []byte(why+"\n"))
 	if q.r.ContentLength != 0 {
-		q.seeOff()
+		q.discardBody()
 	}
 }
 
@@ -255,9 +255,9 @@ func (q *request) say(code int, body []byte) {
 	_, _ = q.w.Write(body)
 }
 
-// seeOff reads the rest of a body, while it comes, for twice LingerTimeout. It
+// discardBody reads the rest of a body for up to twice LingerTimeout. It
 // needs no place for that.
-func (q *request) seeOff() {
+func (q *request) discardBody() {
 	_ = http.NewResponseController(q.w).Flush()
 	q.s.leave(q.c)
 	defer func() { _ = q.c.SetReadDeadline(past) }()

@@ -2,18 +2,17 @@
 
 package web
 
-// This file is who may be served: as many connections at once as there are
-// places.
+// This file limits the connections served at once. Each needs a place.
 //
-//	Take      a loop        takes a place for a connection, or another's
-//	changed   its goroutine a connection has a request, waits for another, ends
+//	Take      a loop        takes a free place for a connection, or evicts another
+//	changed   its goroutine a connection has a request, waits for another, closes
 //	writes    its goroutine an answer is sent, or has been
-//	leave     its goroutine gives the place back: it became a stream, or a post,
-//	                        or is only being seen off
+//	leave     its goroutine frees the place: the connection became a stream or a
+//	                        post, or lingers
 //	back      its goroutine a post has ended and wants a place again
 //
-// When all places are taken and somebody wants one, who has waited longest for
-// another request goes, then who has not taken an answer for patience.
+// When all places are taken, a new connection evicts the one that has waited
+// longest for another request, then one that has not taken an answer for patience.
 
 import (
 	"container/list"
@@ -29,26 +28,25 @@ const patience = 100 * time.Millisecond
 // places is guarded by Server.mu.
 type places struct {
 	free    int
-	idle    *list.List // *conn, that wait for another request; the longest first
-	writing *list.List // *conn, whose answer is being sent; the longest first
-	wanted  bool       // somebody was sent away
-	alarmed bool       // and will be told to come again
+	idle    *list.List // of *conn that wait for another request, the longest first
+	writing *list.List // of *conn whose answer is being sent, the longest first
+	wanted  bool       // a connection was turned away
+	alarmed bool       // and a timer will call Room
 	closed  bool
-	posts   map[*conn]*body // that are being read
-	all     int             // connections there are
-	none    chan struct{}   // closed when there are none any more, after close
+	posts   map[*conn]*body // bodies being read
+	all     int             // the number of connections
+	none    chan struct{}   // closed after close, when no connection is left
 }
 
 func (p *places) start(n int) {
 	p.free, p.idle, p.writing, p.posts, p.none = n, list.New(), list.New(), map[*conn]*body{}, make(chan struct{})
 }
 
-// Take serves the connection fd, which is nonblocking. It is false if all
-// places are taken or the server is closed; fd then stays the caller's. It
-// never blocks.
+// Take serves the nonblocking connection fd. It returns false if all places are
+// taken or the server is closed; then fd stays the caller's. It never blocks.
 func (s *Server) Take(fd int, p Peer) bool { return s.Resume(fd, p, nil) }
 
-// Resume is Take for a connection of which others have read what came.
+// Resume is Take for a connection from which the caller has read input.
 func (s *Server) Resume(fd int, p Peer, came []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,11 +57,11 @@ func (s *Server) Resume(fd int, p Peer, came []byte) bool {
 	}
 	c := &conn{fd: fd, server: s, peer: p, came: came, seated: true}
 	s.places.all++
-	s.queue.conns <- c // there is room for as many as there are places
+	s.queue.conns <- c // its capacity is the number of places
 	return true
 }
 
-// Connections is how many connections there are.
+// Connections returns the number of connections.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +83,8 @@ func (p *places) seat() bool {
 	return true
 }
 
-// dispensable takes who may go out of the lists, if anybody.
+// dispensable removes a connection that can be evicted from its list; nil if there
+// is none.
 func (p *places) dispensable() *conn {
 	if longest := p.idle.Front(); longest != nil {
 		c := p.idle.Remove(longest).(*conn)
@@ -104,8 +103,7 @@ func (p *places) dispensable() *conn {
 	return nil
 }
 
-// askAgain has who was sent away come again, when somebody may have lost his
-// place.
+// askAgain calls Room later, when a connection may have become dispensable.
 func (s *Server) askAgain() {
 	if s.places.alarmed {
 		return
@@ -122,7 +120,7 @@ func (s *Server) askAgain() {
 	})
 }
 
-// writes says that c's answer is being sent, or has been.
+// writes records that c's answer is being sent, or has been.
 func (s *Server) writes(c *conn, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +132,7 @@ func (s *Server) writes(c *conn, on bool) {
 	s.places.writing.Remove(c.writing)
 }
 
-// leave gives c's place to others, if it has one.
+// leave frees c's place, if it has one.
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	room := false
@@ -149,7 +147,7 @@ func (s *Server) leave(c *conn) {
 	}
 }
 
-// room says whether somebody waits for the place that came free.
+// room reports whether a connection was turned away since the last call.
 func (p *places) room() bool {
 	wanted := p.wanted
 	p.wanted = false
@@ -192,11 +190,11 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 		}
 	case http.StateClosed:
 		s.gone(c)
-	case http.StateNew, http.StateHijacked: // stream.go sees to what is hijacked
+	case http.StateNew, http.StateHijacked: // stream.go handles hijacked connections
 	}
 }
 
-// gone forgets c, once.
+// gone removes c, once.
 func (s *Server) gone(c *conn) {
 	s.leave(c)
 	s.mu.Lock()
@@ -215,14 +213,14 @@ func (s *Server) gone(c *conn) {
 	p.settle()
 }
 
-// settle tells who waits that all are gone.
+// settle closes none when no connection is left.
 func (p *places) settle() {
 	if p.closed && p.all == 0 {
 		close(p.none)
 	}
 }
 
-// close lets nobody in any more, and ends the bodies that are being read.
+// close admits no further connection and closes the bodies being read.
 func (p *places) close() {
 	if p.closed {
 		return
@@ -234,7 +232,7 @@ func (p *places) close() {
 	p.settle()
 }
 
-// waitForAll waits until all connections are gone.
+// waitForAll waits until all connections are closed.
 func (s *Server) waitForAll(limit time.Duration) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()

@@ -2,9 +2,9 @@
 
 package web
 
-// This file is messages from a body, which may go on for ever. So that posts
-// do not lock everybody out, one gives its place back while its body is read;
-// it counts as a client meanwhile.
+// This file reads messages from a body, which may be endless. A post frees its
+// place while its body is read, so that posts do not lock others out. It counts as
+// a client meanwhile.
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// body is a request's, and remembers how it ended.
+// body is a request's body; it remembers how it ended.
 type body struct {
 	q      *request
 	err    error
@@ -32,19 +32,20 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close has Read fail from now on, also one that waits. Any goroutine.
+// Close makes Read fail from now on, including one that waits. Any goroutine may
+// call it.
 func (b *body) Close() error {
 	s, c := b.q.s, b.q.c
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.places.posts[c] != b {
-		return nil // it is over, and the connection may have another request
+		return nil // the body has ended, and the connection may have another request
 	}
 	b.closed = true
 	return c.SetReadDeadline(past)
 }
 
-// post is POST /.
+// post handles POST /.
 func (q *request) post() {
 	a, err := parse(q.r)
 	if err != nil {
@@ -73,8 +74,8 @@ func (q *request) post() {
 		return
 	}
 	q.reading = true
-	// Not the request's context: it ends when a client that has sent its body
-	// closes its side, and what the body said counts all the same.
+	// Not the request's context: that ends when the client closes its side after
+	// the body, but the body still counts.
 	err = q.s.o.Post(q.s.ctx, q.c.peer, a.name, b)
 	ending := q.s.posted(q.c)
 	if err == nil {
@@ -83,10 +84,10 @@ func (q *request) post() {
 	q.afterPost(err, b.err, ending)
 }
 
-// afterPost says how it went.
+// afterPost answers with the result.
 func (q *request) afterPost(err, read error, ending bool) {
 	if (err == nil || q.r.ContentLength == 0) && !q.s.back(q.c) {
-		q.w.Header().Set("Connection", "close") // without a place it cannot come again
+		q.w.Header().Set("Connection", "close") // without a place it cannot send another request
 	}
 	refused, isRefused := errors.AsType[Refused](err)
 	switch {
@@ -111,7 +112,8 @@ func (q *request) afterPost(err, read error, ending bool) {
 	}
 }
 
-// posting lets b take as long as it takes, without a place; false if all ends.
+// posting frees the place while b is read, without a deadline for the whole body.
+// It returns false if the server is closing.
 func (s *Server) posting(b *body) bool {
 	c := b.q.c
 	s.mu.Lock()
@@ -125,8 +127,7 @@ func (s *Server) posting(b *body) bool {
 	return !closed
 }
 
-// listens lets b be silent for BodyTimeout from now on. The time in which nobody
-// reads it is not its own.
+// listens restarts BodyTimeout: time spent waiting for the reader does not count.
 func (s *Server) listens(b *body) {
 	if s.o.BodyTimeout <= 0 {
 		return
@@ -138,7 +139,8 @@ func (s *Server) listens(b *body) {
 	}
 }
 
-// posted sets the limits of an answer again; true if all ends.
+// posted restores the limits of an answer. It returns true if the server is
+// closing.
 func (s *Server) posted(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

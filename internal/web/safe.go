@@ -20,7 +20,7 @@ import (
 	"strings"
 )
 
-// rules is who may come. Nobody changes it.
+// rules says who may connect. It never changes.
 type rules struct {
 	anyHost, anyOrigin bool
 	hosts, origins     map[string]bool
@@ -70,17 +70,17 @@ func (u *rules) judge(r *http.Request, unix, link bool) (code int, why, listed s
 // originOf is the origin of the page that r comes from, and whether it is
 // another than ours; "": it comes from none.
 func originOf(r *http.Request) (origin string, foreign bool) {
-	// A browser sends one Origin; two are one that nobody has.
+	// A browser sends one Origin; two never match.
 	origin = strings.Join(r.Header.Values("Origin"), ", ")
 	scheme, host := splitOrigin(origin)
 	own := host != "" && host == withoutPort(normal(r.Host), defaultPort(scheme))
 	return origin, origin != "" && !own
 }
 
-// host says whether r was meant for us, or is no browser's and cannot be misled.
-// Without a Host it is none: HTTP/1.0, as load balancers ask whether a server is
-// well. Nor is a WebSocket without an Origin (RFC 6455, section 4.1): join calls a
-// server as its user does.
+// host reports whether r names this server, or does not come from a browser. A
+// request without a Host is no browser's: load balancers check health with
+// HTTP/1.0. Nor is a WebSocket without an Origin (RFC 6455, section 4.1): join uses
+// whatever name its user gave.
 func (u *rules) host(r *http.Request) bool {
 	noBrowser := r.Host == "" && !r.ProtoAtLeast(1, 1) ||
 		hasToken(r.Header, "Upgrade", "websocket") && len(r.Header.Values("Origin")) == 0
@@ -92,8 +92,8 @@ func (u *rules) host(r *http.Request) bool {
 	return err == nil || u.hosts[name]
 }
 
-// splitOrigin is SCHEME and HOST[:PORT] of an origin, as they can be compared:
-// a scheme's own port left out.
+// splitOrigin returns the SCHEME and HOST[:PORT] of an origin, normalized: without
+// the scheme's default port.
 func splitOrigin(origin string) (scheme, host string) {
 	scheme, host, _ = strings.Cut(strings.ToLower(origin), "://")
 	return scheme, withoutPort(normal(host), defaultPort(scheme))
@@ -108,7 +108,7 @@ func defaultPort(scheme string) string {
 
 func withoutPort(host, port string) string { return strings.TrimSuffix(host, port) }
 
-// normal is HOST[:PORT] in small letters, without the dot that may end a name.
+// normal returns HOST[:PORT] in lower case, without a trailing dot.
 func normal(host string) string {
 	host = strings.ToLower(host)
 	if name, port, found := strings.Cut(host, ":"); found && strings.HasSuffix(name, ".") {
@@ -117,7 +117,7 @@ func normal(host string) string {
 	return strings.TrimSuffix(host, ".")
 }
 
-// hostName is the name or the address of HOST[:PORT].
+// hostName returns the name or the address of HOST[:PORT].
 func hostName(host string) string {
 	host = normal(host)
 	if name, _, err := net.SplitHostPort(host); err == nil {

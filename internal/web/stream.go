@@ -2,11 +2,11 @@
 
 package web
 
-// This file is how a connection goes back, as a stream.
+// This file hands a connection back as a stream.
 //
-//	stream      writes the head of an answer that has no end
-//	webSocket   checks the handshake and has it answered
-//	handOver    gives the descriptor away, with what had come behind the request
+//	stream      writes the head of an endless answer
+//	webSocket   checks the handshake and answers it
+//	handOver    passes on the descriptor, with the bytes after the request
 
 import (
 	"bufio"
@@ -56,7 +56,7 @@ func (q *request) stream(kind Kind, contentType string) {
 	})
 }
 
-// head is the beginning of an answer without an end.
+// head is the head of an endless answer.
 func head(h http.Header) []byte {
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var b bytes.Buffer
@@ -99,8 +99,8 @@ func (q *request) webSocket() {
 		return
 	}
 	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
-		// The protocol is chosen already: the upgrader's own reading of the
-		// header may differ. Of several Connection it knows the first.
+		// The protocol is chosen already: the upgrader may read the header
+		// differently. It uses only the first of several Connection headers.
 		q.r.Header.Set("Connection", "Upgrade")
 		u := ws.HTTPUpgrader{Timeout: q.s.o.AnswerTimeout, Header: chosen}
 		_, rw, _, err := u.Upgrade(q.r, q.w)
@@ -108,9 +108,9 @@ func (q *request) webSocket() {
 	})
 }
 
-// checkHandshake says what is wrong with a handshake; 0: nothing. The
-// upgrader would say so as well, but to a connection that it has hijacked.
-// RFC 6455, section 4.2.1.
+// checkHandshake returns the status that refuses a bad handshake, or 0 (RFC 6455,
+// section 4.2.1). The upgrader checks too, but only after hijacking the
+// connection.
 func checkHandshake(r *http.Request) (code int, why string) {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
@@ -126,10 +126,10 @@ func checkHandshake(r *http.Request) (code int, why string) {
 	return 0, ""
 }
 
-// becomes makes the connection a stream: answer hijacks it and sends the head
-// of the answer.
+// becomes turns the connection into a stream: answer hijacks it and sends the
+// head of the answer.
 func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, error)) {
-	// Before the hijack: there is an answer yet to who cannot have one.
+	// Before the hijack, a stream can still be refused with an answer.
 	fd, err := q.c.dup()
 	if err != nil {
 		q.busy(err)
@@ -141,7 +141,7 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 	}
 	s.Begin = q.s.o.Begin(s)
 	rw, err := answer()
-	// Only now: the descriptors that wait for answers are to be few.
+	// Only now, so that few descriptors wait for answers.
 	defer q.s.gone(q.c)
 	_ = q.c.Close()
 	if err == nil {

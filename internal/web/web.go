@@ -1,21 +1,21 @@
 //go:build unix
 
-// Package web answers the HTTP requests of a hub's connections. net/http does
-// the work, with a goroutine for each connection that has a request; one that
-// becomes a stream goes back as a bare descriptor, and no goroutine stays.
+// Package web answers the HTTP requests of a hub's connections. It uses net/http,
+// with a goroutine per connection that has a request. A connection that becomes a
+// stream goes back as a bare descriptor, without a goroutine.
 //
-//	Take       a connection whose request has come           places.go
+//	Take       takes a connection whose request has arrived  places.go
 //	conn       the bare descriptor as net/http wants it      conn.go
-//	answer     may it, what is it, who answers               answer.go
+//	answer     checks and routes a request                   answer.go
 //	rules      what a web page may not do                    safe.go
-//	ask        what the address and the headers ask for      ask.go
-//	stream     and back it goes                              stream.go
-//	post       messages from a body, which may go on for ever   post.go
-//	lengths    which of two lengths a body has                  lengths.go
+//	ask        what the URL and the headers ask for          ask.go
+//	stream     hands a connection back as a stream           stream.go
+//	post       messages from a body, which may be endless    post.go
+//	lengths    detects a body with two lengths               lengths.go
 //	page       the page and its files                        page.go
 //
-// A connection is taken when its whole first request header waits in the
-// socket, so that who sends slowly occupies no place here.
+// A connection is taken when its whole first request header is in the socket, so a
+// slow sender occupies no place.
 package web
 
 import (
@@ -31,53 +31,53 @@ import (
 	"time"
 )
 
-// longestHeader is a request's, in bytes; net/http gives it a quarter more.
+// longestHeader is the limit of a request header in bytes; net/http allows a
+// quarter more.
 const longestHeader = 16 << 10
 
-// What Post may answer, so that the client hears it: other errors than these
-// and the body's own are told as a server that has no room (503).
+// The errors that Post may return to be sent to the client. Any other error,
+// except the body's own, is answered as a full server (503).
 var (
 	ErrTooLong    = errors.New("message too long")
 	ErrIncomplete = errors.New("the body ends inside a message")
 	ErrEnding     = errors.New("the server is shutting down")
 )
 
-// Refused is what Post may answer too: who posts is not to go on, and is told
-// this (403).
+// Refused is another error for Post: the client must not go on, and gets the
+// reason (403).
 type Refused string
 
 func (r Refused) Error() string { return string(r) }
 
-// Options say who answers what. Stream, Post, Clients and Health must be set;
-// they are called by many goroutines.
+// Options configure a server. Stream, Post, Clients and Health must be set; many
+// goroutines call them.
 type Options struct {
 	Hosts   []string // names that Host may have, beside addresses and localhost; "*" any
-	Origins []string // SCHEME://HOST[:PORT] of foreign pages that may come, and whose HOST is good as Host too; "*" any
+	Origins []string // SCHEME://HOST[:PORT] of other sites' pages that may connect; HOST is then allowed as Host too; "*" any
 	Places  int      // connections served at once; 0: 256
 
 	TextType string // Content-Type of the plain stream; "": text/plain; charset=utf-8
 
-	// Admit says whether p, which asks by r, may be a client of this kind, and
-	// what it is called; "" leaves it the name that it asks for. An error is
-	// told to it (403). nil admits everybody.
+	// Admit decides whether p, which sent r, may be a client of this kind, and
+	// names it; "" keeps the name that it asks for. The client gets an error
+	// (403). nil admits everyone.
 	Admit func(p Peer, k Kind, r *http.Request, name string) (string, error)
-	// Full says why there is no room for another client; nil if there is.
+	// Full returns why no further client can join; nil if one can.
 	Full func() error
-	// Begin says where a stream begins that asks for s, before it is answered:
-	// what comes after the answer is the stream's. Stream gets it as s.Begin.
+	// Begin returns where stream s begins, before the answer: whatever is
+	// broadcast after the answer belongs to the stream. Stream gets it as s.Begin.
 	Begin func(s Stream) any
-	// Stream takes a stream's descriptor over, for good.
+	// Stream takes over a stream's descriptor.
 	Stream func(s Stream)
-	// Post takes the messages of body until its end. It returns when ctx is
-	// done, at the latest. Any goroutine may close body, so that to read it
-	// fails.
+	// Post reads the messages of body until its end. It must return when ctx is
+	// done. Any goroutine may close body to make reads fail.
 	Post    func(ctx context.Context, p Peer, name string, body io.ReadCloser) error
 	Clients func() any                       // marshalled as JSON
 	Health  func() (report any, well bool)   // likewise
-	Browser func(p Peer)                     // p, a browser, asks for something
+	Browser func(p Peer)                     // p, a browser, sent a request
 	Room    func()                           // Take may succeed again; called by any goroutine, must not block
-	Logf    func(format string, args ...any) // what somebody should look at
-	Debugf  func(format string, args ...any) // what clients did wrong
+	Logf    func(format string, args ...any) // logs what an operator should look at
+	Debugf  func(format string, args ...any) // logs the mistakes of clients
 
 	Timeouts
 }
@@ -87,26 +87,26 @@ type Timeouts struct {
 	HeaderTimeout time.Duration // for a further request's header once it has begun; 0: 10s
 	IdleTimeout   time.Duration // between requests; 0: 60s
 	AnswerTimeout time.Duration // for an answer to be taken; 0: 5s
-	BodyTimeout   time.Duration // for a post's body to say something; 0: for ever
+	BodyTimeout   time.Duration // for the next bytes of a post's body; 0: none
 	LingerTimeout time.Duration // how long a refused body is still read; 0: 1s
-	CloseTimeout  time.Duration // how long Close lets answers end by themselves; 0: 1s
+	CloseTimeout  time.Duration // how long Close waits for answers; 0: 1s
 }
 
-// Peer is who is at the other end.
+// Peer is the client of a connection.
 type Peer struct {
-	Addr  string // for people
+	Addr  string // for display
 	Local bool   // of this machine: loopback, or a Unix socket
 	Unix  bool   // a Unix socket
 	Tag   any    // the caller's own
 }
 
-// Kind is the form of a stream.
+// Kind is the kind of a stream.
 type Kind uint8
 
 const (
-	Text      Kind = iota // as raw clients get it
+	Text      Kind = iota // the bytes that raw clients get
 	Events                // server-sent events
-	WebSocket             // a frame a message
+	WebSocket             // a frame per message
 	V1                    // hubbub.v1
 	Post                  // no stream: messages in a body
 )
@@ -118,12 +118,12 @@ type Stream struct {
 	Peer    Peer
 	First   bool // it is its connection's first request
 	Kind    Kind
-	Since   string // a resume point, or whatever Last-Event-ID said; "": not asked for
-	Last    int    // messages to begin back; -1: not asked for
+	Since   string // a resume point, or any Last-Event-ID; "": not asked for
+	Last    int    // how many messages back to begin; -1: not asked for
 	Name    string
 	Session string // V1 only
-	Begin   any    // what Options.Begin said
-	Input   []byte // what came behind the request
+	Begin   any    // the result of Options.Begin
+	Input   []byte // the bytes after the request
 }
 
 // Server serves connections that were accepted elsewhere. Any goroutine may
@@ -141,7 +141,7 @@ type Server struct {
 	places places
 }
 
-// New begins to serve. The caller closes the server.
+// New starts a server. The caller closes it.
 func New(o Options) *Server {
 	o.fill()
 	s := &Server{o: o, rules: makeRules(o.Hosts, o.Origins), done: make(chan struct{})}
@@ -167,7 +167,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// fill puts defaults where there is nothing.
+// fill sets the defaults of zero fields.
 func (o *Options) fill() {
 	if o.Places == 0 {
 		o.Places = 256
@@ -209,7 +209,7 @@ func (o *Options) fill() {
 	}
 }
 
-// complaints is where net/http says what it does not like of a client.
+// complaints is the error log of net/http.
 type complaints func(format string, args ...any)
 
 func (c complaints) Write(p []byte) (int, error) {
@@ -217,9 +217,9 @@ func (c complaints) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close ends all that is being served. What is being answered has CloseTimeout
-// to end by itself, and posts are told that the server ends; then connections
-// are closed. The error says that the caller's own functions did not return.
+// Close ends all requests. Answers in progress have CloseTimeout to finish, and
+// posts get the answer that the server is closing. Then it closes all
+// connections. It returns an error if a function of the caller did not return.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.places.close()
@@ -235,7 +235,7 @@ func (s *Server) Close() error {
 	return s.waitForAll(s.o.CloseTimeout)
 }
 
-// still is what Close says of handlers that do not end.
+// still is the error of Close about handlers that do not return.
 func still(n int) error {
 	if n == 0 {
 		return nil
