@@ -1,6 +1,5 @@
-// Package backoff says how long to wait between attempts. The waits grow, and
-// are random, so that those that failed for the same reason do not retry in
-// step.
+// Package backoff computes the wait before each retry. The waits grow and are
+// random, so that clients that failed together do not retry in step.
 package backoff
 
 import (
@@ -9,25 +8,25 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Waits are the waits of one that tries again.
+// Waits is a series of waits.
 type Waits struct {
 	*backoff.ExponentialBackOff
 	lasting time.Duration
 }
 
-// New makes waits of at most first, then twice that, and so on up to longest.
+// New returns waits of at most first, then twice that, and so on up to longest.
 // An attempt that lasted for lasting counts as a success.
 func New(first, longest, lasting time.Duration) Waits {
 	return Waits{&backoff.ExponentialBackOff{
-		InitialInterval:     first * 3 / 4, // give or take a third
+		InitialInterval:     first * 3 / 4, // plus or minus a third
 		RandomizationFactor: 1. / 3,
 		Multiplier:          2,
 		MaxInterval:         longest * 3 / 4,
 	}, lasting}
 }
 
-// Next is how long to wait after an attempt that lasted so long; 0 if it failed
-// at once. After a success the waits begin anew.
+// Next returns the wait after an attempt of this duration; 0 if it failed at once.
+// After a success the waits start again from the first.
 func (w Waits) Next(lasted time.Duration) time.Duration {
 	if lasted >= w.lasting {
 		w.Reset()

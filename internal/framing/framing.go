@@ -1,5 +1,5 @@
-// Package framing says where a message ends. It takes the bytes there are: a
-// message that is not whole yet stays with the caller.
+// Package framing finds where a message ends. It keeps no state: the caller keeps
+// an incomplete message.
 package framing
 
 import (
@@ -55,7 +55,7 @@ var (
 	zero    = []byte{0}
 )
 
-// Separator is what stands after a message: one byte or nothing.
+// Separator returns what follows a message: one byte or nothing.
 func (f Framing) Separator() []byte {
 	switch f {
 	case Lines:
@@ -66,7 +66,7 @@ func (f Framing) Separator() []byte {
 	return nil
 }
 
-// Bound is the longest message given that the user allows max bytes.
+// Bound returns the longest message if the user allows max bytes.
 func (f Framing) Bound(limit int) int {
 	if f > 0 {
 		return int(f)
@@ -77,16 +77,16 @@ func (f Framing) Bound(limit int) int {
 // Fits reports whether p, without its separator, can be one message.
 func (f Framing) Fits(p []byte) bool { return f <= 0 || len(p) == int(f) }
 
-// Whole is the length of the longest prefix of p that is whole messages, their
+// Whole returns the length of the longest prefix of p that is whole messages,
 // separators included.
 func (f Framing) Whole(p []byte) int { return f.LastEnd(p, 0) }
 
-// First is the length of the first message of p with its separator, 0 while it
-// is not whole.
+// First returns the length of the first message of p with its separator; 0 if it
+// is incomplete.
 func (f Framing) First(p []byte) int { return f.FirstEnd(p, 0) }
 
-// FirstEnd is where in p, which stands at this offset of its stream, the first
-// message ends: just past its last byte. 0: none does.
+// FirstEnd returns where the first message in p ends, just after its last byte; 0
+// if none does. p begins at this offset of its stream.
 func (f Framing) FirstEnd(p []byte, offset int64) int {
 	switch {
 	case f == Raw:
@@ -111,7 +111,7 @@ func (f Framing) LastEnd(p []byte, offset int64) int {
 	return bytes.LastIndexByte(p, f.Separator()[0]) + 1
 }
 
-// Completes reports whether p ends a message of which have bytes came before.
+// Completes reports whether p ends a message after its first have bytes.
 func (f Framing) Completes(have int, p []byte) bool {
 	if f > 0 {
 		return have+len(p) >= int(f)
@@ -119,13 +119,13 @@ func (f Framing) Completes(have int, p []byte) bool {
 	return f == Raw || bytes.IndexByte(p, f.Separator()[0]) >= 0
 }
 
-// Next takes the first message off p, which begins with a whole one.
+// Next splits off the first message of p, which must be whole.
 func (f Framing) Next(p []byte) (message, rest []byte) {
 	n := f.First(p)
 	return p[:n-len(f.Separator())], p[n:]
 }
 
-// Count is how many messages p holds; the last one is whole.
+// Count returns the number of messages in p; the last one must be whole.
 func (f Framing) Count(p []byte) int {
 	switch {
 	case len(p) == 0:
@@ -148,7 +148,7 @@ func (f Framing) Ends(dst []int, p []byte) []int {
 	return dst
 }
 
-// Clean takes the "\r" of every "\r\n" out of p, in place: clients of a line
+// Clean removes the "\r" of every "\r\n" from p, in place: clients of a line
 // protocol may send it. Other framings keep every byte.
 func (f Framing) Clean(p []byte) []byte {
 	if f != Lines {

@@ -17,10 +17,10 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Kind is what a program wants.
+// Kind is the kind of an instruction.
 type Kind uint8
 
-// What a program may want.
+// The kinds of instructions.
 const (
 	TellAll    Kind = iota // Data goes to every client
 	TellThese              // Data goes to the clients in IDs, of which there may be none
@@ -58,12 +58,11 @@ type Decoder struct {
 	decoded []byte // strings that were written otherwise
 }
 
-// Decode reads one line, with its newline or without. The command is good
-// until the next call, and as long as the line is. The error says what would
-// be right.
+// Decode reads one line, with or without its newline. The command is valid until
+// the next call, and only while the line is. The error says what is expected.
 //
-// A line is I-JSON (RFC 7493): UTF-8, no half of a surrogate pair, no name
-// twice. So nobody gets what its program did not mean.
+// A line is I-JSON (RFC 7493): UTF-8, no lone surrogates, no duplicate names. So
+// an ambiguous line is an error.
 func (d *Decoder) Decode(line []byte) (Command, error) {
 	d.ids, d.decoded = d.ids[:0], d.decoded[:0]
 	f, err := d.fields(line)
@@ -116,7 +115,7 @@ func (f *fields) named(name string) *jsontext.Value {
 	return nil
 }
 
-// fields reads the one object of a line. Those that mean nothing are ignored.
+// fields reads the one object of a line. It ignores unknown fields.
 func (d *Decoder) fields(line []byte) (f fields, err error) {
 	d.line = *bytes.NewBuffer(line)
 	d.json.Reset(&d.line)
@@ -150,7 +149,7 @@ func (d *Decoder) fields(line []byte) (f fields, err error) {
 	return f, nil
 }
 
-// syntax is jsontext's error about a line, in a sentence of ours.
+// syntax converts jsontext's error into one of ours.
 func syntax(line []byte, err error) error {
 	at, is := errors.AsType[*jsontext.SyntacticError](err)
 	if !is || at.ByteOffset >= int64(len(line)) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -171,7 +170,7 @@ func syntax(line []byte, err error) error {
 	return fmt.Errorf(`not JSON: %q cannot stand at byte %d; a message is {"text":"…"}`, r, place)
 }
 
-// escape is what p begins with: \n, or \u and four digits.
+// escape returns the escape that p begins with: \n, or \u and four digits.
 func escape(p []byte) []byte {
 	if bytes.HasPrefix(p, []byte(`\u`)) {
 		return p[:min(len(p), 6)]
@@ -179,8 +178,8 @@ func escape(p []byte) []byte {
 	return p[:min(len(p), 2)]
 }
 
-// tell reads a message and whom it is for. name, id and reason may stand there
-// too: an answer may be made of the event that it answers.
+// tell reads a message and its recipients. It allows name, id and reason, so that
+// a program can build an answer from the event that it answers.
 func (d *Decoder) tell(f *fields) (c Command, err error) {
 	switch {
 	case f.text != nil && f.base64 != nil:
@@ -250,7 +249,7 @@ func (d *Decoder) clients(field string, value jsontext.Value) ([]uint64, error) 
 	if value.Kind() != jsontext.KindBeginArray {
 		return d.client(field, value)
 	}
-	// What holds a comma is no list of numbers, however it is cut.
+	// A value with a comma is not a list of numbers.
 	list := bytes.TrimSpace(value[1 : len(value)-1])
 	for more := len(list) > 0; more; {
 		var id []byte
@@ -272,7 +271,7 @@ func (d *Decoder) client(field string, value jsontext.Value) ([]uint64, error) {
 	return d.ids, nil
 }
 
-// text reads a string. It lies in value if it is the same there.
+// text reads a string. The result is part of value if there is no escape.
 func (d *Decoder) text(field string, value jsontext.Value) ([]byte, error) {
 	if value.Kind() != jsontext.KindString {
 		return nil, fmt.Errorf("%s %s: must be a string", field, excerpt(value))
@@ -294,14 +293,14 @@ func (d *Decoder) base64(value jsontext.Value) ([]byte, error) {
 	}
 	from := len(d.decoded)
 	d.decoded, err = base64.StdEncoding.Strict().AppendDecode(d.decoded, s)
-	if err != nil || bytes.ContainsAny(s, "\r\n") { // which the decoder skips
+	if err != nil || bytes.ContainsAny(s, "\r\n") { // the decoder skips these
 		return nil, fmt.Errorf("base64 %s: must be base64 with padding, such as aGVsbG8=", excerpt(value))
 	}
 	return d.decoded[from:], nil
 }
 
-// excerpt is the beginning of p, for an error: JSON is unreadable with its
-// quotes escaped, but what would not be seen must be.
+// excerpt is the beginning of p, for an error. It escapes invisible characters but
+// not quotes, which would make JSON unreadable.
 func excerpt(p []byte) string {
 	const most = 60
 	p, more := bytes.TrimSpace(p), ""

@@ -1,10 +1,10 @@
-// Package jsonl is the JSON lines between the hub and a program
-// (docs/protocol.md): events out, commands in. It does no I/O.
+// Package jsonl encodes and decodes the JSON lines between the hub and a program
+// (docs/protocol.md): events out, instructions in. It does no I/O.
 //
-//	AppendEvent      one thing that a client did, as a line
-//	Decoder.Decode   a line, as what the program wants
+//	AppendEvent      encodes an event of a client
+//	Decoder.Decode   decodes an instruction of the program
 //
-// Both are jsontext's work, which is encoding/json/jsontext from Go 1.27 on.
+// Both use jsontext, which is encoding/json/jsontext from Go 1.27 on.
 package jsonl
 
 import (
@@ -14,7 +14,7 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Event is one thing that a client did. What stands with other types is left
+// Event is a message, join or leave of a client. Fields of other types are left
 // out.
 type Event struct {
 	Type     string // "message", "join" or "leave"
@@ -25,14 +25,13 @@ type Event struct {
 	Protocol string // of a join
 	Data     []byte // of a message
 	Code     string // of a leave: why, for programs
-	Reason   string // the same, for people
+	Reason   string // the same, for display
 }
 
 // nanoseconds is RFC 3339 with all nine digits, so that it sorts as text.
 const nanoseconds = "2006-01-02T15:04:05.000000000Z"
 
-// AppendEvent appends e and a newline. It allocates nothing but what dst needs
-// to grow.
+// AppendEvent appends e and a newline. It allocates only to grow dst.
 func AppendEvent(dst []byte, e *Event) []byte {
 	dst = append(append(dst, `{"type":"`...), e.Type...)
 	dst = e.Time.UTC().AppendFormat(append(dst, `","time":"`...), nanoseconds)

@@ -11,8 +11,8 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// Many clients may end at once, as in an attack. In one period the log has the
-// first few lines of a kind, and then how many there were besides.
+// Many clients may close at once, as in an attack. Per period the log has the first
+// few lines of a kind, then the number of the rest.
 const (
 	groupPeriod = time.Second
 	groupFew    = 10
@@ -20,8 +20,8 @@ const (
 
 // Kind is what lines of one kind have in common.
 type Kind struct {
-	Of   string // what such clients did: "closed: lapped"
-	Code string // the same for programs; "" is left out
+	Of   string // what happened to these clients: "closed: lapped"
+	Code string // the same, for programs; "" is left out
 }
 
 // group is one kind in the current period.
@@ -37,8 +37,8 @@ type groups struct {
 	kinds map[Kind]*group
 }
 
-// Group logs a line about one client unless there are many of its kind. unread
-// is how many bytes that the client had sent are lost with it.
+// Group logs a line about one client unless there are many of its kind. unread is
+// the number of bytes from the client that are lost.
 func (q *Queue) Group(kind Kind, unread int, format string, args ...any) {
 	if q.groups.isFew(q, kind, unread) {
 		q.warn(kind, format, args...)

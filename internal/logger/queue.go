@@ -1,9 +1,9 @@
-// Package logger writes a log that its callers never wait for.
+// Package logger writes a log without blocking its callers.
 //
 //	Queue         takes lines and hands them to a slog.Handler, which may block
-//	Queue.Group   of many lines of one kind, only the first few: group.go
+//	Queue.Group   logs only the first few lines of a kind: group.go
 //	Throttle      one line per minute: throttle.go
-//	Unread        words for what is lost: words.go
+//	Unread        a phrase for lost input: words.go
 package logger
 
 import (
@@ -17,11 +17,11 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// queued is how many records wait for the handler at most.
+// queued is the most records that wait for the handler.
 const queued = 1024
 
-// Queue stands between callers that must not wait and a handler that may
-// block. Records wait in it; it drops what finds no room, and says so later.
+// Queue is between callers that must not wait and a handler that may block. It
+// drops records when it is full, and logs later how many.
 type Queue struct {
 	handler slog.Handler
 	records chan record
@@ -59,7 +59,7 @@ func (q *Queue) run() {
 		case <-q.stop:
 			q.empty()
 			close(q.done)
-			q.empty() // of what came meanwhile
+			q.empty() // of records that came meanwhile
 			return
 		}
 	}
@@ -107,16 +107,16 @@ func (q *Queue) put(r record) {
 	}
 	select {
 	case <-q.done:
-		q.empty() // nobody else does
+		q.empty() // no other goroutine does
 	default:
 	}
 }
 
-// Dropped is how many records found no room.
+// Dropped returns the number of records dropped because the queue was full.
 func (q *Queue) Dropped() int64 { return q.ever.Load() }
 
-// Close logs what is left, for at most a second: a log that is stuck must not
-// keep the program from ending. What comes later goes to the handler directly.
+// Close logs what is left, for at most a second: a blocked log must not keep the
+// program from exiting. Later records go to the handler directly.
 func (q *Queue) Close() {
 	q.once.Do(func() {
 		q.groups.end(q)
@@ -128,7 +128,7 @@ func (q *Queue) Close() {
 	})
 }
 
-// Logger is a logger that writes to the queue.
+// Logger returns a logger that writes to the queue.
 func (q *Queue) Logger() *slog.Logger { return slog.New(front{q.handler, q}) }
 
 // front is a handler that puts the records of another into the queue.

@@ -24,8 +24,8 @@ func (t *Throttle) Allow(now time.Time) bool {
 	return true
 }
 
-// Suppressed says how many lines were not let through since the last that was;
-// "" for none. It starts counting anew.
+// Suppressed describes how many lines were suppressed since the last one logged;
+// "" for none. It resets the count.
 func (t *Throttle) Suppressed() string {
 	n := t.suppressed
 	if t.suppressed = 0; n == 0 {

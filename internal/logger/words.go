@@ -6,7 +6,7 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// Unread says what is lost of what somebody ("it", "they") had sent.
+// Unread is a phrase for the lost input of who ("it", "they").
 func Unread(n int64, who string) string {
 	if n == 0 {
 		return ""

@@ -1,4 +1,4 @@
-// Package quantity reads and writes numbers of things as people do.
+// Package quantity parses and formats sizes and counts for people.
 package quantity
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// ParseBytes reads a number of bytes: 512, 64KiB, 1MB, 1.5 MiB.
+// ParseBytes parses a number of bytes: 512, 64KiB, 1MB, 1.5 MiB.
 func ParseBytes(s string) (int64, error) {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n > math.MaxInt64 {
@@ -18,15 +18,15 @@ func ParseBytes(s string) (int64, error) {
 	return int64(n), nil
 }
 
-// Bytes is a number of bytes: "512 B", "64 MiB".
+// Bytes formats a number of bytes: "512 B", "64 MiB".
 func Bytes[N int | int64](n N) string { return humanize.IBytes(uint64(max(n, 0))) }
 
-// Count is a number of something: "1 client", "1200 clients".
+// Count formats a number of things: "1 client", "1200 clients".
 func Count[N int | int64 | uint64](n N, what string) string {
 	return fmt.Sprintf("%d %s", n, Plural(n, what))
 }
 
-// Plural is what, or more than one of it.
+// Plural returns what in the singular or the plural.
 func Plural[N int | int64 | uint64](n N, what string) string {
 	if n == 1 {
 		return what
@@ -34,7 +34,7 @@ func Plural[N int | int64 | uint64](n N, what string) string {
 	return what + "s"
 }
 
-// Grouped is a number with its thousands set apart: "1,200".
+// Grouped formats a number with thousands separators: "1,200".
 func Grouped[N int | int64 | uint64](n N) string {
 	s := strconv.FormatUint(uint64(n), 10)
 	for i := len(s) - 3; i > 0; i -= 3 {

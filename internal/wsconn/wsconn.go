@@ -1,20 +1,19 @@
-// Package wsconn is a client's end of a WebSocket (RFC 6455), on a connection
-// that is there already: text messages, both ways.
+// Package wsconn is the client side of a WebSocket (RFC 6455) over an existing
+// connection. It sends and receives text messages.
 //
-//	Open      asks the server for it, on a bare connection
-//	Receive   what the server says; pings are answered in between
-//	Send      what we say
-//	Close     that we say nothing more
+//	Open      does the opening handshake
+//	Receive   returns the next message; it answers pings
+//	Send      sends a message
+//	Close     sends a close frame
 //
-// It closes no connection and sets no deadlines, but one for the answer to the
-// server's goodbye: both are its owner's to do. A connection that is closed,
-// or whose deadline is past, ends every call.
+// It does not close the connection, and sets no deadline except one for the answer
+// to the server's close frame: both are up to the owner. Every call returns when
+// the connection is closed or its deadline passes.
 //
-// How a server ends it is an error with its own type: proto.Closed if it sent a
-// close frame, proto.Breach if it broke the protocol, io.EOF if the connection
-// just ended. How it does not even begin: Refused if it answered with another
-// status of HTTP, Garbled if as HTTP in some other way, anything else if this
-// is no HTTP at all.
+// The type of an error tells how the WebSocket ended: proto.Closed if the server
+// sent a close frame, proto.Breach if it broke the protocol, io.EOF if the
+// connection closed. Open returns Refused for another HTTP status, Garbled for a
+// malformed HTTP answer, and another error if the answer is not HTTP.
 package wsconn
 
 import (
@@ -48,29 +47,29 @@ type Conn struct {
 	message []byte
 	limit   int64
 
-	// Pongs. One that waits to be sent is replaced by the next.
+	// Pongs. The next one replaces one that is not sent yet.
 	ping    atomic.Pointer[[]byte]
 	ponging atomic.Bool
 
 	mu   sync.Mutex // guards the rest
 	out  bytes.Buffer
-	said bool // the last word: a close frame, or one that broke off
+	said bool // a close frame was sent, or a frame broke off
 }
 
 const (
 	blockSize = 64 << 10
 
-	// keptSize is how large a buffer may stay between messages.
+	// keptSize is the largest buffer kept between messages.
 	keptSize = 1 << 20
 
-	// limitAtFirst is the longest message before Limit says otherwise.
+	// limitAtFirst is the longest message before Limit is called.
 	limitAtFirst = 64 << 10
 
 	// byeTime is how long the last close frame may take to be sent.
 	byeTime = time.Second
 )
 
-// Open asks for a WebSocket with this subprotocol. Target is path and query.
+// Open opens a WebSocket with this subprotocol. target is path and query.
 func Open(conn net.Conn, host, target, protocol string) (*Conn, error) {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -94,11 +93,11 @@ func Open(conn net.Conn, host, target, protocol string) (*Conn, error) {
 	return &Conn{conn: conn, r: bufio.NewReaderSize(r, blockSize), limit: limitAtFirst}, nil
 }
 
-// asking is a connection whose answer must be HTTP: what cannot become that
-// ends the wait for it at once, be it only a prompt without a newline.
+// asking is a connection whose answer must be HTTP. An answer that cannot be HTTP
+// fails at once, even a prompt without a newline.
 type asking struct {
 	net.Conn
-	answer bytes.Buffer // as far as it has come
+	answer bytes.Buffer // what has arrived
 }
 
 const (
@@ -121,8 +120,8 @@ func (a *asking) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failure is what came instead of a WebSocket. The answer is read once more:
-// package ws does not tell the status of HTTP/1.0.
+// failure is the error for an answer that opens no WebSocket. It parses the answer
+// again: package ws does not report the status of HTTP/1.0.
 func (a *asking) failure(why error) error {
 	if a.answer.Len() < len(answerStart) || errors.Is(why, errNotHTTP) {
 		return why
@@ -136,7 +135,7 @@ func (a *asking) failure(why error) error {
 	return &Refused{r.StatusCode, words(r)}
 }
 
-// Refused is an answer of HTTP that opens no WebSocket.
+// Refused is an HTTP answer that opens no WebSocket.
 type Refused struct {
 	Code  int
 	Words string // the server's
@@ -149,11 +148,11 @@ func (r *Refused) Error() string {
 	return fmt.Sprintf("the server refused: %d %s", r.Code, r.Words)
 }
 
-// Status is HTTP's.
+// Status is the HTTP status.
 func (r *Refused) Status() int { return r.Code }
 
-// words are the first line of a refusal that is plain text, else what the
-// status means.
+// words returns the first line of a plain text refusal, else the text of the
+// status.
 func words(r *http.Response) string {
 	if r.StatusCode >= http.StatusBadRequest && strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 		text, _ := io.ReadAll(io.LimitReader(r.Body, 500)) // what there is
@@ -165,22 +164,20 @@ func words(r *http.Response) string {
 	return http.StatusText(r.StatusCode)
 }
 
-// Garbled is an answer that begins as HTTP does, and opens no WebSocket for us,
-// but says no other status either.
+// Garbled is an answer that begins like HTTP and neither opens a WebSocket nor has
+// another status.
 type Garbled struct{ Err error }
 
 func (g *Garbled) Error() string { return fmt.Sprintf("malformed HTTP response: %v", g.Err) }
 func (g *Garbled) Unwrap() error { return g.Err }
 
-// Status says that HTTP has none for it.
+// Status is 0: there is no HTTP status for it.
 func (g *Garbled) Status() int { return 0 }
 
-// Limit says how long a message may be from now on. It is the receiver's to
-// call.
+// Limit sets the longest message from now on. Only the receiver may call it.
 func (c *Conn) Limit(size int64) { c.limit = size }
 
-// Receive returns the next message, which is good until the next call. It is
-// valid UTF-8.
+// Receive returns the next message, valid until the next call. It is UTF-8.
 func (c *Conn) Receive() ([]byte, error) {
 	if cap(c.message) > keptSize {
 		c.message = nil
@@ -217,7 +214,7 @@ func (c *Conn) Receive() ([]byte, error) {
 	return c.message, nil
 }
 
-// within is err inside a message, where an end is no good end.
+// within is err inside a message, where io.EOF becomes io.ErrUnexpectedEOF.
 func within(state ws.State, err error) error {
 	if err == io.EOF && state.Fragmented() {
 		return io.ErrUnexpectedEOF
@@ -225,8 +222,8 @@ func within(state ws.State, err error) error {
 	return err
 }
 
-// piece reads one frame of a message. What the header promises gets memory
-// only as it comes.
+// piece reads one frame of a message. It allocates as data arrives, not as the
+// header promises.
 func (c *Conn) piece(h ws.Header) error {
 	if h.OpCode == ws.OpBinary {
 		return c.breach(proto.Breachf(proto.CloseUnsupportedData, "a binary message"))
@@ -245,7 +242,7 @@ func (c *Conn) piece(h ws.Header) error {
 	return nil
 }
 
-// unexpected is err where more must come.
+// unexpected is err where more data is required.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -253,7 +250,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// control handles a control frame, which may stand between the pieces of a
+// control handles a control frame, which may come between the fragments of a
 // message.
 func (c *Conn) control(h ws.Header) error {
 	payload := make([]byte, h.Length)
@@ -269,8 +266,8 @@ func (c *Conn) control(h ws.Header) error {
 	return nil
 }
 
-// pong has a ping answered. By somebody else: a server that does not read must
-// not keep us from reading.
+// pong answers a ping from another goroutine: a server that does not read must not
+// keep us from reading.
 func (c *Conn) pong(payload []byte) {
 	c.ping.Store(&payload)
 	if !c.ponging.CompareAndSwap(false, true) {
@@ -280,7 +277,7 @@ func (c *Conn) pong(payload []byte) {
 		for {
 			for p := c.ping.Swap(nil); p != nil; p = c.ping.Swap(nil) {
 				if c.send(ws.OpPong, *p, false) != nil {
-					return // and nobody is any more
+					return // and no goroutine sends pongs any more
 				}
 			}
 			c.ponging.Store(false)
@@ -291,8 +288,8 @@ func (c *Conn) pong(payload []byte) {
 	}()
 }
 
-// closed reads the server's goodbye and returns it, unless we have said ours
-// or cannot at once.
+// closed reads the server's close frame and returns it. It answers, unless ours is
+// sent already or cannot be sent at once.
 func (c *Conn) closed(payload []byte) error {
 	code, reason := ws.ParseCloseFrameData(payload)
 	if len(payload) == 0 {
@@ -308,14 +305,13 @@ func (c *Conn) closed(payload []byte) error {
 	return &proto.Closed{Code: proto.CloseCode(code), Reason: reason}
 }
 
-// breach tells the server what it did.
+// breach sends the server a close frame with the reason.
 func (c *Conn) breach(b *proto.Breach) error {
 	c.bye(ws.NewCloseFrameBody(ws.StatusCode(b.Code), ""))
 	return b
 }
 
-// bye sends a last close frame, unless someone is sending something: nobody
-// waits for it.
+// bye sends a close frame, unless another goroutine is sending: it does not wait.
 func (c *Conn) bye(body []byte) {
 	if c.mu.TryLock() {
 		defer c.mu.Unlock()
@@ -329,8 +325,8 @@ func (c *Conn) Send(message []byte, more bool) error {
 	return c.send(ws.OpText, message, more)
 }
 
-// Close says that we say nothing more. The server answers with the same, which
-// Receive returns as proto.Closed.
+// Close sends a close frame. The server answers with another, which Receive
+// returns as proto.Closed.
 func (c *Conn) Close(code proto.CloseCode, reason string) error {
 	return c.send(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason), false)
 }
@@ -341,14 +337,14 @@ func (c *Conn) send(op ws.OpCode, payload []byte, more bool) error {
 	return c.frame(op, payload, more)
 }
 
-// frame appends a frame to what is to be sent, and sends it.
+// frame appends a frame to the output buffer and flushes it.
 func (c *Conn) frame(op ws.OpCode, payload []byte, more bool) error {
 	if c.said {
 		return net.ErrClosed
 	}
 	c.said = op == ws.OpClose
 	h := ws.Header{Fin: true, OpCode: op, Masked: true, Mask: ws.NewMask(), Length: int64(len(payload))}
-	_ = ws.WriteHeader(&c.out, h) // a Buffer takes all
+	_ = ws.WriteHeader(&c.out, h) // a bytes.Buffer never fails
 	at := c.out.Len()
 	c.out.Write(payload)
 	ws.Cipher(c.out.Bytes()[at:], h.Mask, 0)
@@ -357,7 +353,7 @@ func (c *Conn) frame(op ws.OpCode, payload []byte, more bool) error {
 	}
 	_, err := c.conn.Write(c.out.Bytes())
 	if err != nil {
-		c.said = true // whatever followed would stand inside a frame
+		c.said = true // whatever followed would be inside the broken frame
 	}
 	c.out.Reset()
 	if c.out.Cap() > keptSize {
