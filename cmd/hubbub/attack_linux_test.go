@@ -307,7 +307,7 @@ func TestASlowHandshakeAttackDelaysNobody(t *testing.T) {
 	needs(t, "curl")
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Max < 8000 {
-		unable(t, fmt.Sprintf("%d open files are too few for an attack", limit.Max))
+		scene.Unable(t, fmt.Sprintf("%d open files are too few for an attack", limit.Max))
 	}
 	p := start(t, "serve", "127.0.0.1:0", "--replay", "none", "--sniff", "1m")
 	ears := tick(t, p).ears(p)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -61,24 +60,13 @@ func (l launch) visit(t *testing.T, p *program, command string) *program {
 // whose; here it is OpenBSD's.
 func needs(t *testing.T, name string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		unable(t, err.Error()+" (make needs installs it)")
-	}
+	scene.Needs(t, name)
 	if name != "nc" {
 		return
 	}
 	if said, _ := exec.Command("nc", "-h").CombinedOutput(); !bytes.Contains(said, []byte("OpenBSD")) {
-		unable(t, "this nc is not OpenBSD's")
+		scene.Unable(t, "this nc is not OpenBSD's")
 	}
-}
-
-// unable skips a test that cannot be made here. In CI it must be made.
-func unable(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatalf("must not be skipped where CI is set: %s", why)
-	}
-	t.Skip(why)
 }
 
 // greeting is the last that telnet says before anything from the server.

@@ -48,7 +48,7 @@ func newNetwork(t *testing.T) *network {
 	said := keeper.stdout.When(t, "the network", func(said string, end bool) bool { return said == "up\n" || end })
 	if said != "up\n" {
 		why, _, _ := strings.Cut(keeper.stderr.Ends(t), "\n")
-		unable(t, "network namespaces cannot be made here: "+why)
+		scene.Unable(t, "network namespaces cannot be made here: "+why)
 	}
 	return n
 }

@@ -25,7 +25,7 @@ func ws(t *testing.T) string {
 	t.Helper()
 	needs(t, "node")
 	if _, err := os.Stat(filepath.Join("..", "..", "bin", "node_modules", "ws")); err != nil {
-		unable(t, err.Error()+" (make needs installs it)")
+		scene.Unable(t, err.Error()+" (make needs installs it)")
 	}
 	return "node testdata/ws.js"
 }

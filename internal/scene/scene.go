@@ -96,7 +96,7 @@ func Needs(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
 		if _, err := exec.LookPath(strings.TrimSpace(name)); err != nil {
-			Unable(t, err.Error())
+			Unable(t, err.Error()+" (make needs installs it)")
 		}
 	}
 }
