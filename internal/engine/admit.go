@@ -138,7 +138,7 @@ func (l *shard) admit(k accept.Conn) {
 	on := h.gate.Fewest()
 	h.gate.Assign(&k.Slot, on)
 	if to := h.loops[on]; to != l {
-		to.postConn(k)
+		leaveMail(to, &to.mail.conns, k)
 		return
 	}
 	l.come(k)

@@ -34,7 +34,7 @@ func (l *shard) finish(c *client, reason ending.Reason) {
 	l.flushes(c, reason)
 }
 
-// finishes is c whose feed has an end now.
+// flushes has c end, for reason, where its feed ends now.
 func (l *shard) flushes(c *client, reason ending.Reason) {
 	c.phase = flushing
 	c.ends().Why = reason
@@ -42,8 +42,8 @@ func (l *shard) flushes(c *client, reason ending.Reason) {
 	l.pass.again = true
 }
 
-// hearOut has what c had said by now read before the end, although it was not
-// the one to end.
+// receiveRest has what c has sent by now received before the end, although it
+// was not c that ended.
 func (l *shard) receiveRest(c *client) {
 	if !l.engine.inbox.Messages || c.link.EOF() {
 		return
@@ -54,13 +54,13 @@ func (l *shard) receiveRest(c *client) {
 	}
 }
 
-// hears says that c is still to be heard out: as long as the inbox takes
-// something. It must leave time for the farewell.
+// receivesRest reports whether the rest of c's input is still received: as long
+// as the inbox takes something. That must leave time to close in order.
 func (l *shard) receivesRest(c *client) bool {
 	return c.end.Unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
 }
 
-// heardOut counts n bytes of c's input as read.
+// receivedOf counts n bytes of the rest of c's input as received.
 func (l *shard) receivedOf(c *client, n int) {
 	if c.end.Unread > 0 {
 		c.end.Unread = max(0, c.end.Unread-n)
@@ -69,7 +69,7 @@ func (l *shard) receivedOf(c *client, n int) {
 	}
 }
 
-// farewell ends our direction: c has all it is to get.
+// closeWrite ends our direction: c has all it is to get.
 func (l *shard) closeWrite(c *client) {
 	var v backlog.View
 	l.engine.backlog.View(&v)
@@ -107,13 +107,13 @@ func (l *shard) cut(c *client, reason ending.Reason) {
 	l.closeWith(c, reason)
 }
 
-// endFor ends c now: it gets no more, but is told why.
+// closeWith ends c now: it gets no more, but is told why.
 func (l *shard) closeWith(c *client, reason ending.Reason) {
 	c.ends().Cut(reason)
 	l.closeWrite(c)
 }
 
-// fell is c whose connection takes no more. What it sent before that may still
+// writeFailed is c whose connection takes no more. What it sent before that may still
 // wait to be read, as it does while the inbox is full, and is lost with the
 // descriptor: many who only report never read what they are told, so that
 // they leave with a reset.
@@ -127,15 +127,15 @@ func (l *shard) writeFailed(c *client, err error) {
 	l.readSoon(c)
 }
 
-// lost ends c when the connection is no more.
+// disconnected ends c when the connection is no more.
 func (l *shard) disconnected(c *client, reason ending.Reason) {
 	l.leave(&c.Sender, reason)
 	l.mark.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
 	l.closeLater(c)
 }
 
-// checkGone ends c when neither side can say any more, and all it said is
-// read. Its end of file alone would not do: it may watch.
+// checkHangUp ends c when neither side can send any more, and all that c sent
+// is received. Its end of file alone would not do: it may watch.
 func (l *shard) checkHangUp(c *client) {
 	if !c.link.HungUp() || !c.link.EOF() || c.phase >= closed {
 		return
@@ -149,7 +149,7 @@ func (l *shard) checkHangUp(c *client) {
 	l.closeLater(c)
 }
 
-// tellLeave says once that a client is gone.
+// leave says once that a client is gone.
 func (l *shard) leave(s *intake.Sender, reason ending.Reason) {
 	if !s.Present() {
 		return
@@ -159,7 +159,7 @@ func (l *shard) leave(s *intake.Sender, reason ending.Reason) {
 	l.engine.log.Debugf("client %d (%s) left: %s", s.ID(), s.Addr(), reason.Text)
 }
 
-// closedBy is c that ends its WebSocket: it gets its own code back.
+// closedByPeer is c that ends its WebSocket: it gets its own code back.
 func (l *shard) closedByPeer(c *client, reason ending.Reason) {
 	if c.phase == halfBroken {
 		l.disconnected(c, c.end.Why)
@@ -176,7 +176,7 @@ func (l *shard) leaveSession(c *client) {
 	}
 }
 
-// discard reads what a client still sends after our farewell.
+// discard reads what a client still sends after the end of our direction.
 func (l *shard) discard(c *client) {
 	if c.end.Deaf() && !c.link.PeerShut() { // behind its end there is no more
 		c.link.UsedUp()
@@ -187,7 +187,7 @@ func (l *shard) discard(c *client) {
 	l.afterRead(c, n, err)
 }
 
-// checkLinger ends those that make no progress after their farewell.
+// checkLinger ends those that make no progress after that.
 func (l *shard) checkLinger() {
 	kept := l.lingering[:0]
 	for _, c := range l.lingering {

@@ -119,7 +119,8 @@ func (h *Engine) takeBack(s web.Stream) {
 		a.session, on = h.sessions.Claim(s.Session, on)
 	}
 	h.gate.Assign(&a.Slot, on)
-	h.loops[on].postArrival(a)
+	l := h.loops[on]
+	leaveMail(l, &l.mail.arrivals, a)
 }
 
 func protocolOf(k web.Kind) codec.Protocol {

@@ -52,7 +52,7 @@ func (h *Engine) Send(message []byte, to ...uint64) (unknown []uint64, err error
 		if same[e] == nil {
 			same[e] = h.private(e, message)
 		}
-		w.loop.postPrivate(private{to: w.client, Private: delivery.Private{After: after, Data: same[e]}})
+		leaveMail(w.loop, &w.loop.mail.private, private{to: w.client, Private: delivery.Private{After: after, Data: same[e]}})
 	}
 	return unknown, nil
 }
@@ -79,17 +79,9 @@ func (h *Engine) Kick(id uint64, reason string) (ok bool) {
 	case w.post != nil:
 		w.loop.Do(func() { w.loop.kickPost(w.post, ending.Kicked(reason)) })
 	default:
-		w.loop.postPrivate(private{to: w.client, Private: delivery.Private{After: h.backlog.Count(), Data: []byte(reason)}, kick: true})
+		leaveMail(w.loop, &w.loop.mail.private, private{to: w.client, Private: delivery.Private{After: h.backlog.Count(), Data: []byte(reason)}, kick: true})
 	}
 	return ok
-}
-
-// postPrivate leaves x for the loop. Any goroutine.
-func (l *shard) postPrivate(x private) {
-	l.mail.mu.Lock()
-	l.mail.private = append(l.mail.private, x)
-	l.mail.mu.Unlock()
-	l.Wake()
 }
 
 // takePrivate gives each client the messages that came for it alone. It first

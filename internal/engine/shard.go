@@ -202,18 +202,10 @@ func (l *shard) busy() bool {
 	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.in.Undelivered()
 }
 
-// postConn hands a connection over to the loop. Any goroutine.
-func (l *shard) postConn(k accept.Conn) {
+// leaveMail leaves x in one of the loop's mail lists. Any goroutine.
+func leaveMail[T any](l *shard, list *[]T, x T) {
 	l.mail.mu.Lock()
-	l.mail.conns = append(l.mail.conns, k)
-	l.mail.mu.Unlock()
-	l.Wake()
-}
-
-// postArrival hands over one that is known. Any goroutine.
-func (l *shard) postArrival(a arrival) {
-	l.mail.mu.Lock()
-	l.mail.arrivals = append(l.mail.arrivals, a)
+	*list = append(*list, x)
 	l.mail.mu.Unlock()
 	l.Wake()
 }

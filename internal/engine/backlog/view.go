@@ -26,9 +26,6 @@ func (v *View) Target(e Encoding) int64 { return v.targets[e] }
 // Share is what of the backlog each feed has to itself.
 func (v *View) Share() int64 { return v.share }
 
-// Blocked reports whether a publisher waits for room.
-func (v *View) Blocked() bool { return v.log.Blocked() }
-
 // AppendEncoded appends message seq, which the canonical feed keeps, in an
 // encoding.
 func (v *View) AppendEncoded(dst []byte, e Encoding, seq uint64) []byte {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"hubbub.example/internal/engine/backlog"
-	"hubbub.example/internal/engine/quota"
 )
 
 // stateVersion is that of a cursor's state. A field may be added, but not change
@@ -72,7 +71,7 @@ func (c *Cursor) Restore(state []byte, p *Policy) error {
 	}
 	m := c.need()
 	m.closed, m.tail, m.missed = s.Closed, s.Tail, s.Missed
-	grow(&m.kept, p.Kept, len(m.tail))
+	m.kept.Grow(p.Kept, len(m.tail)) // granted before, over the limit or not
 	if m.ends = s.Until != nil; m.ends {
 		m.until = *s.Until
 	}
@@ -82,17 +81,10 @@ func (c *Cursor) Restore(state []byte, p *Policy) error {
 	if s.Private != nil || s.Dropped > 0 {
 		x := &private{queue: s.Private, dropped: s.Dropped}
 		for _, msg := range x.queue {
-			grow(&x.share, p.Private, len(msg.Data))
+			x.share.Grow(p.Private, len(msg.Data))
 		}
 		m.private = x
 	}
 	c.tidy()
 	return nil
-}
-
-// grow takes what had been granted before: over the limit or not.
-func grow(s *quota.Share, q *quota.Quota, n int) {
-	if n > 0 {
-		s.Grow(q, n)
-	}
 }

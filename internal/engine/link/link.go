@@ -158,9 +158,6 @@ func (k *Link) FD() int { return int(k.fd) }
 func (k *Link) Sent() int64     { return k.sent }
 func (k *Link) Received() int64 { return k.recv }
 
-// CountRecv counts n bytes that came another way.
-func (k *Link) CountRecv(n int64) { k.recv += n }
-
 // Restock gives input back: it is read again before what the socket has.
 func (k *Link) Restock(input []byte) {
 	if len(input) > 0 {
