@@ -42,7 +42,7 @@
 //
 // ultraviolet decodes keys and pastes, as each kind of terminal sends them;
 // golang.org/x/term sets raw mode and knows the size. The console draws by
-// itself. We measured three ways with the same scenes (testdata/desk on a pty;
+// itself. We measured three ways with the same scenes (desk_test.go on a pty;
 // 1,000 messages a second for 8 s, and 200,000 at once):
 //
 //	                          CPU, s          MB written     desk's binary

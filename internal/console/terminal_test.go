@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,8 +18,8 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// The tests of this file drive testdata/desk, a console with a made-up hub, in
-// a real terminal, tmux. What a person would do is typed, what a person would
+// The tests of this file drive desk, a console with a made-up hub (desk_test.go),
+// in a real terminal, tmux. What a person would do is typed, what a person would
 // see is compared; what desk was made to do it writes down.
 
 var write = flag.Bool("write", false, "write the golden files of what is seen; then look at them")
@@ -29,6 +28,10 @@ var write = flag.Bool("write", false, "write the golden files of what is seen; t
 var deskFolder string
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "desk" {
+		deskMain()
+		os.Exit(0)
+	}
 	scene.Signals()
 	scene.AtOnce(6)
 	os.Exit(run(m))
@@ -37,6 +40,13 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	var err error
 	if deskFolder, err = os.MkdirTemp("", "desk"); err != nil {
+		panic(err)
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = os.Symlink(self, filepath.Join(deskFolder, "desk"))
+	}
+	if err != nil {
 		panic(err)
 	}
 	// However this process ends, tidy reads the end of its STDIN then. It is in
@@ -63,15 +73,6 @@ for t in "$1"/*/; do
 done
 rm -rf "$1"`
 
-// deskPath is where desk is, made by the first test that asks.
-var deskPath = sync.OnceValues(func() (string, error) {
-	at := filepath.Join(deskFolder, "desk")
-	if out, err := exec.Command("go", "build", "-o", at, "./testdata/desk").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./testdata/desk: %w\n%s", err, out)
-	}
-	return at, nil
-})
-
 // terminal is a shell in a terminal of its own, in which desk is started.
 type terminal struct {
 	t      *testing.T
@@ -89,10 +90,6 @@ type setting struct {
 func (s setting) start(t *testing.T) *terminal {
 	t.Helper()
 	scene.Needs(t, "tmux")
-	desk, err := deskPath()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, err := os.MkdirTemp(deskFolder, "t") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +112,7 @@ func (s setting) start(t *testing.T) *terminal {
 		t.Fatal(err)
 	}
 	args := []string{"-S", term.socket, "-f", conf, "-u", "new-session", "-d", "-x", strconv.Itoa(s.width), "-y", strconv.Itoa(s.height), "-c", dir}
-	for _, e := range append(s.env, "DESK="+desk, "TZ=UTC", "LC_ALL=C.UTF-8", "ENV=", "PS1=$ ") {
+	for _, e := range append(s.env, "DESK="+filepath.Join(deskFolder, "desk"), "TZ=UTC", "LC_ALL=C.UTF-8", "ENV=", "PS1=$ ") {
 		args = append(args, "-e", e)
 	}
 	cmd := exec.Command("tmux", append(args, "sh", "-c", shell)...)

@@ -1,6 +1,10 @@
-// Command desk is a console with a hub that is made up, for the tests to drive
-// in a real terminal. It writes down what the console has it do.
-package main
+//go:build unix
+
+package console_test
+
+// This file is desk: a console with a made-up hub, for the tests to drive in a
+// real terminal. It records what the console has it do. It is the program of the
+// tests, started under another name.
 
 import (
 	"context"
@@ -20,19 +24,13 @@ import (
 	"hubbub.example/internal/console"
 )
 
-var (
-	record  = flag.String("record", os.DevNull, "where to write down what was done")
-	clients = flag.Int("clients", 3, "how many are connected")
-	rate    = flag.Int("rate", 0, "messages a second from the start")
-	eof     = flag.Bool("eof", false, "that input ends is of interest")
-)
-
 // noon is when everything happens.
 var noon = time.Date(2024, 2, 3, 12, 0, 0, 0, time.UTC)
 
 type desk struct {
 	console *console.Console
 	log     io.Writer
+	size    int // clients that are connected
 
 	mu      sync.Mutex
 	file    *os.File
@@ -42,13 +40,18 @@ type desk struct {
 	said    atomic.Uint64
 }
 
-func main() {
-	flag.Parse()
+func deskMain() {
+	flags := flag.NewFlagSet("desk", flag.ExitOnError)
+	record := flags.String("record", os.DevNull, "where to record what was done")
+	clients := flags.Int("clients", 3, "how many are connected")
+	rate := flags.Int("rate", 0, "messages a second from the start")
+	eof := flags.Bool("eof", false, "that input ends is of interest")
+	_ = flags.Parse(os.Args[1:])
 	file, err := os.OpenFile(*record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		panic(err)
 	}
-	d := &desk{file: file, gone: map[uint64]bool{}, muted: map[uint64]bool{}}
+	d := &desk{file: file, size: *clients, gone: map[uint64]bool{}, muted: map[uint64]bool{}}
 	d.note("pid %d", os.Getpid())
 	if !console.Fit(os.Stdin, os.Stdout) {
 		d.note("unfit")
@@ -123,7 +126,7 @@ func (d *desk) send(ctx context.Context, line string) error {
 }
 
 func (d *desk) status() console.Status {
-	s := console.Status{Where: "localhost:9000", Clients: *clients, Slowest: 2, Lag: 1100 << 10}
+	s := console.Status{Where: "localhost:9000", Clients: d.size, Slowest: 2, Lag: 1100 << 10}
 	s.In.Messages = d.said.Load()
 	s.In.Bytes = 32 * s.In.Messages
 	return s
@@ -135,7 +138,7 @@ func (d *desk) clients() []console.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var list []console.Client
-	for i := range *clients {
+	for i := range d.size {
 		list = append(list, console.Client{
 			ID: uint64(i + 1), Name: names[i%len(names)], Addr: fmt.Sprintf("192.0.2.%d:4000%d", i%250+1, i%10),
 			Protocol: []string{"raw", "hubbub.v1", "sse"}[i%3], Since: noon, Lag: []int64{0, 1100 << 10, 12}[i%3], Muted: d.muted[uint64(i+1)],
@@ -145,7 +148,7 @@ func (d *desk) clients() []console.Client {
 }
 
 func (d *desk) known(id uint64) error {
-	if id == 0 || id > uint64(*clients) || d.gone[id] {
+	if id == 0 || id > uint64(d.size) || d.gone[id] {
 		return fmt.Errorf("there is no client %d", id)
 	}
 	return nil
