@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,8 +126,6 @@ func (r *scrollback) last(n int, f filter) []entry {
 			found = append(found, e)
 		}
 	}
-	for i, j := 0, len(found)-1; i < j; i, j = i+1, j-1 {
-		found[i], found[j] = found[j], found[i]
-	}
+	slices.Reverse(found)
 	return found
 }
