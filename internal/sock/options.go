@@ -222,48 +222,28 @@ func find(name string) (Option, error) {
 func (f form) parse(s string) (n int64, ok bool) {
 	switch f {
 	case formFlag:
-		return parseFlag(s)
+		if s == "0" || s == "1" {
+			return int64(s[0] - '0'), true
+		}
 	case formSize:
-		return parseSize(s)
+		n, err := quantity.ParseBytes(s)
+		return n, err == nil && n <= math.MaxInt32
 	case formDuration:
-		return parseDuration(s)
+		d, err := time.ParseDuration(s)
+		return int64(d), err == nil && (d == 0 || d >= time.Millisecond && d <= maxTimeout)
 	case formLinger:
-		return parseLinger(s)
+		if s == "off" {
+			return lingerOff, true
+		}
+		n, err := strconv.ParseUint(s, 10, 15)
+		return int64(n), err == nil
 	}
 	return 0, false
-}
-
-func parseFlag(s string) (int64, bool) {
-	switch s {
-	case "0":
-		return 0, true
-	case "1":
-		return 1, true
-	}
-	return 0, false
-}
-
-func parseSize(s string) (int64, bool) {
-	n, err := quantity.ParseBytes(s)
-	return n, err == nil && n <= math.MaxInt32
-}
-
-func parseDuration(s string) (int64, bool) {
-	d, err := time.ParseDuration(s)
-	return int64(d), err == nil && (d == 0 || d >= time.Millisecond && d <= maxTimeout)
 }
 
 // maxTimeout and the least of 1 ms fit every system's idea of a timeout, the
 // narrowest being milliseconds in 32 bits.
 const maxTimeout = math.MaxInt32 * time.Millisecond
-
-func parseLinger(s string) (int64, bool) {
-	if s == "off" {
-		return lingerOff, true
-	}
-	n, err := strconv.ParseUint(s, 10, 15)
-	return int64(n), err == nil
-}
 
 // format is the inverse of parse; it also formats values that the system returned.
 func (f form) format(n int64) string {

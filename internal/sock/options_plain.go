@@ -1,3 +1,5 @@
+//go:build linux || openbsd
+
 package sock
 
 import "golang.org/x/sys/unix"
