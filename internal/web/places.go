@@ -16,6 +16,7 @@ package web
 
 import (
 	"container/list"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -87,8 +88,8 @@ func (p *places) seat() bool {
 // is none.
 func (p *places) dispensable() *conn {
 	if longest := p.idle.Front(); longest != nil {
-		c := p.idle.Remove(longest).(*conn)
-		c.idle = nil
+		c := longest.Value.(*conn)
+		p.leaveIdle(c)
 		return c
 	}
 	for e := p.writing.Front(); e != nil; e = e.Next() {
@@ -101,6 +102,14 @@ func (p *places) dispensable() *conn {
 		}
 	}
 	return nil
+}
+
+// leaveIdle removes c from the connections that wait for another request.
+func (p *places) leaveIdle(c *conn) {
+	if c.idle != nil {
+		p.idle.Remove(c.idle)
+		c.idle = nil
+	}
 }
 
 // askAgain calls Room later, when a connection may have become dispensable.
@@ -170,10 +179,7 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:
 		s.mu.Lock()
-		if c.idle != nil {
-			s.places.idle.Remove(c.idle)
-			c.idle = nil
-		}
+		s.places.leaveIdle(c)
 		s.mu.Unlock()
 	case http.StateIdle:
 		s.mu.Lock()
@@ -205,10 +211,7 @@ func (s *Server) gone(c *conn) {
 	c.gone = true
 	p := &s.places
 	delete(p.posts, c)
-	if c.idle != nil {
-		p.idle.Remove(c.idle)
-		c.idle = nil
-	}
+	p.leaveIdle(c)
 	p.all--
 	p.settle()
 }
@@ -243,5 +246,8 @@ func (s *Server) waitForAll(limit time.Duration) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return still(s.places.all)
+	if n := s.places.all; n > 0 {
+		return fmt.Errorf("web: %d requests are still running", n)
+	}
+	return nil
 }

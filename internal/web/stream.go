@@ -145,7 +145,7 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 	defer q.s.gone(q.c)
 	_ = q.c.Close()
 	if err == nil {
-		err = unblock(fd)
+		err = unix.SetNonblock(fd, true)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -155,13 +155,4 @@ func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, er
 	buffered, _ := rw.Peek(rw.Reader.Buffered()) // it is there
 	s.Input = slices.Concat(buffered, q.c.came)
 	q.s.o.Stream(s)
-}
-
-// unblock makes sure that fd is nonblocking.
-func unblock(fd int) error {
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	if err != nil || flags&unix.O_NONBLOCK != 0 {
-		return err
-	}
-	return unix.SetNonblock(fd, true)
 }

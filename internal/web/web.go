@@ -19,9 +19,9 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -169,12 +169,13 @@ func New(o Options) *Server {
 
 // fill sets the defaults of zero fields.
 func (o *Options) fill() {
-	if o.Places == 0 {
-		o.Places = 256
-	}
-	if o.TextType == "" {
-		o.TextType = "text/plain; charset=utf-8"
-	}
+	o.Places = cmp.Or(o.Places, 256)
+	o.TextType = cmp.Or(o.TextType, "text/plain; charset=utf-8")
+	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, 10*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
+	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 5*time.Second)
+	o.LingerTimeout = cmp.Or(o.LingerTimeout, time.Second)
+	o.CloseTimeout = cmp.Or(o.CloseTimeout, time.Second)
 	if o.Full == nil {
 		o.Full = func() error { return nil }
 	}
@@ -192,20 +193,6 @@ func (o *Options) fill() {
 	}
 	if o.Debugf == nil {
 		o.Debugf = func(string, ...any) {}
-	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{
-		{&o.HeaderTimeout, 10 * time.Second},
-		{&o.IdleTimeout, time.Minute},
-		{&o.AnswerTimeout, 5 * time.Second},
-		{&o.LingerTimeout, time.Second},
-		{&o.CloseTimeout, time.Second},
-	} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
 	}
 }
 
@@ -233,12 +220,4 @@ func (s *Server) Close() error {
 	<-s.done
 	s.queue.clear()
 	return s.waitForAll(s.o.CloseTimeout)
-}
-
-// still is the error of Close about handlers that do not return.
-func still(n int) error {
-	if n == 0 {
-		return nil
-	}
-	return fmt.Errorf("web: %d requests are still running", n)
 }
