@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -135,10 +136,8 @@ func parseMode(s string) (fs.FileMode, error) {
 // choice makes a reader of one of these words.
 func choice[T ~string](words ...T) func(string) (T, error) {
 	return func(s string) (T, error) {
-		for _, w := range words {
-			if s == string(w) {
-				return w, nil
-			}
+		if slices.Contains(words, T(s)) {
+			return T(s), nil
 		}
 		return "", fmt.Errorf("%q: must be %s", s, orList(words))
 	}

@@ -84,9 +84,14 @@ func tell(f *os.File, text string) {
 		defer close(done)
 		_, _ = f.WriteString(text)
 	}()
+	waitFor(done, time.Second)
+}
+
+// waitFor waits until c is closed, but not longer than limit.
+func waitFor(c <-chan struct{}, limit time.Duration) {
 	select {
-	case <-done:
-	case <-time.After(time.Second):
+	case <-c:
+	case <-time.After(limit):
 	}
 }
 

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
@@ -86,14 +86,9 @@ func (r *roster) rename(id uint64, name string) {
 func (r *roster) joins() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]*jsonl.Event, 0, len(r.known))
-	for _, e := range r.known {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b *jsonl.Event) int { return cmp.Compare(a.ID, b.ID) })
 	var lines []byte
-	for _, e := range all {
-		lines = jsonl.AppendEvent(lines, e)
+	for _, id := range slices.Sorted(maps.Keys(r.known)) {
+		lines = jsonl.AppendEvent(lines, r.known[id])
 	}
 	return lines
 }

@@ -331,11 +331,3 @@ func (s *server) drainAll(limit context.Context, w *work, reason error) error {
 }
 
 const lastMoment = 250 * time.Millisecond
-
-// waitFor waits until c is closed, but not longer than limit.
-func waitFor(c <-chan struct{}, limit time.Duration) {
-	select {
-	case <-c:
-	case <-time.After(limit):
-	}
-}

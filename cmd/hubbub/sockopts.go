@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -70,17 +73,19 @@ func kindOf(args []string) (join.Address, error) {
 
 // printOptions prints the table for a fresh socket.
 func printOptions(w io.Writer, address join.Address, settings []sock.Setting) error {
-	fd, closeIt, err := freshSocket(address)
+	fd, err := freshSocket(address)
 	if err != nil {
 		return err
 	}
-	defer closeIt()
-	rows := optionRows(fd, address)
+	var rows []optionRow
+	for _, o := range sock.Options() {
+		rows = append(rows, optionRow{Option: o, def: value(fd, address, o)})
+	}
 	if err := apply(fd, address, settings); err != nil {
 		return err
 	}
-	for i, o := range sock.Options() {
-		rows[i].inForce = value(fd, address, o)
+	for i, r := range rows {
+		rows[i].inForce = value(fd, address, r.Option)
 	}
 	_, err = w.Write(renderRows(rows))
 	return err
@@ -91,12 +96,17 @@ type optionRow struct {
 	def, inForce string
 }
 
-func optionRows(fd int, address join.Address) []optionRow {
-	var rows []optionRow
-	for _, o := range sock.Options() {
-		rows = append(rows, optionRow{Option: o, def: value(fd, address, o)})
+// freshSocket makes a socket of address's kind, which the end of the process closes.
+func freshSocket(address join.Address) (int, error) {
+	family := syscall.AF_INET
+	if ip, err := netip.ParseAddr(address.Host); err == nil && ip.Is6() {
+		family = syscall.AF_INET6
 	}
-	return rows
+	if address.Network == "unix" {
+		family = syscall.AF_UNIX
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+	return int(fd), os.NewSyscallError("socket", err)
 }
 
 // value is the option's value on fd, or a dash where it has none.
