@@ -56,49 +56,33 @@ func (f *fanoutRun) some(n int) (time.Duration, error) {
 }
 
 // send sends the lines of block and waits until all clients have all of them.
-func (f *fanoutRun) send(block []byte) error {
+func (f *fanoutRun) send(block []byte) (err error) {
+	defer catch(&err)
+	say := f.say
+	if say == nil {
+		say = f.h.feed
+	}
 	for due := time.Now(); len(block) > 0; block = block[f.size:] {
-		if err := f.rest(due); err != nil {
-			return err
-		}
+		must(f.rest(due))
 		f.h.load.watch.sent(due)
-		say := f.say
-		if say == nil {
-			say = f.h.feed
-		}
-		if err := say(block[:f.size]); err != nil {
-			return err
-		}
+		must(say(block[:f.size]))
 		f.sent++
-		if due = due.Add(f.every); f.every > 0 {
-			continue
+		if due = due.Add(f.every); f.every == 0 {
+			must(f.settle())
+			due = time.Now()
 		}
-		if err := f.settle(); err != nil {
-			return err
-		}
-		due = time.Now()
 	}
 	return f.settle()
 }
 
 // rest takes turns until a line is due.
-func (f *fanoutRun) rest(due time.Time) error {
+func (f *fanoutRun) rest(due time.Time) (err error) {
+	defer catch(&err)
 	for f.meanwhile != nil && time.Until(due) > 0 {
-		if err := f.meanwhile(); err != nil {
-			return err
-		}
-		if err := f.h.rest(earlier(due, time.Now().Add(time.Millisecond/2))); err != nil {
-			return err
-		}
+		must(f.meanwhile())
+		must(f.h.rest(time.Now().Add(min(time.Until(due), time.Millisecond/2))))
 	}
 	return f.h.rest(due)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // settle waits until all clients have all that was sent.

@@ -24,19 +24,14 @@ const (
 )
 
 func floorCopy(waitFor, piece int) error {
-	listener, err := bareListen()
+	c := &copier{events: make([]unix.EpollEvent, 1024)}
+	listener, ready, err := listenAndWatch()
 	if err != nil {
 		return err
 	}
-	c := &copier{events: make([]unix.EpollEvent, 1024)}
-	if c.ready, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return os.NewSyscallError("epoll_create1", err)
-	}
+	c.ready = ready
 	if c.room, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
-	}
-	if err := watch(c.ready, listener, tagListener, unix.EPOLLIN); err != nil {
-		return err
 	}
 	for len(c.clients) < waitFor {
 		bareWait(c.ready, c.events, -1)

@@ -45,16 +45,37 @@ func (r *harness) stop() {
 }
 
 // cost is the server's CPU time while do runs.
-func (r *harness) cost(do func() error) (time.Duration, error) {
-	before, err := cpuOf(r.server.pid)
+func (r *harness) cost(do func() error) (used time.Duration, err error) {
+	defer catch(&err)
+	before := need(cpuOf(r.server.pid))
+	must(do())
+	return need(cpuOf(r.server.pid)) - before, nil
+}
+
+// must ends a measurement that has failed: catch, deferred by the function that
+// measures, makes err its error. So a measurement reads as the steps it takes.
+func must(err error) {
 	if err != nil {
-		return 0, err
+		panic(failure{err})
 	}
-	if err := do(); err != nil {
-		return 0, err
+}
+
+// need is the result of a step that must not fail.
+func need[T any](v T, err error) T {
+	must(err)
+	return v
+}
+
+type failure struct{ error }
+
+func catch(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case failure:
+		*err = r.error
+	default:
+		panic(r)
 	}
-	after, err := cpuOf(r.server.pid)
-	return after - before, err
 }
 
 // turn lets the clients read, and reads the server's STDOUT.

@@ -28,51 +28,27 @@ func (i idle) scale(c config) (workload, int) {
 // line, and the server's CPU in µs per second. If first clients connect earlier, it
 // also returns their memory together, in MiB: it includes what the server needs once
 // for clients of this protocol.
-func (i idle) measure(r *harness) (sample, error) {
-	if err := r.settle(i.quiet); err != nil {
-		return nil, err
+func (i idle) measure(r *harness) (_ sample, err error) {
+	defer catch(&err)
+	must(r.settle(i.quiet))
+	empty := need(residentOf(r.server.pid))
+	before := empty
+	if i.first > 0 {
+		must(i.come(r, i.first))
+		before = need(residentOf(r.server.pid))
 	}
-	empty, err := residentOf(r.server.pid)
-	if err != nil {
-		return nil, err
-	}
-	before, err := i.resident(r, i.first, empty)
-	if err != nil {
-		return nil, err
-	}
-	full, err := i.resident(r, i.clients-i.first, before)
-	if err != nil {
-		return nil, err
-	}
-	r.nap = 10 * time.Millisecond
-	cost, err := r.cost(func() error { return r.rest(time.Now().Add(i.watched)) })
-	if err != nil {
-		return nil, err
-	}
-	if err := i.speak(r); err != nil {
-		return nil, err
-	}
-	spoken, err := residentOf(r.server.pid)
-	if err != nil {
-		return nil, err
-	}
+	must(i.come(r, i.clients-i.first))
+	full := need(residentOf(r.server.pid))
+	r.nap = nap
+	cost := need(r.cost(func() error { return r.doze(i.watched) }))
+	must(i.speak(r))
+	spoken := need(residentOf(r.server.pid))
 	each := float64(full-before) / float64(i.clients-i.first)
 	s := sample{each, each + float64(spoken-full)/float64(i.clients), micros(cost) / i.watched.Seconds()}
 	if i.first > 0 {
 		s = append(s, float64(before-empty)/(1<<20))
 	}
 	return s, nil
-}
-
-// resident is the server's memory once so many more clients have connected.
-func (i idle) resident(r *harness, clients int, now int64) (int64, error) {
-	if clients == 0 {
-		return now, nil
-	}
-	if err := i.come(r, clients); err != nil {
-		return 0, err
-	}
-	return residentOf(r.server.pid)
 }
 
 // come connects clients and lets the server settle.
@@ -85,9 +61,7 @@ func (i idle) come(r *harness, clients int) error {
 	if err := come(clients); err != nil {
 		return err
 	}
-	defer func(nap time.Duration) { r.nap = nap }(r.nap)
-	r.nap = 10 * time.Millisecond
-	if err := r.rest(time.Now().Add(i.later)); err != nil {
+	if err := r.doze(i.later); err != nil {
 		return err
 	}
 	return r.calm(i.quiet)
@@ -123,15 +97,23 @@ func (r *harness) settle(quiet time.Duration) (err error) {
 // calm waits until the server has used almost no CPU for a while, or gives up. hubbub
 // parks after a second of silence; a shorter wait would measure that too.
 func (r *harness) calm(quiet time.Duration) error {
-	defer func(nap time.Duration) { r.nap = nap }(r.nap)
-	r.nap = 10 * time.Millisecond
 	for range 6 {
-		cost, err := r.cost(func() error { return r.rest(time.Now().Add(quiet)) })
+		cost, err := r.cost(func() error { return r.doze(quiet) })
 		if err != nil || cost < quiet/1000 {
 			return err
 		}
 	}
 	return nil
+}
+
+// nap is how long the clients sleep while nothing is to come.
+const nap = 10 * time.Millisecond
+
+// doze takes turns for a while, in which nothing is to come.
+func (r *harness) doze(d time.Duration) error {
+	defer func(before time.Duration) { r.nap = before }(r.nap)
+	r.nap = nap
+	return r.rest(time.Now().Add(d))
 }
 
 // fill connects n clients, never more at once than a listener's queue holds.
@@ -175,34 +157,19 @@ func (a accept) scale(c config) (workload, int) {
 }
 
 // measure returns the time and the server's CPU per accepted client, in µs.
-func (a accept) measure(r *harness) (sample, error) {
-	if err := r.settle(a.quiet); err != nil {
-		return nil, err
-	}
+func (a accept) measure(r *harness) (_ sample, err error) {
+	defer catch(&err)
+	must(r.settle(a.quiet))
 	var waited time.Duration
-	cost, err := r.cost(func() error {
+	cost := need(r.cost(func() error {
 		for left := a.clients; left > 0; left -= queue {
-			took, err := a.batch(r, min(left, queue))
-			if err != nil {
-				return err
-			}
-			waited += took
+			must(r.server.pause(func() error { return r.load.connect(min(left, queue), socket{}) }))
+			since := time.Now()
+			must(r.accepted())
+			waited += time.Since(since)
 		}
 		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
+	}))
 	n := float64(a.clients)
 	return sample{micros(waited) / n, micros(cost) / n}, nil
-}
-
-// batch is the time in which the server accepts n clients.
-func (a accept) batch(r *harness, n int) (time.Duration, error) {
-	if err := r.server.pause(func() error { return r.load.connect(n, socket{}) }); err != nil {
-		return 0, err
-	}
-	since := time.Now()
-	err := r.accepted()
-	return time.Since(since), err
 }

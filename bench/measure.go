@@ -36,27 +36,18 @@ func residentOf(pid int) (int64, error) {
 
 // peakOf is how many bytes a process grew at most while do ran. That includes
 // pages of its program that it touched for the first time.
-func peakOf(pid int, do func() error) (int64, error) {
+func peakOf(pid int, do func() error) (grown int64, err error) {
+	defer catch(&err)
 	// 5 resets the peak to what is resident now: proc_pid_clear_refs(5).
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
-		return 0, err
-	}
-	before, err := statusOf(pid)
-	if err != nil {
-		return 0, err
-	}
-	if err := do(); err != nil {
-		return 0, err
-	}
-	after, err := statusOf(pid)
-	return int64(after.VmHWM) - int64(before.VmRSS), err
+	must(os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0))
+	before := need(statusOf(pid))
+	must(do())
+	return int64(need(statusOf(pid)).VmHWM) - int64(before.VmRSS), nil
 }
 
-func statusOf(pid int) (procfs.ProcStatus, error) {
-	p, err := procfs.NewProc(pid)
-	if err != nil {
-		return procfs.ProcStatus{}, err
-	}
+func statusOf(pid int) (status procfs.ProcStatus, err error) {
+	defer catch(&err)
+	p := need(procfs.NewProc(pid))
 	return p.NewStatus()
 }
 
@@ -89,12 +80,9 @@ func familyOf(pid int) ([]int, error) {
 }
 
 func cpuOfAll(family []int) (sum time.Duration, err error) {
+	defer catch(&err)
 	for _, pid := range family {
-		used, err := cpuOf(pid)
-		if err != nil {
-			return 0, err
-		}
-		sum += used
+		sum += need(cpuOf(pid))
 	}
 	return sum, nil
 }
@@ -102,16 +90,10 @@ func cpuOfAll(family []int) (sum time.Duration, err error) {
 // memoryOfAll is the memory of all, in bytes: Pss, which divides a shared page
 // among those who share it.
 func memoryOfAll(family []int) (sum int64, err error) {
+	defer catch(&err)
 	for _, pid := range family {
-		p, err := procfs.NewProc(pid)
-		if err != nil {
-			return 0, err
-		}
-		rollup, err := p.ProcSMapsRollup()
-		if err != nil {
-			return 0, err
-		}
-		sum += int64(rollup.Pss)
+		p := need(procfs.NewProc(pid))
+		sum += int64(need(p.ProcSMapsRollup()).Pss)
 	}
 	return sum, nil
 }

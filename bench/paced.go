@@ -25,21 +25,14 @@ func (p paced) scale(c config) (workload, int) {
 
 // measure returns how many clients were cut, and the KB/s of the others in the
 // second half, when the backlog is full.
-func (p paced) measure(r *harness) (sample, error) {
-	if err := r.load.connect(1, socket{mss: 1448, rcvbuf: 32 << 10, deaf: true}); err != nil {
-		return nil, err
-	}
-	if err := r.load.connect(p.clients-1, socket{}); err != nil {
-		return nil, err
-	}
+func (p paced) measure(r *harness) (_ sample, err error) {
+	defer catch(&err)
+	must(r.load.connect(1, socket{mss: 1448, rcvbuf: 32 << 10, deaf: true}))
+	must(r.load.connect(p.clients-1, socket{}))
 	r.nap = time.Millisecond
-	if err := p.pour(r); err != nil {
-		return nil, err
-	}
+	must(p.pour(r))
 	before := r.load.got
-	if err := p.pour(r); err != nil {
-		return nil, err
-	}
+	must(p.pour(r))
 	each := float64(r.load.got-before) / float64(p.clients-1)
 	return sample{float64(r.server.says.cut()), each / 1e3 / p.lasts.Seconds()}, nil
 }

@@ -32,22 +32,18 @@ func (a replies) begin(r *harness) (stepper, error) {
 // beginTogether is for a server of several processes, maybe one per client. The
 // next clients connect when the last have an answer: programs that all start at once
 // take long to be ready.
-func (a replies) beginTogether(r *harness) (stepper, error) {
+func (a replies) beginTogether(r *harness) (_ stepper, err error) {
+	defer catch(&err)
 	run := a.of(r)
 	r.load.speak(a.speaks)
 	r.load.want = run.text
 	for first := 0; first < a.clients; first += a.at {
 		end := min(first+a.at, a.clients)
-		if err := r.join(end - first); err != nil {
-			return nil, err
-		}
-		if err := run.ask(first, end); err != nil {
-			return nil, err
-		}
+		must(r.join(end - first))
+		must(run.ask(first, end))
 	}
-	all, err := familyOf(r.server.pid)
-	run.all = all
-	return run.stepTogether, err
+	run.all = need(familyOf(r.server.pid))
+	return run.stepTogether, nil
 }
 
 func (a replies) of(r *harness) *repliesRun {
@@ -83,24 +79,13 @@ func (a *repliesRun) step() (sample, error) {
 
 // stepTogether returns the p99 of an answer in ms, the CPU per answer of all
 // processes and of the server alone in µs, and the memory of all in MiB.
-func (a *repliesRun) stepTogether() (sample, error) {
-	before, err := cpuOfAll(a.all)
-	if err != nil {
-		return nil, err
-	}
-	own, err := a.h.cost(a.everybody)
-	if err != nil {
-		return nil, err
-	}
-	after, err := cpuOfAll(a.all)
-	if err != nil {
-		return nil, err
-	}
-	memory, err := memoryOfAll(a.all)
-	if err != nil {
-		return nil, err
-	}
-	return sample{a.p99(), a.each(after - before), a.each(own), float64(memory) / (1 << 20)}, nil
+func (a *repliesRun) stepTogether() (_ sample, err error) {
+	defer catch(&err)
+	before := need(cpuOfAll(a.all))
+	own := need(a.h.cost(a.everybody))
+	all := need(cpuOfAll(a.all)) - before
+	memory := need(memoryOfAll(a.all))
+	return sample{a.p99(), a.each(all), a.each(own), float64(memory) / (1 << 20)}, nil
 }
 
 // each is a cost per answer of a step, in µs.

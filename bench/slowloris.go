@@ -24,29 +24,19 @@ func (s slowloris) scale(c config) (workload, int) {
 // measure returns the p99 of a delivery in ms, the server's CPU per delivery in µs,
 // how often a slow client was closed and connected again, and how many slow clients
 // were taken for raw clients and got the lines.
-func (h slowloris) measure(r *harness) (sample, error) {
+func (h slowloris) measure(r *harness) (_ sample, err error) {
+	defer catch(&err)
 	run := &slowlorisRun{slowloris: h, lines: fanoutRun{fanout: h.fanout, h: r}}
 	run.lines.meanwhile = run.sendHeads
-	if err := r.load.connect(h.clients, socket{}); err != nil {
-		return nil, err
-	}
+	must(r.load.connect(h.clients, socket{}))
 	// The first line makes raw clients of them, also at an address for all protocols.
-	if _, err := run.lines.some(2); err != nil {
-		return nil, err
-	}
-	if err := r.load.connect(h.slow, socket{deaf: true}); err != nil {
-		return nil, err
-	}
+	need(run.lines.some(2))
+	must(r.load.connect(h.slow, socket{deaf: true}))
 	run.ask = serverSent.requestTo(r.load.port)
 	run.at = make([]int, h.slow)
 	run.began = time.Now()
-	if err := run.lines.rest(time.Now().Add(h.quiet)); err != nil {
-		return nil, err
-	}
-	cost, err := run.lines.some(h.lines)
-	if err != nil {
-		return nil, err
-	}
+	must(run.lines.rest(time.Now().Add(h.quiet)))
+	cost := need(run.lines.some(h.lines))
 	each := micros(cost) / float64(h.lines*h.clients)
 	return sample{millis(r.load.watch.p99()), each, float64(run.again), float64(run.mistaken())}, nil
 }

@@ -28,14 +28,11 @@ func (l stalled) scale(c config) (workload, int) {
 
 // measure returns the p99 of a delivery in ms, the server's peak growth in MiB, the
 // kernel's socket memory per stalled client in KiB, and how many of them were cut.
-func (l stalled) measure(r *harness) (sample, error) {
+func (l stalled) measure(r *harness) (_ sample, err error) {
+	defer catch(&err)
 	run := &stalledRun{stalled: l, h: r}
-	if err := run.begin(); err != nil {
-		return nil, err
-	}
-	if err := run.send(l.lines); err != nil {
-		return nil, err
-	}
+	run.begin()
+	run.send(l.lines)
 	if run.weighed == 0 {
 		return nil, errors.New("the machine is too busy: no line was delivered before the next was due, so the memory of stalled clients was never measured")
 	}
@@ -62,42 +59,31 @@ type stalledRun struct {
 }
 
 // begin connects all clients and warms up.
-func (l *stalledRun) begin() (err error) {
+func (l *stalledRun) begin() {
 	// Small sockets: loopback's segments of 64 KiB and the system's large buffers
 	// would take megabytes before the server notices a stalled client.
 	small := socket{mss: 1448, rcvbuf: l.rcvbuf, deaf: true}
-	if err := l.h.load.connect(l.away, small); err != nil {
-		return err
-	}
-	if err := l.h.load.connect(l.clients, socket{}); err != nil {
-		return err
-	}
-	if err := l.send(2); err != nil {
-		return err
-	}
-	l.resident, err = residentOf(l.h.server.pid)
-	return err
+	must(l.h.load.connect(l.away, small))
+	must(l.h.load.connect(l.clients, socket{}))
+	l.send(2)
+	l.resident = need(residentOf(l.h.server.pid))
 }
 
 // send sends n lines, each when it is due, whether or not the last has been
 // delivered, and waits until the readers have all.
-func (l *stalledRun) send(n int) error {
+func (l *stalledRun) send(n int) {
 	load := l.h.load
 	block := numbered(l.sent, n, l.size)
 	load.want = append(load.want, block...)
 	load.watch = newStopwatch(l.sent*l.size, l.size, n, l.clients)
 	for due := time.Now(); len(block) > 0; due = due.Add(l.every) {
-		if err := l.wait(due); err != nil {
-			return err
-		}
+		l.wait(due)
 		load.watch.sent(due)
-		if err := l.h.feed(block[:l.size]); err != nil {
-			return err
-		}
+		must(l.h.feed(block[:l.size]))
 		l.sent++
 		block = block[l.size:]
 	}
-	return l.h.until(l.served)
+	must(l.h.until(l.served))
 }
 
 // served reports whether the readers have all that was sent.
@@ -107,44 +93,26 @@ func (l *stalledRun) served() bool {
 
 // wait waits until the next line is due. Every tenth line, if the readers have all,
 // it measures: what is held then is held for stalled clients.
-func (l *stalledRun) wait(due time.Time) error {
-	if err := l.bites(); err != nil {
-		return err
+func (l *stalledRun) wait(due time.Time) {
+	l.bites()
+	must(l.h.rest(due))
+	if l.sent%10 == 0 && l.served() {
+		l.grown = max(l.grown, need(residentOf(l.h.server.pid))-l.resident)
+		l.held = max(l.held, need(socketMemory(l.h.server.port)))
+		l.weighed++
 	}
-	if err := l.h.rest(due); err != nil {
-		return err
-	}
-	if l.sent%10 != 0 || !l.served() {
-		return nil
-	}
-	return l.weigh()
-}
-
-func (l *stalledRun) weigh() error {
-	resident, err := residentOf(l.h.server.pid)
-	if err != nil {
-		return err
-	}
-	sockets, err := socketMemory(l.h.server.port)
-	l.grown = max(l.grown, resident-l.resident)
-	l.held = max(l.held, sockets)
-	l.weighed++
-	return err
 }
 
 // bites lets stalled clients read, when it is time.
-func (l *stalledRun) bites() error {
+func (l *stalledRun) bites() {
 	if l.bite == 0 || time.Now().Before(l.next) {
-		return nil
+		return
 	}
 	if l.next.IsZero() {
 		l.next = time.Now()
 	}
 	l.next = l.next.Add(l.often)
 	for i := range l.away {
-		if _, err := l.h.load.take(&l.h.load.clients[i], l.bite); err != nil {
-			return err
-		}
+		need(l.h.load.take(&l.h.load.clients[i], l.bite))
 	}
-	return nil
 }
