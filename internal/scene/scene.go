@@ -1,7 +1,7 @@
 // Package scene is what the tests of all packages are made of. Only tests
 // import it.
 //
-//	scene.go    waiting, with one bound for all of it
+//	scene.go    waiting, with one bound for all of it; what a test needs to run
 //	board.go    a list that grows and that tests wait for
 //	peer.go     a client of the plainest kind; narrow ones in narrow_unix.go
 //	pipes.go    two ends of a pipe or a connection
