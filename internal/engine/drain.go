@@ -52,7 +52,7 @@ func (h *Engine) Settle(ctx context.Context, stall time.Duration) (Left, error) 
 // and closes it when it has that; what is left without progress for stall, or
 // when ctx is done, is closed at once.
 func (h *Engine) Drain(ctx context.Context, stall time.Duration) (Left, error) {
-	h.lastWords()
+	h.drainSource()
 	h.backlog.Stop()
 	go h.endWeb() // a body may go on for ever
 	h.loops[0].Do(h.loops[0].acceptor.Close)
@@ -63,9 +63,9 @@ func (h *Engine) Drain(ctx context.Context, stall time.Duration) (Left, error) {
 	return left, errors.Join(err, h.Close())
 }
 
-// lastWords broadcasts what the loop has read from its source and holds: it
+// drainSource broadcasts what the loop has read from its source and holds: it
 // stands nowhere else any more. It may exceed the backlog by as much.
-func (h *Engine) lastWords() {
+func (h *Engine) drainSource() {
 	l := h.loops[0]
 	said := make(chan struct{})
 	l.Do(func() {
