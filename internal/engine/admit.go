@@ -352,7 +352,7 @@ func (l *shard) welcome(c *client, a arrival) {
 		l.schedulePatrol()
 	}
 	if l.draining {
-		l.dismiss(c)
+		l.finishForShutdown(c)
 	}
 }
 

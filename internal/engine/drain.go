@@ -87,14 +87,14 @@ func (l *shard) drain(stall time.Duration) {
 	l.nextLinger.In(ending.LookEvery)
 	for _, c := range l.clients {
 		if c.phase == open {
-			l.dismiss(c)
+			l.finishForShutdown(c)
 		}
 	}
 	l.actAll(l.lobby.Drain(l.engine.backlog.Head()))
 }
 
-// dismiss has c finish because the hub drains.
-func (l *shard) dismiss(c *client) {
+// finishForShutdown has c finish because the hub drains.
+func (l *shard) finishForShutdown(c *client) {
 	// Nothing is broadcast any more, so the head is where everybody's feed ends.
 	l.finish(c, ending.Shutdown())
 	l.receiveRest(c)
