@@ -160,7 +160,7 @@ func (l *shard) come(k accept.Conn) {
 	default:
 		l.lobby.Come(k, l.Millis())
 		if l.engine.o.IdleTimeout > 0 {
-			l.schedulePatrol()
+			l.scheduleLiveness()
 		}
 		if l.draining {
 			l.actAll(l.lobby.Drain(l.engine.backlog.Head()))
@@ -349,7 +349,7 @@ func (l *shard) welcome(c *client, a arrival) {
 		l.pass.again = true
 	}
 	if h.o.IdleTimeout > 0 {
-		l.schedulePatrol()
+		l.scheduleLiveness()
 	}
 	if l.draining {
 		l.finishForShutdown(c)

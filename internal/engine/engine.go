@@ -52,7 +52,7 @@ type Engine struct {
 	loops       []*shard
 	log         *logger.Queue
 	began       time.Time
-	patrolEvery time.Duration
+	livenessEvery time.Duration
 	sockets
 
 	// Shared by the loops.
@@ -107,7 +107,7 @@ func New(o Config) (*Engine, error) {
 		return nil, err
 	}
 	h := &Engine{
-		o: o, framing: o.Framing, began: time.Now(), patrolEvery: patrolEvery(o),
+		o: o, framing: o.Framing, began: time.Now(), livenessEvery: livenessEvery(o),
 		waiters: waiters{changed: make(chan struct{})}, life: life{closed: make(chan struct{})},
 		admission: admission{gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops)},
 	}

@@ -102,7 +102,7 @@ func (l *shard) sendPiece(c *client) (again bool) {
 		l.stats.bytesOut += int64(n)
 		l.stats.sends++
 		if c.link.Unsettle() {
-			l.schedulePatrol()
+			l.scheduleLiveness()
 		}
 	}
 	f := c.out.Sent(&p, n)

@@ -4,15 +4,15 @@ package engine
 
 // This file finds dead peers and idle clients:
 //
-//	patrol  closes clients that are dead or idle
-//	beat    sends heartbeats, and closes clients that send none
+//	checkLiveness  closes clients that are dead or idle
+//	beat           sends heartbeats, and closes clients that send none
 //
 // No client has a timer: while data is outstanding, a loop walks through its
 // clients a few times per keepalive.
 //
 // The kernel finds idle peers that are dead (TCP keepalive). But while data is
 // outstanding it sends no keepalives, and TCP_USER_TIMEOUT would close a peer
-// that only pauses. So a patrol asks about clients with unacknowledged data
+// that only pauses. So the check asks about clients with unacknowledged data
 // (package link): a live peer acknowledges what reaches it, or the probes of
 // its closed window.
 
@@ -34,18 +34,18 @@ const (
 	patientBeats = 3
 )
 
-// walksAKeepAlive is how many patrols there are in one keepalive.
-const walksAKeepAlive = 4
+// checksPerKeepAlive is the number of checks per keepalive.
+const checksPerKeepAlive = 4
 
-func (l *shard) schedulePatrol() {
-	l.nextPatrol.In(l.engine.patrolEvery)
+func (l *shard) scheduleLiveness() {
+	l.nextLiveness.In(l.engine.livenessEvery)
 }
 
-// patrolEvery is the time between two patrols.
-func patrolEvery(o Config) time.Duration {
+// livenessEvery is the time between two checks.
+func livenessEvery(o Config) time.Duration {
 	every := time.Hour
 	if o.KeepAlive > 0 {
-		every = o.KeepAlive / walksAKeepAlive
+		every = o.KeepAlive / checksPerKeepAlive
 	}
 	if o.IdleTimeout > 0 {
 		every = min(every, o.IdleTimeout/4)
@@ -53,8 +53,8 @@ func patrolEvery(o Config) time.Duration {
 	return max(every, time.Millisecond)
 }
 
-// patrol is one walk.
-func (l *shard) patrol() {
+// checkLiveness is one walk over the clients.
+func (l *shard) checkLiveness() {
 	limit := l.engine.o.IdleTimeout
 	again := limit > 0 && len(l.clients)+l.lobby.Quiet() > 0
 	for _, c := range l.clients {
@@ -77,7 +77,7 @@ func (l *shard) patrol() {
 		l.actAll(l.lobby.Idle(l.Millis(), limit))
 	}
 	if again {
-		l.schedulePatrol()
+		l.scheduleLiveness()
 	}
 }
 

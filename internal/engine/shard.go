@@ -101,7 +101,7 @@ type ends struct {
 
 // timers are what a shard does by the clock.
 type timers struct {
-	nextSample, nextLinger, nextPatrol, nextAccept, nextLobby, nextBeat, nextSweep, nextCleanUp *loop.Timer
+	nextSample, nextLinger, nextLiveness, nextAccept, nextLobby, nextBeat, nextSweep, nextCleanUp *loop.Timer
 }
 
 // first is what only the first shard has.
@@ -138,7 +138,7 @@ func newShard(h *Engine, hold bool) (*shard, error) {
 	}
 	l.nextSample = l.NewTimer(l.sample)
 	l.nextLinger = l.NewTimer(l.checkLinger)
-	l.nextPatrol = l.NewTimer(l.patrol)
+	l.nextLiveness = l.NewTimer(l.checkLiveness)
 	l.nextLobby = l.NewTimer(l.setLobbyTimer) // turnLobby acts
 	l.nextBeat = l.NewTimer(l.beat)
 	l.nextSweep = l.NewTimer(l.sweep)

@@ -67,7 +67,7 @@ func (x *sockets) prepareTCP(fd int) error {
 		return nil
 	}
 	// An older kernel cannot: then a peer that pauses and dies is found later.
-	_ = sock.BoundProbes(fd, x.keepAlive/walksAKeepAlive)
+	_ = sock.BoundProbes(fd, x.keepAlive/checksPerKeepAlive)
 	return sock.SetKeepAlive(fd, x.keepAlive)
 }
 

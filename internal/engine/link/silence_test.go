@@ -37,7 +37,7 @@ func TestOnlyUnansweredQuestionsAreSilence(t *testing.T) {
 	}
 }
 
-// A dead peer is found within twice the keepalive, whenever in a patrol it
+// A dead peer is found within twice the keepalive, whenever in a check it
 // died, and never before it left a question unanswered for one.
 func TestDeadPeerIsFoundWithinTwiceTheKeepAlive(t *testing.T) {
 	const keep = 30 * time.Second
