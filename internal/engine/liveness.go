@@ -62,7 +62,7 @@ func (l *shard) checkLiveness() {
 			continue
 		}
 		if c.link.Unsettled() {
-			l.askAfter(c)
+			l.probe(c)
 			again = again || c.link.Unsettled()
 			if limit > 0 && c.link.Unsettled() && c.phase.sends() {
 				c.link.SampleTaken(l.Millis())
@@ -81,8 +81,8 @@ func (l *shard) checkLiveness() {
 	}
 }
 
-// askAfter looks whether c's peer has all it was sent, or answers at least.
-func (l *shard) askAfter(c *client) {
+// probe looks whether c's peer has all it was sent, or answers at least.
+func (l *shard) probe(c *client) {
 	if c.link.Settle() {
 		l.credit(c)
 		if !c.seat.Proven() {
