@@ -109,18 +109,18 @@ func (m *Mark) Forget(s *Seat) { m.log.heard.forget(s) }
 type heard struct {
 	log    *Log
 	mu     sync.Mutex
-	chunks [][]newcomer
+	chunks [][]onProbation
 	n      int
 	past   int64 // of those that went in order while they were on probation
 }
 
-// chunkSize is how many newcomers stand together: a hub may have thousands at a
+// chunkSize is how many clients on probation stand together: a hub may have thousands at a
 // time, and the list must not leave old ones of itself behind.
 const chunkSize = 512
 
-// newcomer is a client on probation as it was after the last send. Its seat is
+// onProbation is a client on probation as it was after the last send. Its seat is
 // its place in the list, from 1: there is no pointer from the client.
-type newcomer struct {
+type onProbation struct {
 	seat     *Seat
 	at       int64
 	sent     uint32 // at least; no kernel holds as much as fits in here
@@ -129,7 +129,7 @@ type newcomer struct {
 	encoding Encoding // in whose feed at is
 }
 
-func (h *heard) at(index int32) *newcomer {
+func (h *heard) at(index int32) *onProbation {
 	return &h.chunks[(index-1)/chunkSize][(index-1)%chunkSize]
 }
 
@@ -142,12 +142,12 @@ func (h *heard) note(s *Seat, d *Delivery) (since uint32) {
 		since = h.at(at).since
 	} else {
 		if h.n == len(h.chunks)*chunkSize {
-			h.chunks = append(h.chunks, make([]newcomer, chunkSize))
+			h.chunks = append(h.chunks, make([]onProbation, chunkSize))
 		}
 		h.n++
 		s.index.Store(int32(h.n))
 	}
-	*h.at(s.index.Load()) = newcomer{s, d.At, uint32(min(d.Sent, math.MaxUint32)), since, int32(d.FD), d.Encoding}
+	*h.at(s.index.Load()) = onProbation{s, d.At, uint32(min(d.Sent, math.MaxUint32)), since, int32(d.FD), d.Encoding}
 	return since
 }
 
@@ -165,7 +165,7 @@ func (h *heard) leave(s *Seat) {
 	}
 	last := h.at(int32(h.n))
 	last.seat.index.Store(at)
-	*h.at(at), *last = *last, newcomer{}
+	*h.at(at), *last = *last, onProbation{}
 	s.index.Store(0)
 	if h.n--; h.n == 0 {
 		h.chunks = nil
@@ -180,16 +180,16 @@ func (h *heard) reach(offset int64) {
 }
 
 // upTo is the offset up to which somebody has heard the canonical feed, inside a
-// message at times. Of newcomers only those count that took something.
+// message at times. Of clients on probation only those count that took something.
 func (h *heard) upTo() int64 { return h.most(h.tookSince) }
 
 // sentTo is the same, but it is enough that it was sent to somebody who is
 // still there.
 func (h *heard) sentTo() int64 {
-	return h.most(func(*newcomer) bool { return true })
+	return h.most(func(*onProbation) bool { return true })
 }
 
-func (h *heard) most(counts func(*newcomer) bool) int64 {
+func (h *heard) most(counts func(*onProbation) bool) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	most := h.past
@@ -208,7 +208,7 @@ func (h *heard) most(counts func(*newcomer) bool) int64 {
 	return most
 }
 
-func (h *heard) tookSince(n *newcomer) bool {
+func (h *heard) tookSince(n *onProbation) bool {
 	unacked, err := h.log.config.Unacked(int(n.fd))
 	return err == nil && int64(unacked) < int64(n.sent)
 }
