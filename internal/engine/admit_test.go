@@ -16,7 +16,7 @@ import (
 func TestManyRefusedHarmNobody(t *testing.T) {
 	t.Parallel()
 	const many, get = 3 * accept.MaxLingering, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-	for address, onProbation := range map[string]string{"tcp://127.0.0.1:0": "hello\n", "127.0.0.1:0": get, "http://127.0.0.1:0": get} {
+	for address, input := range map[string]string{"tcp://127.0.0.1:0": "hello\n", "127.0.0.1:0": get, "http://127.0.0.1:0": get} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
 			a := gather(t, 1, 3)
@@ -57,7 +57,7 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 					t.Errorf("the loop has %d connections, want 3", n)
 				}
 			})
-			comes(onProbation)
+			comes(input)
 			scene.Until(t, "there is room again", func() bool { return a.Stats().Clients == 4 })
 		})
 	}

@@ -42,16 +42,16 @@ import (
 // Engine is a hub. Its exported methods may be called by any goroutine.
 type Engine struct {
 	// Immutable once New returns.
-	o           Config
-	framing     framing.Framing
-	longest     int // message, without its separator
-	backlog     *backlog.Log
-	policy      delivery.Policy
-	web         *web.Server
-	inbox       *intake.Inbox
-	loops       []*shard
-	log         *logger.Queue
-	began       time.Time
+	o             Config
+	framing       framing.Framing
+	longest       int // message, without its separator
+	backlog       *backlog.Log
+	policy        delivery.Policy
+	web           *web.Server
+	inbox         *intake.Inbox
+	loops         []*shard
+	log           *logger.Queue
+	began         time.Time
 	livenessEvery time.Duration
 	sockets
 
