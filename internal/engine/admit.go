@@ -2,17 +2,16 @@
 
 package engine
 
-// This file is how connections come in. One loop, the first, owns the listeners
-// and shares the connections out; each loop then owns its own outright.
+// This file accepts connections. The first loop owns the listeners and distributes
+// the connections; after that each belongs to one loop.
 //
-//	accept  takes what waits, a slice a turn
-//	admit   gives it to a loop, or refuses it with a word
-//	come    that loop has it wait in its lobby until it is known what it speaks
-//	act     does what the lobby says is to be done with it
-//	adopt   makes a connection that is known a client: nothing else does
-//	refuse  tells one why it may not stay
-//	rest    out of descriptors, or with an inbox full of joins, nobody is
-//	        accepted for a while
+//	accept  accepts waiting connections, a slice per turn
+//	admit   gives one to a loop, or refuses it
+//	come    puts it into the loop's lobby until its protocol is known
+//	act     does what the lobby decided
+//	adopt   makes the connection a client; no other function does
+//	refuse  sends the reason and closes
+//	rest    pauses accepting: no descriptors, or an inbox full of joins
 
 import (
 	"errors"
@@ -36,18 +35,18 @@ import (
 
 const acceptPause = time.Second
 
-// arrival is a connection that is known, and the session that it claims.
+// arrival is a connection whose protocol is known, and the session that it claims.
 type arrival struct {
 	accept.Arrival
 	session *intake.Session
 }
 
-// refusals are what is warned of at most once in a while.
+// refusals are the throttled warnings.
 type refusals struct {
 	full, noDescriptors, accept, tls, http2 logger.Throttle
 }
 
-// addListeners begins to accept.
+// addListeners starts to accept.
 func (l *shard) addListeners(ls []*sock.Listener) error {
 	if l.draining || l.quitting {
 		accept.CloseAll(ls)
@@ -56,14 +55,14 @@ func (l *shard) addListeners(ls []*sock.Listener) error {
 	return l.acceptor.Add(ls)
 }
 
-// watch begins or ends to hear of connections.
+// watch starts or stops watching the listeners.
 func (l *shard) watch(on bool) {
 	if err := l.acceptor.Watch(on); err != nil {
 		l.engine.log.Warnf("%v", err)
 	}
 }
 
-// accept takes in what the ready listeners have, unless the inbox is full.
+// accept accepts from the ready listeners, unless the inbox is full.
 func (l *shard) accept() {
 	if !l.acceptor.HasReady() {
 		return
@@ -82,7 +81,7 @@ func (l *shard) accept() {
 	}
 }
 
-// acceptFailed logs what cannot be helped, and goes on.
+// acceptFailed logs an error of accept and continues.
 func (l *shard) acceptFailed(f accept.Failure) {
 	if !f.OutOfDescriptors() {
 		if once := &l.refusals.accept; once.Allow(l.Now()) {
@@ -101,26 +100,26 @@ func (l *shard) acceptFailed(f accept.Failure) {
 	l.rest()
 }
 
-// rest pauses accepting until a descriptor comes free, or for a second.
+// rest pauses accepting until a descriptor is free, or for a second.
 func (l *shard) rest() {
 	l.watch(false)
 	l.engine.resting.Store(true)
 	l.nextAccept.In(acceptPause)
 }
 
-// resumeAccept goes on when what accepting waited for is over.
+// resumeAccept resumes accepting.
 func (l *shard) resumeAccept() {
 	h := l.engine
 	if l != h.loops[0] || l.acceptor.Watching() || h.inbox.Deferred() || h.resting.Load() {
 		return
 	}
 	if !l.acceptor.Renew() && h.gate.Lingering() > 0 {
-		return // one that was refused has the reserve
+		return // a refused connection uses the reserve
 	}
 	l.watch(true)
 }
 
-// admit gives a new connection to the loop that has the fewest.
+// admit gives a new connection to the loop with the fewest.
 func (l *shard) admit(k accept.Conn) {
 	h := l.engine
 	var ok bool
@@ -144,7 +143,7 @@ func (l *shard) admit(k accept.Conn) {
 	l.come(k)
 }
 
-// come has k wait until it is known what it speaks.
+// come puts k into the lobby until its protocol is known.
 func (l *shard) come(k accept.Conn) {
 	if err := l.Add(int(k.FD)); err != nil {
 		l.engine.log.Warnf("%s refused: %v", k.Addr, err)
@@ -168,7 +167,7 @@ func (l *shard) come(k accept.Conn) {
 	}
 }
 
-// turnLobby has those be looked at for whom it is time.
+// turnLobby checks the connections in the lobby whose timeout is over.
 func (l *shard) turnLobby() {
 	if l.lobby.Len() == 0 {
 		return
@@ -180,14 +179,14 @@ func (l *shard) turnLobby() {
 			l.lobby.TakeWaiting()
 		}
 	}
-	// Silent ones are clients, or are told that they may not, though nothing
-	// has been broadcast, if somebody waits for clients or there are enough.
+	// If the caller waits for clients, or the hub is full, silent connections
+	// are admitted or refused now, even if nothing has been broadcast.
 	wanted := h.watchers.Load() > 0 || h.gate.Full()
 	l.actAll(l.lobby.Turn(l.Millis(), h.backlog.Head(), wanted))
 	l.setLobbyTimer()
 }
 
-// setLobbyTimer has the loop wake up when the lobby has something to do.
+// setLobbyTimer sets the timer for the lobby's next timeout.
 func (l *shard) setLobbyTimer() {
 	if in, ok := l.lobby.Next(l.Millis()); ok {
 		l.nextLobby.In(in)
@@ -206,7 +205,7 @@ func (l *shard) lobbyKeeps(to int64) bool {
 	return l.actAll(all) || keeps
 }
 
-// actAll reports whether one of them is a client now.
+// actAll reports whether one of them became a client.
 func (l *shard) actAll(all []accept.Verdict) (born bool) {
 	for _, v := range all {
 		if l.act(v) {
@@ -216,8 +215,8 @@ func (l *shard) actAll(all []accept.Verdict) (born bool) {
 	return born
 }
 
-// act does what is to be done with a connection that is no client yet. It
-// reports whether it is one now.
+// act does what the lobby decided about a connection. It reports whether the
+// connection became a client.
 func (l *shard) act(v accept.Verdict) (born bool) {
 	switch v.Do {
 	case accept.Client:
@@ -237,7 +236,7 @@ func (l *shard) act(v accept.Verdict) (born bool) {
 
 const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-// turnAway ends k, which speaks what the hub does not, or too slowly.
+// turnAway closes k, which speaks an unknown protocol or is too slow.
 func (l *shard) turnAway(k accept.Conn, why accept.Why) {
 	warn := func(once *logger.Throttle, what string) {
 		if once.Allow(l.Now()) {
@@ -266,7 +265,7 @@ func (l *shard) clientOf(fd int) *client {
 	return nil
 }
 
-// register has events of c's descriptor find it.
+// register maps c's descriptor to c.
 func (l *shard) register(c *client, watched bool) error {
 	c.place = nowhere
 	if !watched {
@@ -282,7 +281,7 @@ func (l *shard) register(c *client, watched bool) error {
 	return nil
 }
 
-// adopt makes a a client, and reports whether it could be one.
+// adopt makes a a client, and reports whether it could.
 func (l *shard) adopt(a arrival) (born bool) {
 	h := l.engine
 	c := newClient(a, l.Millis())
@@ -309,7 +308,7 @@ func (l *shard) adopt(a arrival) (born bool) {
 	return c.phase.sends()
 }
 
-// newClient is a as a client that nobody knows yet.
+// newClient makes a client of a, not announced yet.
 func newClient(a arrival, now uint32) *client {
 	c := &client{
 		Sender: intake.NewSender(a.Addr, a.Protocol), link: link.New(a.FD, a.Addr.IsUnix(), a.Ready), slot: a.Slot,
@@ -325,7 +324,7 @@ func newClient(a arrival, now uint32) *client {
 	return c
 }
 
-// unadopt is c that could not be a client.
+// unadopt undoes newClient.
 func (l *shard) unadopt(c *client) {
 	if fd := c.link.FD(); l.clientOf(fd) == c {
 		l.byFD[fd] = nil
@@ -334,7 +333,7 @@ func (l *shard) unadopt(c *client) {
 	l.engine.leaveBacklog(c)
 }
 
-// welcome makes c known to everybody.
+// welcome announces c.
 func (l *shard) welcome(c *client, a arrival) {
 	h := l.engine
 	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
@@ -356,7 +355,7 @@ func (l *shard) welcome(c *client, a arrival) {
 	}
 }
 
-// joined tells that a client is there.
+// joined reports that a client has joined.
 func (l *shard) joined(m member) {
 	s := m.sender()
 	l.stats.joins++
@@ -377,10 +376,10 @@ func (l *shard) takeSession(c *client) {
 	}
 }
 
-// full is what a connection is told when there are enough.
+// full is the reason for refusing a connection when the hub is full.
 func (l *shard) full(addr sock.Addr) string {
 	n, are := l.engine.gate.Clients(), "clients are connected"
-	if !l.engine.gate.Full() { // who is no client yet has the rest
+	if !l.engine.gate.Full() { // pending connections use the rest
 		n, are = l.engine.gate.Connections(), "connections are open"
 	}
 	if once := &l.refusals.full; once.Allow(l.Now()) {
@@ -389,10 +388,10 @@ func (l *shard) full(addr sock.Addr) string {
 	return fmt.Sprintf("hubbub: refused: the server is full (%d %s)\n", n, strings.Fields(are)[0])
 }
 
-// refuse tells k, of which it is not known what it speaks, why it may not stay.
+// refuse sends k, whose protocol is unknown, the reason and closes it.
 func (l *shard) refuse(k accept.Conn, why string) { l.refuseAs(k, codec.ProtocolRaw, why) }
 
-// refuseAs tells k, which speaks p, why it may not stay, and has it linger.
+// refuseAs sends k the reason in protocol p, and lets it linger.
 func (l *shard) refuseAs(k accept.Conn, p codec.Protocol, why string) {
 	var word []byte
 	switch {
@@ -405,8 +404,8 @@ func (l *shard) refuseAs(k accept.Conn, p codec.Protocol, why string) {
 	l.linger(k, word)
 }
 
-// linger sends k its last word, and keeps it until its end, if not too many
-// linger already.
+// linger sends k a last message and keeps it until it closes, unless too many
+// connections linger already.
 func (l *shard) linger(k accept.Conn, word []byte) {
 	fd := int(k.FD)
 	if len(word) > 0 {
@@ -419,25 +418,25 @@ func (l *shard) linger(k accept.Conn, word []byte) {
 		return
 	}
 	_, _ = sock.Recv(fd, l.scratch()) // unread input would make close a reset
-	k.Ended()                         // nobody waits for it
+	k.Ended()                         // the close does not wait for it
 	l.closeConn(k)
 }
 
-// closeConn closes a connection that is no client.
+// closeConn closes a pending connection.
 func (l *shard) closeConn(k accept.Conn) {
 	c := link.New(int(k.FD), k.Addr.IsUnix(), k.Ready)
 	l.closeLink(&c)
 	l.engine.release(&k.Slot)
 }
 
-// release gives a slot back to who is to come.
+// release frees a slot.
 func (h *Engine) release(s *accept.Slot) {
 	h.pass()
 	wasClient, wasRefused := h.gate.Release(s)
 	if wasClient {
 		h.notify()
 	}
-	// It may have had what accepting waits for.
+	// Accepting may wait for its descriptor.
 	if h.resting.CompareAndSwap(true, false) || wasRefused {
 		h.loops[0].Wake()
 	}
@@ -457,7 +456,7 @@ func (h *Engine) sweepLater() {
 	first.Do(func() { first.nextSweep.In(h.o.EncodingKept) })
 }
 
-// roster is a list of clients, of which each knows its place.
+// roster is a list of clients; each knows its index.
 type roster []*client
 
 const nowhere = -1
@@ -467,7 +466,7 @@ func (r *roster) add(c *client) {
 	*r = append(*r, c)
 }
 
-// remove has the last one take c's place.
+// remove moves the last client to c's index.
 func (r *roster) remove(c *client) {
 	last := len(*r) - 1
 	moved := (*r)[last]

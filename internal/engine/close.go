@@ -77,7 +77,7 @@ func (l *shard) closeWrite(c *client) {
 	c.phase = lingering
 	l.failed.Unread += int64(c.end.Unread)
 	c.end.Unread = 0
-	c.Forget() // what it has begun to say is not heard any more
+	c.Forget() // an incomplete message is discarded
 	l.leave(&c.Sender, c.end.Why)
 	if err := l.sendClosing(c); err != nil || c.link.EOF() {
 		l.closeLater(c)
@@ -87,12 +87,12 @@ func (l *shard) closeWrite(c *client) {
 	c.end.Begin(l.Now(), unacked)
 	l.lingering = append(l.lingering, c)
 	l.nextLinger.In(ending.LookEvery)
-	l.readSoon(c) // input that nobody reads makes close a reset
+	l.readSoon(c) // close with unread input sends a reset
 }
 
-// cut ends c now, for a reason that is worth a line in the log.
+// cut closes c now, for a reason that is worth a line in the log.
 func (l *shard) cut(c *client, reason ending.Reason) {
-	if c.phase == halfBroken { // it takes no word any more
+	if c.phase == halfBroken { // it cannot be sent a close frame
 		l.disconnected(c, c.end.Why)
 		return
 	}
@@ -130,7 +130,7 @@ func (l *shard) writeFailed(c *client, err error) {
 // disconnected ends c when the connection is no more.
 func (l *shard) disconnected(c *client, reason ending.Reason) {
 	l.leave(&c.Sender, reason)
-	l.mark.Forget(&c.seat) // whoever is reset before taking a byte heard nothing
+	l.mark.Forget(&c.seat) // a client reset before it takes a byte received nothing
 	l.closeLater(c)
 }
 
@@ -169,7 +169,7 @@ func (l *shard) closedByPeer(c *client, reason ending.Reason) {
 	l.closeWrite(c)
 }
 
-// leaveSession has c's session, if it has one, wait for another connection.
+// leaveSession detaches c's session, if it has one, for another connection.
 func (l *shard) leaveSession(c *client) {
 	if x := c.Session(); x != nil {
 		l.engine.sessions.Leave(x, c, c.Addr())
@@ -206,14 +206,14 @@ func (l *shard) checkLinger() {
 	clear(l.lingering[len(kept):])
 	l.lingering = kept
 	if l.draining {
-		l.pass.again = true // some may not be heard any more
+		l.pass.again = true // some may not be read from any more
 	}
 	if len(kept) > 0 || l.draining && len(l.clients) > 0 {
 		l.nextLinger.In(ending.LookEvery)
 	}
 }
 
-// closeLater has c closed at the end of this turn.
+// closeLater closes c at the end of this turn.
 func (l *shard) closeLater(c *client) {
 	if c.phase == closed {
 		return
@@ -223,14 +223,14 @@ func (l *shard) closeLater(c *client) {
 		l.failed.Bytes += owed
 	}
 	if c.end != nil && l.draining {
-		l.failed.Unread += int64(c.end.Unread) // it broke before all its input was read
+		l.failed.Unread += int64(c.end.Unread) // it closed before all its input was read
 		c.end.Unread = 0
 	}
 	c.phase = closed
 	l.closing = append(l.closing, c)
 }
 
-// closeEnded closes the clients that ended in this turn.
+// closeEnded closes the clients that closeLater collected in this turn.
 func (l *shard) closeEnded() {
 	for i, c := range l.closing {
 		l.closing[i] = nil
@@ -239,16 +239,15 @@ func (l *shard) closeEnded() {
 	l.closing = l.closing[:0]
 }
 
-// release gives back everything that c has. It is the only function that does,
-// and its order matters: what was heard is settled while the descriptor can
-// still be asked, the session goes before the slot, so that whoever gets the
-// slot finds the session free, and the descriptor goes last, because its number
-// may be another's at once.
+// release frees everything that c has; no other function does. Its order matters.
+// What c received is settled while the descriptor is open. The session goes before
+// the slot, so that the next client in the slot finds the session free. The
+// descriptor goes last, because its number may be reused at once.
 func (l *shard) release(c *client) {
 	l.clients.remove(c)
 	l.byFD[c.link.FD()] = nil
 	if l.pass.next > 0 {
-		l.pass.again = true // the one that took its place may have been passed over
+		l.pass.again = true // the walk may have skipped the client now in its place
 	}
 	if c.Protocol().Beats() {
 		l.beating--
@@ -262,8 +261,8 @@ func (l *shard) release(c *client) {
 	l.engine.leaveBacklog(c)
 }
 
-// closeLink closes a descriptor. What the kernel still holds for a peer that
-// takes nothing is given up with a reset: it would stay for minutes.
+// closeLink closes a descriptor. If the peer takes nothing, a reset discards what
+// the kernel still holds for it, which would stay for minutes.
 func (l *shard) closeLink(k *link.Link) {
 	n, err := k.Unacked()
 	switch {

@@ -2,11 +2,10 @@
 
 package engine
 
-// This file is how a hub ends:
+// This file ends a hub:
 //
-//	Settle   waits until all is delivered, and goes on serving
-//	Drain    accepts and broadcasts no more, lets everybody have what there is,
-//	         and closes
+//	Settle   waits until everything is delivered; the hub goes on serving
+//	Drain    stops accepting and broadcasting, delivers what there is, and closes
 //	Close    closes at once
 //	Wait     waits until it is closed
 
@@ -23,38 +22,38 @@ import (
 
 // Left is what could not be delivered.
 type Left struct {
-	Clients int   // that have not had everything
-	Bytes   int64 // that they have not acknowledged, in all
-	Unheard int64 // messages that nobody has received
-	Unread  int64 // bytes that clients had sent, and the inbox did not take
+	Clients int   // clients that have not received everything
+	Bytes   int64 // bytes that they have not acknowledged
+	Unheard int64 // messages that no client has received
+	Unread  int64 // bytes from clients that the inbox did not take
 }
 
-// look is how often a hub that ends looks how far it has come.
+// look is the interval between two checks of the progress.
 const look = 20 * time.Millisecond
 
-// Settle waits until every client has acknowledged what was broadcast, and
-// somebody has received each message, as long as there is progress within each
-// stall. It returns what is left.
+// Settle waits until every client has acknowledged what was broadcast, and some
+// client has received each message. It gives up after stall without progress, and
+// returns what is left.
 func (h *Engine) Settle(ctx context.Context, stall time.Duration) (Left, error) {
-	// What is lost never comes, so it is not waited for.
+	// It does not wait for lost messages.
 	left, err := h.await(ctx, stall, func(left Left) bool {
 		return left.Clients == 0 && left.Unheard <= h.backlog.Lost()
 	})
 	select {
-	case <-h.closed: // then nobody can tell
+	case <-h.closed: // no loop is left to ask
 		return Left{}, backlog.ErrClosed
 	default:
 		return left, err
 	}
 }
 
-// Drain accepts and broadcasts no more, gives every client what the feed holds,
-// and closes it when it has that; what is left without progress for stall, or
-// when ctx is done, is closed at once.
+// Drain stops accepting and broadcasting, sends every client the rest of its feed,
+// and then closes the client. After stall without progress, or when ctx is done, it
+// closes the remaining clients at once.
 func (h *Engine) Drain(ctx context.Context, stall time.Duration) (Left, error) {
 	h.drainSource()
 	h.backlog.Stop()
-	go h.endWeb() // a body may go on for ever
+	go h.endWeb() // a body may be endless
 	h.loops[0].Do(h.loops[0].acceptor.Close)
 	for _, l := range h.loops {
 		l.Do(func() { l.drain(stall) })
@@ -93,15 +92,15 @@ func (l *shard) drain(stall time.Duration) {
 	l.actAll(l.lobby.Drain(l.engine.backlog.Head()))
 }
 
-// finishForShutdown has c finish because the hub drains.
+// finishForShutdown lets c finish because the hub drains.
 func (l *shard) finishForShutdown(c *client) {
-	// Nothing is broadcast any more, so the head is where everybody's feed ends.
+	// Nothing is broadcast any more, so every feed ends at its head.
 	l.finish(c, ending.Shutdown())
 	l.receiveRest(c)
 }
 
-// await waits until done, as long as there is progress within each stall, and
-// returns what is left then.
+// await waits until done, or until there is no progress for stall. It returns what
+// is left.
 func (h *Engine) await(ctx context.Context, stall time.Duration, done func(left Left) bool) (Left, error) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -126,8 +125,8 @@ func (h *Engine) await(ctx context.Context, stall time.Duration, done func(left 
 	}
 }
 
-// left is what is not delivered so far. What clients did not get that ended
-// while the hub drained counts too.
+// left is what has not been delivered. It includes what clients that closed during
+// the drain did not get.
 func (h *Engine) left() Left {
 	var sum Left
 	all := askAll(h, (*shard).left)
@@ -157,7 +156,7 @@ func (l *shard) left() Left {
 	return sum
 }
 
-// owed is how many bytes c has yet to be sent or to acknowledge.
+// owed is the number of bytes not yet sent to c or not acknowledged by it.
 func (l *shard) owed(c *client) int64 {
 	owed := c.link.Owed()
 	if c.phase.sends() || c.phase == halfBroken {
@@ -168,7 +167,7 @@ func (l *shard) owed(c *client) int64 {
 	return owed
 }
 
-// Close ends the hub at once. What clients sent before stays to be received.
+// Close closes the hub at once. What clients sent before can still be received.
 func (h *Engine) Close() error {
 	h.close.Do(func() {
 		h.backlog.Stop()
@@ -201,7 +200,7 @@ func (h *Engine) Wait() error {
 	return h.failure
 }
 
-// end gives back what the hub itself has, when no loop runs any more.
+// end frees the hub's own resources after all loops have returned.
 func (h *Engine) end() {
 	for _, l := range h.loops {
 		l.abandon()
@@ -254,7 +253,7 @@ func (l *shard) closeAll() {
 	}
 }
 
-// checkQuit ends the loop when all is closed and told.
+// checkQuit ends the loop when all clients are closed and all events are delivered.
 func (l *shard) checkQuit() {
 	if l.quitting && len(l.clients)+l.lobby.Len()+l.asked == 0 && !l.in.Deferred() {
 		l.quit = true

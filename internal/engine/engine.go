@@ -1,17 +1,16 @@
 //go:build unix
 
-// Package engine is the hub: its loops, their clients, and every way in which a
-// client ends. It calls the organs (the packages below it) and does what they
-// return; the root package is its public face.
+// Package engine is the hub: its loops and their clients. It calls the packages
+// below it and acts on what they return. The root package is its public API.
 //
-//	engine    what all loops share, and how they are made
+//	engine    what all loops share; New
 //	shard     one loop and its clients: the turn
 //	admit     connections become clients
 //	read      clients are received from
 //	flush     clients are sent to
-//	close     every end of a client; phase has the table
+//	close     every way a client closes; phase has the table
 //	handover  connections go to net/http and come back
-//	drain     the end of the hub
+//	drain     shutdown of the hub
 package engine
 
 import (
@@ -66,14 +65,14 @@ type Engine struct {
 	life
 }
 
-// admission is who may come in.
+// admission decides which connections may join.
 type admission struct {
 	gate        *accept.Gate
 	preconnects accept.Preconnects
 	ids         atomic.Uint64
-	places      atomic.Int64 // that came free for HTTP requests, ever
-	resting     atomic.Bool  // nobody is accepted for the moment
-	passed      atomic.Int64 // connections that ended or went to net/http, ever
+	places      atomic.Int64 // places for HTTP requests that were freed, ever
+	resting     atomic.Bool  // accepting is paused
+	passed      atomic.Int64 // connections that closed or went to net/http, ever
 }
 
 // pumps is what the first loop reads and writes besides clients.
@@ -82,11 +81,11 @@ type pumps struct {
 	writing atomic.Bool // a sink
 }
 
-// waiters wait for clients to come or go.
+// waiters wait for clients to join or leave.
 type waiters struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed when one does
-	watchers atomic.Int32  // who waits for that
+	watchers atomic.Int32  // the number of waiters
 }
 
 // life is how the hub ends.
@@ -98,8 +97,8 @@ type life struct {
 	failure error      // what ended a loop
 }
 
-// New makes a hub. It listens nowhere yet. The error says which option is
-// wrong and what would be right, or what the system refused.
+// New makes a hub that does not listen yet. The error names a wrong option and
+// what it allows, or is the system's.
 func New(o Config) (*Engine, error) {
 	descriptors := descriptorLimit()
 	o, err := o.withDefaults(descriptors)
@@ -145,7 +144,7 @@ func (h *Engine) intakeConfig() intake.Config {
 		Messages:   h.o.Inbox.messages(),
 		Presence:   h.o.Inbox.presence(),
 		Beginnings: quota.New(h.o.Backlog),
-		Posts:      quota.New(h.o.Backlog / 2), // half is for those who can be cut
+		Posts:      quota.New(h.o.Backlog / 2), // half is for clients that can be closed
 	}
 }
 
@@ -166,14 +165,14 @@ func (h *Engine) backlogConfig() backlog.Config {
 	}
 }
 
-// sayLost says that messages are gone without ever having been heard.
+// sayLost logs that messages were dropped that no client received.
 func (h *Engine) sayLost(total int64) {
 	if h.lostSaid.Allow(time.Now()) {
 		h.log.Warnf("nobody heard the oldest messages and the backlog is full: %d dropped so far", total)
 	}
 }
 
-// epochLength is in letters of five bits.
+// epochLength is in characters of five bits.
 const epochLength = 8
 
 // descriptorLimit is how many descriptors the process may have; the runtime
@@ -193,7 +192,7 @@ var holding atomic.Int64
 func (h *Engine) makeLoops() error {
 	all := int(holding.Add(int64(h.o.Loops)))
 	for range h.o.Loops {
-		// A loop that waits on its P needs another P for everybody else, other
+		// A loop that holds its P needs another P for all other goroutines, other
 		// hubs included.
 		l, err := newShard(h, runtime.GOMAXPROCS(0) > all)
 		if err != nil {
@@ -211,24 +210,24 @@ func (h *Engine) makeLoops() error {
 	return nil
 }
 
-// Logger logs beside the hub: to the same handler, and it never waits for it
-// either. What finds no room is dropped and counted (Stats.LogsDropped).
+// Logger returns a logger to the hub's handler that never blocks. It drops records
+// when its queue is full, and counts them (Stats.LogsDropped).
 func (h *Engine) Logger() *slog.Logger { return h.log.Logger() }
 
-// Inbox is where the caller receives.
+// Inbox returns the inbox from which the caller receives.
 func (h *Engine) Inbox() *intake.Inbox { return h.inbox }
 
-// Longest is how long a message may be, in bytes, its separator not counted.
+// Longest returns the longest message in bytes, without its separator.
 func (h *Engine) Longest() int { return h.longest }
 
-// Epoch is random, letters and digits: EPOCH-SEQ is a resume point.
+// Epoch returns random letters and digits: EPOCH-SEQ is a resume point.
 func (h *Engine) Epoch() string { return h.backlog.Epoch() }
 
 // listenTimeout bounds the look-up of a host name to listen on.
 const listenTimeout = 10 * time.Second
 
-// Listen begins to accept clients at an address, and returns every address
-// that this means.
+// Listen starts to accept clients at an address. It returns every address that it
+// listens on.
 func (h *Engine) Listen(address string) ([]string, error) {
 	a, err := sock.ParseAddress(address)
 	if err != nil {
@@ -260,14 +259,14 @@ func (h *Engine) Listen(address string) ([]string, error) {
 	}
 }
 
-// wakeAll has every loop look at what changed.
+// wakeAll wakes every loop.
 func (h *Engine) wakeAll() {
 	for _, l := range h.loops {
 		l.Wake()
 	}
 }
 
-// fail remembers what a loop cannot go on with.
+// fail records the error that ended a loop.
 func (h *Engine) fail(err error) {
 	h.failed.Lock()
 	h.failure = errors.Join(h.failure, err)
@@ -275,7 +274,7 @@ func (h *Engine) fail(err error) {
 	h.log.Warnf("%v", err)
 }
 
-// notify tells who waits for it that a client came or went.
+// notify wakes the waiters after a client joined or left.
 func (h *Engine) notify() {
 	if h.watchers.Load() == 0 {
 		return
@@ -286,10 +285,10 @@ func (h *Engine) notify() {
 	h.mu.Unlock()
 }
 
-// WaitForClients waits until n clients are there.
+// WaitForClients waits until n clients are connected.
 func (h *Engine) WaitForClients(ctx context.Context, n int) error {
 	h.watchers.Add(1)
-	h.wakeAll() // who has said nothing counts as a client now
+	h.wakeAll() // silent connections count as clients now
 	defer h.watchers.Add(-1)
 	for {
 		h.mu.Lock()

@@ -2,15 +2,15 @@
 
 package engine
 
-// This file is how bytes reach clients; package delivery decides which:
+// This file sends to clients; package delivery decides what:
 //
-//	flush  goes on with clients whose sockets have room again, then with all of
-//	       the loop's clients, a slice a turn: others are read from in between
-//	send   gives one client what comes next, at most one piece of its feed
-//	sent   acts on what is known of a client after a piece was sent
+//	flush  sends to clients whose sockets are writable again, then to all of the
+//	       loop's clients, a slice per turn, so that reading goes on in between
+//	send   sends one client its next piece of the feed
+//	sent   acts on the client's state after a piece was sent
 //
-// A client whose socket is full is passed over until its event says that there
-// is room again. One that has all costs a comparison.
+// A client whose socket is full is skipped until its event says that it is writable
+// again. A client that has everything costs one comparison.
 
 import (
 	"hubbub.example/internal/engine/backlog"
@@ -28,9 +28,9 @@ const (
 
 // pass is one walk through a loop's clients.
 type pass struct {
-	next  int   // the client to go on with; 0: no walk is under way
-	head  int64 // what the last walk that was begun brought everybody to
-	again bool  // somebody could take more, or the list changed meanwhile
+	next  int   // the client to go on with; 0: no walk is in progress
+	head  int64 // the head that the last started walk sends up to
+	again bool  // some client could take more, or the list changed meanwhile
 }
 
 // flush sends a slice.
@@ -38,7 +38,7 @@ func (l *shard) flush() {
 	l.takePrivate()
 	until := l.stats.bytesOut + sliceBytes
 	n := 0
-	// The walk, which alone reaches those who had all, has its share.
+	// The walk gets its share: only it reaches clients that had everything.
 	for n < slice*3/4 && n < len(l.writable.clients) && l.stats.bytesOut < until-sliceBytes/4 {
 		if c := l.writable.at(n); c.phase.sends() && !c.link.Blocked() {
 			l.send(c)
@@ -49,8 +49,8 @@ func (l *shard) flush() {
 	l.walk(slice-n, until)
 }
 
-// walk goes on with the pass for at most n clients, one at least, or begins
-// one if there is something to send.
+// walk continues the pass for at most n clients, at least one. It starts a pass if
+// there is something to send.
 func (l *shard) walk(n int, until int64) {
 	p := &l.pass
 	head := l.view.Head(backlog.Canonical)
@@ -73,13 +73,13 @@ func (l *shard) walk(n int, until int64) {
 	}
 }
 
-// flushing says that there is more to send at once.
+// flushing reports whether there is more to send at once.
 func (l *shard) flushing() bool {
 	return len(l.writable.clients) > 0 || l.pass.next != 0 || l.pass.again || l.engine.backlog.Head() != l.pass.head
 }
 
-// send gives c what comes next. A client that is kicked and does not take that is
-// ended, after what it did take.
+// send sends c what comes next. It closes a kicked client that does not take all
+// of it.
 func (l *shard) send(c *client) {
 	for l.sendPiece(c) {
 	}
@@ -88,7 +88,7 @@ func (l *shard) send(c *client) {
 	}
 }
 
-// sendPiece sends one piece, and reports whether another comes at once.
+// sendPiece sends one piece, and reports whether another follows at once.
 func (l *shard) sendPiece(c *client) (again bool) {
 	p, n := c.out.Next(&l.view, &l.engine.policy), 0
 	if p.Len() > 0 {
@@ -112,13 +112,13 @@ func (l *shard) sendPiece(c *client) (again bool) {
 	return l.sent(c, f)
 }
 
-// sent acts on what is known of c, and reports whether c is sent more at once.
+// sent acts on the state of c, and reports whether to send c more at once.
 func (l *shard) sent(c *client, f delivery.Facts) (again bool) {
 	if f.Delivered {
 		l.credit(c)
 	}
 	if f == (delivery.Facts{Delivered: true}) {
-		return false // as nearly always
+		return false // the usual case
 	}
 	l.tellMissed(c, f)
 	switch {
@@ -133,8 +133,8 @@ func (l *shard) sent(c *client, f delivery.Facts) (again bool) {
 	return f.Again && c.phase.sends()
 }
 
-// tellMissed counts and logs what c has missed. However long it was away, it is
-// one hole that it sees.
+// tellMissed counts and logs what c has missed. c sees one gap, however long it
+// was away.
 func (l *shard) tellMissed(c *client, f delivery.Facts) {
 	l.stats.skipped += f.Missed
 	if f.Resumed > 0 {
@@ -159,7 +159,7 @@ func (l *shard) credit(c *client) {
 	})
 }
 
-// hasRoom is c whose socket has room again.
+// hasRoom handles the event that c's socket is writable again.
 func (l *shard) hasRoom(c *client) {
 	switch {
 	case c.phase.sends():
@@ -174,8 +174,8 @@ func (l *shard) hasRoom(c *client) {
 	}
 }
 
-// sendClosing sends what it can of the last that c gets, and ends our direction
-// after that.
+// sendClosing sends as much as it can of c's close frame, then shuts down our
+// direction.
 func (l *shard) sendClosing(c *client) error {
 	for c.out.Closing() {
 		p := c.out.Next(&l.view, &l.engine.policy)
