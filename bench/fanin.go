@@ -53,9 +53,7 @@ type faninRun struct {
 func (f *faninRun) step() (sample, error) {
 	all := f.h.said + int64(f.clients*f.lines*f.size)
 	cost, err := f.h.cost(func() error {
-		if err := f.send(); err != nil {
-			return err
-		}
+		must(f.send())
 		return f.h.until(func() bool { return f.h.said >= all })
 	})
 	if err != nil {
@@ -91,7 +89,8 @@ func (f *faninRun) queue() error {
 	return f.h.until(func() bool { return f.h.said >= all })
 }
 
-func (f *faninRun) round() error {
+func (f *faninRun) round() (err error) {
+	defer catch(&err)
 	for i, text := range f.texts {
 		if f.sent[i] == len(text) {
 			continue
@@ -99,11 +98,8 @@ func (f *faninRun) round() error {
 		if err := f.say(i, text); err != nil {
 			return fmt.Errorf("client %d: %w", i, err)
 		}
-		// STDOUT must not fill up.
 		if i%16 == 0 {
-			if err := f.h.hear(); err != nil {
-				return err
-			}
+			must(f.h.hear()) // STDOUT must not fill up
 		}
 	}
 	return nil

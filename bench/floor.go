@@ -26,14 +26,15 @@ import (
 
 // runFloor is the process of one floor. It returns only with an error: the harness
 // kills it.
-func runFloor(args []string) error {
+func runFloor(args []string) (err error) {
+	defer catch(&err)
 	// There is nothing to collect.
 	debug.SetGCPercent(-1)
 	flags := flag.NewFlagSet("floor", flag.ContinueOnError)
 	waitFor := flags.Int("wait-for", 0, "clients to wait for before reading STDIN")
 	piece := flags.Int("piece", 64<<10, "bytes to read from STDIN at most at once")
-	floors := map[string]func() error{
-		"copy":     func() error { return floorCopy(*waitFor, *piece) },
+	floors := map[string]func(){
+		"copy":     func() { floorCopy(*waitFor, *piece) },
 		"gather":   floorGather,
 		"hold":     floorHold,
 		"listener": floorListener,
@@ -44,62 +45,42 @@ func runFloor(args []string) error {
 	if len(args) == 0 || floors[args[0]] == nil {
 		return fmt.Errorf("no floor %q; floors are: copy, gather, hold, listener, upgrade, let-go, post", args)
 	}
-	if err := flags.Parse(args[1:]); err != nil {
-		return err
-	}
-	return floors[args[0]]()
+	must(flags.Parse(args[1:]))
+	floors[args[0]]()
+	return nil
 }
 
 // bareListen opens a listener on a free port of 127.0.0.1 and prints its address.
-func bareListen() (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return -1, os.NewSyscallError("bind", err)
-	}
-	if err := unix.Listen(fd, 4096); err != nil {
-		return -1, os.NewSyscallError("listen", err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		return -1, os.NewSyscallError("getsockname", err)
-	}
-	fmt.Fprintf(os.Stderr, "listening on 127.0.0.1:%d\n", name.(*unix.SockaddrInet4).Port)
-	return fd, nil
+func bareListen() int {
+	fd := need(unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0))
+	must(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(unix.Listen(fd, 4096))
+	fmt.Fprintf(os.Stderr, "listening on 127.0.0.1:%d\n", need(unix.Getsockname(fd)).(*unix.SockaddrInet4).Port)
+	return fd
 }
 
 // acceptAll accepts all waiting clients and hands each to take. They get TCP_NODELAY,
 // like hubbub's.
-func acceptAll(listener int, take func(fd int) error) error {
+func acceptAll(listener int, take func(fd int)) {
 	for {
 		fd, errno := bareAccept(listener)
 		switch errno {
 		case 0:
 		case unix.EAGAIN:
-			return nil
+			return
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
 		default:
-			return os.NewSyscallError("accept4", errno)
+			must(os.NewSyscallError("accept4", errno))
 		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-			return os.NewSyscallError("setsockopt", err)
-		}
-		if err := take(fd); err != nil {
-			return err
-		}
+		must(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+		take(fd)
 	}
 }
 
 // listenAndWatch opens a listener and an epoll that watches it.
-func listenAndWatch() (listener, epoll int, err error) {
-	if listener, err = bareListen(); err != nil {
-		return -1, -1, err
-	}
-	if epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return -1, -1, os.NewSyscallError("epoll_create1", err)
-	}
-	return listener, epoll, watch(epoll, listener, tagListener, unix.EPOLLIN)
+func listenAndWatch() (listener, epoll int) {
+	listener, epoll = bareListen(), need(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
+	must(watch(epoll, listener, tagListener, unix.EPOLLIN))
+	return listener, epoll
 }

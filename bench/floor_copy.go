@@ -2,11 +2,7 @@
 
 package main
 
-import (
-	"os"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // copier is the floor under everything that goes out.
 type copier struct {
@@ -23,32 +19,23 @@ const (
 	tagStdin    = -2
 )
 
-func floorCopy(waitFor, piece int) error {
-	c := &copier{events: make([]unix.EpollEvent, 1024)}
-	listener, ready, err := listenAndWatch()
-	if err != nil {
-		return err
-	}
-	c.ready = ready
-	if c.room, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return os.NewSyscallError("epoll_create1", err)
-	}
+func floorCopy(waitFor, piece int) {
+	listener, ready := listenAndWatch()
+	c := &copier{ready: ready, room: need(unix.EpollCreate1(unix.EPOLL_CLOEXEC)), events: make([]unix.EpollEvent, 1024)}
 	for len(c.clients) < waitFor {
 		bareWait(c.ready, c.events, -1)
-		if err := acceptAll(listener, c.join); err != nil {
-			return err
-		}
+		acceptAll(listener, c.join)
 	}
-	return c.run(listener, make([]byte, piece))
+	c.run(listener, make([]byte, piece))
 }
 
-func (c *copier) join(fd int) error {
+func (c *copier) join(fd int) {
 	c.clients = append(c.clients, int32(fd))
 	c.sent = append(c.sent, 0)
-	return watch(c.room, fd, len(c.clients)-1, unix.EPOLLOUT|unix.EPOLLET)
+	must(watch(c.room, fd, len(c.clients)-1, unix.EPOLLOUT|unix.EPOLLET))
 }
 
-func (c *copier) run(listener int, piece []byte) error {
+func (c *copier) run(listener int, piece []byte) {
 	// epoll refuses files, which are always ready.
 	isFile := watch(c.ready, 0, tagStdin, unix.EPOLLIN) == unix.EPERM
 	for {
@@ -60,9 +47,7 @@ func (c *copier) run(listener int, piece []byte) error {
 		}
 		for _, event := range bareWait(c.ready, c.events, -1) {
 			if event.Fd == tagListener {
-				if err := acceptAll(listener, c.join); err != nil {
-					return err
-				}
+				acceptAll(listener, c.join)
 			} else if c.pass(piece) == 0 {
 				// End of file. The clients stay.
 				_ = unix.EpollCtl(c.ready, unix.EPOLL_CTL_DEL, 0, nil)

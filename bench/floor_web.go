@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,8 +23,8 @@ import (
 
 // floorUpgrade makes each request a WebSocket, and holds it until its client
 // ends it.
-func floorUpgrade() error {
-	return floorHTTP(func(w http.ResponseWriter, r *http.Request) {
+func floorUpgrade() {
+	floorHTTP(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
@@ -40,11 +39,8 @@ func floorUpgrade() error {
 // floorLetGo makes each request a WebSocket and holds nothing of it but a
 // descriptor, as a hub may. When nobody has come or gone for a while it gives all
 // memory back that it can: what then stays is the runtime's own.
-func floorLetGo() error {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return os.NewSyscallError("epoll_create1", err)
-	}
+func floorLetGo() {
+	epoll := need(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
 	calm := time.NewTimer(letGoAfter)
 	go func() {
 		for range calm.C {
@@ -53,7 +49,7 @@ func floorLetGo() error {
 		}
 	}()
 	go closeEnded(epoll, func() { calm.Reset(letGoAfter) })
-	return floorHTTP(func(w http.ResponseWriter, r *http.Request) {
+	floorHTTP(func(w http.ResponseWriter, r *http.Request) {
 		h := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // RFC 6455, section 4.2.2
 		c, b, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -99,8 +95,8 @@ func closeEnded(epoll int, ended func()) {
 }
 
 // floorPost writes what is posted to STDOUT.
-func floorPost() error {
-	return floorHTTP(func(w http.ResponseWriter, r *http.Request) {
+func floorPost() {
+	floorHTTP(func(w http.ResponseWriter, r *http.Request) {
 		p, err := io.ReadAll(r.Body)
 		if err == nil {
 			_, err = os.Stdout.Write(p)
@@ -113,16 +109,7 @@ func floorPost() error {
 	})
 }
 
-func floorHTTP(answer http.HandlerFunc) error {
+func floorHTTP(answer http.HandlerFunc) {
 	debug.SetGCPercent(100)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "listening on %s\n", listener.Addr())
-	server := http.Server{Handler: answer}
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	must(http.Serve(listenAnywhere(), answer))
 }

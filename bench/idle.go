@@ -2,10 +2,7 @@
 
 package main
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // idle has clients that do nothing.
 type idle struct {
@@ -117,14 +114,11 @@ func (r *harness) doze(d time.Duration) error {
 }
 
 // fill connects n clients, never more at once than a listener's queue holds.
-func (r *harness) fill(n int) error {
+func (r *harness) fill(n int) (err error) {
+	defer catch(&err)
 	for ; n > 0; n -= queue {
-		if err := r.load.connect(min(n, queue), socket{}); err != nil {
-			return err
-		}
-		if err := r.accepted(); err != nil {
-			return err
-		}
+		must(r.load.connect(min(n, queue), socket{}))
+		must(r.accepted())
 	}
 	return nil
 }
@@ -134,14 +128,11 @@ func (r *harness) fill(n int) error {
 const queue = 3000
 
 // accepted waits until the server has a descriptor for each client.
-func (r *harness) accepted() error {
-	var failed error
-	err := r.until(func() bool {
-		var now int
-		now, failed = descriptorsOf(r.server.pid)
-		return failed != nil || now >= r.own+len(r.load.clients)
+func (r *harness) accepted() (err error) {
+	defer catch(&err)
+	return r.until(func() bool {
+		return need(descriptorsOf(r.server.pid)) >= r.own+len(r.load.clients)
 	})
-	return cmp.Or(failed, err)
 }
 
 // accept connects clients while the server is stopped, so that they wait in the

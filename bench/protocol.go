@@ -217,14 +217,11 @@ func (l *load) scan() error {
 
 // join connects n clients of the load's protocol, never more at once than a
 // listener's queue holds, and waits until each has its stream.
-func (r *harness) join(n int) error {
+func (r *harness) join(n int) (err error) {
+	defer catch(&err)
 	for left := n; left > 0; left -= queue {
-		if err := r.load.connect(min(left, queue), socket{}); err != nil {
-			return err
-		}
-		if err := r.until(func() bool { return r.load.opened >= len(r.load.clients) }); err != nil {
-			return err
-		}
+		must(r.load.connect(min(left, queue), socket{}))
+		must(r.until(func() bool { return r.load.opened >= len(r.load.clients) }))
 	}
 	return nil
 }

@@ -17,13 +17,10 @@ func (t relay) scale(c config) (workload, int) {
 	return t, t.clients + t.talkers
 }
 
-func (t relay) begin(r *harness) (stepper, error) {
-	if err := r.load.connect(t.clients, socket{}); err != nil {
-		return nil, err
-	}
-	if err := r.load.connect(t.talkers, socket{deaf: true}); err != nil {
-		return nil, err
-	}
+func (t relay) begin(r *harness) (_ stepper, err error) {
+	defer catch(&err)
+	must(r.load.connect(t.clients, socket{}))
+	must(r.load.connect(t.talkers, socket{deaf: true}))
 	run := &fanoutRun{fanout: t.fanout, h: r}
 	if t.talk {
 		run.say = func(line []byte) error { return t.say(r, run.sent, line) }

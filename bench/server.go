@@ -108,44 +108,26 @@ func start(c command) (*server, error) {
 
 // wire makes the pipes. The child's ends block, like a shell's; ours do not.
 func (s *server) wire(c command) (stderr *os.File, err error) {
+	defer catch(&err)
 	if c.stdin == "" {
-		ends, err := pipe()
-		if err != nil {
-			return nil, err
-		}
-		s.cmd.Stdin, s.in = os.NewFile(uintptr(ends[0]), "stdin"), ends[1]
+		s.cmd.Stdin, s.in = pipe(1)
 	} else {
-		file, err := os.Open(c.stdin)
-		if err != nil {
-			return nil, err
-		}
-		s.cmd.Stdin = file
+		s.cmd.Stdin = need(os.Open(c.stdin))
 	}
-	ends, err := pipe()
-	if err != nil {
-		return nil, err
-	}
-	s.cmd.Stdout, s.out = os.NewFile(uintptr(ends[1]), "stdout"), ends[0]
-	for _, fd := range []int{s.in, s.out} {
-		if fd >= 0 {
-			if err := unix.SetNonblock(fd, true); err != nil {
-				return nil, err
-			}
-		}
-	}
+	s.cmd.Stdout, s.out = pipe(0)
 	// The limit for users may be lower; then the size stays as it was.
 	_, _ = unix.FcntlInt(uintptr(s.out), unix.F_SETPIPE_SZ, pipeSize)
 	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
 	s.cmd.Stderr = write
-	return read, nil
+	return read, err
 }
 
-func pipe() (ends [2]int, err error) {
-	err = unix.Pipe2(ends[:], unix.O_CLOEXEC)
-	return ends, os.NewSyscallError("pipe2", err)
+// pipe is a pipe, ours being one of its ends: 0 to read, 1 to write.
+func pipe(ours int) (theirs *os.File, fd int) {
+	var ends [2]int
+	must(os.NewSyscallError("pipe2", unix.Pipe2(ends[:], unix.O_CLOEXEC)))
+	must(unix.SetNonblock(ends[ours], true))
+	return os.NewFile(uintptr(ends[1-ours]), "pipe"), ends[ours]
 }
 
 func closeChildEnds(cmd *exec.Cmd) {

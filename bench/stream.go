@@ -57,9 +57,7 @@ func (s stream) cost(r *harness, send func() error) (sample, error) {
 	bytes := s.clients * s.lines * s.size
 	all := r.load.got + int64(bytes)
 	cost, err := r.cost(func() error {
-		if err := send(); err != nil {
-			return err
-		}
+		must(send())
 		return r.until(func() bool { return r.load.got >= all })
 	})
 	if err != nil {
