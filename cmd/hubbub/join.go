@@ -169,7 +169,7 @@ func (f *joinFlags) check(args []string) (join.Address, error) {
 	if err != nil {
 		return address, &usageError{err}
 	}
-	if address.Port == "0" {
+	if address.Path == "" && address.Port == 0 {
 		return address, usage("address %q: port 0 is any free port, which only a server can use", args[0])
 	}
 	if err := f.checkV1(address, args[0]); err != nil {
@@ -205,11 +205,11 @@ func (f *joinFlags) checkV1(address join.Address, given string) error {
 	switch {
 	case f.frame == framing.Raw:
 		raw = "--frame raw"
-	case address.Protocol == join.RawOnly:
+	case join.ProtocolAt(address) == join.RawOnly:
 		raw = given
 	}
 	switch {
-	case f.frame == framing.Raw && address.Protocol == join.HubbubV1:
+	case f.frame == framing.Raw && join.ProtocolAt(address) == join.HubbubV1:
 		return usage("--frame raw cannot be used with %s: hubbub.v1 has messages", given)
 	case f.frame == framing.Raw && f.out == join.Tagged:
 		return usage("--out tagged cannot be used with --frame raw, which has no messages to tag")
@@ -244,7 +244,7 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 		if err != nil {
 			return nil, usage("--so: %w", err)
 		}
-		if setting.Option.TCPOnly && address.Network == "unix" {
+		if setting.Option.TCPOnly && address.Path != "" {
 			return nil, usage("--so: %s: a Unix socket has no %s", s, setting.Option.Name)
 		}
 		settings = append(settings, setting)

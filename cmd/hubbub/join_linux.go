@@ -23,7 +23,7 @@ func health(address join.Address, keepAlive time.Duration) func(net.Conn) join.H
 		}
 		_ = onSocket(raw, func(fd int) error {
 			h.Unacked, _ = sock.Unacked(fd)
-			if address.Network != "tcp" {
+			if address.Path != "" {
 				return nil
 			}
 			info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)

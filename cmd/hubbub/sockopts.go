@@ -60,7 +60,7 @@ func newSockoptsCommand(e env) *cobra.Command {
 func kindOf(args []string) (join.Address, error) {
 	switch len(args) {
 	case 0:
-		return join.Address{Network: "tcp", Host: "localhost"}, nil
+		return join.Address{Host: "localhost"}, nil
 	case 1:
 		address, err := join.ParseAddress(args[0])
 		if err != nil {
@@ -102,7 +102,7 @@ func freshSocket(address join.Address) (int, error) {
 	if ip, err := netip.ParseAddr(address.Host); err == nil && ip.Is6() {
 		family = syscall.AF_INET6
 	}
-	if address.Network == "unix" {
+	if address.Path != "" {
 		family = syscall.AF_UNIX
 	}
 	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
@@ -111,7 +111,7 @@ func freshSocket(address join.Address) (int, error) {
 
 // value is the option's value on fd, or a dash where it has none.
 func value(fd int, address join.Address, o sock.Option) string {
-	if o.Missing != "" || o.TCPOnly && address.Network != "tcp" {
+	if o.Missing != "" || o.TCPOnly && address.Path != "" {
 		return "-"
 	}
 	v, err := o.Get(fd)
@@ -124,7 +124,7 @@ func value(fd int, address join.Address, o sock.Option) string {
 // apply sets what hubbub sets itself, then the --so options.
 func apply(fd int, address join.Address, settings []sock.Setting) error {
 	for _, o := range sock.Options() {
-		if o.Default == "" || address.Network != "tcp" {
+		if o.Default == "" || address.Path != "" {
 			continue
 		}
 		s, err := sock.Parse(o.Name + "=" + o.Default)

@@ -79,7 +79,7 @@ func TestWhenToSendOnAfterTheServersEnd(t *testing.T) {
 }
 
 func TestFailureSaysWhatIsLost(t *testing.T) {
-	a := Address{Network: "tcp", Host: "host", Port: "9000"}
+	a := Address{Host: "host", Port: 9000}
 	for want, e := range map[string]ending{
 		"lost host:9000: reset": {err: errors.New("reset")},
 		"lost host:9000: the server closed the connection; 1 byte of STDIN not sent":                       {stdin: stdin{unsent: 1}},

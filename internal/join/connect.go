@@ -34,10 +34,10 @@ func (o Options) protocol() Protocol {
 	if o.WebSocket == nil || o.Frame == framing.Raw {
 		return RawOnly
 	}
-	if o.needsV1() && o.Address.Protocol == Whichever {
+	if o.needsV1() && ProtocolAt(o.Address) == Whichever {
 		return HubbubV1
 	}
-	return o.Address.Protocol
+	return ProtocolAt(o.Address)
 }
 
 func (o Options) needsV1() bool { return o.Since != proto.Point{} || o.Last != nil || o.Name != "" }
@@ -104,7 +104,7 @@ func (c *client) connectRaw(ctx context.Context) (link, error) {
 // explain adds to what a server answers what would be right.
 func (c *client) explain(err error) error {
 	switch {
-	case c.Address.Protocol != Whichever:
+	case ProtocolAt(c.Address) != Whichever:
 	case c.needsV1() && speaksRaw(err):
 		return fmt.Errorf("%w; --since, --last and --name need it", err)
 	case !c.needsV1() && isHTTP(err) && !isHubbubs(err):
@@ -115,7 +115,7 @@ func (c *client) explain(err error) error {
 
 // rawForm is how to say that a server speaks raw.
 func (c *client) rawForm() string {
-	if c.Address.Network == "unix" {
+	if c.Address.Path != "" {
 		return "--frame raw"
 	}
 	return "tcp://" + c.Address.String()

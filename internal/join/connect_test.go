@@ -142,7 +142,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 	t.Parallel()
 	last := 1
 	for name, o := range map[string]Options{
-		"ws://":   {Dialer: Dialer{Address: Address{Protocol: HubbubV1}}},
+		"ws://":   {Dialer: Dialer{Address: Address{Scheme: "ws"}}},
 		"--since": {Since: proto.Point{Epoch: "e1", Seq: 1}},
 		"--last":  {Last: &last},
 		"--name":  {Name: "ann"},
@@ -165,7 +165,7 @@ func TestNoRawWhereHubbubV1IsAskedFor(t *testing.T) {
 func TestNobodyIsAskedWhoSpeaksRaw(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{
-		"tcp://":      {Dialer: Dialer{Address: Address{Protocol: RawOnly}}},
+		"tcp://":      {Dialer: Dialer{Address: Address{Scheme: "tcp"}}},
 		"--frame raw": {Frame: framing.Raw},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestStopWhileAsking(t *testing.T) {
 
 func TestWhatMayBeRaw(t *testing.T) {
 	t.Parallel()
-	a := Address{Network: "tcp", Host: "host", Port: "1"}
+	a := Address{Host: "host", Port: 1}
 	for _, c := range []struct {
 		name string
 		err  error

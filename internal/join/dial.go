@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -54,7 +55,7 @@ func (d *Dialer) dial(ctx context.Context) (duplex, error) {
 	defer cancel()
 	addresses, err := d.resolve(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s %s: %w", d.Address.Network, d.Address, err)
+		return nil, fmt.Errorf("dial %s %s: %w", d.Address.Network(), d.Address, err)
 	}
 	conn, err := d.race(ctx, addresses)
 	if err != nil {
@@ -63,7 +64,7 @@ func (d *Dialer) dial(ctx context.Context) (duplex, error) {
 	if d.Connected != nil {
 		if err := d.Connected(conn); err != nil {
 			_ = conn.Close()
-			return nil, fmt.Errorf("dial %s %s: %w", d.Address.Network, d.Address, err)
+			return nil, fmt.Errorf("dial %s %s: %w", d.Address.Network(), d.Address, err)
 		}
 	}
 	return conn.(duplex), nil // TCP and Unix connections are
@@ -71,11 +72,12 @@ func (d *Dialer) dial(ctx context.Context) (duplex, error) {
 
 // resolve returns the addresses to dial, in order.
 func (d *Dialer) resolve(ctx context.Context) ([]string, error) {
-	if d.Address.Network == "unix" {
+	if d.Address.Path != "" {
 		return []string{d.Address.Path}, nil
 	}
+	port := strconv.Itoa(int(d.Address.Port))
 	if ip, err := netip.ParseAddr(d.Address.Host); err == nil {
-		return []string{net.JoinHostPort(ip.String(), d.Address.Port)}, nil
+		return []string{net.JoinHostPort(ip.String(), port)}, nil
 	}
 	ips, err := d.Lookup(ctx, d.Address.Host)
 	if err != nil {
@@ -83,7 +85,7 @@ func (d *Dialer) resolve(ctx context.Context) ([]string, error) {
 	}
 	var addresses []string
 	for _, ip := range takeTurns(ips) {
-		addresses = append(addresses, net.JoinHostPort(ip.String(), d.Address.Port))
+		addresses = append(addresses, net.JoinHostPort(ip.String(), port))
 	}
 	return addresses, nil
 }
@@ -191,7 +193,7 @@ func (e *dialError) Unwrap() []error { return e.failures }
 func (d *Dialer) attempt(ctx context.Context, address string) attempt {
 	one := net.Dialer{Control: d.Control, KeepAlive: -1}
 	for {
-		conn, err := one.DialContext(ctx, d.Address.Network, address)
+		conn, err := one.DialContext(ctx, d.Address.Network(), address)
 		if !errors.Is(err, syscall.EAGAIN) || !pause(ctx, 20*time.Millisecond) {
 			return attempt{conn, err}
 		}

@@ -171,7 +171,7 @@ func TestFullQueueOfUnixSocketMeansLater(t *testing.T) {
 	tried := make(chan struct{}, 1000)
 	j := startAt(t, Options{
 		Dialer: Dialer{
-			Address: Address{Network: "unix", Path: path},
+			Address: Address{Path: path},
 			Control: func(_, _ string, _ syscall.RawConn) error {
 				tried <- struct{}{}
 				return nil

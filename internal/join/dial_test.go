@@ -40,7 +40,7 @@ func ips(list string) (all []netip.Addr) {
 
 // named makes o's address a name that has these addresses.
 func named(o Options, port, list string) Options {
-	o.Address = Address{Network: "tcp", Host: "name.example", Port: port}
+	o.Address, _ = ParseAddress("name.example:" + port)
 	o.Lookup = func(context.Context, string) ([]netip.Addr, error) { return ips(list), nil }
 	return o
 }

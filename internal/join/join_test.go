@@ -103,8 +103,9 @@ type joined struct {
 // that it reads, and short waits.
 func start(t *testing.T, s *server, o Options) *joined {
 	t.Helper()
-	host, port, _ := net.SplitHostPort(s.Addr().String())
-	o.Address = Address{Network: "tcp", Host: host, Port: port, Protocol: o.Address.Protocol}
+	scheme := o.Address.Scheme
+	o.Address, _ = ParseAddress(s.Addr().String())
+	o.Address.Scheme = scheme
 	return startAt(t, o)
 }
 
@@ -976,7 +977,7 @@ func TestNothingPilesUp(t *testing.T) {
 func TestBlockedLogStopsNothing(t *testing.T) {
 	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
-	host, port, _ := net.SplitHostPort(s.Addr().String())
+	address, _ := ParseAddress(s.Addr().String())
 	log := newBlockedWriter()
 	defer close(log.release)
 	out := &scene.Output{}
@@ -984,7 +985,7 @@ func TestBlockedLogStopsNothing(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Run(ctx, Options{
-			Dialer: Dialer{Address: Address{Network: "tcp", Host: host, Port: port}}, Stdin: strings.NewReader(""), Stdout: out,
+			Dialer: Dialer{Address: address}, Stdin: strings.NewReader(""), Stdout: out,
 			FirstWait: time.Millisecond, LongestWait: time.Millisecond,
 			Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})

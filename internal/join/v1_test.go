@@ -68,7 +68,7 @@ func TestV1WhatFollowsAnEnd(t *testing.T) {
 // What a server says is shown, not obeyed.
 func TestServersWordsAreFitForATerminal(t *testing.T) {
 	t.Parallel()
-	a := Address{Network: "tcp", Host: "host", Port: "1"}
+	a := Address{Host: "host", Port: 1}
 	e := ending{err: &proto.Closed{Code: 1002, Reason: "\x1b[2J\u202e"}, receipts: true}
 	if got := e.failure(a).Error(); strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, "[2J") {
 		t.Errorf("it says %q", got)
@@ -91,7 +91,7 @@ func FuzzV1Server(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script string) {
 		out := &scene.Output{}
 		o := Options{
-			Dialer: Dialer{Address: Address{Network: "tcp", Host: "127.0.0.1", Port: "1", Protocol: HubbubV1}},
+			Dialer: Dialer{Address: Address{Host: "127.0.0.1", Port: 1, Scheme: "ws"}},
 			Stdin:  strings.NewReader("one\ntwo\n"), Stdout: out, Out: JSON, Once: true,
 			Since: proto.Point{Epoch: "e1", Seq: 3},
 			WebSocket: func(net.Conn, string, string, string) (WebSocket, error) {

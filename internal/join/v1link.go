@@ -71,7 +71,7 @@ func (c counted) Read(p []byte) (int, error) {
 func openV1(c *client, conn duplex) (*v1Link, error) {
 	l := &v1Link{wire: newWire(c, conn)}
 	l.asked, l.beaten, l.heardAt = l.began, l.began, l.began
-	ws, err := c.WebSocket(counted{conn, &l.heard}, c.Address.httpHost(), target(c.session, c.place, c.Last, c.Name), proto.Subprotocol)
+	ws, err := c.WebSocket(counted{conn, &l.heard}, httpHost(c.Address), target(c.session, c.place, c.Last, c.Name), proto.Subprotocol)
 	if err != nil {
 		return nil, endOf(err)
 	}

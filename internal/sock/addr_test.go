@@ -11,98 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestParseAddressReadsWhatIsMeant(t *testing.T) {
-	for _, c := range []struct {
-		in   string
-		want Address
-	}{
-		{"localhost:9000", Address{Host: "localhost", Port: 9000}},
-		{"127.0.0.1:0", Address{Host: "127.0.0.1"}},
-		{":9000", Address{Port: 9000}},
-		{":0", Address{}},
-		{"[::1]:9000", Address{Host: "::1", Port: 9000}},
-		{"[fe80::1%eth0]:65535", Address{Host: "fe80::1%eth0", Port: 65535}},
-		{"tcp://localhost:9000", Address{Host: "localhost", Port: 9000, Protocol: RawProtocol}},
-		{"http://localhost:9000", Address{Host: "localhost", Port: 9000, Protocol: HTTPProtocol}},
-		{"http://localhost:9000/", Address{Host: "localhost", Port: 9000, Protocol: HTTPProtocol}},
-		{"tcp://:9000", Address{Port: 9000, Protocol: RawProtocol}},
-		{"tcp://unix:9000", Address{Host: "unix", Port: 9000, Protocol: RawProtocol}},
-		{"unix:/run/hub.sock", Address{Path: "/run/hub.sock"}},
-		{"unix:hub", Address{Path: "hub"}},
-		{"unix:a:b", Address{Path: "a:b"}},
-		{"unix:9000", Address{Path: "9000"}},
-		{"unix:" + strings.Repeat("x", maxPath), Address{Path: strings.Repeat("x", maxPath)}},
+// An address has the form that can be listened on, and says what is spoken.
+func TestParseAddress(t *testing.T) {
+	for in, want := range map[string]Protocol{
+		"localhost:9000":                       AnyProtocol,
+		":0":                                   AnyProtocol,
+		"tcp://localhost:9000":                 RawProtocol,
+		"http://localhost:9000/":               HTTPProtocol,
+		"unix:" + strings.Repeat("x", maxPath): AnyProtocol,
 	} {
-		got, err := ParseAddress(c.in)
-		if err != nil || got != c.want {
-			t.Errorf("ParseAddress(%q) = %+v, %v, want %+v", c.in, got, err, c.want)
+		if a, err := ParseAddress(in); err != nil || protocols[a.Scheme] != want {
+			t.Errorf("ParseAddress(%q) = %+v, %v, want protocol %d", in, a, err, want)
 		}
 	}
-}
-
-// What is wrong with an address comes with what would be right.
-func TestParseAddressSaysWhatWouldBeRight(t *testing.T) {
-	const forms = "must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH"
-	for _, c := range []struct{ in, says string }{
-		{"", forms},
-		{"9000", forms + "; did you mean :9000?"},
-		{"tcp://9000", forms + "; did you mean tcp://:9000?"},
-		{"localhost", forms + "; did you mean localhost:9000?"},
-		{"http://localhost/", forms + "; did you mean http://localhost:9000?"},
-		{"tcp://localhost/", forms},
-		{"tcp://tcp", forms + "; did you mean tcp://tcp:9000?"},
-		{"::1", forms + "; did you mean [::1]:9000?"},
-		{"/run/hub", forms + "; did you mean unix:/run/hub?"},
-		{"::1:9000", forms},
-		{"[::1]", forms},
-		{"[::1:9000", forms},
-		{"udp://localhost:9000", forms},
-		{"http://localhost:9000/path", "it must end after the port"},
-		{"localhost:", "the port must be a number from 0 to 65535"},
-		{"localhost:http", "the port must be a number from 0 to 65535"},
-		{"localhost:-1", "the port must be a number from 0 to 65535"},
-		{"localhost:+1", "the port must be a number from 0 to 65535"},
-		{"localhost:65536", "the port must be a number from 0 to 65535"},
-		{"local host:9000", `"local host" is no host name or IP address`},
-		{"/run/hub:9000", `"/run/hub" is no host name or IP address`},
-		{"unix:", "unix: must be followed by a path"},
-		{"unix:a\x00b", "unix: must be followed by a path"},
-		{"unix:" + strings.Repeat("x", maxPath+1), "a Unix socket's path must be at most"},
+	for in, says := range map[string]string{
+		"ws://localhost:9000":                    "must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH",
+		"http://localhost:9000/path":             "it must end after the port",
+		"unix:" + strings.Repeat("x", maxPath+1): "a Unix socket's path must be at most",
 	} {
-		_, err := ParseAddress(c.in)
-		if err == nil || !strings.HasPrefix(err.Error(), "address ") || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("ParseAddress(%q): %v, want that it says %q", c.in, err, c.says)
+		if a, err := ParseAddress(in); a != (Address{}) || err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("ParseAddress(%q) = %+v, %v, want that it says %q", in, a, err, says)
 		}
 	}
-}
-
-// Whatever is read as an address is the same when it is read back.
-func FuzzParseAddress(f *testing.F) {
-	for _, s := range []string{
-		"localhost:9000", ":0", "[::1]:80", "tcp://[fe80::1%eth0]:1", "tcp://unix:1",
-		"unix:/run/hub.sock", "unix:", "unix:@name", "x", "[", "tcp://", "a:65536", "\x00:1",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, in string) {
-		a, err := ParseAddress(in)
-		if err != nil {
-			if a != (Address{}) || !strings.Contains(err.Error(), "address ") {
-				t.Fatalf("ParseAddress(%q) = %+v, %v", in, a, err)
-			}
-			return
-		}
-		back := a.String()
-		if a.Path == "" {
-			back = "tcp://" + back // there may be a host named unix
-			a.Protocol = RawProtocol
-		} else if len(a.Path) > maxPath || a.Host != "" || a.Port != 0 {
-			t.Fatalf("ParseAddress(%q) = %+v", in, a)
-		}
-		if again, err := ParseAddress(back); err != nil || again != a {
-			t.Fatalf("ParseAddress(%q) = %+v, which is %s, which reads as %+v, %v", in, a, back, again, err)
-		}
-	})
 }
 
 // A peer's address reads as everybody writes it.

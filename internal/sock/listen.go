@@ -17,102 +17,47 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"hubbub.example/internal/address"
 )
 
 // backlog is how many connections may wait for accept; the kernel's own limit
 // (net.core.somaxconn) is often lower.
 const backlog = 4096
 
-// Address is what a user asks to listen on.
-type Address struct {
-	Path     string // a Unix socket's; "" for TCP
-	Host     string // TCP: a name, an IP address, or "" for every address
-	Port     uint16 // TCP: 0 means any free one
-	Protocol Protocol
-}
+// Address is what a user asks to listen on. Host "" means every address, port 0
+// any free one.
+type Address = address.Address
 
-// Protocol is the protocol that clients speak at an address.
+// Protocol is what is spoken at an address.
 type Protocol uint8
 
 const (
-	AnyProtocol  Protocol = iota // detected from the first bytes
+	AnyProtocol  Protocol = iota // the first bytes tell
 	RawProtocol                  // tcp://
 	HTTPProtocol                 // http://
 )
 
-func (a Address) String() string {
-	if a.Path != "" {
-		return "unix:" + a.Path
-	}
-	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
-}
-
-// ParseAddress reads HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or
-// unix:PATH.
-func ParseAddress(s string) (Address, error) {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		return parsePath(s, path)
-	}
-	rest, protocol := parseProtocol(s)
-	host, port, err := net.SplitHostPort(rest)
-	if err != nil {
-		return Address{}, fmt.Errorf("address %q: must be HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or unix:PATH%s", s, hint(strings.TrimSuffix(strings.TrimSuffix(s, "/"), rest), rest))
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if strings.Contains(port, "/") {
-		return Address{}, fmt.Errorf("address %q: it must end after the port", s)
-	}
-	if err != nil {
-		return Address{}, fmt.Errorf("address %q: the port must be a number from 0 to 65535", s)
-	}
-	if strings.ContainsAny(host, "/ \x00") {
-		return Address{}, fmt.Errorf("address %q: %q is no host name or IP address", s, host)
-	}
-	return Address{Host: host, Port: uint16(n), Protocol: protocol}, nil
-}
-
-// hint suggests what the user meant by s, which follows a scheme or none.
-func hint(scheme, s string) string {
-	var host string
-	switch _, err := strconv.ParseUint(s, 10, 16); {
-	case err == nil:
-		return fmt.Sprintf("; did you mean %s:%s?", scheme, s)
-	case scheme == "" && strings.Contains(s, "/") && !strings.Contains(s, ":"):
-		return fmt.Sprintf("; did you mean unix:%s?", s)
-	case strings.Contains(s, ":") && net.ParseIP(s) != nil:
-		host = "[" + s + "]"
-	case s != "" && !strings.ContainsAny(s, "/:[] "):
-		host = s
-	default:
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s%s:9000?", scheme, host)
-}
-
-func parseProtocol(s string) (rest string, p Protocol) {
-	if rest, is := strings.CutPrefix(s, "tcp://"); is {
-		return rest, RawProtocol
-	}
-	if rest, is := strings.CutPrefix(s, "http://"); is {
-		return strings.TrimSuffix(rest, "/"), HTTPProtocol
-	}
-	return s, AnyProtocol
-}
+var protocols = map[string]Protocol{"tcp": RawProtocol, "http": HTTPProtocol}
 
 // maxPath is the longest path that fits a sockaddr_un (unix(7)).
 const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-func parsePath(s, path string) (Address, error) {
-	if path == "" || strings.Contains(path, "\x00") {
-		return Address{}, fmt.Errorf("address %q: unix: must be followed by a path", s)
+// ParseAddress reads HOST:PORT, :PORT, tcp://HOST:PORT, http://HOST:PORT or
+// unix:PATH.
+func ParseAddress(s string) (Address, error) {
+	a, err := address.Parse(s, "tcp", "http")
+	switch {
+	case err != nil:
+		return Address{}, err
+	case a.Target != "":
+		return Address{}, fmt.Errorf("address %q: it must end after the port", s)
+	case len(a.Path) > maxPath:
+		return Address{}, fmt.Errorf("address %q: a Unix socket's path must be at most %d bytes long, this has %d", s, maxPath, len(a.Path))
 	}
-	if len(path) > maxPath {
-		return Address{}, fmt.Errorf("address %q: a Unix socket's path must be at most %d bytes long, this has %d", s, maxPath, len(path))
-	}
-	return Address{Path: path}, nil
+	return a, nil
 }
 
 // Config says how listening sockets are made.
@@ -160,7 +105,7 @@ func Listen(ctx context.Context, a Address, c Config) ([]*Listener, error) {
 	}
 	ls, err := listenAll(ips, a.Port, c)
 	for _, l := range ls {
-		l.Protocol = a.Protocol
+		l.Protocol = protocols[a.Scheme]
 	}
 	return ls, err
 }
