@@ -10,17 +10,17 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// Encoding is how messages look to clients. Clients of one encoding read the
-// same bytes, from one feed.
+// Encoding is an encoding of messages. Clients of one encoding read the same bytes
+// from one feed.
 type Encoding uint8
 
-// The encodings. The canonical feed always exists. Another is made when its
-// first client comes, reaches back as far as its clients ask, and goes some time
+// The encodings. The canonical feed always exists. Another is made when its first
+// client joins, extends back as far as its clients ask, and is dropped some time
 // after the last of them has left.
 const (
-	Canonical Encoding = iota // as they came: raw clients and plain HTTP streams
-	Frames                    // a WebSocket frame each
-	V1                        // hubbub.v1: a frame with a JSON object each
+	Canonical Encoding = iota // unchanged: raw clients and plain HTTP streams
+	Frames                    // a WebSocket frame per message
+	V1                        // hubbub.v1: a frame with a JSON object per message
 	SSE                       // server-sent events
 	Encodings                 // how many there are
 )
@@ -30,8 +30,7 @@ func EncodingOf(p codec.Protocol) Encoding {
 	return [codec.Protocols]Encoding{codec.ProtocolSSE: SSE, codec.ProtocolWebSocket: Frames, codec.ProtocolV1: V1}[p]
 }
 
-// Encoders are the encodings of the protocols. It is what Config.Encode is, but
-// in tests.
+// Encoders returns the encoders of the protocols, for Config.Encode.
 func Encoders(epoch string) [Encodings]Encode {
 	return [Encodings]Encode{
 		Frames: func(dst []byte, m feed.Kept) []byte { return codec.AppendMessage(dst, m.Bytes) },
@@ -46,11 +45,11 @@ func Encoders(epoch string) [Encodings]Encode {
 	}
 }
 
-// encodedFeed is one encoding's feed, and what is agreed about it.
+// encodedFeed is one encoding's feed and its shared state.
 type encodedFeed struct {
 	feed    *feed.Feed
-	floor   int64        // what is below was another feed's
-	target  atomic.Int64 // clients must leave what is below: trim.go
-	readers atomic.Int64 // clients, those on their way included
-	left    atomic.Int64 // when the last of them went, Unix nanoseconds
+	floor   int64        // offsets below belong to an earlier feed
+	target  atomic.Int64 // clients must leave the memory below: trim.go
+	readers atomic.Int64 // clients, including joining ones
+	left    atomic.Int64 // when the last of them left, Unix nanoseconds
 }

@@ -2,12 +2,11 @@
 
 package backlog
 
-// This file knows up to where somebody has heard the canonical feed, since by
-// default a new client gets what nobody has heard. Heard is up to the last
-// message fully sent to a client that listens. A port probe or a health check
-// connects and goes; its kernel acknowledges what was sent to it meanwhile like
-// any other's, and a reset says that nobody read it. So what a new client was
-// sent counts only as long as it is there, until it has proven that it listens.
+// This file tracks how much of the canonical feed has been heard: sent in full to
+// a client that listens. By default a new client begins with the first unheard
+// message. A port probe or a health check connects and leaves; its kernel
+// acknowledges data that no program read. So a new client is on probation: what it
+// was sent counts only while it stays, until it has proven that it listens.
 
 import (
 	"math"
@@ -16,44 +15,44 @@ import (
 	"time"
 )
 
-// probation is how long a probe may stay.
+// probation is the longest that a probe stays.
 const probation = time.Second
 
-// Seat says whether what a client was sent counts as heard. The zero value is a
-// client that was sent nothing. Only its shard touches it.
+// Seat records whether what a client was sent counts as heard. The zero value is a
+// client that was sent nothing. Only its shard uses it.
 type Seat struct {
-	// Its place among those on probation, from 1, or proven. Whoever else leaves
-	// the list may change a place, under heard.mu.
+	// Its index among the clients on probation, from 1, or proven. Another client
+	// that leaves the list may change it, under heard.mu.
 	index atomic.Int32
 }
 
 // proven is a client that has shown that it listens.
 const proven = -1
 
-// Proven says that the client has shown that it listens.
+// Proven reports whether the client has shown that it listens.
 func (s *Seat) Proven() bool { return s.index.Load() == proven }
 
-// Delivery is what a client was sent by now.
+// Delivery is what a client has been sent.
 type Delivery struct {
 	Encoding Encoding
 	At       int64 // up to where in that encoding's feed
 	Sent     int64 // bytes ever
 	FD       int
-	Spoke    bool   // it sent something, or ended its side: to close with input unread is a reset
+	Spoke    bool   // it sent something, or shut down its side: closing with unread input is a reset
 	Millis   uint32 // the shard's time
 }
 
-// Delivered enters what a client of the shard was sent.
+// Delivered records what a client of the shard was sent.
 func (m *Mark) Delivered(s *Seat, d *Delivery) {
 	if m.log.heard.proves(s, d) {
 		m.Heard(d.Encoding, d.At)
 	}
 }
 
-// Heard is Delivered for a client that is proven, as nearly all are.
+// Heard is Delivered for a proven client, as nearly all are.
 func (m *Mark) Heard(e Encoding, at int64) { m.heardTo[e] = max(m.heardTo[e], at) }
 
-// Show lets others see how far the shard's clients have heard.
+// Show publishes how far the shard's clients have received.
 func (m *Mark) Show() {
 	for e := range m.heardTo {
 		if m.heardTo[e] != m.heard[e].Load() {
@@ -62,10 +61,10 @@ func (m *Mark) Show() {
 	}
 }
 
-// proves says that a client took something, and spoke or stayed longer than a
-// probe does.
+// proves reports whether a client took something, and spoke or stayed longer than a
+// probe.
 func (h *heard) proves(s *Seat, d *Delivery) bool {
-	// A client that need not wait is not noted: the list would grow for each.
+	// A client that need not wait is not noted, to keep the list short.
 	took := d.Spoke && h.took(d)
 	if !took {
 		stayed := time.Duration(d.Millis-h.note(s, d)) * time.Millisecond
@@ -78,14 +77,14 @@ func (h *heard) proves(s *Seat, d *Delivery) bool {
 	return true
 }
 
-// took says that the peer has acknowledged something. Where the kernel cannot
-// tell, what was sent must do.
+// took reports whether the peer has acknowledged something. If the kernel cannot
+// tell, sent bytes count.
 func (h *heard) took(d *Delivery) bool {
 	unacked, err := h.log.config.Unacked(d.FD)
 	return err != nil && d.Sent > 0 || err == nil && int64(unacked) < d.Sent
 }
 
-// Settle is the last look at a client that goes without an error.
+// Settle counts what a client received that leaves without an error.
 func (m *Mark) Settle(s *Seat) {
 	h := &m.log.heard
 	h.mu.Lock()
@@ -100,8 +99,8 @@ func (m *Mark) Settle(s *Seat) {
 	h.leave(s)
 }
 
-// Forget is the end of a client that heard nothing, or is on probation no more.
-// It must come before its descriptor closes.
+// Forget removes a client that heard nothing, or is no longer on probation. Call it
+// before the descriptor closes.
 func (m *Mark) Forget(s *Seat) { m.log.heard.forget(s) }
 
 // heard is what clients on probation have heard. All that others have stands in
@@ -133,7 +132,7 @@ func (h *heard) at(index int32) *onProbation {
 	return &h.chunks[(index-1)/chunkSize][(index-1)%chunkSize]
 }
 
-// note enters a client as it is now, and says since when it has been noted.
+// note records a client's current state, and returns since when it is noted.
 func (h *heard) note(s *Seat, d *Delivery) (since uint32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -157,7 +156,7 @@ func (h *heard) forget(s *Seat) {
 	h.leave(s)
 }
 
-// leave has the last one take s's place. The caller holds mu.
+// leave moves the last entry to s's index. The caller holds mu.
 func (h *heard) leave(s *Seat) {
 	at := s.index.Load()
 	if at <= 0 {
@@ -172,19 +171,19 @@ func (h *heard) leave(s *Seat) {
 	}
 }
 
-// reach takes everything below offset for heard.
+// reach counts everything below offset as heard.
 func (h *heard) reach(offset int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.past = max(h.past, offset)
 }
 
-// upTo is the offset up to which somebody has heard the canonical feed, inside a
-// message at times. Of clients on probation only those count that took something.
+// upTo is the offset up to which the canonical feed has been heard; it may be inside
+// a message. A client on probation counts only if it took something.
 func (h *heard) upTo() int64 { return h.most(h.tookSince) }
 
-// sentTo is the same, but it is enough that it was sent to somebody who is
-// still there.
+// sentTo is like upTo, but counts everything sent to a client that is still
+// connected.
 func (h *heard) sentTo() int64 {
 	return h.most(func(*onProbation) bool { return true })
 }
@@ -197,7 +196,7 @@ func (h *heard) most(counts func(*onProbation) bool) int64 {
 		most = max(most, h.canonical(e, h.heardIn(e)))
 	}
 	if most == h.log.feed.Head() {
-		return most // nobody can have heard more
+		return most // no client can have heard more
 	}
 	for i := range int32(h.n) {
 		n := h.at(i + 1)

@@ -2,16 +2,16 @@
 
 package backlog
 
-// This file is how clients come to an encoding's feed and leave it:
+// This file lets clients join an encoding's feed and leave it:
 //
-//	Begin  where a client begins that comes now
-//	Join   a client reads an encoding from a message on
-//	Leave  it reads no more
+//	Begin  where a client that joins now begins
+//	Join   a client starts to read an encoding
+//	Leave  it stops
 //	Sweep  drops the feeds of encodings that nobody has read for a while
 //
-// Messages of the past are encoded by whoever asks for them, as far as the
-// backlog has room. A client that wants more of the past is encoded for alone:
-// it reads the canonical feed until Switch has it go on in its own.
+// A client that asks for old messages has them encoded for all, as far as they fit
+// into the backlog. Older ones are encoded for this client alone: it reads the
+// canonical feed until Switch moves it to its own.
 
 import (
 	"time"
@@ -19,17 +19,17 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// backStep is about how much of the past is encoded at a time: publishers wait
-// meanwhile.
+// backStep is about how many bytes of old messages are encoded at a time;
+// publishers wait meanwhile.
 const backStep = 256 << 10
 
 // Position is where a client begins.
 type Position struct {
 	At       int64
-	Backfill bool // At is in the canonical feed, before what its own has
+	Backfill bool // At is in the canonical feed, before the beginning of its own
 }
 
-// Begin is where in the canonical feed a client begins that comes now.
+// Begin returns where in the canonical feed a client that joins now begins.
 func (l *Log) Begin() int64 {
 	switch first := l.config.First; first {
 	case FirstUnheard:
@@ -43,10 +43,9 @@ func (l *Log) Begin() int64 {
 	}
 }
 
-// place is where a client begins that is to begin at offset of an encoding's
-// feed. One that comes while a publisher waits does not hold it as well: it
-// begins after what is to go. Else a stream of new clients, none of which takes
-// anything, would hold the publisher for ever.
+// place returns where a client begins that asked for offset in an encoding's feed.
+// While a publisher is blocked, a new client begins after the memory to be trimmed.
+// Otherwise a series of new clients that take nothing would block it for ever.
 func (l *Log) place(e Encoding, offset int64) int64 {
 	if !l.config.Paced || !l.Blocked() {
 		return offset
@@ -55,8 +54,8 @@ func (l *Log) place(e Encoding, offset int64) int64 {
 	return max(offset, x.feed.EndOf(x.target.Load()))
 }
 
-// Join has one more client read an encoding, after message seq or from where
-// that is possible.
+// Join adds a client to an encoding, after message seq or as soon after it as
+// possible.
 func (l *Log) Join(e Encoding, seq uint64) (Position, error) {
 	x, err := l.open(e)
 	if err != nil {
@@ -74,28 +73,28 @@ func (l *Log) Join(e Encoding, seq uint64) (Position, error) {
 	return Position{l.place(e, x.feed.Begin(seq+1)), false}, nil
 }
 
-// open is an encoding's feed, made if there is none, for one client more.
+// open returns an encoding's feed for one more client, and makes it if needed.
 func (l *Log) open(e Encoding) (*encodedFeed, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := l.feeds[e].Load()
 	if x == nil {
-		// Each has offsets that none before it had: nobody takes one for another's.
+		// Offsets are never reused, so no client mistakes one feed's for another's.
 		begin := (l.top/feed.Far + 2) * feed.Far
 		own, err := feed.New(l.config.Limit, begin, l.feed.Count())
 		if err != nil {
 			return nil, err
 		}
 		l.top = begin
-		x = &encodedFeed{feed: own, floor: begin - feed.Far/2} // it grows downwards too
+		x = &encodedFeed{feed: own, floor: begin - feed.Far/2} // the feed also grows downwards
 		l.feeds[e].Store(x)
 	}
 	x.readers.Add(1)
 	return x, nil
 }
 
-// Leave is one client that had joined an encoding fewer. If it was the last of
-// an encoded feed, the feed must be swept when it has been idle for long enough.
+// Leave removes a client from an encoding. It reports whether it was the last of an
+// encoded feed, which must then be swept after it has been idle long enough.
 func (l *Log) Leave(e Encoding) (last bool) {
 	x := l.feeds[e].Load()
 	if x.readers.Add(-1) > 0 || e == Canonical {
@@ -105,9 +104,9 @@ func (l *Log) Leave(e Encoding) (last bool) {
 	return true
 }
 
-// reachBack encodes a step more of the past, and reports whether there is more
-// to be had from message seq on. It drops nothing for that: what does not fit
-// into the backlog is encoded for one client at a time.
+// reachBack encodes one more step of old messages, and reports whether there are
+// more from message seq on. It drops nothing: what does not fit into the backlog is
+// encoded for one client at a time.
 func (l *Log) reachBack(x *encodedFeed, e Encoding, seq uint64) (more bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,7 +120,7 @@ func (l *Log) reachBack(x *encodedFeed, e Encoding, seq uint64) (more bool, err 
 	}
 	step := l.feed.WholeAt(max(l.feed.Begin(oldest)-backStep, l.feed.Whole()))
 	from = min(max(from, l.feed.Seq(step)+1), oldest-1)
-	// No encoding is shorter than what it is made from.
+	// No encoding is shorter than the canonical one.
 	if !l.hasRoomFor(e, l.feed.Begin(oldest)-l.feed.Begin(from), int(oldest-from)) {
 		return false, nil
 	}
@@ -136,8 +135,8 @@ func (l *Log) reachBack(x *encodedFeed, e Encoding, seq uint64) (more bool, err 
 	return x.feed.Prepend(past.bytes, past.ends)
 }
 
-// hasRoomFor says that this much more of one encoding fits into the backlog. The
-// caller holds mu.
+// hasRoomFor reports whether this much more of one encoding fits into the backlog.
+// The caller holds mu.
 func (l *Log) hasRoomFor(e Encoding, bytes int64, messages int) bool {
 	_, to := l.tooMuch(func(of Encoding) feed.Growth {
 		if of == e {
@@ -148,9 +147,9 @@ func (l *Log) hasRoomFor(e Encoding, bytes int64, messages int) bool {
 	return to == nil
 }
 
-// Switch has a client that is backfilled, and has had all up to message seq, go
-// on at offset at of its own encoding's feed, if that reaches back so far. With
-// leap it goes on where that begins, whatever it misses.
+// Switch moves a backfilled client that has received everything up to message seq
+// to offset at of its own encoding's feed, if the feed goes back that far. With
+// leap the client continues at the feed's beginning, even if it misses messages.
 func (v *View) Switch(e Encoding, seq uint64, leap bool) (at int64, missed uint64, ok bool) {
 	l := v.log
 	l.mu.Lock() // so nothing goes now
@@ -164,8 +163,8 @@ func (v *View) Switch(e Encoding, seq uint64, leap bool) (at int64, missed uint6
 	return at, 0, seq+1 >= x.feed.Oldest() && at >= x.target.Load()
 }
 
-// Sweep drops the feeds of encodings that nobody has read for a while, and says
-// after how long there may be more to drop; 0: no more.
+// Sweep drops the feeds of encodings that no client has read for a while. It returns
+// the time after which there may be more to drop; 0: none.
 func (l *Log) Sweep() (next time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,19 +1,19 @@
 //go:build unix
 
-// Package backlog keeps what was broadcast: one feed for each encoding in which
-// clients read it, all bounded together.
+// Package backlog keeps broadcast messages: one feed per encoding that clients
+// read, with one limit for all feeds.
 //
-//	publish.go   appends messages, once there is room for them
-//	trim.go      gives the oldest memory back when no client stands there
+//	publish.go   appends messages once they fit
+//	trim.go      frees the oldest memory when no client reads there
 //	encoding.go  the encodings, and the feed of each
-//	join.go      clients come to an encoding's feed and leave it
-//	heard.go     up to where somebody has heard the canonical feed
-//	view.go      what a shard knows of the feeds during one turn
+//	join.go      clients join an encoding's feed and leave it
+//	heard.go     how much of the canonical feed any client has received
+//	view.go      a shard's view of the feeds during one turn
 //	state.go     the backlog as bytes, and back
 //
-// Locks: Log.mu, then heard.mu, then the feeds' own. Config's functions are called
-// with Log.mu held, and Unacked with heard.mu as well, so that no descriptor closes
-// meanwhile: none of them may come back here.
+// Lock order: Log.mu, heard.mu, the feeds' own. Config's functions are called with
+// Log.mu held, and Unacked with heard.mu as well, so that no descriptor closes
+// meanwhile. None of them may call this package.
 package backlog
 
 import (
@@ -25,41 +25,41 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// ErrClosed says that the hub is closed, or drains before it closes.
+// ErrClosed means that the hub is closed or draining.
 var ErrClosed = errors.New("the hub is closed")
 
-// Config is what a Log needs to know.
+// Config configures a Log.
 type Config struct {
 	Epoch     string // of this backlog: a resume point is EPOCH-SEQ
 	Limit     int64  // bytes that all feeds together may keep
 	Separator int    // bytes that end each message in the canonical feed
-	Paced     bool   // publishers wait for clients; else clients lose what is trimmed
+	Paced     bool   // publishers wait for clients; otherwise clients lose what is trimmed
 	First     First
 	Idle      time.Duration // how long an encoding's feed stays after its last client
 	Encode    func(epoch string) [Encodings]Encode
 
-	Wake     func()                           // has every shard look at the backlog
-	Warn     func(format string, args ...any) // the system refused something
-	Lost     func(total int64)                // messages were trimmed that nobody heard
-	Excluded func(id, last uint64)            // called before a message that id must not get can be seen
+	Wake     func()                           // wakes every shard
+	Warn     func(format string, args ...any) // logs an error of the system
+	Lost     func(total int64)                // called after trimming messages that no client received
+	Excluded func(id, last uint64)            // called before a message that id must not get becomes visible
 	Unacked  func(fd int) (int, error)
 }
 
 // Encode appends a message, given without its separator, in one encoding.
 type Encode func(dst []byte, m feed.Kept) []byte
 
-// First is what a new client is sent first: FirstUnheard, FirstNone, FirstAll,
-// or, for a number N above 0, the last N messages.
+// First is where a new client begins: FirstUnheard, FirstNone, FirstAll, or, for
+// N > 0, the last N messages.
 type First int
 
-// What a new client may be sent first.
+// Where a new client may begin.
 const (
-	FirstUnheard First = 0  // what nobody has heard yet
-	FirstNone    First = -1 // nothing
-	FirstAll     First = -2 // all that is kept
+	FirstUnheard First = 0  // messages that no client has received yet
+	FirstNone    First = -1 // new messages only
+	FirstAll     First = -2 // the whole backlog
 )
 
-// Log is the backlog. All its methods may be called by any goroutine.
+// Log is the backlog. Any goroutine may call its methods.
 type Log struct {
 	config  Config
 	encode  [Encodings]Encode
@@ -67,7 +67,7 @@ type Log struct {
 	feeds   [Encodings]atomic.Pointer[encodedFeed]
 	heard   heard
 	blocked atomic.Int32 // publishers that wait
-	lost    atomic.Int64 // messages trimmed that nobody heard
+	lost    atomic.Int64 // trimmed messages that no client received
 	stopped chan struct{}
 	stop    sync.Once
 
@@ -102,14 +102,14 @@ func newLog(config Config, canonical *feed.Feed) *Log {
 // Epoch is the backlog's: a resume point is EPOCH-SEQ.
 func (l *Log) Epoch() string { return l.config.Epoch }
 
-// Stop makes every publisher end, a blocked one too.
+// Stop makes every publisher return, including blocked ones.
 func (l *Log) Stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stop.Do(func() { close(l.stopped) })
 }
 
-// Stopped is closed once nothing is published any more.
+// Stopped is closed after Stop.
 func (l *Log) Stopped() <-chan struct{} { return l.stopped }
 
 func (l *Log) isStopped() bool {
@@ -121,7 +121,7 @@ func (l *Log) isStopped() bool {
 	}
 }
 
-// Close gives all memory back. Nobody may read any more.
+// Close frees all memory. No goroutine may read any more.
 func (l *Log) Close() error {
 	var failed error
 	for e := range l.feeds {
@@ -132,17 +132,17 @@ func (l *Log) Close() error {
 	return failed
 }
 
-// Count is the number of the last message, which is how many there ever were.
+// Count returns the number of the last message, which is how many there ever were.
 func (l *Log) Count() uint64 { return l.feed.Count() }
 
-// Seq is the number of the last message that ends at or before offset in the
+// Seq returns the number of the last message that ends at or before offset in the
 // canonical feed.
 func (l *Log) Seq(offset int64) uint64 { return l.feed.Seq(offset) }
 
-// Head is where the next message will begin in the canonical feed.
+// Head returns where the next message will begin in the canonical feed.
 func (l *Log) Head() int64 { return l.feed.Head() }
 
-// Feed is an encoding's feed; nil if it has none now.
+// Feed returns an encoding's feed; nil if it has none.
 func (l *Log) Feed(e Encoding) *feed.Feed {
 	if x := l.feeds[e].Load(); x != nil {
 		return x.feed
@@ -150,12 +150,12 @@ func (l *Log) Feed(e Encoding) *feed.Feed {
 	return nil
 }
 
-// View looks at the feeds as they are now.
+// View returns the current state of the feeds.
 func (l *Log) View(v *View) {
 	*v = View{log: l}
 	n := int64(0)
-	// The canonical feed is appended to last, so it is looked at first: whatever
-	// its head tells of is in the others.
+	// The canonical feed is appended to last, so its head is read first: messages
+	// below it are in the others too.
 	for e := range l.feeds {
 		if x := l.feeds[e].Load(); x != nil {
 			v.feeds[e], v.heads[e], v.targets[e] = x.feed, x.feed.Head(), x.target.Load()
@@ -168,10 +168,11 @@ func (l *Log) View(v *View) {
 // Segment is the size of the steps in which memory comes and goes.
 func (l *Log) Segment() int64 { return l.feed.Segment() }
 
-// Lost is how many messages were trimmed that nobody heard.
+// Lost returns the number of trimmed messages that no client received.
 func (l *Log) Lost() int64 { return l.lost.Load() }
 
-// Unheard is how many messages nobody has heard, the lost ones included.
+// Unheard returns the number of messages that no client received, including the
+// lost ones.
 func (l *Log) Unheard() int64 {
 	heard := max(l.heard.upTo(), l.feed.Whole())
 	return l.lost.Load() + int64(l.feed.Count()-l.feed.Seq(heard))

@@ -7,8 +7,7 @@ package backlog
 //	Publish      appends, or returns what closes when there may be room
 //	PublishWait  tries again until there is room
 //
-// Messages are encoded once for each encoding that has a feed, by whoever
-// publishes them.
+// The publisher encodes its messages once per encoding that has a feed.
 
 import (
 	"context"
@@ -17,25 +16,25 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// Messages are what is published at once, as package feed wants them.
+// Messages are published together, in the form that package feed takes.
 type Messages struct {
-	Bytes []byte // the messages with their separators, one after the other
+	Bytes []byte // the messages with their separators
 	Ends  []int  // where each ends
 	Runs  []feed.Run
 }
 
-// How says how messages are published.
+// How is a way to publish messages.
 type How uint8
 
 // How messages may be published.
 const (
-	Paced     How = iota // once there is room for them
-	Here                 // likewise, and what comes after something heard counts as heard
-	Unbounded            // whether there is room or not
+	Paced     How = iota // once they fit
+	Here                 // likewise; they count as received if all before them was
+	Unbounded            // even if they do not fit
 )
 
-// Publish appends messages and wakes the shards. If there is no room now, it
-// appends nothing and returns the channel that closes when to try again.
+// Publish appends messages and wakes the shards. If they do not fit, it appends
+// nothing and returns a channel that is closed when to try again.
 func (l *Log) Publish(m Messages, how How) (retry <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,17 +79,17 @@ func (l *Log) PublishWait(ctx context.Context, m Messages, how How) error {
 	}
 }
 
-// Hold and Release count the publishers that wait for room: slow clients are
-// judged only while there is one.
+// Hold and Release count blocked publishers: slow clients are judged only while
+// there is one.
 func (l *Log) Hold() {
 	l.blocked.Add(1)
 	l.config.Wake()
 }
 
-// Release is one waiting publisher fewer.
+// Release ends a Hold.
 func (l *Log) Release() { l.blocked.Add(-1) }
 
-// Blocked reports whether a publisher waits for room.
+// Blocked reports whether a publisher is blocked.
 func (l *Log) Blocked() bool { return l.blocked.Load() > 0 }
 
 // append appends to every feed, asks for room one segment ahead, and wakes the
@@ -100,7 +99,7 @@ func (l *Log) append(all *[Encodings]batch, at time.Time) error {
 	for e := range l.feeds {
 		if x := l.feeds[e].Load(); x != nil {
 			if err := x.feed.Reserve(len(all[e].bytes)); err != nil {
-				return err // and nothing is appended anywhere
+				return err // nothing has been appended to any feed
 			}
 		}
 	}
@@ -119,8 +118,8 @@ func (l *Log) append(all *[Encodings]batch, at time.Time) error {
 	return nil
 }
 
-// exclude tells clients, before the next messages can be seen, that they must
-// not get some of them. The caller holds mu.
+// exclude calls Excluded for clients that must not get some of the next messages,
+// before these become visible. The caller holds mu.
 func (l *Log) exclude(runs []feed.Run) {
 	if runs == nil {
 		return
@@ -137,7 +136,7 @@ func (l *Log) exclude(runs []feed.Run) {
 	}
 }
 
-// batch is one encoding's part of what is being published.
+// batch is the messages being published, in one encoding.
 type batch struct {
 	bytes []byte
 	ends  []int
@@ -153,8 +152,8 @@ func (b *batch) growth() feed.Growth {
 	return feed.Growth{Bytes: int64(len(b.bytes)), Messages: len(b.ends), Runs: b.runs}
 }
 
-// encodeAll puts messages into every encoding that has a feed. The caller holds
-// mu, and the result is good until it lets go.
+// encodeAll encodes messages in every encoding that has a feed. The caller holds
+// mu; the result is valid until it unlocks.
 func (l *Log) encodeAll(m Messages, at time.Time) *[Encodings]batch {
 	all := &l.batches
 	all[Canonical] = batch{m.Bytes, m.Ends, m.Runs}

@@ -13,15 +13,15 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// stateVersion is that of a backlog's state. A field may be added, but not change
-// its meaning: that takes another version.
+// stateVersion is the version of logState. Adding a field keeps it; changing the
+// meaning of one needs a new version.
 const stateVersion = 1
 
 // logState is a Log in bytes.
 type logState struct {
 	Version   int
 	Epoch     string
-	Heard     int64 // up to where somebody has heard the canonical feed
+	Heard     int64 // up to where any client has received the canonical feed
 	Lost, Top int64
 	Feeds     [Encodings]*encodedState
 }
@@ -54,8 +54,8 @@ func State(l *Log) (state []byte, files []int, err error) {
 	return state, files, err
 }
 
-// Restore is the backlog whose State is given, with its epoch. It owns the files
-// from now on, also if it fails. An encoding that no client reads stays for Idle.
+// Restore rebuilds a backlog from its State, with its epoch. It owns the files, even
+// if it fails. An encoding that no client reads stays for Idle.
 func Restore(config Config, state []byte, files []int) (*Log, error) {
 	var s logState
 	var feeds [Encodings]*feed.Feed

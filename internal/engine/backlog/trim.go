@@ -2,13 +2,12 @@
 
 package backlog
 
-// This file gives the oldest memory back. Memory that a client still needs must
-// stay, and so must memory that any shard may be reading. One agreement serves
-// both:
+// This file frees the oldest memory. Memory that a client still needs must stay,
+// and so must memory that a shard may be reading. One protocol ensures both:
 //
-//	ask       a publisher    names the next segment to go, and wakes the shards
-//	Mark.Left a shard        says that none of its clients stands there, or will
-//	reclaim   the last shard drops the segment and lets blocked publishers go on
+//	ask       a publisher    sets the next segment to free, and wakes the shards
+//	Mark.Left a shard        reports that none of its clients is there, or will be
+//	reclaim   the last shard drops the segment and wakes blocked publishers
 //
 // The backlog asks one segment ahead of need, so a publisher waits only when a
 // client is a whole backlog behind.
@@ -19,8 +18,8 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// excess reports whether this much more in each encoding is too much, and asks
-// for what must go for it. The caller holds mu.
+// excess reports whether this much more in each encoding does not fit, and asks for
+// the memory. The caller holds mu.
 func (l *Log) excess(more func(e Encoding) feed.Growth) bool {
 	which, to := l.tooMuch(more)
 	for i := range to {
@@ -34,8 +33,8 @@ func (l *Log) excess(more func(e Encoding) feed.Growth) bool {
 	return to != nil
 }
 
-// tooMuch is excess that only looks: which feeds must go, up to where; nil if all
-// of it fits. The caller holds mu.
+// tooMuch is excess without asking: up to where each feed must be dropped; nil if
+// everything fits. The caller holds mu.
 func (l *Log) tooMuch(more func(e Encoding) feed.Growth) (which [Encodings]*encodedFeed, to []int64) {
 	var growths [Encodings]feed.Growth
 	n := 0
@@ -49,17 +48,17 @@ func (l *Log) tooMuch(more func(e Encoding) feed.Growth) (which [Encodings]*enco
 	return which, feed.Excess(l.config.Limit, growths[:n])
 }
 
-// Mark is one shard's part in trimming, and what its clients heard. Only its
+// Mark is one shard's part in trimming, and what its clients received. Only its
 // shard calls its methods.
 type Mark struct {
 	log     *Log
-	clear   [Encodings]atomic.Int64 // no client of the shard stands, or will stand, below
-	heard   [Encodings]atomic.Int64 // up to where its clients heard the feed, as others see it
-	heardTo [Encodings]int64        // the same, as the shard itself knows it
+	clear   [Encodings]atomic.Int64 // no client of the shard is, or will be, below
+	heard   [Encodings]atomic.Int64 // up to where its clients received the feed, published
+	heardTo [Encodings]int64        // the same, private to the shard
 }
 
-// NewMark is the mark of one shard more. All are made before the first client
-// comes.
+// NewMark makes the mark of one more shard. All are made before the first client
+// joins.
 func (l *Log) NewMark() *Mark {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +67,7 @@ func (l *Log) NewMark() *Mark {
 	return m
 }
 
-// Asked says that the shard's clients must leave what is to be trimmed.
+// Asked reports whether the shard's clients must leave memory to be trimmed.
 func (m *Mark) Asked() bool {
 	to := m.log.targets()
 	return !m.hasLeft(&to)
@@ -83,10 +82,10 @@ func (m *Mark) hasLeft(to *[Encodings]int64) bool {
 	return true
 }
 
-// Left says that no client of the shard stands below the view's targets, or will
-// stand there. The last shard to say so gives the memory back.
+// Left reports that no client of the shard is, or will be, below the view's
+// targets. The last shard to call it frees the memory.
 func (m *Mark) Left(v *View) {
-	m.Show() // before what was heard is counted as lost
+	m.Show() // before received messages are counted as lost
 	for e := range v.targets {
 		m.clear[e].Store(v.targets[e])
 	}
@@ -101,7 +100,7 @@ func (m *Mark) Enter(e Encoding, offset int64) int64 {
 	if offset >= l.feeds[e].Load().target.Load() {
 		return offset
 	}
-	l.mu.Lock() // so nothing goes now
+	l.mu.Lock() // nothing is dropped meanwhile
 	defer l.mu.Unlock()
 	x := l.feeds[e].Load()
 	if l.config.Paced {
@@ -117,7 +116,7 @@ func (m *Mark) Enter(e Encoding, offset int64) int64 {
 	return max(offset, x.feed.EndOf(to))
 }
 
-// targets is where each feed must be left; 0: nowhere.
+// targets is the offset below which clients must leave each feed; 0: none.
 func (l *Log) targets() (to [Encodings]int64) {
 	for e := range l.feeds {
 		if x := l.feeds[e].Load(); x != nil {
@@ -127,7 +126,7 @@ func (l *Log) targets() (to [Encodings]int64) {
 	return to
 }
 
-// reclaim drops what every shard has left.
+// reclaim drops the memory that every shard has left.
 func (l *Log) reclaim() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,18 +147,18 @@ func (l *Log) reclaim() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 	if l.Blocked() {
-		l.config.Wake() // a shard may read the source that waits
+		l.config.Wake() // a shard may be waiting to read its source
 	}
 }
 
-// countLost counts what goes up to offset without ever having been heard. The
-// caller holds mu.
+// countLost counts the messages up to offset that are dropped and that no client
+// received. The caller holds mu.
 func (l *Log) countLost(to int64) {
 	heard := max(l.heard.sentTo(), l.feed.Whole())
 	if heard >= to {
 		return
 	}
-	// The message that to stands in goes too.
+	// The message that contains to is dropped too.
 	if n := int64(l.feed.Seq(l.feed.EndOf(to)) - l.feed.Seq(heard)); n > 0 {
 		l.config.Lost(l.lost.Add(n))
 	}

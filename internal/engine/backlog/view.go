@@ -4,8 +4,8 @@ package backlog
 
 import "hubbub.example/internal/feed"
 
-// View is what a shard knows of the feeds during one turn: it sends no further
-// than the heads that it has seen. It must not be kept beyond the turn.
+// View is a shard's snapshot of the feeds for one turn: the shard sends only up to
+// these heads. It must not be kept beyond the turn.
 type View struct {
 	log     *Log
 	feeds   [Encodings]*feed.Feed
@@ -14,16 +14,16 @@ type View struct {
 	share   int64
 }
 
-// Feed is an encoding's feed.
+// Feed returns an encoding's feed.
 func (v *View) Feed(e Encoding) *feed.Feed { return v.feeds[e] }
 
-// Head is up to where an encoding's feed is sent.
+// Head returns up to where to send an encoding's feed.
 func (v *View) Head(e Encoding) int64 { return v.heads[e] }
 
-// Target is where an encoding's feed must be left.
+// Target returns the offset below which clients must leave an encoding's feed.
 func (v *View) Target(e Encoding) int64 { return v.targets[e] }
 
-// Share is what of the backlog each feed has to itself.
+// Share returns the part of the backlog that each feed has to itself.
 func (v *View) Share() int64 { return v.share }
 
 // AppendEncoded appends message seq, which the canonical feed keeps, in an
