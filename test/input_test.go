@@ -660,9 +660,9 @@ func TestTheLongestBeginningOfAllLoopsGoes(t *testing.T) {
 	const big, ordinary, most = 240_000, 100_000, 1 << 20
 	s := open(t, hubbub.Options{Loops: 2, Backlog: most, MaxMessage: big})
 	half := strings.Repeat("x", big)
-	hoarder := s.client()
+	stalled := s.client()
 	others := s.clients(19) // every second is with the other loop
-	hoarder.Says(half)
+	stalled.Says(half)
 	scene.Until(t, "it is held", func() bool { return s.Stats().BytesIn == big })
 	for i := 0; i < len(others); i += 2 {
 		others[i].Says(half[:ordinary])

@@ -242,8 +242,8 @@ func TestAnAddressForHTTP(t *testing.T) {
 	}
 }
 
-// A stranger that goes gives its descriptor back, however far it came.
-func TestAStrangerThatGoesIsForgotten(t *testing.T) {
+// A pending connection that closes frees its descriptor, however far it came.
+func TestAPendingConnectionThatClosesIsForgotten(t *testing.T) {
 	before, _ := scene.Pipe(t)
 	_ = before.Close()
 	s := openUnasked(t, "127.0.0.1:0", hubbub.Options{Sniff: time.Minute, Loops: 2})
@@ -273,8 +273,8 @@ func TestAStrangerThatGoesIsForgotten(t *testing.T) {
 	scene.Until(t, "nothing is left", func() bool { return inUse(t).within(still) })
 }
 
-// Strangers keep a hub neither from draining nor from closing.
-func TestAHubEndsWithStrangers(t *testing.T) {
+// Pending connections keep a hub neither from draining nor from closing.
+func TestAHubEndsWithPendingConnections(t *testing.T) {
 	t.Parallel()
 	for _, drain := range []bool{false, true} {
 		s := openUnasked(t, "127.0.0.1:0", hubbub.Options{Sniff: time.Minute, Loops: 2})

@@ -204,7 +204,7 @@ func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
 			t.Run(fmt.Sprint(slow, " ", loops), func(t *testing.T) {
 				t.Parallel()
 				s := open(t, hubbub.Options{Backlog: 1 << 20, Loops: loops, Slow: slow})
-				hoarder, stuck := s.narrowClient(), s.narrowClient()
+				stalled, stuck := s.narrowClient(), s.narrowClient()
 				for i := range 60 { // less than all may have
 					s.sends(string(numbered(i, size)), 1)
 				}
@@ -230,7 +230,7 @@ func TestPrivateMessagesAreBoundedTogether(t *testing.T) {
 					s.sends("the last", 1)
 					for line := ""; line != "the last\n"; {
 						var err error
-						if line, err = hoarder.R.ReadString('\n'); err != nil {
+						if line, err = stalled.R.ReadString('\n'); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -378,7 +378,7 @@ func TestRenameLeavesThePast(t *testing.T) {
 	}
 }
 
-// Letters for who has gone, or goes meanwhile, cost nothing and harm nobody.
+// Private messages to clients that have left, or leave meanwhile, cost nothing.
 func TestPrivateMessagesToWhoGoes(t *testing.T) {
 	s := open(t, hubbub.Options{Backlog: 1 << 20})
 	stay := s.client()
@@ -387,7 +387,7 @@ func TestPrivateMessagesToWhoGoes(t *testing.T) {
 		id := s.newest()
 		sending := begins(func() error {
 			for range 2000 {
-				if s.Send([]byte("a letter of some length, for who may have gone"), id) != nil {
+				if s.Send([]byte("a message of some length, for a client that may have left"), id) != nil {
 					return nil
 				}
 			}
@@ -403,7 +403,7 @@ func TestPrivateMessagesToWhoGoes(t *testing.T) {
 	stay.Hears("still here\n")
 }
 
-// A letter that comes behind the end of its client is not waited for, nor does
+// A private message that comes after the end of its client is not waited for, nor does
 // a loop look for it again and again.
 func TestPrivateMessageBehindTheEnd(t *testing.T) {
 	s := open(t, hubbub.Options{Loops: 1})

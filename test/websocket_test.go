@@ -382,7 +382,7 @@ func TestWebSocketsWaitForTheInbox(t *testing.T) {
 
 // The beginnings of all messages together are bounded by the backlog; who has
 // the longest goes.
-func TestWhoHoardsBeginningsIsCut(t *testing.T) {
+func TestTheLargestShareOfBeginningsIsCut(t *testing.T) {
 	t.Parallel()
 	const backlog = 256 << 10
 	s := openAny(t, hubbub.Options{Backlog: backlog})

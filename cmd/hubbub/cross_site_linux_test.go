@@ -23,7 +23,7 @@ func site(t *testing.T) (origins []string) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, `<!doctype html><link rel="icon" href="data:,"><title>a stranger</title>`)
+		_, _ = io.WriteString(w, `<!doctype html><link rel="icon" href="data:,"><title>a foreign page</title>`)
 	}))
 	t.Cleanup(s.Close)
 	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
@@ -36,16 +36,16 @@ func site(t *testing.T) (origins []string) {
 // tries is what a page there hears of a server when it has tried everything.
 func tries(b *browser, origin, server string, allowed bool) (heard []string) {
 	b.t.Helper()
-	script, err := os.ReadFile(filepath.Join("testdata", "strangers.js"))
+	script, err := os.ReadFile(filepath.Join("testdata", "foreign_page.js"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	page := b.open(origin + "/")
 	eval[bool](page, "(() => {"+string(script)+"})() ?? true")
-	return eval[[]string](page, fmt.Sprintf(`strangers.all(%s, %v)`, quote(server), allowed))
+	return eval[[]string](page, fmt.Sprintf(`foreignPage.all(%s, %v)`, quote(server), allowed))
 }
 
-// everyWay is what strangers.js says, sorted.
+// everyWay is what foreign_page.js says, sorted.
 var everyWay = []string{
 	"by WebSocket", "by a beacon", "by a blind post", "by a form=", "by an asked post", "by hubbub.v1",
 }
@@ -95,8 +95,8 @@ func TestPagesOfAnAllowedOriginAreToldAndHeard(t *testing.T) {
 	}
 }
 
-// A name that a stranger's DNS has point to this machine makes the stranger's
-// pages no pages of ours: the browser is told that this is none of us.
+// A name that an attacker's DNS points to this machine makes the attacker's
+// pages no pages of ours: the server refuses that host name.
 func TestANameThatIsPointedHereIsNotOurs(t *testing.T) {
 	t.Parallel()
 	needs(t, "curl")

@@ -20,8 +20,8 @@ import (
 
 // This file drives programs that nobody here wrote, as clients of the server.
 
-// everyStranger is how each of them connects; see visit.
-var everyStranger = []string{
+// everyTool is how each of them connects; see visit.
+var everyTool = []string{
 	"nc HOST PORT", "ncat HOST PORT", "socat - TCP:HOST:PORT", "telnet HOST PORT",
 	"nc -U PATH", "ncat -U PATH", "socat - UNIX-CONNECT:PATH",
 }
@@ -84,7 +84,7 @@ func heard(said string) string {
 // comes out of it; and when it ends, so do they.
 func TestOthersProgramsTalkBothWays(t *testing.T) {
 	t.Parallel()
-	for _, command := range everyStranger {
+	for _, command := range everyTool {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel() // some stay a while when the server has ended
 			p := host(t, "--wait-for", "1")
@@ -141,10 +141,10 @@ func TestOthersProgramsGetEveryByte(t *testing.T) {
 	t.Parallel()
 	const each = 2
 	text := numbered(20 << 20 / lineSize)
-	p := host(t, "--wait-for", fmt.Sprint(each*len(everyStranger)))
+	p := host(t, "--wait-for", fmt.Sprint(each*len(everyTool)))
 	got := map[string][]<-chan string{}
 	for range each {
-		for _, command := range everyStranger {
+		for _, command := range everyTool {
 			r, w := scene.Pipe(t)
 			launch{stdout: w}.visit(t, p, command)
 			_ = w.Close()

@@ -162,7 +162,7 @@ func (c *peer) hearsEndThenSays(text string) {
 	_ = c.Close()
 }
 
-// What a stranger sends to a terminal is shown, not obeyed; into a pipe it
+// What a peer sends to a terminal is shown, not obeyed; into a pipe it
 // goes byte for byte.
 func TestJoinShowsControlBytesToATerminalOnly(t *testing.T) {
 	t.Parallel()
@@ -367,15 +367,15 @@ func joinedOption(t *testing.T, flags string, level, option int) (got int) {
 	return got
 }
 
-// strangers are servers that nobody here wrote.
-var strangers = []string{
+// otherServers are servers that are not hubbub.
+var otherServers = []string{
 	"ncat -v -l 127.0.0.1 PORT", "ncat -v -l -k 127.0.0.1 PORT", "ncat -l -U PATH",
 	"socat -d -d - TCP-LISTEN:PORT,bind=127.0.0.1", "socat - UNIX-LISTEN:PATH",
 	"nc -v -l 127.0.0.1 PORT", "nc -l -U PATH",
 }
 
-// stranger starts one and waits until it listens. Shell is how: `exec "$@"`.
-func stranger(t *testing.T, shell, command string) (p *program, address string) {
+// otherServer starts one in shell and waits until it listens: `exec "$@"`.
+func otherServer(t *testing.T, shell, command string) (p *program, address string) {
 	t.Helper()
 	name, _, _ := strings.Cut(command, " ")
 	needs(t, name)
@@ -410,9 +410,9 @@ func freePort(t *testing.T) string {
 
 func TestJoinTalksWithServersOfOthers(t *testing.T) {
 	t.Parallel()
-	for _, command := range strangers {
+	for _, command := range otherServers {
 		t.Run(command, func(t *testing.T) {
-			p, address := stranger(t, `exec "$@"`, command)
+			p, address := otherServer(t, `exec "$@"`, command)
 			c := start(t, rawJoin(address)...)
 			c.says("from join\n")
 			p.stdout.Is(t, "from join\n")
@@ -444,7 +444,7 @@ func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
 		"socat -d -d -t 60 - TCP-LISTEN:PORT,bind=127.0.0.1": 100_000,
 	} {
 		t.Run(command, func(t *testing.T) {
-			p, address := stranger(t, `exec "$@"`, command)
+			p, address := otherServer(t, `exec "$@"`, command)
 			theirs := bytes.Repeat([]byte("what the server sends\n"), lines)
 			const held = 55_000 // by a pipe
 			p.says(string(theirs[:held]))
@@ -474,7 +474,7 @@ func TestJoinReportsToServersThatOnlyListen(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"ncat -v -l 127.0.0.1 PORT", "ncat -v -l -k 127.0.0.1 PORT", "socat -d -d -t 60 - TCP-LISTEN:PORT,bind=127.0.0.1"} {
 		t.Run(command, func(t *testing.T) {
-			p, address := stranger(t, `exec "$@" </dev/null`, command)
+			p, address := otherServer(t, `exec "$@" </dev/null`, command)
 			c := start(t, rawJoin(address)...)
 			want := ""
 			for i := range 10 {

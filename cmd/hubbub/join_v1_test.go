@@ -291,7 +291,7 @@ func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
 	for _, command := range []string{"nc -v -l 127.0.0.1 PORT", "ncat -v -l 127.0.0.1 PORT"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
-			_, address := stranger(t, `exec "$@"`, command)
+			_, address := otherServer(t, `exec "$@"`, command)
 			// It may still be there for a moment, and take another.
 			start(t, "join", address).stderr.Until(t, "se tcp://"+address+" to skip detection")
 		})

@@ -148,9 +148,9 @@ func TestNothingIsLeft(t *testing.T) {
 		o.Input = func(context.Context, *child.Process) {}
 		c := run(t, o)
 		c.returns()
-		stranger := 0
-		fmt.Sscan(c.said.Text(), &stranger)
-		kill(t, stranger, syscall.SIGKILL)
+		leftover := 0
+		fmt.Sscan(c.said.Text(), &leftover)
+		kill(t, leftover, syscall.SIGKILL)
 		o = sh(neverEnds).Hurried()
 		o.Grace = 1
 		c = run(t, o)

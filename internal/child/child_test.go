@@ -274,7 +274,7 @@ func TestWhoIsLeftBehindIsAsked(t *testing.T) {
 
 // Somebody who has left the group holds the next start up for a moment, and
 // what was said is heard.
-func TestStrangerKeepsStdoutOpen(t *testing.T) {
+func TestLeftoverProcessKeepsStdoutOpen(t *testing.T) {
 	t.Parallel()
 	c := run(t, as("leaver").Hurried())
 	if end := c.ended(); end.Code != 1 || end.Again == 0 {
@@ -284,11 +284,11 @@ func TestStrangerKeepsStdoutOpen(t *testing.T) {
 		t.Errorf("%+v, %v", end, err)
 	}
 	c.warned.Until(t, "holds its STDOUT open")
-	stranger, words, _ := strings.Cut(c.said.Text(), "\n")
+	leftover, words, _ := strings.Cut(c.said.Text(), "\n")
 	if words != "last words|the second\n|" {
 		t.Errorf("it says %q", words)
 	}
-	pid, _ := strconv.Atoi(stranger)
+	pid, _ := strconv.Atoi(leftover)
 	kill(t, pid, syscall.SIGKILL)
 }
 

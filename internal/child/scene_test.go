@@ -27,7 +27,7 @@ const roleVariable = "CHILD_TEST_ROLE"
 var roles = map[string]func() error{
 	"echo":   func() error { return echoRecords(os.Stdin, os.Stdout) },
 	"clock":  func() error { fmt.Print(time.Now().UnixNano()); return errors.New("done") },
-	"leaver": leaveStranger,
+	"leaver": leaveProcess,
 	"holder": func() error { <-time.After(time.Hour); return nil },
 	"hub":    beHub,
 }
@@ -69,21 +69,21 @@ func echoRecords(r io.Reader, w io.Writer) error {
 	}
 }
 
-// leaveStranger says something, not to its end, and exits, but for a process in
+// leaveProcess says something, not to its end, and exits, but for a process in
 // another session that has the same STDIN and STDOUT.
-func leaveStranger() error {
+func leaveProcess() error {
 	if os.Getenv("HUBBUB_START") == "2" {
 		fmt.Println("the second")
 		return nil
 	}
-	stranger := exec.Command(os.Args[0])
-	stranger.Env = append(os.Environ(), roleVariable+"=holder")
-	stranger.Stdin, stranger.Stdout = os.Stdin, os.Stdout
-	stranger.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := stranger.Start(); err != nil {
+	leftover := exec.Command(os.Args[0])
+	leftover.Env = append(os.Environ(), roleVariable+"=holder")
+	leftover.Stdin, leftover.Stdout = os.Stdin, os.Stdout
+	leftover.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := leftover.Start(); err != nil {
 		return err
 	}
-	fmt.Printf("%d\nlast words", stranger.Process.Pid)
+	fmt.Printf("%d\nlast words", leftover.Process.Pid)
 	return errors.New("left")
 }
 

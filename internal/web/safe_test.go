@@ -119,7 +119,7 @@ func TestLinkLeadsToThePageOnly(t *testing.T) {
 	}
 }
 
-// A name that a stranger's DNS points here is none of ours: its pages would be
+// A name that an attacker's DNS points here is not ours: its pages would be
 // of our own origin.
 func TestHostMustBeOurs(t *testing.T) {
 	for _, test := range []struct {

@@ -3,7 +3,7 @@
 
 const closed = (socket) => new Promise((done) => { socket.onclose = () => done(true); });
 
-window.strangers = {
+window.foreignPage = {
   heard: [],
 
   async webSocket(host) {
