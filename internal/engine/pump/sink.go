@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -111,14 +112,15 @@ func (s *Sink) Turn() (again bool) {
 		if !s.next() {
 			return false
 		}
-		full, err := s.write()
+		n, err := sock.Write(s.fd, s.rest)
+		if s.full = errors.Is(err, sock.Again); s.full {
+			return false
+		}
 		if err != nil {
-			s.fail(err)
+			s.fail(fmt.Errorf("write %s: %w", s.file, err))
 			return false
 		}
-		if s.full = full; full {
-			return false
-		}
+		s.rest = s.rest[n:]
 	}
 	return true
 }
@@ -140,67 +142,50 @@ func (s *Sink) next() bool {
 	return true
 }
 
-// write writes what it can of the present batch.
-func (s *Sink) write() (again bool, err error) {
-	n, err := sock.Write(s.fd, s.rest)
-	if errors.Is(err, sock.Again) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("write %s: %w", s.file, err)
-	}
-	s.rest = s.rest[n:]
-	return false, nil
-}
-
 // Finish writes what the loops left, when they have ended.
 func (s *Sink) Finish(ctx context.Context) error {
-	for s.next() {
-		again, err := s.write()
-		if err != nil {
-			return err
-		}
-		if !again {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		// The loops have ended, so nobody is kept waiting.
-		const aWhile = 100 // ms
-		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, aWhile)
+	if err := s.writeAll(ctx, s.rest); err != nil {
+		return err
 	}
-	return nil
+	return s.Copy(ctx)
 }
 
-// Copy writes to a file that may have to wait, until ctx is done or the inbox
-// has closed.
+// Copy writes until ctx is done or the inbox has closed.
 func (s *Sink) Copy(ctx context.Context) error {
 	for {
 		b, err := s.inbox.Receive(ctx)
-		if err != nil {
-			return ctx.Err()
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		err = writeAll(s.fd, b.Plain())
+		if err != nil {
+			return err
+		}
+		err = s.writeAll(ctx, b.Plain())
 		b.Release()
 		if err != nil {
-			return fmt.Errorf("write %s: %w", s.file, err)
+			return err
 		}
 	}
 }
 
-// writeAll writes p, also where somebody who shares the description has made
-// it nonblocking.
-func writeAll(fd int, p []byte) error {
+// writeAll writes p, also to a file that does not wait, which may be so because
+// somebody shares its description. One that waits must not keep its P: package
+// sock's calls would.
+func (s *Sink) writeAll(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
-		n, err := unix.Write(fd, p)
+		n, err := unix.Write(s.fd, p)
 		switch {
-		case errors.Is(err, unix.EAGAIN):
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
-		case err != nil && !errors.Is(err, unix.EINTR):
-			return os.NewSyscallError("write", err)
+		case err == nil:
+			p = p[n:]
+		case errors.Is(err, unix.EINTR):
+		case !errors.Is(err, unix.EAGAIN):
+			return fmt.Errorf("write %s: %w", s.file, os.NewSyscallError("write", err))
+		case ctx.Err() != nil:
+			return ctx.Err()
+		default:
+			const aWhile = 100 // ms
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, aWhile)
 		}
-		p = p[max(n, 0):]
 	}
 	return nil
 }
