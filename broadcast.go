@@ -34,7 +34,7 @@ func (h *Hub) BroadcastHere(ctx context.Context, message []byte, except ...uint6
 // Relay broadcasts the messages of b in order, each to all clients but the one
 // that sent it. Like Broadcast it may have to wait; meanwhile the inbox fills,
 // and then the hub stops reading from clients. The batch stays the caller's.
-// The error, which is ctx's or ErrClosed, says that some were not broadcast.
+// If some were not broadcast, the error is ctx's or ErrClosed.
 func (h *Hub) Relay(ctx context.Context, b *Batch) error { return h.engine.Relay(ctx, b.intake()) }
 
 // BroadcastFrom broadcasts every message that f delivers, and returns nil at

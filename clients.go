@@ -35,7 +35,7 @@ func (h *Hub) Clients() []ClientInfo {
 // and 0 if no client is behind. It asks the loops, as Clients does.
 func (h *Hub) Slowest() (id uint64, lag int64) { return h.engine.Slowest() }
 
-// UnknownError says that no clients with these ids are connected.
+// UnknownError means that no clients with these ids are connected.
 type UnknownError struct{ IDs []uint64 }
 
 func (e *UnknownError) Error() string {
@@ -62,7 +62,7 @@ func known(id uint64, ok bool) error {
 // and up to Backlog for all, wait until the client takes them. Beyond that the
 // hub closes the client or, with SlowSkip, drops its oldest private messages. An
 // *UnknownError names the clients that are not connected; the others get the
-// message. With any other error nobody gets it.
+// message. With any other error no client gets it.
 func (h *Hub) Send(message []byte, to ...uint64) error {
 	unknown, err := h.engine.Send(message, to...)
 	if err == nil && unknown != nil {

@@ -30,8 +30,8 @@
 //
 // [Hub.Events] returns messages, joins and leaves, one by one; [Hub.Receive]
 // returns them in batches, which is faster; [Hub.DeliverTo] writes messages to a
-// file or a pipe. When nobody receives, the hub stops reading from clients and
-// TCP slows them down.
+// file or a pipe. When the caller does not receive, the hub stops reading from
+// clients and TCP slows them down.
 //
 // # Ending
 //

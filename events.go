@@ -44,7 +44,7 @@ type Event struct {
 	Time     time.Time // when the hub saw it
 	Data     []byte    // the message without its separator, which a WebSocket's may contain all the same; good until the next event
 	Code     LeaveCode // why it left
-	Reason   string    // the same, for people
+	Reason   string    // the same, for display
 }
 
 // Batch is a number of events, in order.
@@ -56,7 +56,7 @@ func (b *Batch) intake() *intake.Batch { return (*intake.Batch)(b) }
 // It is good until Release.
 func (b *Batch) Plain() []byte { return b.intake().Plain() }
 
-// Release gives the batch back to the hub. It must not be used any more.
+// Release returns the batch to the hub. It must not be used afterwards.
 func (b *Batch) Release() { b.intake().Release() }
 
 // Events goes through the batch. An event's Data is good until the next.
@@ -91,7 +91,7 @@ func (h *Hub) Receive(ctx context.Context) (*Batch, error) {
 	return (*Batch)(b), err
 }
 
-// TryReceive is Receive that does not wait: nil says that nothing is there now.
+// TryReceive is like Receive but does not wait: it returns nil if there is nothing.
 func (h *Hub) TryReceive() *Batch { return (*Batch)(h.engine.Inbox().TryReceive()) }
 
 // Events returns everything that comes, until the hub is closed or ctx is done.
@@ -118,10 +118,10 @@ func (b *Batch) yieldAll(yield func(Event) bool) bool {
 }
 
 // DeliverTo writes every message from clients to f, with its separator, until
-// the hub is closed and everything is written (nil), ctx is done, or f fails:
-// that nobody reads f any more is noticed at once, even if there is nothing to
-// write. It takes the place of Receive and Events; joins and leaves are
-// dropped. When ctx is done the last message may have been written in part.
+// the hub is closed and everything is written (nil), ctx is done, or f fails. It
+// notices at once that a pipe's reader has gone, even with nothing to write. Use it
+// instead of Receive and Events; joins and leaves are dropped. When ctx is done,
+// the last message may have been written in part.
 func (h *Hub) DeliverTo(ctx context.Context, f *os.File) error {
 	return h.engine.DeliverTo(ctx, f)
 }

@@ -21,7 +21,7 @@ import (
 // goroutine.
 type Hub struct{ engine *engine.Engine }
 
-// ErrClosed says that the hub is closed, or drains before it closes.
+// ErrClosed means that the hub is closed or draining.
 var ErrClosed = backlog.ErrClosed
 
 // New makes a hub. It does not listen yet. The error says which option is wrong
@@ -68,8 +68,8 @@ func (h *Hub) Listen(address string) ([]Address, error) {
 func (h *Hub) Serve(l net.Listener) error { return h.engine.Serve(l) }
 
 // ServeHTTP answers a request as the hub's own HTTP server does: WebSockets,
-// server-sent events, streams, posts, the page. So a hub can stand beside other
-// handlers:
+// server-sent events, streams, posts and the page. So a hub can share a server with
+// other handlers:
 //
 //	http.Handle("/hub/", http.StripPrefix("/hub", hub))
 //
@@ -82,9 +82,9 @@ func (h *Hub) WaitForClients(ctx context.Context, n int) error {
 	return h.engine.WaitForClients(ctx, n)
 }
 
-// Settle waits until every client has acknowledged what was broadcast and every
-// message was received by somebody; clients may still join. The error is an
-// *UndeliveredError if nothing of that progressed for stall, or ctx is done.
+// Settle waits until every client has acknowledged what was broadcast and some
+// client has received each message. Clients may still join. The error is an
+// *UndeliveredError if there is no progress for stall, or ctx is done.
 func (h *Hub) Settle(ctx context.Context, stall time.Duration) error {
 	left, err := h.engine.Settle(ctx, stall)
 	return errors.Join(err, undelivered(left))
@@ -106,8 +106,8 @@ func (h *Hub) Close() error { return h.engine.Close() }
 // Close nor Drain did.
 func (h *Hub) Wait() error { return h.engine.Wait() }
 
-// Logger logs beside the hub: to the same handler, and it never waits for it
-// either. What finds no room is dropped and counted (Stats.LogsDropped).
+// Logger returns a logger to the hub's handler that never blocks. It drops records
+// when its queue is full, and counts them (Stats.LogsDropped).
 func (h *Hub) Logger() *slog.Logger { return h.engine.Logger() }
 
 // Longest is how long a message may be, in bytes, without its separator.
@@ -127,7 +127,7 @@ type Stats struct {
 	BytesOut    int64 // sent to all clients together
 	Sends       int64 // system calls that sent them
 	Skipped     int64 // messages that slow clients missed, all together
-	Lost        int64 // messages dropped that nobody received
+	Lost        int64 // messages dropped that no client received
 	LogsDropped int64 // log lines dropped because the log was too slow
 }
 

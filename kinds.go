@@ -50,7 +50,7 @@ func (f Framing) String() string { return framing.Framing(f).String() }
 // buffer is large, but hardly any between acknowledgements.
 //
 // With no clients connected the source never waits: the oldest messages go,
-// and the log counts those that nobody received.
+// and the log counts those that no client received.
 type Slow uint8
 
 const (

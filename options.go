@@ -49,13 +49,13 @@ type Options struct {
 
 	// Admit decides whether a client may join, and may name it. It runs before
 	// the client joins, in a goroutine of its own, for clients of every
-	// protocol. A client that it refuses is told the error and closed. nil
-	// admits everyone.
+	// protocol. A refused client is sent the error and closed. nil admits
+	// everyone.
 	Admit func(Visitor) (name string, err error)
 
-	// MaxClients bounds how many clients are connected at once. One more is
-	// told so and closed. 0 means the descriptor limit minus what the hub
-	// needs itself.
+	// MaxClients is the most clients connected at once. Further clients are sent
+	// an error and closed. 0 means the descriptor limit minus what the hub needs
+	// itself.
 	MaxClients int
 
 	// IdleTimeout closes a client when no byte went either way for so long. 0
@@ -78,8 +78,8 @@ type Options struct {
 	KeepAlive time.Duration
 
 	// Inbox says which events Receive and Events return. The zero value is
-	// InboxAll, and then somebody must receive them: a full inbox pauses
-	// reading from clients.
+	// InboxAll. Then the caller must receive them: a full inbox pauses reading
+	// from clients.
 	Inbox Inbox
 
 	// SocketOptions are NAME=VALUE pairs, as listed by `hubbub sockopts`. Each
@@ -100,7 +100,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Visitor is somebody who wants to be a client.
+// Visitor is a connection that asks to become a client.
 type Visitor struct {
 	Addr     string        // as in Event
 	Protocol string        // likewise

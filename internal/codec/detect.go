@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Opening is what the first bytes of a connection say it speaks.
+// Opening is the protocol that the first bytes of a connection indicate.
 type Opening uint8
 
 // What a connection may open with.
@@ -27,14 +27,14 @@ const (
 )
 
 // methods are those of RFC 9110, section 9.3, and RFC 5789's. They are
-// case-sensitive. The space belongs to it: "GETTING" is nobody's request.
+// case-sensitive. The space belongs to it: "GETTING" is not a request.
 var methods = []string{
 	"GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "CONNECT ", "OPTIONS ", "TRACE ", "PATCH ",
 }
 
 const preface = "PRI * HTTP/2.0"
 
-// Detect tells what a connection that begins with p speaks.
+// Detect detects the protocol of a connection that begins with p.
 func Detect(p []byte) Opening {
 	method, unclear := beginsWithMethod(p)
 	switch {

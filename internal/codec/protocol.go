@@ -1,11 +1,11 @@
-// Package codec turns bytes into messages and back. It takes the bytes there
-// are and does no I/O: what is not a whole message yet stays with the caller.
+// Package codec encodes and decodes messages. It does no I/O: the caller keeps
+// incomplete messages.
 package codec
 
-// Protocol is what a client speaks.
+// Protocol is the protocol of a client.
 type Protocol uint8
 
-// What a client may speak.
+// The protocols.
 const (
 	ProtocolRaw       Protocol = iota // bare TCP or a Unix socket
 	ProtocolText                      // HTTP, a plain stream

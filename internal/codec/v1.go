@@ -1,4 +1,4 @@
-// This file is what the hub says in hubbub.v1, JSON in WebSocket text frames
+// This file encodes what the hub sends in hubbub.v1, JSON in WebSocket text frames
 // (docs/protocol.md): AppendHello, AppendNumbered, … append whole frames.
 //
 // AppendNumbered is on every message's way to the clients. It finds out how
@@ -21,7 +21,7 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Hello is the hub's first words to a client.
+// Hello is the hub's first message to a client.
 type Hello struct {
 	Epoch     string `json:"epoch"`
 	ID        uint64 `json:"id"`                // the client's number
@@ -64,7 +64,7 @@ func appendTextNumber(dst []byte, head string, n uint64) []byte {
 }
 
 // AppendClosing appends why the hub is about to close the connection: a code
-// for programs, a reason for people.
+// for programs, a reason for display.
 func AppendClosing(dst []byte, code, reason string) []byte {
 	var buffer [256]byte
 	p := append(append(buffer[:0], `{"type":"close","code":"`...), code...)
@@ -75,14 +75,13 @@ func AppendClosing(dst []byte, code, reason string) []byte {
 // AppendHeartbeat appends what shows that the connection lives.
 func AppendHeartbeat(dst []byte) []byte { return AppendText(dst, []byte(`{"type":"heartbeat"}`)) }
 
-// By is the client that said a message. An id of 0: none did.
+// By is the client that sent a message. An id of 0 means no client.
 type By struct {
 	ID   uint64
 	Name string
 }
 
-// AppendNumbered appends a broadcast message, when it was broadcast, and who
-// said it.
+// AppendNumbered appends a broadcast message with its time and its sender.
 func AppendNumbered(dst []byte, seq uint64, at time.Time, by By, message []byte) []byte {
 	var buffer [256]byte
 	head := strconv.AppendUint(append(buffer[:0], `{"type":"message","seq":`...), seq, 10)

@@ -44,9 +44,9 @@ type Part struct {
 	Code  proto.CloseCode // Close: the client's code, CloseNoStatus if it gave none
 }
 
-// Frames takes apart what one WebSocket client sends (RFC 6455, section 5).
-// The zero value is at the beginning of a connection. It is what has to be
-// known between two reads. Only the client's loop touches it.
+// Frames decodes what one WebSocket client sends (RFC 6455, section 5). It is the
+// state between two reads; the zero value is the beginning of a connection. Only
+// the client's loop uses it.
 type Frames struct {
 	frame   frame
 	message message
@@ -77,7 +77,7 @@ type message struct {
 	Tail  tail
 }
 
-// Between says whether f holds nothing: it is as good as a new one.
+// Between reports whether f is between two messages, like a new one.
 func (f *Frames) Between() bool { return *f == Frames{} }
 
 // Next takes the next step through p, which it unmasks where it lies, and
@@ -132,7 +132,7 @@ func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *prot
 
 func notUTF8() *proto.Breach { return proto.Breachf(proto.CloseInvalidPayload, "text is not UTF-8") }
 
-// begin reads a frame's header off p, or keeps what there is of it.
+// begin reads a frame's header from p, or keeps an incomplete one.
 func (f *Frames) begin(p []byte, longest int) (rest []byte, err *proto.Breach) {
 	var h ws.Header
 	var n int
@@ -163,8 +163,8 @@ func (f *Frames) begin(p []byte, longest int) (rest []byte, err *proto.Breach) {
 	return p, nil
 }
 
-// judge says what is wrong with a frame that has this header here, and
-// counts it to its message.
+// judge returns what is wrong with a frame with this header, and adds its size to
+// its message.
 func (f *Frames) judge(h ws.Header, longest int) *proto.Breach {
 	state := ws.StateServerSide
 	if f.message.Open {
@@ -311,8 +311,8 @@ type tail struct {
 	Bytes [utf8.UTFMax]byte
 }
 
-// valid says whether p, behind all before it, is UTF-8 (RFC 6455, section
-// 8.1). It may end within a rune unless it is the last.
+// valid reports whether p, after all before it, is UTF-8 (RFC 6455, section 8.1). It
+// may end within a rune unless it is the last.
 func (t *tail) valid(p []byte, last bool) bool {
 	for t.N > 0 && len(p) > 0 {
 		t.Bytes[t.N], p = p[0], p[1:]

@@ -25,7 +25,7 @@ func (h *Engine) BroadcastFrom(ctx context.Context, f *os.File) error {
 	return err
 }
 
-// reader is how this hub's sources are read.
+// reader returns the settings for reading a source.
 func (h *Engine) reader() *pump.Reader {
 	return &pump.Reader{Backlog: h.backlog, Framing: h.framing, Longest: h.longest, Log: h.log}
 }
@@ -79,8 +79,8 @@ func (h *Engine) DeliverTo(ctx context.Context, f *os.File) error {
 	return err
 }
 
-// onFirstLoop has the first loop do f, and reports whether it did before the
-// hub was closed.
+// onFirstLoop runs f on the first loop. It reports whether f ran before the hub was
+// closed.
 func (h *Engine) onFirstLoop(f func()) bool {
 	done := make(chan struct{})
 	h.loops[0].Do(func() { f(); close(done) })

@@ -2,7 +2,7 @@
 
 package engine
 
-// This file is the way of a connection to net/http and back:
+// This file hands connections to net/http and takes streams back:
 //
 //	handOver   a loop       gives up a connection that speaks HTTP
 //	takeBack   a goroutine  of net/http's, which has answered a request with a
@@ -10,7 +10,7 @@ package engine
 //	                        goroutine ends
 //	greet      that loop    tells the client where its stream begins
 //
-// A request that is no stream stays net/http's: package web.
+// Other requests stay with net/http: package web.
 
 import (
 	"fmt"
@@ -59,14 +59,14 @@ func (h *Engine) newWeb() *web.Server {
 	})
 }
 
-// endWeb ends what net/http still answers.
+// endWeb ends the requests that net/http still answers.
 func (h *Engine) endWeb() {
 	if err := h.web.Close(); err != nil {
 		h.log.Warnf("%v", err)
 	}
 }
 
-// full says why one more client could not be taken in.
+// full is the error if the hub has no room for another client.
 func (h *Engine) full() error {
 	if h.gate.Full() {
 		return fmt.Errorf("the server is full (%s)", quantity.Count(h.gate.Clients(), "client"))
@@ -74,7 +74,7 @@ func (h *Engine) full() error {
 	return nil
 }
 
-// handOver gives k to net/http; if there is no place, k waits for one.
+// handOver passes k to net/http; if there is no place, k waits for one.
 func (l *shard) handOver(k accept.Conn) {
 	// First: the registration outlives the descriptor as long as a copy is open.
 	_ = l.Remove(int(k.FD))
@@ -153,8 +153,7 @@ func (h *Engine) beginOf(s web.Stream) any {
 	return a
 }
 
-// greet tells c, which has just been taken in, after which message its stream
-// begins.
+// greet tells a new client after which message its stream begins.
 func (l *shard) greet(c *client, after uint64, r *accept.Resume) {
 	if c.Protocol().Beats() {
 		l.beating++
@@ -182,7 +181,7 @@ func (l *shard) greet(c *client, after uint64, r *accept.Resume) {
 	}
 }
 
-// hello is what a client of hubbub.v1 is told first.
+// hello is the first message to a client of hubbub.v1.
 func (l *shard) hello(c *client, after, missed uint64, unknown bool) {
 	h := codec.Hello{
 		Epoch: l.engine.Epoch(), ID: c.ID(), Seq: after, Missed: missed, Unknown: unknown,

@@ -2,9 +2,9 @@
 
 package engine
 
-// This file gives memory back when a crowd has gone by. An idle program
-// collects no garbage, so what thousands of handshakes needed would stay until
-// the next thousands.
+// This file frees memory after a burst of connections. An idle program collects no
+// garbage, so the memory of thousands of handshakes would stay until the next
+// burst.
 
 import (
 	"runtime"
@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// crowd is how many connections leave so much that it is worth it.
+	// crowd is the number of connections after which a clean-up is worth its cost.
 	crowd        = 1000
 	cleanUpAfter = 10 * time.Second
 
@@ -35,7 +35,7 @@ func (h *Engine) pass() {
 	}
 }
 
-// cleanUp collects twice: what a sync.Pool holds outlives one collection.
+// cleanUp runs two collections: objects in a sync.Pool survive one.
 func (h *Engine) cleanUp() {
 	askAll(h, func(l *shard) struct{} { l.shrink(); return struct{}{} })
 	h.inbox.Shrink()
@@ -44,7 +44,7 @@ func (h *Engine) cleanUp() {
 	debug.FreeOSMemory()
 }
 
-// shrink gives up room that nothing is in.
+// shrink frees unused capacity.
 func (l *shard) shrink() {
 	l.clients = tight(l.clients)
 	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.closing} {

@@ -2,13 +2,13 @@
 
 package engine
 
-// This file is how clients are read from:
+// This file reads from clients:
 //
-//	read        one client, at most its budget of one turn
-//	receive     what it sent goes to its Sender (package intake)
-//	take        does what that asks for
-//	afterRead   there may be more, or it is the end
-//	endOfInput  its end of file, once all input before it is read
+//	read        reads one client, at most its budget per turn
+//	receive     passes what it sent to its Sender (package intake)
+//	take        acts on the result
+//	afterRead   decides whether to read again
+//	endOfInput  handles the end of file, after all input before it
 
 import (
 	"errors"
@@ -129,7 +129,7 @@ func (l *shard) readSoon(c *client) {
 	l.reading.add(c)
 }
 
-// scratch is a place for bytes that nobody wants.
+// scratch is a buffer for discarded bytes.
 func (l *shard) scratch() []byte {
 	if l.waste == nil {
 		l.waste = make([]byte, intake.ReadSize)

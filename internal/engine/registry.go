@@ -5,7 +5,7 @@ package engine
 // This file finds clients by their ids:
 //
 //	Rename  names one
-//	Mute    ignores what one says
+//	Mute    ignores messages of one
 //	Kick    ends one, in its turn: private.go
 //
 // Most hubs are never asked for a client, and the registry costs memory for
@@ -43,7 +43,7 @@ func (m member) sender() *intake.Sender {
 	return &m.client.Sender
 }
 
-// find says where a client is, if it is connected.
+// find returns a client and its loop, if it is connected.
 func (h *Engine) find(id uint64) (m member, ok bool) {
 	h.keepRegistry()
 	return h.registry.find(id)
@@ -89,7 +89,7 @@ func (r *registry) enter(m member) {
 	r.known[m.sender().ID()] = m
 }
 
-// leave notes that a client is gone.
+// leave removes a client.
 func (r *registry) leave(id uint64) {
 	if !r.wanted.Load() {
 		return
@@ -110,7 +110,7 @@ func (h *Engine) Rename(id uint64, name string) (ok bool, err error) {
 	return h.change(id, func(m member) { m.sender().Rename(name) }), nil
 }
 
-// Mute has what a client sends ignored, or taken again.
+// Mute ignores the messages of a client, or accepts them again.
 func (h *Engine) Mute(id uint64, mute bool) (ok bool) {
 	return h.change(id, func(m member) {
 		m.sender().Mute(mute || m.client != nil && m.client.kicked)

@@ -2,13 +2,13 @@
 
 package engine
 
-// This file is what clients say among themselves:
+// This file relays messages between clients:
 //
-//	Relay    the caller   broadcasts what they said, to all but whoever said it
+//	Relay    the caller   broadcasts their messages, each to all but its sender
 //	exclude  a publisher  tells clients of a message that they must not get, before
 //	                      it can be seen; their cursors pass over it
 //
-// Who must not get what stands in the index of each feed.
+// The index of each feed has the excluded clients.
 
 import (
 	"context"

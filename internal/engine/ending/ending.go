@@ -1,5 +1,5 @@
-// Package ending says why a client ends, and how long its connection stays open
-// after that.
+// Package ending has the reasons why a client is closed, and how long its
+// connection lingers after that.
 //
 //	Reason  why: decided by what finds it, never read from its text
 //	Linger  how long: linger.go

@@ -1,4 +1,4 @@
-// Package quota bounds how many bytes are held for clients, all together.
+// Package quota limits the bytes held for all clients together.
 //
 // Each client's part is a Share. Shares are the only way to change a Quota, so
 // a client that ends gives back exactly what it took. When a Quota is over its
@@ -16,8 +16,7 @@ import (
 	"sync/atomic"
 )
 
-// Quota is a limit for all its shares together. Its methods may be called by
-// any goroutine.
+// Quota is a limit for all its shares together. Any goroutine may call its methods.
 type Quota struct {
 	limit int64
 	used  atomic.Int64
