@@ -68,7 +68,7 @@ func (b *outbox) fill(r io.Reader, room func() []byte, complete bool) {
 		if err == nil {
 			continue
 		}
-		if sep := b.frame.Separator(); sep != nil && complete && b.unfinished() {
+		if sep := b.frame.Separator(); sep != nil && complete && b.head != b.ends { // which nobody else writes
 			if p := room(); len(p) > 0 {
 				p[0] = sep[0]
 				b.filled(1)
@@ -110,12 +110,6 @@ func (b *outbox) filled(n int) bool {
 	b.head += int64(n)
 	b.changed.Broadcast()
 	return true
-}
-
-func (b *outbox) unfinished() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.head != b.ends
 }
 
 // end says that nothing more comes from STDIN, or is wanted. What the ring

@@ -15,9 +15,6 @@ import (
 // This file is hubbub.v1 (docs/protocol.md) without the connection: JSON
 // objects to values and back, and the address with its parameters.
 
-// proto.Subprotocol is what a WebSocket is asked for.
-const subprotocol = "hubbub.v1"
-
 // said is what a server says. What it means is in Type, and which fields
 // stand with that.
 type said struct {
@@ -44,9 +41,8 @@ type said struct {
 	// hello: ours; message: of the client that said it, if one did
 	ID *uint64 `json:"id"`
 
-	Count uint64 `json:"count"` // skipped
-	N     int64  `json:"n"`     // ack
-	Code  string `json:"code"`  // close: a proto.Reason
+	N    int64  `json:"n"`    // ack
+	Code string `json:"code"` // close: a proto.Reason
 }
 
 // saidTypes are those that are not ignored.
