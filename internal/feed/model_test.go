@@ -300,7 +300,7 @@ func (p *pair) agreeOnBarred() {
 	p.t.Helper()
 	for _, id := range []uint64{1, 2, 3} {
 		for _, seq := range p.numbers() {
-			first, last := p.f.Barred(uint64(seq), p.f.Count(), id)
+			first, last := p.f.Excluded(uint64(seq), p.f.Count(), id)
 			wantFirst, wantLast := p.m.barred(seq, id)
 			p.same("the first barred", int64(seq), int64(first), wantFirst)
 			p.same("the last barred", int64(seq), int64(last), wantLast)
@@ -310,7 +310,7 @@ func (p *pair) agreeOnBarred() {
 
 func (m *model) barred(from int, id uint64) (first, last int64) {
 	for seq := max(from, m.oldest()); seq <= m.count(); seq++ {
-		switch barred := m.of[seq-m.before-1].bars(id); {
+		switch barred := m.of[seq-m.before-1].excludes(id); {
 		case barred && last == 0:
 			first, last = int64(seq), int64(seq)
 		case barred:

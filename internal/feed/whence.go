@@ -6,7 +6,7 @@ package feed
 //
 //	Origin      has both
 //	markOrigin  records a message's origin: its index in a segment's table
-//	Barred      finds the messages that a client does not get
+//	Excluded      finds the messages that a client does not get
 //
 // The index counts towards the backlog. Even the shortest messages, each of
 // another origin than the one before, must fit there while they are all in the
@@ -44,8 +44,8 @@ func (o *Origin) cost() int64 {
 	return int64(originSize + 8*len(o.Not))
 }
 
-// bars reports whether client id does not get messages of o.
-func (o *Origin) bars(id uint64) bool { return o != nil && slices.Contains(o.Not, id) }
+// excludes reports whether client id does not get messages of o.
+func (o *Origin) excludes(id uint64) bool { return o != nil && slices.Contains(o.Not, id) }
 
 // Run is a number of messages of one origin; nil: without an origin.
 type Run struct {
@@ -169,9 +169,9 @@ func (s *segment) originOf(n int) *Origin {
 	return s.from[i].of(n)
 }
 
-// Barred returns the first run of messages between from and to that client id
+// Excluded returns the first run of messages between from and to that client id
 // does not get: first to last. last is 0 if there is none.
-func (f *Feed) Barred(from, to, id uint64) (first, last uint64) {
+func (f *Feed) Excluded(from, to, id uint64) (first, last uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	to = min(to, f.count)
@@ -206,7 +206,7 @@ func (s *segment) seek(n, end int, id uint64, barred bool) int {
 		}
 		n = max(n, min(w.first, end))
 		for over := min(w.over(), end); n < over; n++ {
-			if w.of(n).bars(id) == barred {
+			if w.of(n).excludes(id) == barred {
 				return n
 			}
 		}

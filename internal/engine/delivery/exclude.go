@@ -43,7 +43,7 @@ func (x *exclusion) pass(c *Cursor, f *feed.Feed, end int64) int64 {
 			return end
 		}
 		far := min(last, next+lookAhead, f.Seq(end)) // there may be more by now, which last does not tell of
-		first, to := f.Barred(next, far, x.id)
+		first, to := f.Excluded(next, far, x.id)
 		if to == 0 {
 			first = far + 1
 		}
