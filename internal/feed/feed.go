@@ -15,7 +15,7 @@
 //
 // Any goroutine may read between base and head without a lock, by Span or from
 // the file. The caller makes sure that no reader is below what it drops. The
-// index (where each message ends, when it came, and from whom: whence.go) is
+// index (where each message ends, when it came, and from whom: origin.go) is
 // behind a lock; few calls need it.
 //
 // Several feeds may hold the same messages, each in its own encoding. A feed
