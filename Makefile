@@ -39,8 +39,8 @@ needs: # install what the tests use
 vet: # with -race: the tests then find their packages compiled
 	go vet -race ./...
 
-race: # the tests alone
-	$(TESTS) -race -timeout 9m ./...
+race: # the tests alone; one package at a time, so that none slows another's clocks
+	$(TESTS) -race -p 1 -timeout 9m ./...
 
 fuzz:
 	@tools/fuzz $(FUZZ)
