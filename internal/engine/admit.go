@@ -186,12 +186,8 @@ func (l *shard) turnLobby() {
 	l.setLobbyTimer()
 }
 
-// setLobbyTimer sets the timer for the lobby's next timeout. An empty lobby has
-// none: its alarms may be left from connections that are clients by now.
+// setLobbyTimer sets the timer for the lobby's next timeout.
 func (l *shard) setLobbyTimer() {
-	if l.lobby.Len() == 0 {
-		return
-	}
 	if in, ok := l.lobby.Next(l.Millis()); ok {
 		l.nextLobby.In(in)
 	}

@@ -238,8 +238,12 @@ func (l *Lobby) Turn(now uint32, head int64, wanted bool) (all []Verdict) {
 	return all
 }
 
-// Next is when Turn has something to do by the clock.
+// Next is when Turn has something to do by the clock. An empty lobby has nothing:
+// its alarms may be left from connections that are clients by now.
 func (l *Lobby) Next(now uint32) (in time.Duration, ok bool) {
+	if l.Len() == 0 {
+		return 0, false
+	}
 	for _, a := range [...]alarm{l.sniffing, l.heads, l.ends} {
 		if !a.set {
 			continue

@@ -213,6 +213,21 @@ func TestABroadcastCostsNothingForWhoWillAsk(t *testing.T) {
 	}
 }
 
+// The turn passes over an empty lobby, so an alarm that stayed due would wake the
+// loop without end.
+func TestAnEmptyLobbyHasNoTimeout(t *testing.T) {
+	s := newScene(t)
+	s.comes(sock.AnyProtocol, 0)
+	s.Turn(s.now, 1, false)
+	if _, ok := s.Next(s.now); !ok {
+		t.Fatal("its silence is not timed")
+	}
+	s.Drain(1)
+	if in, ok := s.Next(s.now + 2*second); ok {
+		t.Errorf("there is a timeout in %v", in)
+	}
+}
+
 // What comes silently about when a browser at its address asks is a spare: it is
 // waited for as long as for a slow request, and then a raw client all the same.
 func TestBrowsersSpareIsWaitedFor(t *testing.T) {
