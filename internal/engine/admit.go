@@ -14,133 +14,23 @@ package engine
 //	rest    pauses accepting: no descriptors, or an inbox full of joins
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/ending"
-	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
-	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
 )
-
-const acceptPause = time.Second
-
-// arrival is a connection whose protocol is known, and the session that it claims.
-type arrival struct {
-	accept.Arrival
-	session *intake.Session
-}
 
 // refusals are the throttled warnings.
 type refusals struct {
 	full, noDescriptors, accept, tls, http2 logger.Throttle
-}
-
-// addListeners starts to accept.
-func (l *shard) addListeners(ls []*sock.Listener) error {
-	if l.draining || l.quitting {
-		accept.CloseAll(ls)
-		return backlog.ErrClosed
-	}
-	return l.acceptor.Add(ls)
-}
-
-// watch starts or stops watching the listeners.
-func (l *shard) watch(on bool) {
-	if err := l.acceptor.Watch(on); err != nil {
-		l.engine.log.Warnf("%v", err)
-	}
-}
-
-// accept accepts from the ready listeners, unless the inbox is full.
-func (l *shard) accept() {
-	if !l.acceptor.HasReady() {
-		return
-	}
-	inbox := l.engine.inbox
-	if inbox.Deferred() {
-		l.watch(false)
-		return
-	}
-	failed := l.acceptor.Accept(func(k accept.Conn) (more bool) {
-		l.admit(k)
-		return !inbox.Deferred()
-	})
-	for _, f := range failed {
-		l.acceptFailed(f)
-	}
-}
-
-// acceptFailed logs an error of accept and continues.
-func (l *shard) acceptFailed(f accept.Failure) {
-	if !f.OutOfDescriptors() {
-		if once := &l.refusals.accept; once.Allow(l.Now()) {
-			l.engine.log.Warnf("%s: %v", f.Listener, f.Err)
-		}
-		l.rest()
-		return
-	}
-	if once := &l.refusals.noDescriptors; once.Allow(l.Now()) {
-		l.engine.log.Warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", f.Listener, quantity.Count(l.engine.gate.Clients(), "client"), once.Suppressed())
-	}
-	if k, ok := l.acceptor.AcceptWithReserve(f.Listener); ok {
-		k.Slot, _ = l.engine.gate.Admit(0)
-		l.refuse(k, "hubbub: refused: the server is out of descriptors\n")
-	}
-	l.rest()
-}
-
-// rest pauses accepting until a descriptor is free, or for a second.
-func (l *shard) rest() {
-	l.watch(false)
-	l.engine.resting.Store(true)
-	l.nextAccept.In(acceptPause)
-}
-
-// resumeAccept resumes accepting.
-func (l *shard) resumeAccept() {
-	h := l.engine
-	if l != h.loops[0] || l.acceptor.Watching() || h.inbox.Deferred() || h.resting.Load() {
-		return
-	}
-	if !l.acceptor.Renew() && h.gate.Lingering() > 0 {
-		return // a refused connection uses the reserve
-	}
-	l.watch(true)
-}
-
-// admit gives a new connection to the loop with the fewest.
-func (l *shard) admit(k accept.Conn) {
-	h := l.engine
-	var ok bool
-	// Who waits for it to be there may broadcast at once: it begins before.
-	k.Start = h.backlog.Begin()
-	if k.Slot, ok = h.gate.Admit(h.web.Connections()); !ok {
-		l.refuse(k, l.full(k.Addr))
-		return
-	}
-	if err := h.prepareClient(int(k.FD), k.Addr.IsUnix()); err != nil {
-		h.log.Warnf("%s refused: %v", k.Addr, err)
-		l.refuse(k, fmt.Sprintf("hubbub: refused: %v\n", err))
-		return
-	}
-	on := h.gate.Fewest()
-	h.gate.Assign(&k.Slot, on)
-	if to := h.loops[on]; to != l {
-		leaveMail(to, &to.mail.conns, k)
-		return
-	}
-	l.come(k)
 }
 
 // come puts k into the lobby until its protocol is known.
@@ -257,125 +147,6 @@ func (l *shard) turnAway(k accept.Conn, why accept.Why) {
 	l.closeConn(k)
 }
 
-// clientOf is the client with this descriptor, or nil.
-func (l *shard) clientOf(fd int) *client {
-	if fd < len(l.byFD) {
-		return l.byFD[fd]
-	}
-	return nil
-}
-
-// register maps c's descriptor to c.
-func (l *shard) register(c *client, watched bool) error {
-	c.place = nowhere
-	if !watched {
-		if err := l.Add(c.link.FD()); err != nil {
-			return err
-		}
-	}
-	fd := c.link.FD()
-	for len(l.byFD) <= fd {
-		l.byFD = append(l.byFD, make([]*client, 1024)...)
-	}
-	l.byFD[fd] = c
-	return nil
-}
-
-// adopt makes a a client, and reports whether it could.
-func (l *shard) adopt(a arrival) (born bool) {
-	h := l.engine
-	c := newClient(a, l.Millis())
-	l.takeSession(c)
-	if err := l.register(c, a.Watched); err != nil {
-		h.log.Warnf("%s refused: %v", a.Addr, err)
-		l.unadopt(c)
-		l.closeConn(a.Conn())
-		return false
-	}
-	switch {
-	case l.quitting:
-		l.unadopt(c)
-		l.closeConn(a.Conn())
-		return false
-	case !h.gate.BecomeClient(&c.slot):
-		l.unadopt(c)
-		k := a.Conn()
-		k.Watched = true
-		l.refuseAs(k, a.Protocol, l.full(a.Addr))
-		return false
-	}
-	l.welcome(c, a)
-	return c.phase.sends()
-}
-
-// newClient makes a client of a, not announced yet.
-func newClient(a arrival, now uint32) *client {
-	c := &client{
-		Sender: intake.NewSender(a.Addr, a.Protocol), link: link.New(a.FD, a.Addr.IsUnix(), a.Ready), slot: a.Slot,
-		spoke: a.Spoke, unchecked: a.Protocol == codec.ProtocolRaw && !a.Checked,
-	}
-	c.out.Start(backlog.EncodingOf(a.Protocol), backlog.Position{At: a.Start, Backfill: a.Past})
-	c.link.Touch(now)
-	c.link.Restock(a.Input)
-	c.Rename(a.Name)
-	if a.session != nil {
-		c.Continue(a.session)
-	}
-	return c
-}
-
-// unadopt undoes newClient.
-func (l *shard) unadopt(c *client) {
-	if fd := c.link.FD(); l.clientOf(fd) == c {
-		l.byFD[fd] = nil
-	}
-	l.leaveSession(c)
-	l.engine.leaveBacklog(c)
-}
-
-// welcome announces c.
-func (l *shard) welcome(c *client, a arrival) {
-	h := l.engine
-	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
-	var v backlog.View
-	h.backlog.View(&v)
-	after := c.out.Enter(&v, l.mark.Enter(c.out.Encoding(), c.out.Offset()))
-	l.watchFor(c)
-	l.clients.add(c)
-	l.joined(member{loop: l, client: c})
-	l.greet(c, after, a.Resume)
-	if c.out.Behind(&v) {
-		l.pass.again = true
-	}
-	if h.o.IdleTimeout > 0 {
-		l.scheduleLiveness()
-	}
-	if l.draining {
-		l.finishForShutdown(c)
-	}
-}
-
-// joined reports that a client has joined.
-func (l *shard) joined(m member) {
-	s := m.sender()
-	l.stats.joins++
-	l.engine.registry.enter(m)
-	l.in.Presence(intake.Join, s, ending.Reason{})
-	l.engine.log.Debugf("client %d (%s, %s) joined", s.ID(), s.Addr(), s.Protocol())
-	l.engine.notify()
-}
-
-// takeSession gives c the session that it claims, if it does.
-func (l *shard) takeSession(c *client) {
-	x := c.Session()
-	if x == nil {
-		return
-	}
-	if older := l.engine.sessions.Take(x, c); older != nil {
-		l.cut(older.(*client), ending.Because(proto.ReasonReplaced, "replaced by a newer connection of its session"))
-	}
-}
-
 // full is the reason for refusing a connection when the hub is full.
 func (l *shard) full(addr sock.Addr) string {
 	n, are := l.engine.gate.Clients(), "clients are connected"
@@ -440,66 +211,4 @@ func (h *Engine) release(s *accept.Slot) {
 	if h.resting.CompareAndSwap(true, false) || wasRefused {
 		h.loops[0].Wake()
 	}
-}
-
-// leaveBacklog is c that had joined a feed of its own encoding, or had not.
-func (h *Engine) leaveBacklog(c *client) {
-	e := backlog.EncodingOf(c.Protocol())
-	if e != backlog.Canonical && h.backlog.Leave(e) {
-		h.sweepLater()
-	}
-}
-
-// sweepLater has the feeds looked at when one that nobody reads now may go.
-func (h *Engine) sweepLater() {
-	first := h.loops[0]
-	first.Do(func() { first.nextSweep.In(h.o.EncodingKept) })
-}
-
-// roster is a list of clients; each knows its index.
-type roster []*client
-
-const nowhere = -1
-
-func (r *roster) add(c *client) {
-	c.place = int32(len(*r))
-	*r = append(*r, c)
-}
-
-// remove moves the last client to c's index.
-func (r *roster) remove(c *client) {
-	last := len(*r) - 1
-	moved := (*r)[last]
-	(*r)[c.place] = moved
-	moved.place = c.place
-	(*r)[last] = nil
-	*r = (*r)[:last]
-	c.place = nowhere
-}
-
-// checkFirstLine reports whether what c sends may be read: not before it is
-// known that its first line is no HTTP request.
-func (l *shard) checkFirstLine(c *client) bool {
-	p := l.scratch()
-	n, err := c.link.Peek(p)
-	switch {
-	case errors.Is(err, sock.Again):
-		return true // to find that again
-	case errors.Is(err, io.EOF):
-		c.unchecked = false
-		return true // likewise
-	case err != nil: // which is told only once
-		l.disconnected(c, ending.Lost(err))
-		return false
-	}
-	switch accept.FirstLine(p[:n], c.link.PeerShut() || c.phase == halfBroken, l.engine.framing.Separator() == nil) {
-	case codec.No:
-		c.unchecked = false
-	case codec.Perhaps:
-		c.link.UsedUp()
-	case codec.Yes:
-		l.mark.Forget(&c.seat) // it wants something else than it was sent, and may come again
-		l.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
-	}
-	return !c.unchecked
 }

@@ -42,33 +42,6 @@ func (l *shard) flushes(c *client, reason ending.Reason) {
 	l.pass.again = true
 }
 
-// receiveRest has what c has sent by now received before the end, although it
-// was not c that ended.
-func (l *shard) receiveRest(c *client) {
-	if !l.engine.inbox.Messages || c.link.EOF() {
-		return
-	}
-	if n, err := c.link.Unread(); err == nil && n > 0 {
-		c.ends().Unread = n
-		l.readSoon(c)
-	}
-}
-
-// receivesRest reports whether the rest of c's input is still received: as long
-// as the inbox takes something. That must leave time to close in order.
-func (l *shard) receivesRest(c *client) bool {
-	return c.end.Unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
-}
-
-// receivedOf counts n bytes of the rest of c's input as received.
-func (l *shard) receivedOf(c *client, n int) {
-	if c.end.Unread > 0 {
-		c.end.Unread = max(0, c.end.Unread-n)
-		l.hearUntil = l.Now().Add(l.stall / 2)
-		l.pass.again = true
-	}
-}
-
 // closeWrite ends our direction: c has all it is to get.
 func (l *shard) closeWrite(c *client) {
 	var v backlog.View

@@ -306,3 +306,17 @@ func (h *Engine) WaitForClients(ctx context.Context, n int) error {
 		}
 	}
 }
+
+// leaveBacklog is c that had joined a feed of its own encoding, or had not.
+func (h *Engine) leaveBacklog(c *client) {
+	e := backlog.EncodingOf(c.Protocol())
+	if e != backlog.Canonical && h.backlog.Leave(e) {
+		h.sweepLater()
+	}
+}
+
+// sweepLater has the feeds looked at when one that nobody reads now may go.
+func (h *Engine) sweepLater() {
+	first := h.loops[0]
+	first.Do(func() { first.nextSweep.In(h.o.EncodingKept) })
+}

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/accept"
@@ -151,44 +150,4 @@ func (h *Engine) beginOf(s web.Stream) any {
 		a.After = h.backlog.Seq(h.backlog.Begin())
 	}
 	return a
-}
-
-// greet tells a new client after which message its stream begins.
-func (l *shard) greet(c *client, after uint64, r *accept.Resume) {
-	if c.Protocol().Beats() {
-		l.beating++
-		l.nextBeat.In(l.engine.o.Heartbeat / beatLooks)
-	}
-	if c.link.Readable() {
-		l.readSoon(c)
-	}
-	if r == nil {
-		return
-	}
-	missed := uint64(0)
-	if r.Asked != "" && !r.Unknown && after > r.Since {
-		missed = after - r.Since
-	}
-	switch c.Protocol() {
-	case codec.ProtocolV1:
-		l.hello(c, after, missed, r.Unknown)
-	case codec.ProtocolSSE:
-		if r.Unknown {
-			l.tell(c, codec.AppendUnknownEvent(nil, r.Asked))
-		} else if missed > 0 {
-			l.tell(c, codec.AppendSkippedEvent(nil, int64(missed)))
-		}
-	}
-}
-
-// hello is the first message to a client of hubbub.v1.
-func (l *shard) hello(c *client, after, missed uint64, unknown bool) {
-	h := codec.Hello{
-		Epoch: l.engine.Epoch(), ID: c.ID(), Seq: after, Missed: missed, Unknown: unknown,
-		Heartbeat: int(l.engine.o.Heartbeat / time.Second), Longest: l.engine.longest,
-	}
-	if x := c.Session(); x != nil {
-		h.Ack = x.Last()
-	}
-	l.tell(c, codec.AppendHello(nil, h))
 }

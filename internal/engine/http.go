@@ -11,116 +11,17 @@ package engine
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hubbub.example/internal/engine/accept"
-	"hubbub.example/internal/engine/backlog"
-	"hubbub.example/internal/logger"
 	"hubbub.example/internal/sock"
 )
-
-// Serve accepts connections from l, which it closes at the end.
-func (h *Engine) Serve(l net.Listener) error {
-	defer l.Close()
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		select {
-		case <-h.backlog.Stopped():
-			_ = l.Close()
-		case <-ended:
-		}
-	}()
-	for {
-		c, err := l.Accept()
-		switch {
-		case err == nil:
-		case h.draining():
-			return backlog.ErrClosed
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
-			h.log.Group(cannotAccept, 0, "%s: %v", l.Addr(), err)
-			h.sleep(acceptPause)
-			continue
-		default:
-			return err
-		}
-		fd, addr, err := h.detach(c)
-		if errors.Is(err, errNoSocket) {
-			return fmt.Errorf("serve %s: %w", l.Addr(), err)
-		}
-		if err != nil {
-			h.log.Group(cannotAccept, 0, "%s refused: %v", c.RemoteAddr(), err)
-			continue
-		}
-		for h.inbox.Deferred() && !h.draining() { // joins find no room
-			h.sleep(placePause)
-		}
-		if !h.accepted(fd, addr) {
-			return backlog.ErrClosed
-		}
-	}
-}
-
-// cannotAccept are connections for which the system has no room.
-var cannotAccept = logger.Kind{Of: "refused: the system has no room"}
-
-// errNoSocket is a connection that a loop cannot have.
-var errNoSocket = errors.New("it must be a TCP or Unix socket")
-
-// sleep pauses for d, or until the hub drains.
-func (h *Engine) sleep(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-h.backlog.Stopped():
-	}
-}
-
-// accepted has the first loop admit a connection, and waits until it has, so
-// that nobody accepts faster than it admits. It is false if the hub has closed.
-func (h *Engine) accepted(fd int, addr sock.Addr) bool {
-	return h.onFirstLoop(func() {
-		if h.draining() {
-			_ = sock.Close(fd)
-		} else {
-			h.loops[0].admit(accept.Conn{FD: int32(fd), Addr: addr})
-		}
-	})
-}
-
-// detach makes c a bare descriptor, prepared as those of our own listeners
-// are, and closes c.
-func (h *Engine) detach(c net.Conn) (fd int, addr sock.Addr, err error) {
-	defer c.Close()
-	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		addr = sock.AddrFrom(tcp.AddrPort())
-	}
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return -1, addr, fmt.Errorf("%T has no descriptor: %w", c, errNoSocket)
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return -1, addr, err
-	}
-	if e := raw.Control(func(old uintptr) {
-		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) // nonblocking as the old one
-	}); e != nil {
-		return -1, addr, e
-	}
-	if err == nil {
-		err = h.prepare(fd, addr.IsUnix())
-	}
-	return fd, addr, err
-}
 
 // placeWait is how long a request waits for a place among those that are being
 // answered, and placePause how often it looks.
@@ -169,14 +70,4 @@ func requestHead(r *http.Request) []byte {
 	_ = r.Header.WriteSubset(&b, map[string]bool{"Connection": true}) // a Buffer takes all
 	b.WriteString("\r\n")
 	return b.Bytes()
-}
-
-// draining reports whether the hub takes nobody in any more.
-func (h *Engine) draining() bool {
-	select {
-	case <-h.backlog.Stopped():
-		return true
-	default:
-		return false
-	}
 }

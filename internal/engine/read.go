@@ -14,11 +14,16 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 
 	"hubbub.example/internal/codec"
+	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
+	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/logger"
+	"hubbub.example/internal/proto"
+	"hubbub.example/internal/sock"
 )
 
 // read takes what c sent. An edge is told only once, so c is read again until
@@ -158,3 +163,77 @@ func (l *shard) endOfInput(c *client) {
 		l.finish(c, ending.Done())
 	}
 }
+
+// checkFirstLine reports whether what c sends may be read: not before it is
+// known that its first line is no HTTP request.
+func (l *shard) checkFirstLine(c *client) bool {
+	p := l.scratch()
+	n, err := c.link.Peek(p)
+	switch {
+	case errors.Is(err, sock.Again):
+		return true // to find that again
+	case errors.Is(err, io.EOF):
+		c.unchecked = false
+		return true // likewise
+	case err != nil: // which is told only once
+		l.disconnected(c, ending.Lost(err))
+		return false
+	}
+	switch accept.FirstLine(p[:n], c.link.PeerShut() || c.phase == halfBroken, l.engine.framing.Separator() == nil) {
+	case codec.No:
+		c.unchecked = false
+	case codec.Perhaps:
+		c.link.UsedUp()
+	case codec.Yes:
+		l.mark.Forget(&c.seat) // it wants something else than it was sent, and may come again
+		l.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
+	}
+	return !c.unchecked
+}
+
+// readReady reads from those that had more than their budget in an earlier
+// turn, or came while the inbox was full.
+func (l *shard) readReady() {
+	if len(l.reading.clients) == 0 || !l.canRead() {
+		return
+	}
+	l.until = l.stats.bytesIn + turnBytes
+	n, now := 0, len(l.reading.clients) // those who have more again stand behind these
+	for ; n < now && l.stats.bytesIn < l.until; n++ {
+		if c := l.reading.at(n); c.link.Readable() && c.phase < closed {
+			l.read(c)
+			l.checkHangUp(c)
+		}
+	}
+	l.reading.drop(n)
+}
+
+// canRead says that there is room for what is read.
+func (l *shard) canRead() bool {
+	if l.overfull(l.engine.inbox.Beginnings) {
+		return false
+	}
+	return !l.engine.inbox.Messages || l.in.Batch() != nil
+}
+
+// queue is clients that wait for their turn, each of them once.
+type queue struct {
+	as      link.Queue
+	clients []*client
+}
+
+func (q *queue) add(c *client) {
+	if c.link.Enter(q.as) {
+		q.clients = append(q.clients, c)
+	}
+}
+
+// at takes the turn of client n, which may come back behind the others.
+func (q *queue) at(n int) *client {
+	c := q.clients[n]
+	c.link.Leave(q.as)
+	return c
+}
+
+// drop forgets the first n.
+func (q *queue) drop(n int) { q.clients = slices.Delete(q.clients, 0, n) }

@@ -20,7 +20,6 @@ package engine
 import (
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -275,50 +274,3 @@ func (l *shard) handleClient(c *client, e *poll.Event) {
 		l.hasRoom(c)
 	}
 }
-
-// readReady reads from those that had more than their budget in an earlier
-// turn, or came while the inbox was full.
-func (l *shard) readReady() {
-	if len(l.reading.clients) == 0 || !l.canRead() {
-		return
-	}
-	l.until = l.stats.bytesIn + turnBytes
-	n, now := 0, len(l.reading.clients) // those who have more again stand behind these
-	for ; n < now && l.stats.bytesIn < l.until; n++ {
-		if c := l.reading.at(n); c.link.Readable() && c.phase < closed {
-			l.read(c)
-			l.checkHangUp(c)
-		}
-	}
-	l.reading.drop(n)
-}
-
-// canRead says that there is room for what is read.
-func (l *shard) canRead() bool {
-	if l.overfull(l.engine.inbox.Beginnings) {
-		return false
-	}
-	return !l.engine.inbox.Messages || l.in.Batch() != nil
-}
-
-// queue is clients that wait for their turn, each of them once.
-type queue struct {
-	as      link.Queue
-	clients []*client
-}
-
-func (q *queue) add(c *client) {
-	if c.link.Enter(q.as) {
-		q.clients = append(q.clients, c)
-	}
-}
-
-// at takes the turn of client n, which may come back behind the others.
-func (q *queue) at(n int) *client {
-	c := q.clients[n]
-	c.link.Leave(q.as)
-	return c
-}
-
-// drop forgets the first n.
-func (q *queue) drop(n int) { q.clients = slices.Delete(q.clients, 0, n) }
