@@ -8,11 +8,15 @@ import (
 
 	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/logger"
 	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
 )
 
 const acceptPause = time.Second
+
+// failures are the throttled warnings of accept.
+type failures struct{ noDescriptors, accept logger.Throttle }
 
 // addListeners starts to accept.
 func (l *shard) addListeners(ls []*sock.Listener) error {
@@ -52,13 +56,13 @@ func (l *shard) accept() {
 // acceptFailed logs an error of accept and continues.
 func (l *shard) acceptFailed(f accept.Failure) {
 	if !f.OutOfDescriptors() {
-		if once := &l.refusals.accept; once.Allow(l.Now()) {
+		if once := &l.failures.accept; once.Allow(l.Now()) {
 			l.engine.log.Warnf("%s: %v", f.Listener, f.Err)
 		}
 		l.rest()
 		return
 	}
-	if once := &l.refusals.noDescriptors; once.Allow(l.Now()) {
+	if once := &l.failures.noDescriptors; once.Allow(l.Now()) {
 		l.engine.log.Warnf("%s: accept: out of descriptors with %s: others are refused; raise the limit (ulimit -n) to serve more%s", f.Listener, quantity.Count(l.engine.gate.Clients(), "client"), once.Suppressed())
 	}
 	if k, ok := l.acceptor.AcceptWithReserve(f.Listener); ok {

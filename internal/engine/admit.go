@@ -30,7 +30,7 @@ import (
 
 // refusals are the throttled warnings.
 type refusals struct {
-	full, noDescriptors, accept, tls, http2 logger.Throttle
+	full, tls, http2 logger.Throttle
 }
 
 // come puts k into the lobby until its protocol is known.

@@ -46,7 +46,6 @@ type Engine struct {
 	longest       int // message, without its separator
 	backlog       *backlog.Log
 	policy        delivery.Policy
-	web           *web.Server
 	inbox         *intake.Inbox
 	loops         []*shard
 	log           *logger.Queue
@@ -56,10 +55,11 @@ type Engine struct {
 
 	// Shared by the loops.
 	sessions *intake.Sessions
-	registry registry
 	speakers speakers
 	lostSaid logger.Throttle // guarded by the backlog
 	admission
+	registry
+	gateway
 	pumps
 	waiters
 	life
@@ -67,6 +67,7 @@ type Engine struct {
 
 // admission decides which connections may join.
 type admission struct {
+	engine      *Engine
 	gate        *accept.Gate
 	preconnects accept.Preconnects
 	ids         atomic.Uint64
@@ -75,14 +76,22 @@ type admission struct {
 	passed      atomic.Int64 // connections that closed or went to net/http, ever
 }
 
+// gateway is the connections that net/http has, and those that come back from it.
+type gateway struct {
+	engine *Engine
+	web    *web.Server
+}
+
 // pumps is what the first loop reads and writes besides clients.
 type pumps struct {
+	engine  *Engine
 	reading atomic.Bool // a source
 	writing atomic.Bool // a sink
 }
 
 // waiters wait for clients to join or leave.
 type waiters struct {
+	engine   *Engine
 	mu       sync.Mutex
 	changed  chan struct{} // closed when one does
 	watchers atomic.Int32  // the number of waiters
@@ -90,6 +99,7 @@ type waiters struct {
 
 // life is how the hub ends.
 type life struct {
+	engine  *Engine
 	running sync.WaitGroup // the loops
 	closed  chan struct{}  // the loops have ended
 	close   sync.Once
@@ -110,6 +120,8 @@ func New(o Config) (*Engine, error) {
 		waiters: waiters{changed: make(chan struct{})}, life: life{closed: make(chan struct{})},
 		admission: admission{gate: accept.NewGate(o.MaxClients, max(descriptors-descriptorsForUs, o.MaxClients), o.Loops)},
 	}
+	h.admission.engine, h.registry.engine, h.gateway.engine = h, h, h
+	h.pumps.engine, h.waiters.engine, h.life.engine = h, h, h
 	h.longest = h.framing.Bound(o.MaxMessage)
 	h.sessions = intake.NewSessions(o.Sessions)
 	h.policy = delivery.Policy{
@@ -202,7 +214,6 @@ func (h *Engine) makeLoops() error {
 			holding.Add(-int64(h.o.Loops))
 			return fmt.Errorf("make a loop: %w", err)
 		}
-		l.mark = h.backlog.NewMark()
 		l.index = len(h.loops)
 		h.loops = append(h.loops, l)
 	}
@@ -279,10 +290,10 @@ func (h *Engine) notify() {
 	if h.watchers.Load() == 0 {
 		return
 	}
-	h.mu.Lock()
+	h.waiters.mu.Lock()
 	close(h.changed)
 	h.changed = make(chan struct{})
-	h.mu.Unlock()
+	h.waiters.mu.Unlock()
 }
 
 // WaitForClients waits until n clients are connected.
@@ -291,9 +302,9 @@ func (h *Engine) WaitForClients(ctx context.Context, n int) error {
 	h.wakeAll() // silent connections count as clients now
 	defer h.watchers.Add(-1)
 	for {
-		h.mu.Lock()
+		h.waiters.mu.Lock()
 		changed := h.changed
-		h.mu.Unlock()
+		h.waiters.mu.Unlock()
 		if h.gate.Clients() >= int64(n) {
 			return nil
 		}

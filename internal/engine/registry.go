@@ -22,6 +22,7 @@ import (
 
 // registry is where clients are, by id.
 type registry struct {
+	engine *Engine
 	wanted atomic.Bool
 	start  sync.Once
 
@@ -43,17 +44,13 @@ func (m member) sender() *intake.Sender {
 	return &m.client.Sender
 }
 
-// find returns a client and its loop, if it is connected.
+// find returns a client, or post, and its loop, if it is connected.
 func (h *Engine) find(id uint64) (m member, ok bool) {
 	h.keepRegistry()
-	return h.registry.find(id)
-}
-
-func (r *registry) find(id uint64) (member, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	w, ok := r.known[id]
-	return w, ok
+	h.registry.mu.RLock()
+	defer h.registry.mu.RUnlock()
+	m, ok = h.registry.known[id]
+	return m, ok
 }
 
 // keepRegistry makes the registry, unless it exists. It waits for the loops:

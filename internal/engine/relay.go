@@ -101,7 +101,7 @@ func (s *speakers) origin(r *intake.Record, clients int) *feed.Origin {
 // exclude tells a client, before message last can be seen, that it must not get
 // it. The backlog calls it; whoever publishes has called keepRegistry before.
 func (h *Engine) exclude(id, last uint64) {
-	if w, ok := h.registry.find(id); ok && w.client != nil { // a post is sent nothing
+	if w, ok := h.find(id); ok && w.client != nil { // a post is sent nothing
 		w.client.out.Exclude(id, last)
 	}
 }

@@ -42,23 +42,60 @@ type shard struct {
 	engine *Engine
 	index  int // in engine.loops
 
-	clients roster
-	posts   []*post   // clients without a descriptor: post.go
-	byFD    []*client // by descriptor
-
+	listening
+	pending
+	members
 	receiving
 	sending
-	pending
+	trimming
+	liveness
 	ends
-	timers
-	first
-	stats loopStats
+	shutdown
+	stats    loopStats
+	handlers []attached // the first shard's only
+
+	nextSweep, nextCleanUp *loop.Timer
 
 	mail mail // shared
 }
 
+// owner is the shard that a part of it belongs to.
+type owner struct {
+	shard  *shard
+	engine *Engine
+}
+
+// pending are connections that are no clients yet.
+type pending struct {
+	owner
+	lobby    accept.Lobby
+	asked    int   // connections about which the caller is being asked
+	placed   int64 // of engine.places, seen
+	refusals refusals
+
+	nextLobby *loop.Timer
+}
+
+// listening is how the first shard accepts connections for all.
+type listening struct {
+	owner
+	acceptor accept.Acceptor
+	failures failures
+
+	nextAccept *loop.Timer
+}
+
+// members are the clients of a shard.
+type members struct {
+	owner
+	clients roster
+	posts   []*post   // clients without a descriptor
+	byFD    []*client // by descriptor
+}
+
 // receiving is what a shard has to read.
 type receiving struct {
+	owner
 	reading queue // may have input that no event will tell of
 	until   int64 // of stats.bytesIn: how much this turn reads
 	in      *intake.Writer
@@ -67,28 +104,43 @@ type receiving struct {
 
 // sending is how far a shard has sent.
 type sending struct {
+	owner
 	pass      pass
 	view      backlog.View // the feeds as this turn sees them
 	writable  queue        // their sockets have room again
+	spareMail []private    // mail.private's other half
+}
+
+// trimming is what clients still need of the backlog.
+type trimming struct {
+	owner
 	mark      *backlog.Mark
-	spareMail []private                // mail.private's other half
 	holder    *client                  // holds the source; trim looks at it first
 	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
-	beating   int                      // clients that are sent heartbeats
+
+	nextSample *loop.Timer
 }
 
-// pending are connections that are no clients yet: admit.go.
-type pending struct {
-	lobby    accept.Lobby
-	asked    int   // connections about which the caller is being asked
-	placed   int64 // of engine.places, seen
-	refusals refusals
+// liveness is when a shard looks for dead and idle clients.
+type liveness struct {
+	owner
+	beating int // clients that are sent heartbeats
+
+	nextLiveness, nextBeat *loop.Timer
 }
 
-// ends are the clients that end, and the end of the shard.
+// ends are the clients that end.
 type ends struct {
+	owner
 	lingering []*client
 	closing   []*client // at the end of this turn
+
+	nextLinger *loop.Timer
+}
+
+// shutdown is the end of a shard.
+type shutdown struct {
+	owner
 	draining  bool
 	stall     time.Duration // draining: how long nobody may make progress
 	hearUntil time.Time     // draining: up to when what they had said is read first, if no more is
@@ -96,17 +148,6 @@ type ends struct {
 	failed    Left          // draining: what those missed that ended
 	quitting  bool          // all is closed; events may still wait for the inbox
 	quit      bool
-}
-
-// timers are what a shard does by the clock.
-type timers struct {
-	nextSample, nextLinger, nextLiveness, nextAccept, nextLobby, nextBeat, nextSweep, nextCleanUp *loop.Timer
-}
-
-// first is what only the first shard has.
-type first struct {
-	acceptor accept.Acceptor
-	handlers []attached
 }
 
 // sweep drops feeds that nobody has read for a while. The first loop calls it.
@@ -129,12 +170,16 @@ func newShard(h *Engine, hold bool) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &shard{
-		Loop: e, engine: h,
-		receiving: receiving{in: h.inbox.NewWriter(), reading: queue{as: link.Reading}},
-		sending:   sending{writable: queue{as: link.Writing}},
-		pending:   pending{lobby: accept.Lobby{Rules: accept.Rules{Sniff: h.o.Sniff, Head: h.o.HeadTime, Preconnects: &h.preconnects}}},
+	l := &shard{Loop: e, engine: h}
+	for _, part := range [...]*owner{
+		&l.listening.owner, &l.pending.owner, &l.members.owner, &l.receiving.owner, &l.sending.owner,
+		&l.trimming.owner, &l.liveness.owner, &l.ends.owner, &l.shutdown.owner,
+	} {
+		*part = owner{l, h}
 	}
+	l.lobby.Rules = accept.Rules{Sniff: h.o.Sniff, Head: h.o.HeadTime, Preconnects: &h.preconnects}
+	l.in, l.mark = h.inbox.NewWriter(), h.backlog.NewMark()
+	l.reading.as, l.writable.as = link.Reading, link.Writing
 	l.nextSample = l.NewTimer(l.sample)
 	l.nextLinger = l.NewTimer(l.checkLinger)
 	l.nextLiveness = l.NewTimer(l.checkLiveness)
