@@ -27,7 +27,6 @@ const (
 
 // stillLarge are types that are being divided.
 var stillLarge = map[string]bool{
-	"internal/engine.Engine": true, "internal/engine.shard": true,
 	"cmd/hubbub.server":  true,
 	"internal/feed.Feed": true,
 }

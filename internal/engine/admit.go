@@ -34,71 +34,71 @@ type refusals struct {
 }
 
 // come puts k into the lobby until its protocol is known.
-func (l *shard) come(k accept.Conn) {
-	if err := l.Add(int(k.FD)); err != nil {
-		l.engine.log.Warnf("%s refused: %v", k.Addr, err)
-		l.closeConn(k)
+func (p *pending) come(k accept.Conn) {
+	if err := p.shard.Add(int(k.FD)); err != nil {
+		p.engine.log.Warnf("%s refused: %v", k.Addr, err)
+		p.closeConn(k)
 		return
 	}
 	k.Watched = true
 	switch {
-	case l.quitting:
-		l.closeConn(k)
+	case p.shard.quitting:
+		p.closeConn(k)
 	case k.Port == sock.RawProtocol:
-		l.becomeRaw(k)
+		p.becomeRaw(k)
 	default:
-		l.lobby.Come(k, l.Millis())
-		if l.engine.o.IdleTimeout > 0 {
-			l.scheduleLiveness()
+		p.lobby.Come(k, p.shard.Millis())
+		if p.engine.o.IdleTimeout > 0 {
+			p.shard.scheduleLiveness()
 		}
-		if l.draining {
-			l.actAll(l.lobby.Drain(l.engine.backlog.Head()))
+		if p.shard.draining {
+			p.actAll(p.lobby.Drain(p.engine.backlog.Head()))
 		}
 	}
 }
 
 // turnLobby checks the connections in the lobby whose timeout is over.
-func (l *shard) turnLobby() {
-	if l.lobby.Len() == 0 {
+func (p *pending) turnLobby() {
+	if p.lobby.Len() == 0 {
 		return
 	}
-	h := l.engine
-	if n := h.places.Load(); l.placed != n {
-		l.placed = n
-		for k, ok := l.lobby.FirstWaiting(); ok && l.giveAway(k); k, ok = l.lobby.FirstWaiting() {
-			l.lobby.TakeWaiting()
+	h := p.engine
+	if n := h.places.Load(); p.placed != n {
+		p.placed = n
+		for k, ok := p.lobby.FirstWaiting(); ok && p.giveAway(k); k, ok = p.lobby.FirstWaiting() {
+			p.lobby.TakeWaiting()
 		}
 	}
 	// If the caller waits for clients, or the hub is full, silent connections
 	// are admitted or refused now, even if nothing has been broadcast.
 	wanted := h.watchers.Load() > 0 || h.gate.Full()
-	l.actAll(l.lobby.Turn(l.Millis(), h.backlog.Head(), wanted))
-	l.setLobbyTimer()
+	p.actAll(p.lobby.Turn(p.shard.Millis(), h.backlog.Head(), wanted))
+	p.setLobbyTimer()
 }
 
 // setLobbyTimer sets the timer for the lobby's next timeout.
-func (l *shard) setLobbyTimer() {
-	if in, ok := l.lobby.Next(l.Millis()); ok {
-		l.nextLobby.In(in)
+func (p *pending) setLobbyTimer() {
+	if in, ok := p.lobby.Next(p.shard.Millis()); ok {
+		p.nextLobby.In(in)
 	}
 }
 
 // lobbyKeeps reports whether a silent connection keeps what lies below to: as
 // long as it may still speak, and the source waits for anybody. Otherwise it
 // begins after that.
-func (l *shard) lobbyKeeps(to int64) bool {
-	if l.engine.o.Slow != delivery.Wait {
-		l.lobby.Advance(to, func(start int64) int64 { return l.mark.Enter(backlog.Canonical, start) })
+func (p *pending) lobbyKeeps(to int64) bool {
+	if p.engine.o.Slow != delivery.Wait {
+		p.lobby.Advance(to, func(start int64) int64 { return p.shard.mark.Enter(backlog.Canonical, start) })
 		return false
 	}
-	keeps, all := l.lobby.Below(to, l.Millis())
-	return l.actAll(all) || keeps
+	keeps, all := p.lobby.Below(to, p.shard.Millis())
+	return p.actAll(all) || keeps
 }
 
 // actAll reports whether one of them became a client.
-func (l *shard) actAll(all []accept.Verdict) (born bool) {
+func (p *pending) actAll(all []accept.Verdict) (born bool) {
 	for _, v := range all {
-		if l.act(v) {
+		if p.act(v) {
 			born = true
 		}
 	}
@@ -107,19 +107,19 @@ func (l *shard) actAll(all []accept.Verdict) (born bool) {
 
 // act does what the lobby decided about a connection. It reports whether the
 // connection became a client.
-func (l *shard) act(v accept.Verdict) (born bool) {
+func (p *pending) act(v accept.Verdict) (born bool) {
 	switch v.Do {
 	case accept.Client:
-		return l.becomeRaw(v.Conn)
+		return p.becomeRaw(v.Conn)
 	case accept.HTTP:
-		l.handOver(v.Conn)
+		p.handOver(v.Conn)
 	case accept.Refuse:
-		l.turnAway(v.Conn, v.Why)
+		p.turnAway(v.Conn, v.Why)
 	case accept.Close:
 		if v.Why == accept.Idle {
-			l.engine.log.Debugf("%s closed: idle for %s", v.Conn.Addr, l.engine.o.IdleTimeout)
+			p.engine.log.Debugf("%s closed: idle for %s", v.Conn.Addr, p.engine.o.IdleTimeout)
 		}
-		l.closeConn(v.Conn)
+		p.closeConn(v.Conn)
 	}
 	return false
 }
@@ -127,88 +127,88 @@ func (l *shard) act(v accept.Verdict) (born bool) {
 const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 // turnAway closes k, which speaks an unknown protocol or is too slow.
-func (l *shard) turnAway(k accept.Conn, why accept.Why) {
+func (p *pending) turnAway(k accept.Conn, why accept.Why) {
 	warn := func(once *logger.Throttle, what string) {
-		if once.Allow(l.Now()) {
-			l.engine.log.Warnf("%s refused: %s%s", k.Addr, what, once.Suppressed())
+		if once.Allow(p.shard.Now()) {
+			p.engine.log.Warnf("%s refused: %s%s", k.Addr, what, once.Suppressed())
 		}
-		l.engine.gate.CountRefused()
+		p.engine.gate.CountRefused()
 	}
 	switch why {
 	case accept.TLS:
-		warn(&l.refusals.tls, "it opens with a TLS handshake, which is not spoken here")
+		warn(&p.refusals.tls, "it opens with a TLS handshake, which is not spoken here")
 	case accept.HTTP2:
-		warn(&l.refusals.http2, "it opens with HTTP/2, of which only HTTP/1 is spoken here")
+		warn(&p.refusals.http2, "it opens with HTTP/2, of which only HTTP/1 is spoken here")
 	case accept.SlowHead:
-		l.linger(k, []byte(tooSlow))
+		p.linger(k, []byte(tooSlow))
 		return
 	}
-	_, _ = sock.Recv(int(k.FD), l.scratch()) // unread input would make close a reset
-	l.closeConn(k)
+	_, _ = sock.Recv(int(k.FD), p.shard.scratch()) // unread input would make close a reset
+	p.closeConn(k)
 }
 
 // full is the reason for refusing a connection when the hub is full.
-func (l *shard) full(addr sock.Addr) string {
-	n, are := l.engine.gate.Clients(), "clients are connected"
-	if !l.engine.gate.Full() { // pending connections use the rest
-		n, are = l.engine.gate.Connections(), "connections are open"
+func (p *pending) full(addr sock.Addr) string {
+	n, are := p.engine.gate.Clients(), "clients are connected"
+	if !p.engine.gate.Full() { // pending connections use the rest
+		n, are = p.engine.gate.Connections(), "connections are open"
 	}
-	if once := &l.refusals.full; once.Allow(l.Now()) {
-		l.engine.log.Warnf("%s refused: %d %s, and no more are admitted%s", addr, n, are, once.Suppressed())
+	if once := &p.refusals.full; once.Allow(p.shard.Now()) {
+		p.engine.log.Warnf("%s refused: %d %s, and no more are admitted%s", addr, n, are, once.Suppressed())
 	}
 	return fmt.Sprintf("hubbub: refused: the server is full (%d %s)\n", n, strings.Fields(are)[0])
 }
 
 // refuse sends k, whose protocol is unknown, the reason and closes it.
-func (l *shard) refuse(k accept.Conn, why string) { l.refuseAs(k, codec.ProtocolRaw, why) }
+func (p *pending) refuse(k accept.Conn, why string) { p.refuseAs(k, codec.ProtocolRaw, why) }
 
-// refuseAs sends k the reason in protocol p, and lets it linger.
-func (l *shard) refuseAs(k accept.Conn, p codec.Protocol, why string) {
+// refuseAs sends k the reason in a protocol, and lets it linger.
+func (p *pending) refuseAs(k accept.Conn, as codec.Protocol, why string) {
 	var word []byte
 	switch {
-	case p == codec.ProtocolRaw:
+	case as == codec.ProtocolRaw:
 		word = []byte(why)
-	case p.Framed():
-		word = delivery.AppendClosing(nil, backlog.EncodingOf(p), ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))
+	case as.Framed():
+		word = delivery.AppendClosing(nil, backlog.EncodingOf(as), ending.Because(proto.ReasonFull, "%s", strings.TrimSpace(why)))
 	}
-	l.engine.gate.CountRefused()
-	l.linger(k, word)
+	p.engine.gate.CountRefused()
+	p.linger(k, word)
 }
 
 // linger sends k a last message and keeps it until it closes, unless too many
 // connections linger already.
-func (l *shard) linger(k accept.Conn, word []byte) {
+func (p *pending) linger(k accept.Conn, word []byte) {
 	fd := int(k.FD)
 	if len(word) > 0 {
 		_, _ = sock.Send(fd, word)
 	}
 	_ = sock.EndSending(fd)
-	if l.engine.gate.Linger(&k.Slot) && (k.Watched || l.Add(fd) == nil) {
-		l.act(l.lobby.Linger(k, l.Millis()))
-		l.setLobbyTimer()
+	if p.engine.gate.Linger(&k.Slot) && (k.Watched || p.shard.Add(fd) == nil) {
+		p.act(p.lobby.Linger(k, p.shard.Millis()))
+		p.setLobbyTimer()
 		return
 	}
-	_, _ = sock.Recv(fd, l.scratch()) // unread input would make close a reset
-	k.Ended()                         // the close does not wait for it
-	l.closeConn(k)
+	_, _ = sock.Recv(fd, p.shard.scratch()) // unread input would make close a reset
+	k.Ended()                               // the close does not wait for it
+	p.closeConn(k)
 }
 
 // closeConn closes a pending connection.
-func (l *shard) closeConn(k accept.Conn) {
+func (p *pending) closeConn(k accept.Conn) {
 	c := link.New(int(k.FD), k.Addr.IsUnix(), k.Ready)
-	l.closeLink(&c)
-	l.engine.release(&k.Slot)
+	p.shard.closeLink(&c)
+	p.engine.release(&k.Slot)
 }
 
 // release frees a slot.
-func (h *Engine) release(s *accept.Slot) {
-	h.pass()
-	wasClient, wasRefused := h.gate.Release(s)
+func (a *admission) release(s *accept.Slot) {
+	a.pass()
+	wasClient, wasRefused := a.gate.Release(s)
 	if wasClient {
-		h.notify()
+		a.engine.notify()
 	}
 	// Accepting may wait for its descriptor.
-	if h.resting.CompareAndSwap(true, false) || wasRefused {
-		h.loops[0].Wake()
+	if a.resting.CompareAndSwap(true, false) || wasRefused {
+		a.engine.loops[0].Wake()
 	}
 }

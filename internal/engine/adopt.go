@@ -21,53 +21,53 @@ type arrival struct {
 }
 
 // clientOf is the client with this descriptor, or nil.
-func (l *shard) clientOf(fd int) *client {
-	if fd < len(l.byFD) {
-		return l.byFD[fd]
+func (m *members) clientOf(fd int) *client {
+	if fd < len(m.byFD) {
+		return m.byFD[fd]
 	}
 	return nil
 }
 
 // register maps c's descriptor to c.
-func (l *shard) register(c *client, watched bool) error {
+func (m *members) register(c *client, watched bool) error {
 	c.place = nowhere
 	if !watched {
-		if err := l.Add(c.link.FD()); err != nil {
+		if err := m.shard.Add(c.link.FD()); err != nil {
 			return err
 		}
 	}
 	fd := c.link.FD()
-	for len(l.byFD) <= fd {
-		l.byFD = append(l.byFD, make([]*client, 1024)...)
+	for len(m.byFD) <= fd {
+		m.byFD = append(m.byFD, make([]*client, 1024)...)
 	}
-	l.byFD[fd] = c
+	m.byFD[fd] = c
 	return nil
 }
 
 // adopt makes a a client, and reports whether it could.
-func (l *shard) adopt(a arrival) (born bool) {
-	h := l.engine
-	c := newClient(a, l.Millis())
-	l.takeSession(c)
-	if err := l.register(c, a.Watched); err != nil {
+func (m *members) adopt(a arrival) (born bool) {
+	h := m.engine
+	c := newClient(a, m.shard.Millis())
+	m.takeSession(c)
+	if err := m.register(c, a.Watched); err != nil {
 		h.log.Warnf("%s refused: %v", a.Addr, err)
-		l.unadopt(c)
-		l.closeConn(a.Conn())
+		m.unadopt(c)
+		m.shard.closeConn(a.Conn())
 		return false
 	}
 	switch {
-	case l.quitting:
-		l.unadopt(c)
-		l.closeConn(a.Conn())
+	case m.shard.quitting:
+		m.unadopt(c)
+		m.shard.closeConn(a.Conn())
 		return false
 	case !h.gate.BecomeClient(&c.slot):
-		l.unadopt(c)
+		m.unadopt(c)
 		k := a.Conn()
 		k.Watched = true
-		l.refuseAs(k, a.Protocol, l.full(a.Addr))
+		m.shard.refuseAs(k, a.Protocol, m.shard.full(a.Addr))
 		return false
 	}
-	l.welcome(c, a)
+	m.welcome(c, a)
 	return c.phase.sends()
 }
 
@@ -88,54 +88,54 @@ func newClient(a arrival, now uint32) *client {
 }
 
 // unadopt undoes newClient.
-func (l *shard) unadopt(c *client) {
-	if fd := c.link.FD(); l.clientOf(fd) == c {
-		l.byFD[fd] = nil
+func (m *members) unadopt(c *client) {
+	if fd := c.link.FD(); m.clientOf(fd) == c {
+		m.byFD[fd] = nil
 	}
-	l.leaveSession(c)
-	l.engine.leaveBacklog(c)
+	m.shard.leaveSession(c)
+	m.engine.leaveBacklog(c)
 }
 
 // welcome announces c.
-func (l *shard) welcome(c *client, a arrival) {
-	h := l.engine
-	c.Joins(h.ids.Add(1), uint32(l.Now().Sub(h.began)/time.Second))
+func (m *members) welcome(c *client, a arrival) {
+	h := m.engine
+	c.Joins(h.ids.Add(1), uint32(m.shard.Now().Sub(h.began)/time.Second))
 	var v backlog.View
 	h.backlog.View(&v)
-	after := c.out.Enter(&v, l.mark.Enter(c.out.Encoding(), c.out.Offset()))
-	l.watchFor(c)
-	l.clients.add(c)
-	l.joined(member{loop: l, client: c})
-	l.greet(c, after, a.Resume)
+	after := c.out.Enter(&v, m.shard.mark.Enter(c.out.Encoding(), c.out.Offset()))
+	m.shard.watchFor(c)
+	m.clients.add(c)
+	m.joined(member{loop: m.shard, client: c})
+	m.greet(c, after, a.Resume)
 	if c.out.Behind(&v) {
-		l.pass.again = true
+		m.shard.pass.again = true
 	}
 	if h.o.IdleTimeout > 0 {
-		l.scheduleLiveness()
+		m.shard.scheduleLiveness()
 	}
-	if l.draining {
-		l.finishForShutdown(c)
+	if m.shard.draining {
+		m.shard.finishForShutdown(c)
 	}
 }
 
 // joined reports that a client has joined.
-func (l *shard) joined(m member) {
-	s := m.sender()
-	l.stats.joins++
-	l.engine.registry.enter(m)
-	l.in.Presence(intake.Join, s, ending.Reason{})
-	l.engine.log.Debugf("client %d (%s, %s) joined", s.ID(), s.Addr(), s.Protocol())
-	l.engine.notify()
+func (m *members) joined(who member) {
+	s := who.sender()
+	m.shard.stats.joins++
+	m.engine.registry.enter(who)
+	m.shard.in.Presence(intake.Join, s, ending.Reason{})
+	m.engine.log.Debugf("client %d (%s, %s) joined", s.ID(), s.Addr(), s.Protocol())
+	m.engine.notify()
 }
 
 // takeSession gives c the session that it claims, if it does.
-func (l *shard) takeSession(c *client) {
+func (m *members) takeSession(c *client) {
 	x := c.Session()
 	if x == nil {
 		return
 	}
-	if older := l.engine.sessions.Take(x, c); older != nil {
-		l.cut(older.(*client), ending.Because(proto.ReasonReplaced, "replaced by a newer connection of its session"))
+	if older := m.engine.sessions.Take(x, c); older != nil {
+		m.shard.cut(older.(*client), ending.Because(proto.ReasonReplaced, "replaced by a newer connection of its session"))
 	}
 }
 
@@ -161,13 +161,13 @@ func (r *roster) remove(c *client) {
 type roster []*client
 
 // greet tells a new client after which message its stream begins.
-func (l *shard) greet(c *client, after uint64, r *accept.Resume) {
+func (m *members) greet(c *client, after uint64, r *accept.Resume) {
 	if c.Protocol().Beats() {
-		l.beating++
-		l.nextBeat.In(l.engine.o.Heartbeat / beatLooks)
+		m.shard.beating++
+		m.shard.nextBeat.In(m.engine.o.Heartbeat / beatLooks)
 	}
 	if c.link.Readable() {
-		l.readSoon(c)
+		m.shard.readSoon(c)
 	}
 	if r == nil {
 		return
@@ -178,24 +178,24 @@ func (l *shard) greet(c *client, after uint64, r *accept.Resume) {
 	}
 	switch c.Protocol() {
 	case codec.ProtocolV1:
-		l.hello(c, after, missed, r.Unknown)
+		m.hello(c, after, missed, r.Unknown)
 	case codec.ProtocolSSE:
 		if r.Unknown {
-			l.tell(c, codec.AppendUnknownEvent(nil, r.Asked))
+			m.shard.tell(c, codec.AppendUnknownEvent(nil, r.Asked))
 		} else if missed > 0 {
-			l.tell(c, codec.AppendSkippedEvent(nil, int64(missed)))
+			m.shard.tell(c, codec.AppendSkippedEvent(nil, int64(missed)))
 		}
 	}
 }
 
 // hello is the first message to a client of hubbub.v1.
-func (l *shard) hello(c *client, after, missed uint64, unknown bool) {
+func (m *members) hello(c *client, after, missed uint64, unknown bool) {
 	h := codec.Hello{
-		Epoch: l.engine.Epoch(), ID: c.ID(), Seq: after, Missed: missed, Unknown: unknown,
-		Heartbeat: int(l.engine.o.Heartbeat / time.Second), Longest: l.engine.longest,
+		Epoch: m.engine.Epoch(), ID: c.ID(), Seq: after, Missed: missed, Unknown: unknown,
+		Heartbeat: int(m.engine.o.Heartbeat / time.Second), Longest: m.engine.longest,
 	}
 	if x := c.Session(); x != nil {
 		h.Ack = x.Last()
 	}
-	l.tell(c, codec.AppendHello(nil, h))
+	m.shard.tell(c, codec.AppendHello(nil, h))
 }

@@ -11,15 +11,15 @@ package engine
 import "hubbub.example/internal/engine/delivery"
 
 // control is what waits for c, which is sent it as soon as it takes more.
-func (l *shard) control(c *client) *delivery.Control {
+func (s *sending) control(c *client) *delivery.Control {
 	if !c.link.Blocked() {
-		l.writable.add(c)
+		s.writable.add(c)
 	}
 	return c.out.Control()
 }
 
 // tell adds p, which is whole in c's encoding, to what c is told.
-func (l *shard) tell(c *client, p []byte) {
-	x := l.control(c)
+func (s *sending) tell(c *client, p []byte) {
+	x := s.control(c)
 	x.Notices = append(x.Notices, p...)
 }

@@ -34,13 +34,13 @@ const look = 20 * time.Millisecond
 // Settle waits until every client has acknowledged what was broadcast, and some
 // client has received each message. It gives up after stall without progress, and
 // returns what is left.
-func (h *Engine) Settle(ctx context.Context, stall time.Duration) (Left, error) {
+func (x *life) Settle(ctx context.Context, stall time.Duration) (Left, error) {
 	// It does not wait for lost messages.
-	left, err := h.await(ctx, stall, func(left Left) bool {
-		return left.Clients == 0 && left.Unheard <= h.backlog.Lost()
+	left, err := x.await(ctx, stall, func(left Left) bool {
+		return left.Clients == 0 && left.Unheard <= x.engine.backlog.Lost()
 	})
 	select {
-	case <-h.closed: // no loop is left to ask
+	case <-x.closed: // no loop is left to ask
 		return Left{}, backlog.ErrClosed
 	default:
 		return left, err
@@ -50,22 +50,22 @@ func (h *Engine) Settle(ctx context.Context, stall time.Duration) (Left, error) 
 // Drain stops accepting and broadcasting, sends every client the rest of its feed,
 // and then closes the client. After stall without progress, or when ctx is done, it
 // closes the remaining clients at once.
-func (h *Engine) Drain(ctx context.Context, stall time.Duration) (Left, error) {
-	h.drainSource()
-	h.backlog.Stop()
-	go h.endWeb() // a body may be endless
-	h.loops[0].Do(h.loops[0].acceptor.Close)
-	for _, l := range h.loops {
+func (x *life) Drain(ctx context.Context, stall time.Duration) (Left, error) {
+	x.drainSource()
+	x.engine.backlog.Stop()
+	go x.engine.endWeb() // a body may be endless
+	x.engine.loops[0].Do(x.engine.loops[0].acceptor.Close)
+	for _, l := range x.engine.loops {
 		l.Do(func() { l.drain(stall) })
 	}
-	left, err := h.await(ctx, stall, func(Left) bool { return h.gate.Clients() == 0 })
-	return left, errors.Join(err, h.Close())
+	left, err := x.await(ctx, stall, func(Left) bool { return x.engine.gate.Clients() == 0 })
+	return left, errors.Join(err, x.Close())
 }
 
 // drainSource broadcasts what the loop has read from its source and holds: it
 // stands nowhere else any more. It may exceed the backlog by as much.
-func (h *Engine) drainSource() {
-	l := h.loops[0]
+func (x *life) drainSource() {
+	l := x.engine.loops[0]
 	said := make(chan struct{})
 	l.Do(func() {
 		for _, h := range l.handlers {
@@ -75,39 +75,39 @@ func (h *Engine) drainSource() {
 	})
 	select {
 	case <-said:
-	case <-h.closed:
+	case <-x.closed:
 	}
 }
 
 // drain has every client of this loop finish.
-func (l *shard) drain(stall time.Duration) {
-	l.draining, l.stall = true, stall
-	l.hearUntil, l.hearEnd = l.Now().Add(stall/2), l.Now().Add(stall*3/4)
-	l.nextLinger.In(ending.LookEvery)
-	for _, c := range l.clients {
+func (d *shutdown) drain(stall time.Duration) {
+	d.draining, d.stall = true, stall
+	d.hearUntil, d.hearEnd = d.shard.Now().Add(stall/2), d.shard.Now().Add(stall*3/4)
+	d.shard.nextLinger.In(ending.LookEvery)
+	for _, c := range d.shard.clients {
 		if c.phase == open {
-			l.finishForShutdown(c)
+			d.finishForShutdown(c)
 		}
 	}
-	l.actAll(l.lobby.Drain(l.engine.backlog.Head()))
+	d.shard.actAll(d.shard.lobby.Drain(d.engine.backlog.Head()))
 }
 
 // finishForShutdown lets c finish because the hub drains.
-func (l *shard) finishForShutdown(c *client) {
+func (d *shutdown) finishForShutdown(c *client) {
 	// Nothing is broadcast any more, so every feed ends at its head.
-	l.finish(c, ending.Shutdown())
-	l.receiveRest(c)
+	d.shard.finish(c, ending.Shutdown())
+	d.receiveRest(c)
 }
 
 // await waits until done, or until there is no progress for stall. It returns what
 // is left.
-func (h *Engine) await(ctx context.Context, stall time.Duration, done func(left Left) bool) (Left, error) {
+func (x *life) await(ctx context.Context, stall time.Duration, done func(left Left) bool) (Left, error) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	best, since := h.left(), time.Now()
-	for left := best; ; left = h.left() {
+	best, since := x.left(), time.Now()
+	for left := best; ; left = x.left() {
 		if done(left) {
-			return h.left(), nil // the last may have gone since
+			return x.left(), nil // the last may have gone since
 		}
 		if left.Bytes < best.Bytes || left.Clients < best.Clients || left.Unheard < best.Unheard || left.Unread < best.Unread {
 			best, since = left, time.Now()
@@ -118,8 +118,8 @@ func (h *Engine) await(ctx context.Context, stall time.Duration, done func(left 
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return h.left(), nil
-		case <-h.closed:
+			return x.left(), nil
+		case <-x.closed:
 			return Left{}, backlog.ErrClosed
 		}
 	}
@@ -127,25 +127,25 @@ func (h *Engine) await(ctx context.Context, stall time.Duration, done func(left 
 
 // left is what has not been delivered. It includes what clients that closed during
 // the drain did not get.
-func (h *Engine) left() Left {
+func (x *life) left() Left {
 	var sum Left
-	all := askAll(h, (*shard).left)
+	all := askAll(x.engine, (*shard).left)
 	for _, r := range all {
 		sum.Clients += r.Clients
 		sum.Bytes += r.Bytes
 		sum.Unread += r.Unread
 	}
-	if len(all) < len(h.loops) { // closed
+	if len(all) < len(x.engine.loops) { // closed
 		return sum
 	}
-	sum.Unheard = h.backlog.Unheard()
+	sum.Unheard = x.engine.backlog.Unheard()
 	return sum
 }
 
-func (l *shard) left() Left {
-	sum := l.failed
-	for _, c := range l.clients {
-		if n := l.owed(c); n > 0 && c.ID() != 0 {
+func (d *shutdown) left() Left {
+	sum := d.failed
+	for _, c := range d.shard.clients {
+		if n := d.owed(c); n > 0 && c.ID() != 0 {
 			sum.Clients++
 			sum.Bytes += n
 		}
@@ -157,132 +157,132 @@ func (l *shard) left() Left {
 }
 
 // owed is the number of bytes not yet sent to c or not acknowledged by it.
-func (l *shard) owed(c *client) int64 {
+func (d *shutdown) owed(c *client) int64 {
 	owed := c.link.Owed()
 	if c.phase.sends() || c.phase == halfBroken {
 		var v backlog.View
-		l.engine.backlog.View(&v)
+		d.engine.backlog.View(&v)
 		owed += c.out.Owed(&v)
 	}
 	return owed
 }
 
 // Close closes the hub at once. What clients sent before can still be received.
-func (h *Engine) Close() error {
-	h.close.Do(func() {
-		h.backlog.Stop()
-		h.endWeb()
-		for _, l := range h.loops {
+func (x *life) Close() error {
+	x.close.Do(func() {
+		x.engine.backlog.Stop()
+		x.engine.endWeb()
+		for _, l := range x.engine.loops {
 			l.Do(l.closeAll)
 		}
 		ended := make(chan struct{})
-		go func() { h.running.Wait(); close(ended) }()
+		go func() { x.running.Wait(); close(ended) }()
 		select {
 		case <-ended:
 		case <-time.After(time.Second):
 			// The caller takes nothing more out of the inbox.
-			for _, l := range h.loops {
+			for _, l := range x.engine.loops {
 				l.Do(func() { l.quit = true })
 			}
 			<-ended
 		}
-		h.end()
+		x.end()
 	})
-	return h.Wait()
+	return x.Wait()
 }
 
 // Wait waits until the hub is closed. The error is what ended it, if it was
 // neither Close nor Drain.
-func (h *Engine) Wait() error {
-	<-h.closed
-	h.failed.Lock()
-	defer h.failed.Unlock()
-	return h.failure
+func (x *life) Wait() error {
+	<-x.closed
+	x.failed.Lock()
+	defer x.failed.Unlock()
+	return x.failure
 }
 
 // end frees the hub's own resources after all loops have returned.
-func (h *Engine) end() {
-	for _, l := range h.loops {
+func (x *life) end() {
+	for _, l := range x.engine.loops {
 		l.abandon()
 		if err := l.Close(); err != nil {
-			h.fail(err)
+			x.fail(err)
 		}
 	}
-	if err := h.backlog.Close(); err != nil {
-		h.fail(err)
+	if err := x.engine.backlog.Close(); err != nil {
+		x.fail(err)
 	}
-	holding.Add(-int64(len(h.loops)))
-	close(h.closed)
-	h.log.Close()
+	holding.Add(-int64(len(x.engine.loops)))
+	close(x.closed)
+	x.engine.log.Close()
 }
 
 // abandon closes what the loop still has after its end: clients that were on
 // their way to it, and everything if it died.
-func (l *shard) abandon() {
-	l.acceptor.Close()
-	l.acceptor.CloseReserve()
-	for _, c := range l.clients {
-		l.mark.Forget(&c.seat)
+func (d *shutdown) abandon() {
+	d.shard.acceptor.Close()
+	d.shard.acceptor.CloseReserve()
+	for _, c := range d.shard.clients {
+		d.shard.mark.Forget(&c.seat)
 		c.link.Close()
-		l.engine.gate.Release(&c.slot)
+		d.engine.gate.Release(&c.slot)
 	}
-	for _, k := range slices.Concat(l.lobby.Empty(), l.mail.conns) {
+	for _, k := range slices.Concat(d.shard.lobby.Empty(), d.shard.mail.conns) {
 		_ = sock.Close(int(k.FD))
-		l.engine.gate.Release(&k.Slot)
+		d.engine.gate.Release(&k.Slot)
 	}
-	for _, a := range l.mail.arrivals {
+	for _, a := range d.shard.mail.arrivals {
 		_ = sock.Close(a.FD)
-		l.engine.gate.Release(&a.Slot)
+		d.engine.gate.Release(&a.Slot)
 	}
-	l.clients, l.mail.conns, l.mail.arrivals = nil, nil, nil
+	d.shard.clients, d.shard.mail.conns, d.shard.mail.arrivals = nil, nil, nil
 }
 
 // closeAll closes all clients of this loop.
-func (l *shard) closeAll() {
-	l.acceptor.Close()
-	l.quitting = true
-	for _, k := range l.lobby.Empty() {
-		l.closeConn(k)
+func (d *shutdown) closeAll() {
+	d.shard.acceptor.Close()
+	d.quitting = true
+	for _, k := range d.shard.lobby.Empty() {
+		d.shard.closeConn(k)
 	}
-	for _, c := range l.clients {
-		l.leave(&c.Sender, ending.Shutdown())
-		l.closeLater(c)
+	for _, c := range d.shard.clients {
+		d.shard.leave(&c.Sender, ending.Shutdown())
+		d.shard.closeLater(c)
 	}
-	for _, p := range l.posts {
-		l.leave(&p.Sender, ending.Shutdown())
+	for _, p := range d.shard.posts {
+		d.shard.leave(&p.Sender, ending.Shutdown())
 	}
 }
 
 // checkQuit ends the loop when all clients are closed and all events are delivered.
-func (l *shard) checkQuit() {
-	if l.quitting && len(l.clients)+l.lobby.Len()+l.asked == 0 && !l.in.Deferred() {
-		l.quit = true
+func (d *shutdown) checkQuit() {
+	if d.quitting && len(d.shard.clients)+d.shard.lobby.Len()+d.shard.asked == 0 && !d.shard.in.Deferred() {
+		d.quit = true
 	}
 }
 
 // receiveRest has what c has sent by now received before the end, although it
 // was not c that ended.
-func (l *shard) receiveRest(c *client) {
-	if !l.engine.inbox.Messages || c.link.EOF() {
+func (d *shutdown) receiveRest(c *client) {
+	if !d.engine.inbox.Messages || c.link.EOF() {
 		return
 	}
 	if n, err := c.link.Unread(); err == nil && n > 0 {
 		c.ends().Unread = n
-		l.readSoon(c)
+		d.shard.readSoon(c)
 	}
 }
 
 // receivesRest reports whether the rest of c's input is still received: as long
 // as the inbox takes something. That must leave time to close in order.
-func (l *shard) receivesRest(c *client) bool {
-	return c.end.Unread > 0 && l.Now().Before(l.hearUntil) && l.Now().Before(l.hearEnd)
+func (d *shutdown) receivesRest(c *client) bool {
+	return c.end.Unread > 0 && d.shard.Now().Before(d.hearUntil) && d.shard.Now().Before(d.hearEnd)
 }
 
 // receivedOf counts n bytes of the rest of c's input as received.
-func (l *shard) receivedOf(c *client, n int) {
+func (d *shutdown) receivedOf(c *client, n int) {
 	if c.end.Unread > 0 {
 		c.end.Unread = max(0, c.end.Unread-n)
-		l.hearUntil = l.Now().Add(l.stall / 2)
-		l.pass.again = true
+		d.hearUntil = d.shard.Now().Add(d.stall / 2)
+		d.shard.pass.again = true
 	}
 }

@@ -278,41 +278,41 @@ func (h *Engine) wakeAll() {
 }
 
 // fail records the error that ended a loop.
-func (h *Engine) fail(err error) {
-	h.failed.Lock()
-	h.failure = errors.Join(h.failure, err)
-	h.failed.Unlock()
-	h.log.Warnf("%v", err)
+func (x *life) fail(err error) {
+	x.failed.Lock()
+	x.failure = errors.Join(x.failure, err)
+	x.failed.Unlock()
+	x.engine.log.Warnf("%v", err)
 }
 
 // notify wakes the waiters after a client joined or left.
-func (h *Engine) notify() {
-	if h.watchers.Load() == 0 {
+func (w *waiters) notify() {
+	if w.watchers.Load() == 0 {
 		return
 	}
-	h.waiters.mu.Lock()
-	close(h.changed)
-	h.changed = make(chan struct{})
-	h.waiters.mu.Unlock()
+	w.engine.waiters.mu.Lock()
+	close(w.changed)
+	w.changed = make(chan struct{})
+	w.engine.waiters.mu.Unlock()
 }
 
 // WaitForClients waits until n clients are connected.
-func (h *Engine) WaitForClients(ctx context.Context, n int) error {
-	h.watchers.Add(1)
-	h.wakeAll() // silent connections count as clients now
-	defer h.watchers.Add(-1)
+func (w *waiters) WaitForClients(ctx context.Context, n int) error {
+	w.watchers.Add(1)
+	w.engine.wakeAll() // silent connections count as clients now
+	defer w.watchers.Add(-1)
 	for {
-		h.waiters.mu.Lock()
-		changed := h.changed
-		h.waiters.mu.Unlock()
-		if h.gate.Clients() >= int64(n) {
+		w.engine.waiters.mu.Lock()
+		changed := w.changed
+		w.engine.waiters.mu.Unlock()
+		if w.engine.gate.Clients() >= int64(n) {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-h.backlog.Stopped():
+		case <-w.engine.backlog.Stopped():
 			return backlog.ErrClosed
 		}
 	}

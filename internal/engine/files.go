@@ -13,26 +13,26 @@ import (
 )
 
 // BroadcastFrom broadcasts every message that f delivers.
-func (h *Engine) BroadcastFrom(ctx context.Context, f *os.File) error {
-	if !h.reading.CompareAndSwap(false, true) {
+func (p *pumps) BroadcastFrom(ctx context.Context, f *os.File) error {
+	if !p.reading.CompareAndSwap(false, true) {
 		return errors.New("BroadcastFrom: another source is being read already")
 	}
-	err := h.readOnLoop(ctx, f)
-	h.reading.Store(false)
+	err := p.readOnLoop(ctx, f)
+	p.reading.Store(false)
 	if errors.Is(err, poll.ErrNotPollable) {
-		return h.reader().Copy(ctx, f)
+		return p.reader().Copy(ctx, f)
 	}
 	return err
 }
 
 // reader returns the settings for reading a source.
-func (h *Engine) reader() *pump.Reader {
-	return &pump.Reader{Backlog: h.backlog, Framing: h.framing, Longest: h.longest, Log: h.log}
+func (p *pumps) reader() *pump.Reader {
+	return &pump.Reader{Backlog: p.engine.backlog, Framing: p.engine.framing, Longest: p.engine.longest, Log: p.engine.log}
 }
 
-func (h *Engine) readOnLoop(ctx context.Context, f *os.File) error {
-	l := h.loops[0]
-	s, err := h.reader().NewSource(f, l.Loop)
+func (p *pumps) readOnLoop(ctx context.Context, f *os.File) error {
+	l := p.engine.loops[0]
+	s, err := p.reader().NewSource(f, l.Loop)
 	if err != nil {
 		return err
 	}
@@ -41,18 +41,18 @@ func (h *Engine) readOnLoop(ctx context.Context, f *os.File) error {
 	case err = <-s.Done():
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-h.backlog.Stopped():
+	case <-p.engine.backlog.Stopped():
 		err = backlog.ErrClosed
 	}
-	if !h.onFirstLoop(func() { l.detach(s.FD()); s.Close() }) {
+	if !p.onFirstLoop(func() { l.detach(s.FD()); s.Close() }) {
 		s.Abandon()
 	}
 	return err
 }
 
 // DeliverTo writes every message from clients to f.
-func (h *Engine) DeliverTo(ctx context.Context, f *os.File) error {
-	s, err := pump.NewSink(f, h.inbox)
+func (p *pumps) DeliverTo(ctx context.Context, f *os.File) error {
+	s, err := pump.NewSink(f, p.engine.inbox)
 	if err != nil {
 		return err
 	}
@@ -60,20 +60,20 @@ func (h *Engine) DeliverTo(ctx context.Context, f *os.File) error {
 	if s.Waits() {
 		return s.Copy(ctx)
 	}
-	if !h.writing.CompareAndSwap(false, true) {
+	if !p.writing.CompareAndSwap(false, true) {
 		return errors.New("DeliverTo: the messages go to another file already")
 	}
-	defer h.writing.Store(false)
-	l := h.loops[0]
+	defer p.writing.Store(false)
+	l := p.engine.loops[0]
 	l.Do(func() { l.attach(s.FD(), s); s.Open(l.Loop, l.in) })
 	select {
 	case err = <-s.Done():
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-h.closed:
+	case <-p.engine.closed:
 		return s.Finish(ctx)
 	}
-	if !h.onFirstLoop(func() { l.detach(s.FD()); s.Close() }) {
+	if !p.onFirstLoop(func() { l.detach(s.FD()); s.Close() }) {
 		return s.Finish(ctx)
 	}
 	return err
@@ -81,13 +81,13 @@ func (h *Engine) DeliverTo(ctx context.Context, f *os.File) error {
 
 // onFirstLoop runs f on the first loop. It reports whether f ran before the hub was
 // closed.
-func (h *Engine) onFirstLoop(f func()) bool {
+func (p *pumps) onFirstLoop(f func()) bool {
 	done := make(chan struct{})
-	h.loops[0].Do(func() { f(); close(done) })
+	p.engine.loops[0].Do(func() { f(); close(done) })
 	select {
 	case <-done:
 		return true
-	case <-h.closed:
+	case <-p.engine.closed:
 	}
 	select {
 	case <-done:

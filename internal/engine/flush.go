@@ -34,156 +34,156 @@ type pass struct {
 }
 
 // flush sends a slice.
-func (l *shard) flush() {
-	l.takePrivate()
-	until := l.stats.bytesOut + sliceBytes
+func (s *sending) flush() {
+	s.takePrivate()
+	until := s.shard.stats.bytesOut + sliceBytes
 	n := 0
 	// The walk gets its share: only it reaches clients that had everything.
-	for n < slice*3/4 && n < len(l.writable.clients) && l.stats.bytesOut < until-sliceBytes/4 {
-		if c := l.writable.at(n); c.phase.sends() && !c.link.Blocked() {
-			l.send(c)
+	for n < slice*3/4 && n < len(s.writable.clients) && s.shard.stats.bytesOut < until-sliceBytes/4 {
+		if c := s.writable.at(n); c.phase.sends() && !c.link.Blocked() {
+			s.send(c)
 		}
 		n++
 	}
-	l.writable.drop(n)
-	l.walk(slice-n, until)
+	s.writable.drop(n)
+	s.walk(slice-n, until)
 }
 
 // walk continues the pass for at most n clients, at least one. It starts a pass if
 // there is something to send.
-func (l *shard) walk(n int, until int64) {
-	p := &l.pass
-	head := l.view.Head(backlog.Canonical)
+func (s *sending) walk(n int, until int64) {
+	p := &s.pass
+	head := s.view.Head(backlog.Canonical)
 	if p.next == 0 {
 		if head == p.head && !p.again {
 			return
 		}
 		p.head, p.again = head, false
 	}
-	for ; n > 0 && p.next < len(l.clients) && l.stats.bytesOut < until; p.next++ {
-		c := l.clients[p.next]
-		if c.link.Blocked() || !c.phase.sends() || !c.out.Behind(&l.view) {
+	for ; n > 0 && p.next < len(s.shard.clients) && s.shard.stats.bytesOut < until; p.next++ {
+		c := s.shard.clients[p.next]
+		if c.link.Blocked() || !c.phase.sends() || !c.out.Behind(&s.view) {
 			continue
 		}
-		l.send(c)
+		s.send(c)
 		n--
 	}
-	if p.next >= len(l.clients) {
+	if p.next >= len(s.shard.clients) {
 		p.next = 0
 	}
 }
 
 // flushing reports whether there is more to send at once.
-func (l *shard) flushing() bool {
-	return len(l.writable.clients) > 0 || l.pass.next != 0 || l.pass.again || l.engine.backlog.Head() != l.pass.head
+func (s *sending) flushing() bool {
+	return len(s.writable.clients) > 0 || s.pass.next != 0 || s.pass.again || s.engine.backlog.Head() != s.pass.head
 }
 
 // send sends c what comes next. It closes a kicked client that does not take all
 // of it.
-func (l *shard) send(c *client) {
-	for l.sendPiece(c) {
+func (s *sending) send(c *client) {
+	for s.sendPiece(c) {
 	}
 	if c.link.Blocked() && c.kicked && c.phase.sends() {
-		l.closeWith(c, c.end.Why)
+		s.shard.closeWith(c, c.end.Why)
 	}
 }
 
 // sendPiece sends one piece, and reports whether another follows at once.
-func (l *shard) sendPiece(c *client) (again bool) {
-	p, n := c.out.Next(&l.view, &l.engine.policy), 0
+func (s *sending) sendPiece(c *client) (again bool) {
+	p, n := c.out.Next(&s.view, &s.engine.policy), 0
 	if p.Len() > 0 {
 		var err error
-		if n, err = c.link.Send(&p, l.Millis()); err != nil {
-			l.writeFailed(c, err)
+		if n, err = c.link.Send(&p, s.shard.Millis()); err != nil {
+			s.shard.writeFailed(c, err)
 			return false
 		}
 	}
 	if n > 0 {
-		l.stats.bytesOut += int64(n)
-		l.stats.sends++
+		s.shard.stats.bytesOut += int64(n)
+		s.shard.stats.sends++
 		if c.link.Unsettle() {
-			l.scheduleLiveness()
+			s.shard.scheduleLiveness()
 		}
 	}
 	f := c.out.Sent(&p, n)
-	if n > 0 && c.out.Behind(&l.view) && !c.link.Blocked() {
-		l.pass.again = true
+	if n > 0 && c.out.Behind(&s.view) && !c.link.Blocked() {
+		s.pass.again = true
 	}
-	return l.sent(c, f)
+	return s.sent(c, f)
 }
 
 // sent acts on the state of c, and reports whether to send c more at once.
-func (l *shard) sent(c *client, f delivery.Facts) (again bool) {
+func (s *sending) sent(c *client, f delivery.Facts) (again bool) {
 	if f.Delivered {
-		l.credit(c)
+		s.credit(c)
 	}
 	if f == (delivery.Facts{Delivered: true}) {
 		return false // the usual case
 	}
-	l.tellMissed(c, f)
+	s.tellMissed(c, f)
 	switch {
 	case c.link.Blocked():
 		f.Again = false
 	case f.Soon:
-		l.writable.add(c)
+		s.writable.add(c)
 	}
-	if f.Finished && !l.receivesRest(c) {
-		l.closeWrite(c)
+	if f.Finished && !s.shard.receivesRest(c) {
+		s.shard.closeWrite(c)
 	}
 	return f.Again && c.phase.sends()
 }
 
 // tellMissed counts and logs what c has missed. c sees one gap, however long it
 // was away.
-func (l *shard) tellMissed(c *client, f delivery.Facts) {
-	l.stats.skipped += f.Missed
+func (s *sending) tellMissed(c *client, f delivery.Facts) {
+	s.shard.stats.skipped += f.Missed
 	if f.Resumed > 0 {
-		l.engine.log.Warnf("client %d skipped %s", c.ID(), quantity.Count(f.Resumed, "message"))
+		s.engine.log.Warnf("client %d skipped %s", c.ID(), quantity.Count(f.Resumed, "message"))
 	}
 	if f.PrivateLost > 0 {
-		l.engine.log.Warnf("client %d has lost %s that it alone was sent", c.ID(), quantity.Count(f.PrivateLost, "message"))
+		s.engine.log.Warnf("client %d has lost %s that it alone was sent", c.ID(), quantity.Count(f.PrivateLost, "message"))
 	}
 	if f.Switched {
-		l.watchFor(c)
+		s.shard.watchFor(c)
 	}
 }
 
 // credit remembers up to where c has heard its feed.
-func (l *shard) credit(c *client) {
+func (s *sending) credit(c *client) {
 	if c.seat.Proven() {
-		l.mark.Heard(c.out.Encoding(), c.out.Offset())
+		s.shard.mark.Heard(c.out.Encoding(), c.out.Offset())
 		return
 	}
-	l.mark.Delivered(&c.seat, &backlog.Delivery{
-		Encoding: c.out.Encoding(), At: c.out.Offset(), Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: l.Millis(),
+	s.shard.mark.Delivered(&c.seat, &backlog.Delivery{
+		Encoding: c.out.Encoding(), At: c.out.Offset(), Sent: c.link.Sent(), FD: c.link.FD(), Spoke: c.spoke || c.link.EOF(), Millis: s.shard.Millis(),
 	})
 }
 
 // hasRoom handles the event that c's socket is writable again.
-func (l *shard) hasRoom(c *client) {
+func (s *sending) hasRoom(c *client) {
 	switch {
 	case c.phase.sends():
-		if l.lag(c) > link.Unsent { // it is behind, but has just taken something
+		if s.shard.lag(c) > link.Unsent { // it is behind, but has just taken something
 			c.link.WidenUnsent()
 		}
-		l.writable.add(c)
+		s.writable.add(c)
 	case c.phase == lingering && c.out.Closing():
-		if err := l.sendClosing(c); err != nil {
-			l.closeLater(c)
+		if err := s.sendClosing(c); err != nil {
+			s.shard.closeLater(c)
 		}
 	}
 }
 
 // sendClosing sends as much as it can of c's close frame, then shuts down our
 // direction.
-func (l *shard) sendClosing(c *client) error {
+func (s *sending) sendClosing(c *client) error {
 	for c.out.Closing() {
-		p := c.out.Next(&l.view, &l.engine.policy)
-		n, err := c.link.Send(&p, l.Millis())
+		p := c.out.Next(&s.view, &s.engine.policy)
+		n, err := c.link.Send(&p, s.shard.Millis())
 		if err != nil {
 			return err
 		}
-		c.end.Sent(l.Now())
+		c.end.Sent(s.shard.Now())
 		if f := c.out.Sent(&p, n); !f.Finished && n < p.Len() {
 			return nil
 		}

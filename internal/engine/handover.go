@@ -27,68 +27,68 @@ import (
 	"hubbub.example/internal/web"
 )
 
-func (h *Engine) newWeb() *web.Server {
+func (g *gateway) newWeb() *web.Server {
 	text := "application/octet-stream"
-	if h.o.Framing == framing.Lines {
+	if g.engine.o.Framing == framing.Lines {
 		text = "text/plain; charset=utf-8"
 	}
 	var admit func(web.Peer, web.Kind, *http.Request, string) (string, error)
-	if h.o.Admit != nil {
-		admit = h.admitWeb
+	if g.engine.o.Admit != nil {
+		admit = g.admitWeb
 	}
 	return web.New(web.Options{
 		Admit:    admit,
-		Hosts:    h.o.Hosts,
-		Origins:  h.o.Origins,
+		Hosts:    g.engine.o.Hosts,
+		Origins:  g.engine.o.Origins,
 		TextType: text,
-		Full:     h.full,
-		Begin:    h.beginOf,
-		Stream:   h.takeBack,
-		Post:     h.post,
-		Clients:  h.listClients,
-		Health:   h.health,
-		Timeouts: web.Timeouts{BodyTimeout: h.o.IdleTimeout},
-		Browser:  func(p web.Peer) { h.preconnects.Ask(p.Tag.(accept.Conn).Addr) },
+		Full:     g.full,
+		Begin:    g.beginOf,
+		Stream:   g.takeBack,
+		Post:     g.post,
+		Clients:  g.engine.listClients,
+		Health:   g.engine.health,
+		Timeouts: web.Timeouts{BodyTimeout: g.engine.o.IdleTimeout},
+		Browser:  func(p web.Peer) { g.engine.preconnects.Ask(p.Tag.(accept.Conn).Addr) },
 		Room: func() {
-			h.places.Add(1)
-			h.wakeAll()
+			g.engine.places.Add(1)
+			g.engine.wakeAll()
 		},
-		Logf:   h.log.Warnf,
-		Debugf: h.log.Debugf,
+		Logf:   g.engine.log.Warnf,
+		Debugf: g.engine.log.Debugf,
 	})
 }
 
 // endWeb ends the requests that net/http still answers.
-func (h *Engine) endWeb() {
-	if err := h.web.Close(); err != nil {
-		h.log.Warnf("%v", err)
+func (g *gateway) endWeb() {
+	if err := g.web.Close(); err != nil {
+		g.engine.log.Warnf("%v", err)
 	}
 }
 
 // full is the error if the hub has no room for another client.
-func (h *Engine) full() error {
-	if h.gate.Full() {
-		return fmt.Errorf("the server is full (%s)", quantity.Count(h.gate.Clients(), "client"))
+func (g *gateway) full() error {
+	if g.engine.gate.Full() {
+		return fmt.Errorf("the server is full (%s)", quantity.Count(g.engine.gate.Clients(), "client"))
 	}
 	return nil
 }
 
 // handOver passes k to net/http; if there is no place, k waits for one.
-func (l *shard) handOver(k accept.Conn) {
+func (p *pending) handOver(k accept.Conn) {
 	// First: the registration outlives the descriptor as long as a copy is open.
-	_ = l.Remove(int(k.FD))
-	if _, some := l.lobby.FirstWaiting(); some || !l.giveAway(k) {
-		l.lobby.Wait(k)
+	_ = p.shard.Remove(int(k.FD))
+	if _, some := p.lobby.FirstWaiting(); some || !p.giveAway(k) {
+		p.lobby.Wait(k)
 	}
 }
 
 // giveAway is false if there is no place for k, which stays here then.
-func (l *shard) giveAway(k accept.Conn) bool {
-	if !l.engine.web.Take(int(k.FD), peerOf(k)) {
+func (p *pending) giveAway(k accept.Conn) bool {
+	if !p.engine.web.Take(int(k.FD), peerOf(k)) {
 		return false
 	}
-	l.engine.gate.Release(&k.Slot)
-	l.engine.pass()
+	p.engine.gate.Release(&k.Slot)
+	p.engine.pass()
 	return true
 }
 
@@ -98,27 +98,27 @@ func peerOf(k accept.Conn) web.Peer {
 }
 
 // takeBack gives a stream to a loop.
-func (h *Engine) takeBack(s web.Stream) {
+func (g *gateway) takeBack(s web.Stream) {
 	a := s.Begin.(arrival)
 	a.FD, a.Addr, a.Protocol, a.Name, a.Spoke = s.FD, s.Peer.Tag.(accept.Conn).Addr, protocolOf(s.Kind), s.Name, true
 	if a.Protocol.Framed() { // others have nothing to say
 		a.Input = s.Input
 	}
-	p, err := h.backlog.Join(backlog.EncodingOf(a.Protocol), a.After)
+	p, err := g.engine.backlog.Join(backlog.EncodingOf(a.Protocol), a.After)
 	if err != nil {
-		h.log.Warnf("%s refused: %v", a.Addr, err)
-		h.sweepLater() // the feed may have been made for it alone
+		g.engine.log.Warnf("%s refused: %v", a.Addr, err)
+		g.engine.sweepLater() // the feed may have been made for it alone
 		_ = sock.Close(s.FD)
 		return
 	}
 	a.Start, a.Past = p.At, p.Backfill
-	a.Slot, _ = h.gate.Admit(0)
-	on := h.gate.Fewest()
+	a.Slot, _ = g.engine.gate.Admit(0)
+	on := g.engine.gate.Fewest()
 	if s.Session != "" { // it goes to the loop that had it before: what is told of it is in order
-		a.session, on = h.sessions.Claim(s.Session, on)
+		a.session, on = g.engine.sessions.Claim(s.Session, on)
 	}
-	h.gate.Assign(&a.Slot, on)
-	l := h.loops[on]
+	g.engine.gate.Assign(&a.Slot, on)
+	l := g.engine.loops[on]
 	leaveMail(l, &l.mail.arrivals, a)
 }
 
@@ -127,7 +127,7 @@ func protocolOf(k web.Kind) codec.Protocol {
 }
 
 // beginOf is where s begins: an arrival, as far as it is known.
-func (h *Engine) beginOf(s web.Stream) any {
+func (g *gateway) beginOf(s web.Stream) any {
 	var a arrival
 	if s.Kind == web.V1 {
 		a.Resume = &accept.Resume{}
@@ -136,18 +136,18 @@ func (h *Engine) beginOf(s web.Stream) any {
 	case s.Since != "":
 		a.Resume = &accept.Resume{Asked: s.Since}
 		p, err := proto.ParsePoint(s.Since)
-		if err != nil || !strings.EqualFold(p.Epoch, h.Epoch()) || p.Seq > h.backlog.Count() {
+		if err != nil || !strings.EqualFold(p.Epoch, g.engine.Epoch()) || p.Seq > g.engine.backlog.Count() {
 			a.Resume.Unknown = true
 			return a
 		}
 		a.After, a.Resume.Since = p.Seq, p.Seq
 	case s.Last >= 0:
-		count := h.backlog.Count()
+		count := g.engine.backlog.Count()
 		a.After = count - min(count, uint64(s.Last))
 	case s.First:
-		a.After = h.backlog.Seq(s.Peer.Tag.(accept.Conn).Start)
+		a.After = g.engine.backlog.Seq(s.Peer.Tag.(accept.Conn).Start)
 	default:
-		a.After = h.backlog.Seq(h.backlog.Begin())
+		a.After = g.engine.backlog.Seq(g.engine.backlog.Begin())
 	}
 	return a
 }

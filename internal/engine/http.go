@@ -31,7 +31,7 @@ const (
 )
 
 // ServeHTTP takes the connection of r over.
-func (h *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.TLS != nil {
 		http.Error(w, "hubbub: a hub needs a connection of HTTP/1 without TLS; let a proxy end TLS", http.StatusNotImplemented)
 		return
@@ -43,14 +43,14 @@ func (h *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	buffered, _ := rw.Peek(rw.Reader.Buffered()) // it is there
 	came := slices.Concat(requestHead(r), buffered)
-	fd, addr, err := h.detach(c)
+	fd, addr, err := g.engine.detach(c)
 	if err != nil {
-		h.log.Warnf("%s refused: %v", r.RemoteAddr, err)
+		g.engine.log.Warnf("%s refused: %v", r.RemoteAddr, err)
 		return
 	}
-	peer := peerOf(accept.Conn{Addr: addr, Start: h.backlog.Begin()})
-	for began := time.Now(); !h.web.Resume(fd, peer, came); h.sleep(placePause) {
-		if h.draining() || time.Since(began) > placeWait {
+	peer := peerOf(accept.Conn{Addr: addr, Start: g.engine.backlog.Begin()})
+	for began := time.Now(); !g.web.Resume(fd, peer, came); g.engine.sleep(placePause) {
+		if g.engine.draining() || time.Since(began) > placeWait {
 			_, _ = unix.Write(fd, []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
 			_ = sock.Close(fd)
 			return

@@ -37,8 +37,8 @@ const (
 // checksPerKeepAlive is the number of checks per keepalive.
 const checksPerKeepAlive = 4
 
-func (l *shard) scheduleLiveness() {
-	l.nextLiveness.In(l.engine.livenessEvery)
+func (v *liveness) scheduleLiveness() {
+	v.nextLiveness.In(v.engine.livenessEvery)
 }
 
 // livenessEvery is the time between two checks.
@@ -54,75 +54,75 @@ func livenessEvery(o Config) time.Duration {
 }
 
 // checkLiveness is one walk over the clients.
-func (l *shard) checkLiveness() {
-	limit := l.engine.o.IdleTimeout
-	again := limit > 0 && len(l.clients)+l.lobby.Quiet() > 0
-	for _, c := range l.clients {
+func (v *liveness) checkLiveness() {
+	limit := v.engine.o.IdleTimeout
+	again := limit > 0 && len(v.shard.clients)+v.shard.lobby.Quiet() > 0
+	for _, c := range v.shard.clients {
 		if !c.phase.sends() {
 			continue
 		}
 		if c.link.Unsettled() {
-			l.probe(c)
+			v.probe(c)
 			again = again || c.link.Unsettled()
 			if limit > 0 && c.link.Unsettled() && c.phase.sends() {
-				c.link.SampleTaken(l.Millis())
+				c.link.SampleTaken(v.shard.Millis())
 			}
 		}
 		// Who is not read, since the inbox is full, is not idle.
-		if limit > 0 && c.phase.sends() && !c.link.Readable() && c.link.Idle(l.Millis()) >= limit {
-			l.cut(c, ending.Idle(limit))
+		if limit > 0 && c.phase.sends() && !c.link.Readable() && c.link.Idle(v.shard.Millis()) >= limit {
+			v.shard.cut(c, ending.Idle(limit))
 		}
 	}
 	if limit > 0 {
-		l.actAll(l.lobby.Idle(l.Millis(), limit))
+		v.shard.actAll(v.shard.lobby.Idle(v.shard.Millis(), limit))
 	}
 	if again {
-		l.scheduleLiveness()
+		v.scheduleLiveness()
 	}
 }
 
 // probe looks whether c's peer has all it was sent, or answers at least.
-func (l *shard) probe(c *client) {
+func (v *liveness) probe(c *client) {
 	if c.link.Settle() {
-		l.credit(c)
+		v.shard.credit(c)
 		if !c.seat.Proven() {
 			c.link.Unsettle() // look again
 		}
 		return
 	}
-	keep := l.engine.o.KeepAlive
+	keep := v.engine.o.KeepAlive
 	if keep <= 0 {
 		return
 	}
-	if quiet := c.link.Silent(l.Now()); quiet >= keep {
-		l.disconnected(c, ending.Because(proto.ReasonDead, "dead: no answer for %s", quiet.Round(time.Second/10)))
+	if quiet := c.link.Silent(v.shard.Now()); quiet >= keep {
+		v.shard.disconnected(c, ending.Because(proto.ReasonDead, "dead: no answer for %s", quiet.Round(time.Second/10)))
 	}
 }
 
 // beat sends heartbeats to those who were sent nothing for a while, and ends
 // those who answer none.
-func (l *shard) beat() {
-	every := l.engine.o.Heartbeat
-	var v backlog.View
-	l.engine.backlog.View(&v)
-	for _, c := range l.clients {
+func (v *liveness) beat() {
+	every := v.engine.o.Heartbeat
+	var view backlog.View
+	v.engine.backlog.View(&view)
+	for _, c := range v.shard.clients {
 		if !c.Protocol().Beats() || !c.phase.sends() {
 			continue
 		}
-		quiet := c.link.SinceRecv(l.Millis())
+		quiet := c.link.SinceRecv(v.shard.Millis())
 		if c.Protocol() == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
-			l.disconnected(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
+			v.shard.disconnected(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
-		if c.link.SinceSent(l.Millis()) >= every && !c.link.Blocked() && c.out.Lag(&v) <= 0 {
-			l.control(c).Heartbeat = true
+		if c.link.SinceSent(v.shard.Millis()) >= every && !c.link.Blocked() && c.out.Lag(&view) <= 0 {
+			v.shard.control(c).Heartbeat = true
 		}
 		// One that is never silent to must be asked all the same.
 		if c.Protocol() == codec.ProtocolV1 && quiet >= every {
-			l.control(c).Heartbeat = true
+			v.shard.control(c).Heartbeat = true
 		}
 	}
-	if l.beating > 0 {
-		l.nextBeat.In(every / beatLooks)
+	if v.beating > 0 {
+		v.nextBeat.In(every / beatLooks)
 	}
 }

@@ -25,9 +25,9 @@ const (
 )
 
 // pass counts connections that went by.
-func (h *Engine) pass() {
-	if h.passed.Add(1)%crowd == 0 {
-		l := h.loops[0]
+func (a *admission) pass() {
+	if a.passed.Add(1)%crowd == 0 {
+		l := a.engine.loops[0]
 		l.Do(func() {
 			l.nextCleanUp.Stop() // the last counts
 			l.nextCleanUp.In(cleanUpAfter)
@@ -36,9 +36,9 @@ func (h *Engine) pass() {
 }
 
 // cleanUp runs two collections: objects in a sync.Pool survive one.
-func (h *Engine) cleanUp() {
-	askAll(h, func(l *shard) struct{} { l.shrink(); return struct{}{} })
-	h.inbox.Shrink()
+func (a *admission) cleanUp() {
+	askAll(a.engine, func(l *shard) struct{} { l.shrink(); return struct{}{} })
+	a.engine.inbox.Shrink()
 	emptyStacks()
 	debug.FreeOSMemory()
 	debug.FreeOSMemory()

@@ -42,10 +42,10 @@ type post struct {
 }
 
 // post takes the messages of a body.
-func (h *Engine) post(ctx context.Context, peer web.Peer, name string, body io.ReadCloser) error {
-	slot, ok := h.gate.Guest()
+func (g *gateway) post(ctx context.Context, peer web.Peer, name string, body io.ReadCloser) error {
+	slot, ok := g.engine.gate.Guest()
 	if !ok {
-		return h.full()
+		return g.full()
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -54,17 +54,17 @@ func (h *Engine) post(ctx context.Context, peer web.Peer, name string, body io.R
 		_ = body.Close()
 	}}
 	p.Sender = intake.NewSender(peer.Tag.(accept.Conn).Addr, codec.ProtocolPost)
-	p.Joins(h.ids.Add(1), uint32(time.Since(h.began)/time.Second))
+	p.Joins(g.engine.ids.Add(1), uint32(time.Since(g.engine.began)/time.Second))
 	p.Rename(name)
-	l := h.loops[h.gate.Fewest()]
-	if h.inbox.Deferred() { // one connection may have any number of posts
-		if _, err := h.enter(ctx, l, intake.NewPiece(&p.Post, nil, false)); err != nil {
-			h.release(&p.slot)
+	l := g.engine.loops[g.engine.gate.Fewest()]
+	if g.engine.inbox.Deferred() { // one connection may have any number of posts
+		if _, err := g.enter(ctx, l, intake.NewPiece(&p.Post, nil, false)); err != nil {
+			g.engine.release(&p.slot)
 			return err
 		}
 	}
 	l.Do(func() { l.postJoins(p) })
-	reason, err := h.readBody(ctx, l, p, body)
+	reason, err := g.readBody(ctx, l, p, body)
 	if why, kicked := errors.AsType[web.Refused](context.Cause(ctx)); kicked {
 		reason, err = ending.Because(proto.ReasonKicked, "%s", why), why
 	}
@@ -73,17 +73,17 @@ func (h *Engine) post(ctx context.Context, peer web.Peer, name string, body io.R
 }
 
 // readBody reads the body to its end, and says how it ended.
-func (h *Engine) readBody(ctx context.Context, l *shard, p *post, from io.Reader) (reason ending.Reason, err error) {
+func (g *gateway) readBody(ctx context.Context, l *shard, p *post, from io.Reader) (reason ending.Reason, err error) {
 	buf := make([]byte, smallestRead)
 	for begun := false; ; {
 		n, err := from.Read(buf)
 		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
-			return h.brokeOff(err), err
+			return g.brokeOff(err), err
 		}
-		if h.inbox.Messages && (n > 0 || last && begun) {
+		if g.engine.inbox.Messages && (n > 0 || last && begun) {
 			piece := intake.NewPiece(&p.Post, buf[:n], last)
-			if reason, err := h.enter(ctx, l, piece); err != nil {
+			if reason, err := g.enter(ctx, l, piece); err != nil {
 				return reason, err
 			}
 			switch out := piece.Out; {
@@ -93,7 +93,7 @@ func (h *Engine) readBody(ctx context.Context, l *shard, p *post, from io.Reader
 				return out.End, errors.New("too many messages are begun and not ended; try again later")
 			case out.Dropped > 0:
 				l.Do(func() { l.warnOfRecord(p.ID(), out.Dropped) })
-				return ending.Done(), fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, out.Dropped, h.longest)
+				return ending.Done(), fmt.Errorf("%w: its last %d bytes are no record of %d; the records before them are taken", web.ErrIncomplete, out.Dropped, g.engine.longest)
 			}
 			begun = piece.Begun
 		}
@@ -107,59 +107,59 @@ func (h *Engine) readBody(ctx context.Context, l *shard, p *post, from io.Reader
 }
 
 // brokeOff is why a body ended before its end.
-func (h *Engine) brokeOff(err error) ending.Reason {
+func (g *gateway) brokeOff(err error) ending.Reason {
 	select {
-	case <-h.backlog.Stopped():
+	case <-g.engine.backlog.Stopped():
 		return ending.Shutdown()
 	default:
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ending.Idle(h.o.IdleTimeout)
+		return ending.Idle(g.engine.o.IdleTimeout)
 	}
 	return ending.Lost(syscall.ECONNRESET)
 }
 
 // enter returns when piece was entered.
-func (h *Engine) enter(ctx context.Context, l *shard, piece *intake.Piece) (reason ending.Reason, err error) {
+func (g *gateway) enter(ctx context.Context, l *shard, piece *intake.Piece) (reason ending.Reason, err error) {
 	l.Do(func() { l.in.Post(piece) })
 	select {
 	case <-piece.Entered:
 		return ending.Reason{}, nil
-	case <-h.closed:
+	case <-g.engine.closed:
 		return ending.Shutdown(), web.ErrEnding
 	case <-ctx.Done():
 		// The loop may be reading its data at this moment: nobody may write to it.
 		l.Do(func() { l.in.Withdraw(piece) })
 		select {
 		case <-piece.Entered:
-		case <-h.closed:
+		case <-g.engine.closed:
 		}
 		return ending.Shutdown(), ctx.Err()
 	}
 }
 
-func (l *shard) postJoins(p *post) {
-	p.index = len(l.posts)
-	l.posts = append(l.posts, p)
-	l.joined(member{loop: l, post: p})
+func (m *members) postJoins(p *post) {
+	p.index = len(m.posts)
+	m.posts = append(m.posts, p)
+	m.joined(member{loop: m.shard, post: p})
 }
 
 // kickPost ends p: what it says is not heard any more, and what waits, of its
 // body or for the inbox, does so no longer.
-func (l *shard) kickPost(p *post, why ending.Reason) {
+func (m *members) kickPost(p *post, why ending.Reason) {
 	if !p.Left() {
-		l.leave(&p.Sender, why)
+		m.shard.leave(&p.Sender, why)
 		p.stop(web.Refused(why.Text))
 	}
 }
 
-func (l *shard) postLeaves(p *post, reason ending.Reason) {
-	l.leave(&p.Sender, reason)
+func (m *members) postLeaves(p *post, reason ending.Reason) {
+	m.shard.leave(&p.Sender, reason)
 	p.Forget()
-	last := len(l.posts) - 1
-	moved := l.posts[last]
-	l.posts[p.index], moved.index = moved, p.index
-	l.posts[last] = nil
-	l.posts = l.posts[:last]
-	l.engine.release(&p.slot)
+	last := len(m.posts) - 1
+	moved := m.posts[last]
+	m.posts[p.index], moved.index = moved, p.index
+	m.posts[last] = nil
+	m.posts = m.posts[:last]
+	m.engine.release(&p.slot)
 }

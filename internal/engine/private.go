@@ -36,21 +36,21 @@ type private struct {
 
 // Send sends a message to some clients, each in order with the broadcasts. It
 // never waits. It returns the ids of those that are not connected.
-func (h *Engine) Send(message []byte, to ...uint64) (unknown []uint64, err error) {
-	if err := h.check(message); err != nil {
+func (r *registry) Send(message []byte, to ...uint64) (unknown []uint64, err error) {
+	if err := r.engine.check(message); err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}
 	var same [backlog.Encodings][]byte
-	after := h.backlog.Count()
+	after := r.engine.backlog.Count()
 	for _, id := range to {
-		w, ok := h.find(id)
+		w, ok := r.find(id)
 		if !ok || w.post != nil {
 			unknown = append(unknown, id)
 			continue
 		}
 		e := w.client.out.Own()
 		if same[e] == nil {
-			same[e] = h.private(e, message)
+			same[e] = r.private(e, message)
 		}
 		leaveMail(w.loop, &w.loop.mail.private, private{to: w.client, Private: delivery.Private{After: after, Data: same[e]}})
 	}
@@ -58,7 +58,7 @@ func (h *Engine) Send(message []byte, to ...uint64) (unknown []uint64, err error
 }
 
 // private is a message as clients of an encoding are sent it alone.
-func (h *Engine) private(e backlog.Encoding, message []byte) []byte {
+func (r *registry) private(e backlog.Encoding, message []byte) []byte {
 	switch e {
 	case backlog.Frames:
 		return codec.AppendMessage(nil, message)
@@ -67,19 +67,19 @@ func (h *Engine) private(e backlog.Encoding, message []byte) []byte {
 	case backlog.SSE:
 		return codec.AppendPrivateEvent(nil, message)
 	}
-	return h.separated(message)
+	return r.engine.separated(message)
 }
 
 // Kick ends a client when it has had what was broadcast and sent to it before,
 // if it takes that at once.
-func (h *Engine) Kick(id uint64, reason string) (ok bool) {
-	w, ok := h.find(id)
+func (r *registry) Kick(id uint64, reason string) (ok bool) {
+	w, ok := r.find(id)
 	switch {
 	case !ok:
 	case w.post != nil:
 		w.loop.Do(func() { w.loop.kickPost(w.post, ending.Kicked(reason)) })
 	default:
-		leaveMail(w.loop, &w.loop.mail.private, private{to: w.client, Private: delivery.Private{After: h.backlog.Count(), Data: []byte(reason)}, kick: true})
+		leaveMail(w.loop, &w.loop.mail.private, private{to: w.client, Private: delivery.Private{After: r.engine.backlog.Count(), Data: []byte(reason)}, kick: true})
 	}
 	return ok
 }
@@ -87,61 +87,61 @@ func (h *Engine) Kick(id uint64, reason string) (ok bool) {
 // takePrivate gives each client the messages that came for it alone. It first
 // renews the view of this turn, and nobody else does: a message is never sent
 // before what was broadcast before it.
-func (l *shard) takePrivate() {
-	l.engine.backlog.View(&l.view)
-	l.mail.mu.Lock()
-	came := l.mail.private
-	l.mail.private = l.spareMail[:0]
-	l.mail.mu.Unlock()
+func (s *sending) takePrivate() {
+	s.engine.backlog.View(&s.view)
+	s.shard.mail.mu.Lock()
+	came := s.shard.mail.private
+	s.shard.mail.private = s.spareMail[:0]
+	s.shard.mail.mu.Unlock()
 	for i, x := range came {
 		came[i] = private{}
 		switch c := x.to; {
 		case c.Left(): // meanwhile
 		case x.kick:
-			l.kick(c, x)
+			s.kick(c, x)
 		case c.phase.sends():
-			l.keepPrivate(c, x.Private)
+			s.keepPrivate(c, x.Private)
 		}
 	}
-	if l.spareMail = came[:0]; cap(came) > spareKept { // a burst has gone by
-		l.spareMail = nil
+	if s.spareMail = came[:0]; cap(came) > spareKept { // a burst has gone by
+		s.spareMail = nil
 	}
 }
 
 // keepPrivate has c keep x until its place has come.
-func (l *shard) keepPrivate(c *client, x delivery.Private) {
+func (s *sending) keepPrivate(c *client, x delivery.Private) {
 	if !c.link.Blocked() {
-		l.writable.add(c)
+		s.writable.add(c)
 	}
-	l.keptPrivate(c, c.out.Private(x, &l.engine.policy))
-	l.overfull(l.engine.policy.Private)
+	s.keptPrivate(c, c.out.Private(x, &s.engine.policy))
+	s.shard.overfull(s.engine.policy.Private)
 }
 
 // keptPrivate acts on what became of the messages that wait for c.
-func (l *shard) keptPrivate(c *client, k delivery.Kept) {
+func (s *sending) keptPrivate(c *client, k delivery.Kept) {
 	switch {
 	case k.End.Kind != 0:
-		l.cut(c, k.End)
+		s.shard.cut(c, k.End)
 	case k.Lossy != "":
-		l.engine.log.Warnf("client %d %s: the oldest are dropped", c.ID(), k.Lossy)
+		s.engine.log.Warnf("client %d %s: the oldest are dropped", c.ID(), k.Lossy)
 	}
 }
 
 // kick ends c: at once if it would have to be waited for.
-func (l *shard) kick(c *client, x private) {
+func (s *sending) kick(c *client, x private) {
 	reason := ending.Kicked(string(x.Data))
-	l.engine.log.Debugf("client %d (%s) is %s", c.ID(), c.Addr(), reason.Text)
+	s.engine.log.Debugf("client %d (%s) is %s", c.ID(), c.Addr(), reason.Text)
 	if c.phase == halfBroken {
-		l.disconnected(c, reason)
+		s.shard.disconnected(c, reason)
 		return
 	}
 	c.Mute(true)
 	c.kicked = true
 	c.Forget()
-	waits := c.out.FinishAfter(&l.view, x.After)
+	waits := c.out.FinishAfter(&s.view, x.After)
 	if c.link.Blocked() || waits > link.Unsent {
-		l.closeWith(c, reason)
+		s.shard.closeWith(c, reason)
 		return
 	}
-	l.flushes(c, reason)
+	s.shard.flushes(c, reason)
 }

@@ -28,68 +28,68 @@ import (
 
 // read takes what c sent. An edge is told only once, so c is read again until
 // its link says that there is no more.
-func (l *shard) read(c *client) {
+func (r *receiving) read(c *client) {
 	switch {
 	case c.phase == lingering:
-		l.discard(c)
-	case l.overfull(l.engine.inbox.Beginnings):
-		l.readSoon(c)
-	case c.unchecked && !l.checkFirstLine(c):
+		r.shard.discard(c)
+	case r.shard.overfull(r.engine.inbox.Beginnings):
+		r.readSoon(c)
+	case c.unchecked && !r.checkFirstLine(c):
 	default:
-		l.receive(c)
+		r.receive(c)
 	}
 }
 
 // receive reads once. A raw client's bytes go straight into the batch; frames
 // are taken apart where they were read to; what nobody wants is discarded.
-func (l *shard) receive(c *client) {
+func (r *receiving) receive(c *client) {
 	framed := c.Protocol().Framed()
-	raw := c.Protocol() == codec.ProtocolRaw && l.engine.inbox.Messages
-	if (raw || framed && l.engine.inbox.Messages) && l.in.Batch() == nil {
-		l.readSoon(c) // the caller is behind
+	raw := c.Protocol() == codec.ProtocolRaw && r.engine.inbox.Messages
+	if (raw || framed && r.engine.inbox.Messages) && r.in.Batch() == nil {
+		r.readSoon(c) // the caller is behind
 		return
 	}
-	space := l.scratch()
+	space := r.scratch()
 	if raw {
-		space = c.Space(l.in)
+		space = c.Space(r.in)
 	}
-	n, err := c.link.Recv(space, l.Millis())
+	n, err := c.link.Recv(space, r.shard.Millis())
 	if n > 0 {
-		l.received(c, n)
+		r.received(c, n)
 		switch {
 		case raw:
-			l.take(c, c.Took(l.in, n))
+			r.take(c, c.Took(r.in, n))
 		case framed:
-			l.take(c, c.TookFrames(l.in, space[:n]))
+			r.take(c, c.TookFrames(r.in, space[:n]))
 		}
 	}
 	if c.phase.receives() {
-		l.afterRead(c, n, err)
+		r.afterRead(c, n, err)
 	}
 }
 
 // take does what c's input asks for.
-func (l *shard) take(c *client, out intake.Outcome) {
+func (r *receiving) take(c *client, out intake.Outcome) {
 	if out.Pong != nil {
-		x := l.control(c)
+		x := r.shard.control(c)
 		x.Pong = append(x.Pong[:0], out.Pong...)
 	}
 	if out.Ack > 0 {
-		l.control(c).Ack = out.Ack
+		r.shard.control(c).Ack = out.Ack
 	}
 	if out.Dropped > 0 {
-		l.warnOfRecord(c.ID(), out.Dropped)
+		r.warnOfRecord(c.ID(), out.Dropped)
 	}
 	if out.Finish && c.phase == open {
-		l.finish(c, ending.Done())
+		r.shard.finish(c, ending.Done())
 	}
 	switch {
 	case out.End == ending.Reason{}:
-		l.overfull(l.engine.inbox.Beginnings)
+		r.shard.overfull(r.engine.inbox.Beginnings)
 	case out.End.Cut():
-		l.cut(c, out.End)
+		r.shard.cut(c, out.End)
 	default:
-		l.closedByPeer(c, out.End)
+		r.shard.closedByPeer(c, out.End)
 	}
 }
 
@@ -97,77 +97,77 @@ func (l *shard) take(c *client, out intake.Outcome) {
 var endedInside = logger.Kind{Of: "ended inside a record, which is dropped"}
 
 // warnOfRecord warns of bytes at the end of input that are no whole record.
-func (l *shard) warnOfRecord(id uint64, dropped int) {
-	l.engine.log.Group(endedInside, 0, "client %d: its last %d bytes are no whole record and are dropped", id, dropped)
+func (r *receiving) warnOfRecord(id uint64, dropped int) {
+	r.engine.log.Group(endedInside, 0, "client %d: its last %d bytes are no whole record and are dropped", id, dropped)
 }
 
 // received counts n bytes from c.
-func (l *shard) received(c *client, n int) {
+func (r *receiving) received(c *client, n int) {
 	c.spoke = true
-	l.stats.bytesIn += int64(n)
+	r.shard.stats.bytesIn += int64(n)
 	if c.phase == flushing || c.phase == halfBroken {
-		l.receivedOf(c, n)
+		r.shard.receivedOf(c, n)
 	}
 }
 
 // afterRead decides whether there may be more.
-func (l *shard) afterRead(c *client, n int, err error) {
+func (r *receiving) afterRead(c *client, n int, err error) {
 	switch {
 	case err == nil && (c.link.Readable() || c.phase == halfBroken && n > 0):
-		l.readSoon(c)
+		r.readSoon(c)
 	case c.phase == halfBroken:
-		l.disconnected(c, c.end.Why)
+		r.shard.disconnected(c, c.end.Why)
 	case err == nil:
 		if c.phase == flushing {
-			l.receivedOf(c, math.MaxInt)
+			r.shard.receivedOf(c, math.MaxInt)
 		}
 	case errors.Is(err, io.EOF):
-		l.endOfInput(c)
+		r.endOfInput(c)
 	default:
-		l.disconnected(c, ending.Lost(err))
+		r.shard.disconnected(c, ending.Lost(err))
 	}
 }
 
 // readSoon has c be read in the next turn.
-func (l *shard) readSoon(c *client) {
+func (r *receiving) readSoon(c *client) {
 	c.link.MayRead()
-	l.reading.add(c)
+	r.reading.add(c)
 }
 
 // scratch is a buffer for discarded bytes.
-func (l *shard) scratch() []byte {
-	if l.waste == nil {
-		l.waste = make([]byte, intake.ReadSize)
+func (r *receiving) scratch() []byte {
+	if r.waste == nil {
+		r.waste = make([]byte, intake.ReadSize)
 	}
-	return l.waste
+	return r.waste
 }
 
 // endOfInput is the end of what c sends. A client that had something to say is
 // served to the end and closed; one that never spoke is a watcher, and stays.
 // (Over TCP it cannot be told from one that is gone, until it is sent
 // something, or the keepalive asks; a Unix socket tells.)
-func (l *shard) endOfInput(c *client) {
+func (r *receiving) endOfInput(c *client) {
 	if c.phase == lingering {
-		l.closeLater(c) // all is said
+		r.shard.closeLater(c) // all is said
 		return
 	}
 	if c.link.Sent() > 0 {
-		l.credit(c)
+		r.shard.credit(c)
 	}
 	if c.Protocol().Framed() {
-		l.disconnected(c, ending.Lost(ending.ErrAbrupt))
+		r.shard.disconnected(c, ending.Lost(ending.ErrAbrupt))
 		return
 	}
-	l.take(c, c.EndOfInput(l.in))
+	r.take(c, c.EndOfInput(r.in))
 	if c.spoke && c.phase == open {
-		l.finish(c, ending.Done())
+		r.shard.finish(c, ending.Done())
 	}
 }
 
 // checkFirstLine reports whether what c sends may be read: not before it is
 // known that its first line is no HTTP request.
-func (l *shard) checkFirstLine(c *client) bool {
-	p := l.scratch()
+func (r *receiving) checkFirstLine(c *client) bool {
+	p := r.scratch()
 	n, err := c.link.Peek(p)
 	switch {
 	case errors.Is(err, sock.Again):
@@ -176,44 +176,44 @@ func (l *shard) checkFirstLine(c *client) bool {
 		c.unchecked = false
 		return true // likewise
 	case err != nil: // which is told only once
-		l.disconnected(c, ending.Lost(err))
+		r.shard.disconnected(c, ending.Lost(err))
 		return false
 	}
-	switch accept.FirstLine(p[:n], c.link.PeerShut() || c.phase == halfBroken, l.engine.framing.Separator() == nil) {
+	switch accept.FirstLine(p[:n], c.link.PeerShut() || c.phase == halfBroken, r.engine.framing.Separator() == nil) {
 	case codec.No:
 		c.unchecked = false
 	case codec.Perhaps:
 		c.link.UsedUp()
 	case codec.Yes:
-		l.mark.Forget(&c.seat) // it wants something else than it was sent, and may come again
-		l.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
+		r.shard.mark.Forget(&c.seat) // it wants something else than it was sent, and may come again
+		r.shard.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
 	}
 	return !c.unchecked
 }
 
 // readReady reads from those that had more than their budget in an earlier
 // turn, or came while the inbox was full.
-func (l *shard) readReady() {
-	if len(l.reading.clients) == 0 || !l.canRead() {
+func (r *receiving) readReady() {
+	if len(r.reading.clients) == 0 || !r.canRead() {
 		return
 	}
-	l.until = l.stats.bytesIn + turnBytes
-	n, now := 0, len(l.reading.clients) // those who have more again stand behind these
-	for ; n < now && l.stats.bytesIn < l.until; n++ {
-		if c := l.reading.at(n); c.link.Readable() && c.phase < closed {
-			l.read(c)
-			l.checkHangUp(c)
+	r.until = r.shard.stats.bytesIn + turnBytes
+	n, now := 0, len(r.reading.clients) // those who have more again stand behind these
+	for ; n < now && r.shard.stats.bytesIn < r.until; n++ {
+		if c := r.reading.at(n); c.link.Readable() && c.phase < closed {
+			r.read(c)
+			r.shard.checkHangUp(c)
 		}
 	}
-	l.reading.drop(n)
+	r.reading.drop(n)
 }
 
 // canRead says that there is room for what is read.
-func (l *shard) canRead() bool {
-	if l.overfull(l.engine.inbox.Beginnings) {
+func (r *receiving) canRead() bool {
+	if r.shard.overfull(r.engine.inbox.Beginnings) {
 		return false
 	}
-	return !l.engine.inbox.Messages || l.in.Batch() != nil
+	return !r.engine.inbox.Messages || r.in.Batch() != nil
 }
 
 // queue is clients that wait for their turn, each of them once.

@@ -45,31 +45,31 @@ func (m member) sender() *intake.Sender {
 }
 
 // find returns a client, or post, and its loop, if it is connected.
-func (h *Engine) find(id uint64) (m member, ok bool) {
-	h.keepRegistry()
-	h.registry.mu.RLock()
-	defer h.registry.mu.RUnlock()
-	m, ok = h.registry.known[id]
+func (r *registry) find(id uint64) (m member, ok bool) {
+	r.keepRegistry()
+	r.engine.registry.mu.RLock()
+	defer r.engine.registry.mu.RUnlock()
+	m, ok = r.engine.registry.known[id]
 	return m, ok
 }
 
 // keepRegistry makes the registry, unless it exists. It waits for the loops:
 // whoever they may wait for must have called it before.
-func (h *Engine) keepRegistry() { h.registry.start.Do(h.makeList) }
+func (r *registry) keepRegistry() { r.engine.registry.start.Do(r.makeList) }
 
 // makeList makes the list. Who comes or goes from now on enters it by itself.
-func (h *Engine) makeList() {
-	h.registry.known = map[uint64]member{}
-	h.registry.wanted.Store(true)
-	askAll(h, func(l *shard) struct{} {
+func (r *registry) makeList() {
+	r.engine.registry.known = map[uint64]member{}
+	r.engine.registry.wanted.Store(true)
+	askAll(r.engine, func(l *shard) struct{} {
 		for _, c := range l.clients {
 			if c.Present() {
-				h.registry.enter(member{loop: l, client: c})
+				r.engine.registry.enter(member{loop: l, client: c})
 			}
 		}
 		for _, p := range l.posts {
 			if p.Present() {
-				h.registry.enter(member{loop: l, post: p})
+				r.engine.registry.enter(member{loop: l, post: p})
 			}
 		}
 		return struct{}{}
@@ -98,25 +98,25 @@ func (r *registry) leave(id uint64) {
 
 // Rename names a client; "" takes its name away. The error says what is wrong
 // with the name.
-func (h *Engine) Rename(id uint64, name string) (ok bool, err error) {
+func (r *registry) Rename(id uint64, name string) (ok bool, err error) {
 	if name != "" {
 		if _, err := proto.ParseName(name); err != nil {
 			return true, fmt.Errorf("rename: %w", err)
 		}
 	}
-	return h.change(id, func(m member) { m.sender().Rename(name) }), nil
+	return r.change(id, func(m member) { m.sender().Rename(name) }), nil
 }
 
 // Mute ignores the messages of a client, or accepts them again.
-func (h *Engine) Mute(id uint64, mute bool) (ok bool) {
-	return h.change(id, func(m member) {
+func (r *registry) Mute(id uint64, mute bool) (ok bool) {
+	return r.change(id, func(m member) {
 		m.sender().Mute(mute || m.client != nil && m.client.kicked)
 	})
 }
 
 // change has its loop change a client.
-func (h *Engine) change(id uint64, how func(m member)) (ok bool) {
-	m, ok := h.find(id)
+func (r *registry) change(id uint64, how func(m member)) (ok bool) {
+	m, ok := r.find(id)
 	if ok {
 		m.loop.Do(func() { how(m) })
 	}

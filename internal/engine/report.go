@@ -65,30 +65,30 @@ type lagging struct {
 	lag int64
 }
 
-func (l *shard) slowest() (most lagging) {
-	for _, c := range l.clients {
+func (m *members) slowest() (most lagging) {
+	for _, c := range m.clients {
 		if !c.Present() {
 			continue
 		}
-		if lag := l.lag(c); lag > most.lag {
+		if lag := m.shard.lag(c); lag > most.lag {
 			most = lagging{c.ID(), lag}
 		}
 	}
 	return most
 }
 
-func (l *shard) listClients() []ClientInfo {
+func (m *members) listClients() []ClientInfo {
 	var v backlog.View
-	l.engine.backlog.View(&v)
+	m.engine.backlog.View(&v)
 	var list []ClientInfo
-	for _, c := range l.clients {
+	for _, c := range m.clients {
 		if c.Present() {
-			list = append(list, l.info(c, &v))
+			list = append(list, m.info(c, &v))
 		}
 	}
-	for _, p := range l.posts {
+	for _, p := range m.posts {
 		if p.Present() {
-			i := l.infoOf(&p.Sender)
+			i := m.infoOf(&p.Sender)
 			i.BytesIn = p.Received()
 			list = append(list, i)
 		}
@@ -97,16 +97,16 @@ func (l *shard) listClients() []ClientInfo {
 }
 
 // infoOf is what is known of who sends.
-func (l *shard) infoOf(s *intake.Sender) ClientInfo {
+func (m *members) infoOf(s *intake.Sender) ClientInfo {
 	return ClientInfo{
 		ID: s.ID(), Name: s.Name(), Protocol: s.Protocol().String(), Addr: s.Addr().String(),
-		Since: l.engine.began.Add(time.Duration(s.Since()) * time.Second),
+		Since: m.engine.began.Add(time.Duration(s.Since()) * time.Second),
 		Muted: s.Muted(), MessagesIn: int64(s.Messages()),
 	}
 }
 
-func (l *shard) info(c *client, v *backlog.View) ClientInfo {
-	i := l.infoOf(&c.Sender)
+func (m *members) info(c *client, v *backlog.View) ClientInfo {
+	i := m.infoOf(&c.Sender)
 	i.BytesIn, i.BytesOut = c.link.Received(), c.link.Sent()
 	i.Lag, i.MessagesOut = c.out.Lag(v), c.out.Messages(v)
 	return i

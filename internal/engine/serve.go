@@ -18,13 +18,13 @@ import (
 )
 
 // Serve accepts connections from l, which it closes at the end.
-func (h *Engine) Serve(l net.Listener) error {
+func (a *admission) Serve(l net.Listener) error {
 	defer l.Close()
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {
 		select {
-		case <-h.backlog.Stopped():
+		case <-a.engine.backlog.Stopped():
 			_ = l.Close()
 		case <-ended:
 		}
@@ -33,27 +33,27 @@ func (h *Engine) Serve(l net.Listener) error {
 		c, err := l.Accept()
 		switch {
 		case err == nil:
-		case h.draining():
+		case a.draining():
 			return backlog.ErrClosed
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
-			h.log.Group(cannotAccept, 0, "%s: %v", l.Addr(), err)
-			h.sleep(acceptPause)
+			a.engine.log.Group(cannotAccept, 0, "%s: %v", l.Addr(), err)
+			a.sleep(acceptPause)
 			continue
 		default:
 			return err
 		}
-		fd, addr, err := h.detach(c)
+		fd, addr, err := a.detach(c)
 		if errors.Is(err, errNoSocket) {
 			return fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 		if err != nil {
-			h.log.Group(cannotAccept, 0, "%s refused: %v", c.RemoteAddr(), err)
+			a.engine.log.Group(cannotAccept, 0, "%s refused: %v", c.RemoteAddr(), err)
 			continue
 		}
-		for h.inbox.Deferred() && !h.draining() { // joins find no room
-			h.sleep(placePause)
+		for a.engine.inbox.Deferred() && !a.draining() { // joins find no room
+			a.sleep(placePause)
 		}
-		if !h.accepted(fd, addr) {
+		if !a.accepted(fd, addr) {
 			return backlog.ErrClosed
 		}
 	}
@@ -66,28 +66,28 @@ var cannotAccept = logger.Kind{Of: "refused: the system has no room"}
 var errNoSocket = errors.New("it must be a TCP or Unix socket")
 
 // sleep pauses for d, or until the hub drains.
-func (h *Engine) sleep(d time.Duration) {
+func (a *admission) sleep(d time.Duration) {
 	select {
 	case <-time.After(d):
-	case <-h.backlog.Stopped():
+	case <-a.engine.backlog.Stopped():
 	}
 }
 
 // accepted has the first loop admit a connection, and waits until it has, so
 // that nobody accepts faster than it admits. It is false if the hub has closed.
-func (h *Engine) accepted(fd int, addr sock.Addr) bool {
-	return h.onFirstLoop(func() {
-		if h.draining() {
+func (a *admission) accepted(fd int, addr sock.Addr) bool {
+	return a.engine.onFirstLoop(func() {
+		if a.draining() {
 			_ = sock.Close(fd)
 		} else {
-			h.loops[0].admit(accept.Conn{FD: int32(fd), Addr: addr})
+			a.engine.loops[0].admit(accept.Conn{FD: int32(fd), Addr: addr})
 		}
 	})
 }
 
 // detach makes c a bare descriptor, prepared as those of our own listeners
 // are, and closes c.
-func (h *Engine) detach(c net.Conn) (fd int, addr sock.Addr, err error) {
+func (a *admission) detach(c net.Conn) (fd int, addr sock.Addr, err error) {
 	defer c.Close()
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		addr = sock.AddrFrom(tcp.AddrPort())
@@ -106,15 +106,15 @@ func (h *Engine) detach(c net.Conn) (fd int, addr sock.Addr, err error) {
 		return -1, addr, e
 	}
 	if err == nil {
-		err = h.prepare(fd, addr.IsUnix())
+		err = a.engine.prepare(fd, addr.IsUnix())
 	}
 	return fd, addr, err
 }
 
 // draining reports whether the hub takes nobody in any more.
-func (h *Engine) draining() bool {
+func (a *admission) draining() bool {
 	select {
-	case <-h.backlog.Stopped():
+	case <-a.engine.backlog.Stopped():
 		return true
 	default:
 		return false

@@ -16,120 +16,120 @@ import (
 )
 
 // lag is how many bytes of its feed c has not been sent.
-func (l *shard) lag(c *client) int64 {
-	return l.engine.backlog.Feed(c.out.Encoding()).Head() - c.out.Offset()
+func (t *trimming) lag(c *client) int64 {
+	return t.engine.backlog.Feed(c.out.Encoding()).Head() - c.out.Offset()
 }
 
 // trim sees to it that no client of this loop needs what is to be trimmed.
-func (l *shard) trim() {
-	l.watchLagging()
-	if !l.mark.Asked() {
+func (t *trimming) trim() {
+	t.watchLagging()
+	if !t.mark.Asked() {
 		return
 	}
 	var v backlog.View
 	var tails delivery.Tails
-	l.engine.backlog.View(&v)
-	if c := l.holder; c != nil && l.judge(c, &v, &tails) {
+	t.engine.backlog.View(&v)
+	if c := t.holder; c != nil && t.judge(c, &v, &tails) {
 		return // the one that held it last still does
 	}
-	l.holder = nil
-	for _, c := range l.clients {
-		if l.judge(c, &v, &tails) {
-			l.holder = c
+	t.holder = nil
+	for _, c := range t.shard.clients {
+		if t.judge(c, &v, &tails) {
+			t.holder = c
 			return
 		}
 	}
-	if !l.lobbyKeeps(v.Target(backlog.Canonical)) {
-		l.mark.Left(&v)
+	if !t.shard.lobbyKeeps(v.Target(backlog.Canonical)) {
+		t.mark.Left(&v)
 	}
 }
 
 // judge does with c what the policy says if it stands in what is to go, and
 // reports whether c holds that.
-func (l *shard) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds bool) {
+func (t *trimming) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds bool) {
 	if !c.phase.sends() || !c.out.Below(v) {
 		return false
 	}
-	p, acked := &l.engine.policy, int64(0)
+	p, acked := &t.engine.policy, int64(0)
 	if p.Doubts(&c.out) {
 		acked = c.link.Acknowledged()
 	}
-	verdict, why := p.Judge(&c.out, v, l.engine.backlog.Blocked(), l.Now(), acked)
+	verdict, why := p.Judge(&c.out, v, t.engine.backlog.Blocked(), t.shard.Now(), acked)
 	switch verdict {
 	case delivery.Hold:
-		l.watchHolders()
+		t.watchHolders()
 	case delivery.End:
-		l.cut(c, why)
+		t.shard.cut(c, why)
 	case delivery.Advance:
-		lag := l.lag(c)
+		lag := t.lag(c)
 		f, began, full := p.Skip(&c.out, v, tails)
 		if full.Kind != 0 {
-			l.cut(c, full)
+			t.shard.cut(c, full)
 		}
 		if began {
-			l.engine.log.Warnf("client %d is lapped and skips messages (%s behind)", c.ID(), quantity.Bytes(lag))
+			t.engine.log.Warnf("client %d is lapped and skips messages (%s behind)", c.ID(), quantity.Bytes(lag))
 		}
-		l.tellMissed(c, f)
+		t.shard.tellMissed(c, f)
 	}
 	return verdict == delivery.Hold
 }
 
 // watchLagging has the clients looked at when one of them may lag far. As long
 // as none can, that costs a comparison a turn and no timer.
-func (l *shard) watchLagging() {
-	if l.engine.policy.Slow != delivery.Wait || l.nextSample.IsSet() {
+func (t *trimming) watchLagging() {
+	if t.engine.policy.Slow != delivery.Wait || t.nextSample.IsSet() {
 		return
 	}
-	for e := range l.watchFrom {
-		if f := l.engine.backlog.Feed(backlog.Encoding(e)); f != nil && f.Head() >= l.watchFrom[e] {
-			l.nextSample.In(l.engine.policy.Every())
+	for e := range t.watchFrom {
+		if f := t.engine.backlog.Feed(backlog.Encoding(e)); f != nil && f.Head() >= t.watchFrom[e] {
+			t.nextSample.In(t.engine.policy.Every())
 			return
 		}
 	}
 }
 
 // watchHolders has clients looked at as long as they hold a publisher.
-func (l *shard) watchHolders() {
-	if !l.nextSample.IsSet() && l.engine.backlog.Blocked() {
-		l.nextSample.In(l.engine.policy.Every())
+func (t *trimming) watchHolders() {
+	if !t.nextSample.IsSet() && t.engine.backlog.Blocked() {
+		t.nextSample.In(t.engine.policy.Every())
 	}
 }
 
 // watchFor has c be looked at once it may lag far.
-func (l *shard) watchFor(c *client) {
+func (t *trimming) watchFor(c *client) {
 	var v backlog.View
-	l.engine.backlog.View(&v)
-	from := &l.watchFrom[c.out.Encoding()]
-	*from = min(*from, c.out.Offset()+l.engine.policy.Far(&v))
+	t.engine.backlog.View(&v)
+	from := &t.watchFrom[c.out.Encoding()]
+	*from = min(*from, c.out.Offset()+t.engine.policy.Far(&v))
 }
 
 // sample looks at every client that lags far. It is called again as long as
 // there is one and either the head moves or a publisher waits.
-func (l *shard) sample() {
+func (t *trimming) sample() {
 	var v backlog.View
-	l.engine.backlog.View(&v)
-	p := &l.engine.policy
+	t.engine.backlog.View(&v)
+	p := &t.engine.policy
 	far, most := p.Far(&v), [backlog.Encodings]int64{}
 	var tails delivery.Tails
-	for _, c := range l.clients {
+	for _, c := range t.shard.clients {
 		e := c.out.Encoding()
 		switch {
 		case !c.phase.sends():
 		case p.Watched(&c.out, &v):
 			most[e] = far
-			if p.Sample(&c.out, l.Now(), c.link.Acknowledged()) == 0 {
+			if p.Sample(&c.out, t.shard.Now(), c.link.Acknowledged()) == 0 {
 				c.link.NarrowUnsent()
 			}
-			l.judge(c, &v, &tails)
+			t.judge(c, &v, &tails)
 		default:
 			most[e] = max(most[e], c.out.Lag(&v))
 			p.Unwatch(&c.out)
 		}
 	}
 	for e := range most {
-		l.watchFrom[e] = v.Head(backlog.Encoding(e)) + max(far-most[e], 1)
+		t.watchFrom[e] = v.Head(backlog.Encoding(e)) + max(far-most[e], 1)
 		if most[e] == far {
-			l.watchHolders()
+			t.watchHolders()
 		}
 	}
 }

@@ -26,45 +26,45 @@ type Visitor struct {
 }
 
 // admits asks about v. The error is told to the visitor.
-func (h *Engine) admits(v Visitor) (name string, err error) {
-	name, err = h.o.Admit(v)
+func (a *admission) admits(v Visitor) (name string, err error) {
+	name, err = a.engine.o.Admit(v)
 	if err != nil || name == "" {
 		return v.Name, err
 	}
 	if _, err := proto.ParseName(name); err != nil {
-		h.log.Warnf("%s refused: Admit named it: %v", v.Addr, err)
+		a.engine.log.Warnf("%s refused: Admit named it: %v", v.Addr, err)
 		return "", err
 	}
 	return name, nil
 }
 
 // admitWeb asks about a visitor by HTTP.
-func (h *Engine) admitWeb(p web.Peer, k web.Kind, r *http.Request, name string) (string, error) {
+func (g *gateway) admitWeb(p web.Peer, k web.Kind, r *http.Request, name string) (string, error) {
 	protocol := codec.ProtocolPost
 	if k != web.Post {
 		protocol = protocolOf(k)
 	}
-	return h.admits(Visitor{Addr: p.Addr, Protocol: protocol.String(), Name: name, Request: r})
+	return g.engine.admits(Visitor{Addr: p.Addr, Protocol: protocol.String(), Name: name, Request: r})
 }
 
 // becomeRaw makes k a raw client, once the caller has admitted it. It reports
 // whether it is one now.
-func (l *shard) becomeRaw(k accept.Conn) (born bool) {
-	if l.engine.o.Admit == nil {
-		return l.adopt(arrival{Arrival: k.Arrival()})
+func (p *pending) becomeRaw(k accept.Conn) (born bool) {
+	if p.engine.o.Admit == nil {
+		return p.shard.adopt(arrival{Arrival: k.Arrival()})
 	}
-	l.askAdmit(k)
+	p.askAdmit(k)
 	return false
 }
 
 // askAdmit asks the caller about k in a goroutine. It is apart from becomeRaw,
 // or every connection would be copied for the goroutine that few need.
-func (l *shard) askAdmit(k accept.Conn) {
-	h := l.engine
+func (p *pending) askAdmit(k accept.Conn) {
+	h := p.engine
 	// Nobody looks at its events meanwhile. Added anew, it tells them again.
-	_ = l.Remove(int(k.FD))
+	_ = p.shard.Remove(int(k.FD))
 	k.Watched = false
-	l.asked++
+	p.asked++
 	go func() {
 		name, err := h.admits(Visitor{Addr: k.Addr.String(), Protocol: codec.ProtocolRaw.String()})
 		select {
@@ -73,18 +73,18 @@ func (l *shard) askAdmit(k accept.Conn) {
 			return
 		default:
 		}
-		l.Do(func() { l.admitted(k, name, err) })
+		p.shard.Do(func() { p.admitted(k, name, err) })
 	}()
 }
 
 // admitted is k about which the caller has been asked.
-func (l *shard) admitted(k accept.Conn, name string, err error) {
-	l.asked--
+func (p *pending) admitted(k accept.Conn, name string, err error) {
+	p.asked--
 	if err != nil {
-		l.refuse(k, fmt.Sprintf("hubbub: refused: %v\n", err))
+		p.refuse(k, fmt.Sprintf("hubbub: refused: %v\n", err))
 		return
 	}
 	a := arrival{Arrival: k.Arrival()}
 	a.Name = name
-	l.adopt(a)
+	p.shard.adopt(a)
 }
