@@ -87,6 +87,12 @@ func newClient(a arrival, now uint32) *client {
 	return c
 }
 
+// remove forgets c.
+func (m *members) remove(c *client) {
+	m.clients.remove(c)
+	m.byFD[c.link.FD()] = nil
+}
+
 // unadopt undoes newClient.
 func (m *members) unadopt(c *client) {
 	if fd := c.link.FD(); m.clientOf(fd) == c {
@@ -108,7 +114,7 @@ func (m *members) welcome(c *client, a arrival) {
 	m.joined(member{loop: m.shard, client: c})
 	m.greet(c, after, a.Resume)
 	if c.out.Behind(&v) {
-		m.shard.pass.again = true
+		m.shard.walkAgain()
 	}
 	if h.o.IdleTimeout > 0 {
 		m.shard.scheduleLiveness()
@@ -162,10 +168,7 @@ type roster []*client
 
 // greet tells a new client after which message its stream begins.
 func (m *members) greet(c *client, after uint64, r *accept.Resume) {
-	if c.Protocol().Beats() {
-		m.shard.beating++
-		m.shard.nextBeat.In(m.engine.o.Heartbeat / beatLooks)
-	}
+	m.shard.beginBeats(c)
 	if c.link.Readable() {
 		m.shard.readSoon(c)
 	}

@@ -39,7 +39,7 @@ func (e *ends) flushes(c *client, reason ending.Reason) {
 	c.phase = flushing
 	c.ends().Why = reason
 	// The next pass sends what is left, or finds that nothing is.
-	e.shard.pass.again = true
+	e.shard.walkAgain()
 }
 
 // closeWrite ends our direction: c has all it is to get.
@@ -48,8 +48,7 @@ func (e *ends) closeWrite(c *client) {
 	e.engine.backlog.View(&v)
 	c.out.Close(&v, &e.engine.policy, c.end.Why, c.ID() != 0 && !c.link.EOF())
 	c.phase = lingering
-	e.shard.failed.Unread += int64(c.end.Unread)
-	c.end.Unread = 0
+	e.shard.leavesUnread(c)
 	c.Forget() // an incomplete message is discarded
 	e.leave(&c.Sender, c.end.Why)
 	if err := e.shard.sendClosing(c); err != nil || c.link.EOF() {
@@ -59,7 +58,7 @@ func (e *ends) closeWrite(c *client) {
 	unacked, _ := c.link.Unacked()
 	c.end.Begin(e.shard.Now(), unacked)
 	e.lingering = append(e.lingering, c)
-	e.nextLinger.In(ending.LookEvery)
+	e.checkLingerSoon()
 	e.shard.readSoon(c) // close with unread input sends a reset
 }
 
@@ -160,6 +159,8 @@ func (e *ends) discard(c *client) {
 	e.shard.afterRead(c, n, err)
 }
 
+func (e *ends) checkLingerSoon() { e.nextLinger.In(ending.LookEvery) }
+
 // checkLinger ends those that make no progress after that.
 func (e *ends) checkLinger() {
 	kept := e.lingering[:0]
@@ -179,10 +180,10 @@ func (e *ends) checkLinger() {
 	clear(e.lingering[len(kept):])
 	e.lingering = kept
 	if e.shard.draining {
-		e.shard.pass.again = true // some may not be read from any more
+		e.shard.walkAgain() // some may not be read from any more
 	}
 	if len(kept) > 0 || e.shard.draining && len(e.shard.clients) > 0 {
-		e.nextLinger.In(ending.LookEvery)
+		e.checkLingerSoon()
 	}
 }
 
@@ -191,13 +192,8 @@ func (e *ends) closeLater(c *client) {
 	if c.phase == closed {
 		return
 	}
-	if owed := e.shard.owed(c); e.shard.draining && owed > 0 && !c.link.EOF() {
-		e.shard.failed.Clients++
-		e.shard.failed.Bytes += owed
-	}
-	if c.end != nil && e.shard.draining {
-		e.shard.failed.Unread += int64(c.end.Unread) // it closed before all its input was read
-		c.end.Unread = 0
+	if e.shard.draining {
+		e.shard.misses(c)
 	}
 	c.phase = closed
 	e.closing = append(e.closing, c)
@@ -217,14 +213,9 @@ func (e *ends) closeEnded() {
 // the slot, so that the next client in the slot finds the session free. The
 // descriptor goes last, because its number may be reused at once.
 func (e *ends) release(c *client) {
-	e.shard.clients.remove(c)
-	e.shard.byFD[c.link.FD()] = nil
-	if e.shard.pass.next > 0 {
-		e.shard.pass.again = true // the walk may have skipped the client now in its place
-	}
-	if c.Protocol().Beats() {
-		e.shard.beating--
-	}
+	e.shard.remove(c)
+	e.shard.walkOver()
+	e.shard.endBeats(c)
 	e.shard.mark.Settle(&c.seat)
 	e.shard.tellMissed(c, c.out.Release())
 	c.Forget()

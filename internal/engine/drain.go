@@ -83,7 +83,7 @@ func (x *life) drainSource() {
 func (d *shutdown) drain(stall time.Duration) {
 	d.draining, d.stall = true, stall
 	d.hearUntil, d.hearEnd = d.shard.Now().Add(stall/2), d.shard.Now().Add(stall*3/4)
-	d.shard.nextLinger.In(ending.LookEvery)
+	d.shard.checkLingerSoon()
 	for _, c := range d.shard.clients {
 		if c.phase == open {
 			d.finishForShutdown(c)
@@ -154,6 +154,24 @@ func (d *shutdown) left() Left {
 		}
 	}
 	return sum
+}
+
+// misses counts what c, which closes, has not been sent, and what it said that
+// has not been read.
+func (d *shutdown) misses(c *client) {
+	if owed := d.owed(c); owed > 0 && !c.link.EOF() {
+		d.failed.Clients++
+		d.failed.Bytes += owed
+	}
+	if c.end != nil {
+		d.leavesUnread(c)
+	}
+}
+
+// leavesUnread counts what c, which ends, has said and nobody will read.
+func (d *shutdown) leavesUnread(c *client) {
+	d.failed.Unread += int64(c.end.Unread)
+	c.end.Unread = 0
 }
 
 // owed is the number of bytes not yet sent to c or not acknowledged by it.
@@ -283,6 +301,6 @@ func (d *shutdown) receivedOf(c *client, n int) {
 	if c.end.Unread > 0 {
 		c.end.Unread = max(0, c.end.Unread-n)
 		d.hearUntil = d.shard.Now().Add(d.stall / 2)
-		d.shard.pass.again = true
+		d.shard.walkAgain()
 	}
 }

@@ -73,6 +73,17 @@ func (s *sending) walk(n int, until int64) {
 	}
 }
 
+// walkAgain has another walk follow: some client could take more.
+func (s *sending) walkAgain() { s.pass.again = true }
+
+// walkOver is a client that left the list: the walk may have skipped the one
+// that is now in its place.
+func (s *sending) walkOver() {
+	if s.pass.next > 0 {
+		s.walkAgain()
+	}
+}
+
 // flushing reports whether there is more to send at once.
 func (s *sending) flushing() bool {
 	return len(s.writable.clients) > 0 || s.pass.next != 0 || s.pass.again || s.engine.backlog.Head() != s.pass.head
@@ -107,7 +118,7 @@ func (s *sending) sendPiece(c *client) (again bool) {
 	}
 	f := c.out.Sent(&p, n)
 	if n > 0 && c.out.Behind(&s.view) && !c.link.Blocked() {
-		s.pass.again = true
+		s.walkAgain()
 	}
 	return s.sent(c, f)
 }

@@ -99,6 +99,21 @@ func (v *liveness) probe(c *client) {
 	}
 }
 
+// beginBeats has c be sent heartbeats, if its protocol has them.
+func (v *liveness) beginBeats(c *client) {
+	if c.Protocol().Beats() {
+		v.beating++
+		v.nextBeat.In(v.engine.o.Heartbeat / beatLooks)
+	}
+}
+
+// endBeats ends that.
+func (v *liveness) endBeats(c *client) {
+	if c.Protocol().Beats() {
+		v.beating--
+	}
+}
+
 // beat sends heartbeats to those who were sent nothing for a while, and ends
 // those who answer none.
 func (v *liveness) beat() {

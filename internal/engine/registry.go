@@ -47,29 +47,29 @@ func (m member) sender() *intake.Sender {
 // find returns a client, or post, and its loop, if it is connected.
 func (r *registry) find(id uint64) (m member, ok bool) {
 	r.keepRegistry()
-	r.engine.registry.mu.RLock()
-	defer r.engine.registry.mu.RUnlock()
-	m, ok = r.engine.registry.known[id]
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	m, ok = r.known[id]
 	return m, ok
 }
 
 // keepRegistry makes the registry, unless it exists. It waits for the loops:
 // whoever they may wait for must have called it before.
-func (r *registry) keepRegistry() { r.engine.registry.start.Do(r.makeList) }
+func (r *registry) keepRegistry() { r.start.Do(r.makeList) }
 
 // makeList makes the list. Who comes or goes from now on enters it by itself.
 func (r *registry) makeList() {
-	r.engine.registry.known = map[uint64]member{}
-	r.engine.registry.wanted.Store(true)
+	r.known = map[uint64]member{}
+	r.wanted.Store(true)
 	askAll(r.engine, func(l *shard) struct{} {
 		for _, c := range l.clients {
 			if c.Present() {
-				r.engine.registry.enter(member{loop: l, client: c})
+				r.enter(member{loop: l, client: c})
 			}
 		}
 		for _, p := range l.posts {
 			if p.Present() {
-				r.engine.registry.enter(member{loop: l, post: p})
+				r.enter(member{loop: l, post: p})
 			}
 		}
 		return struct{}{}
