@@ -8,6 +8,7 @@ import (
 
 	"hubbub.example/internal/engine/accept"
 	"hubbub.example/internal/engine/backlog"
+	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/quantity"
 	"hubbub.example/internal/sock"
@@ -17,6 +18,15 @@ const acceptPause = time.Second
 
 // failures are the throttled warnings of accept.
 type failures struct{ noDescriptors, accept logger.Throttle }
+
+// listening is how the first shard accepts connections for all.
+type listening struct {
+	owner
+	acceptor accept.Acceptor
+	failures failures
+
+	nextAccept *loop.Timer
+}
 
 // addListeners starts to accept.
 func (ln *listening) addListeners(ls []*sock.Listener) error {

@@ -16,6 +16,7 @@ package engine
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/accept"
@@ -23,6 +24,7 @@ import (
 	"hubbub.example/internal/engine/delivery"
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
 	"hubbub.example/internal/sock"
@@ -31,6 +33,17 @@ import (
 // refusals are the throttled warnings.
 type refusals struct {
 	full, tls, http2 logger.Throttle
+}
+
+// pending are connections that are no clients yet.
+type pending struct {
+	owner
+	lobby    accept.Lobby
+	asked    int   // connections about which the caller is being asked
+	placed   int64 // of engine.places, seen
+	refusals refusals
+
+	nextLobby *loop.Timer
 }
 
 // come puts k into the lobby until its protocol is known.
@@ -198,6 +211,17 @@ func (p *pending) closeConn(k accept.Conn) {
 	c := link.New(int(k.FD), k.Addr.IsUnix(), k.Ready)
 	p.shard.closeLink(&c)
 	p.engine.release(&k.Slot)
+}
+
+// admission decides which connections may join.
+type admission struct {
+	engine      *Engine
+	gate        *accept.Gate
+	preconnects accept.Preconnects
+	ids         atomic.Uint64
+	places      atomic.Int64 // places for HTTP requests that were freed, ever
+	resting     atomic.Bool  // accepting is paused
+	passed      atomic.Int64 // connections that closed or went to net/http, ever
 }
 
 // release frees a slot.

@@ -23,8 +23,18 @@ import (
 	"hubbub.example/internal/engine/ending"
 	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
+	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/logger"
 )
+
+// ends are the clients that end.
+type ends struct {
+	owner
+	lingering []*client
+	closing   []*client // at the end of this turn
+
+	nextLinger *loop.Timer
+}
 
 // finish lets c have what its feed holds now, then ends it for reason.
 func (e *ends) finish(c *client, reason ending.Reason) {

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"hubbub.example/internal/engine/backlog"
@@ -30,6 +31,16 @@ type Left struct {
 
 // look is the interval between two checks of the progress.
 const look = 20 * time.Millisecond
+
+// life is how the hub ends.
+type life struct {
+	engine  *Engine
+	running sync.WaitGroup // the loops
+	closed  chan struct{}  // the loops have ended
+	close   sync.Once
+	failed  sync.Mutex // guards failure
+	failure error      // what ended a loop
+}
 
 // Settle waits until every client has acknowledged what was broadcast, and some
 // client has received each message. It gives up after stall without progress, and
@@ -77,6 +88,18 @@ func (x *life) drainSource() {
 	case <-said:
 	case <-x.closed:
 	}
+}
+
+// shutdown is the end of a shard.
+type shutdown struct {
+	owner
+	draining  bool
+	stall     time.Duration // draining: how long nobody may make progress
+	hearUntil time.Time     // draining: up to when what they had said is read first, if no more is
+	hearEnd   time.Time     // draining: and in any case
+	failed    Left          // draining: what those missed that ended
+	quitting  bool          // all is closed; events may still wait for the inbox
+	quit      bool
 }
 
 // drain has every client of this loop finish.
@@ -303,4 +326,12 @@ func (d *shutdown) receivedOf(c *client, n int) {
 		d.hearUntil = d.shard.Now().Add(d.stall / 2)
 		d.shard.walkAgain()
 	}
+}
+
+// fail records the error that ended a loop.
+func (x *life) fail(err error) {
+	x.failed.Lock()
+	x.failure = errors.Join(x.failure, err)
+	x.failed.Unlock()
+	x.engine.log.Warnf("%v", err)
 }

@@ -21,7 +21,6 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +34,6 @@ import (
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/sock"
-	"hubbub.example/internal/web"
 )
 
 // Engine is a hub. Its exported methods may be called by any goroutine.
@@ -63,48 +61,6 @@ type Engine struct {
 	pumps
 	waiters
 	life
-}
-
-// admission decides which connections may join.
-type admission struct {
-	engine      *Engine
-	gate        *accept.Gate
-	preconnects accept.Preconnects
-	ids         atomic.Uint64
-	places      atomic.Int64 // places for HTTP requests that were freed, ever
-	resting     atomic.Bool  // accepting is paused
-	passed      atomic.Int64 // connections that closed or went to net/http, ever
-}
-
-// gateway is the connections that net/http has, and those that come back from it.
-type gateway struct {
-	engine *Engine
-	web    *web.Server
-}
-
-// pumps is what the first loop reads and writes besides clients.
-type pumps struct {
-	engine  *Engine
-	reading atomic.Bool // a source
-	writing atomic.Bool // a sink
-}
-
-// waiters wait for clients to join or leave.
-type waiters struct {
-	engine   *Engine
-	mu       sync.Mutex
-	changed  chan struct{} // closed when one does
-	watchers atomic.Int32  // the number of waiters
-}
-
-// life is how the hub ends.
-type life struct {
-	engine  *Engine
-	running sync.WaitGroup // the loops
-	closed  chan struct{}  // the loops have ended
-	close   sync.Once
-	failed  sync.Mutex // guards failure
-	failure error      // what ended a loop
 }
 
 // New makes a hub that does not listen yet. The error names a wrong option and
@@ -274,47 +230,6 @@ func (h *Engine) Listen(address string) ([]string, error) {
 func (h *Engine) wakeAll() {
 	for _, l := range h.loops {
 		l.Wake()
-	}
-}
-
-// fail records the error that ended a loop.
-func (x *life) fail(err error) {
-	x.failed.Lock()
-	x.failure = errors.Join(x.failure, err)
-	x.failed.Unlock()
-	x.engine.log.Warnf("%v", err)
-}
-
-// notify wakes the waiters after a client joined or left.
-func (w *waiters) notify() {
-	if w.watchers.Load() == 0 {
-		return
-	}
-	w.engine.waiters.mu.Lock()
-	close(w.changed)
-	w.changed = make(chan struct{})
-	w.engine.waiters.mu.Unlock()
-}
-
-// WaitForClients waits until n clients are connected.
-func (w *waiters) WaitForClients(ctx context.Context, n int) error {
-	w.watchers.Add(1)
-	w.engine.wakeAll() // silent connections count as clients now
-	defer w.watchers.Add(-1)
-	for {
-		w.engine.waiters.mu.Lock()
-		changed := w.changed
-		w.engine.waiters.mu.Unlock()
-		if w.engine.gate.Clients() >= int64(n) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-w.engine.backlog.Stopped():
-			return backlog.ErrClosed
-		}
 	}
 }
 

@@ -6,11 +6,19 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/pump"
 	"hubbub.example/internal/poll"
 )
+
+// pumps is what the first loop reads and writes besides clients.
+type pumps struct {
+	engine  *Engine
+	reading atomic.Bool // a source
+	writing atomic.Bool // a sink
+}
 
 // BroadcastFrom broadcasts every message that f delivers.
 func (p *pumps) BroadcastFrom(ctx context.Context, f *os.File) error {

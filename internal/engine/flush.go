@@ -33,6 +33,15 @@ type pass struct {
 	again bool  // some client could take more, or the list changed meanwhile
 }
 
+// sending is how far a shard has sent.
+type sending struct {
+	owner
+	pass      pass
+	view      backlog.View // the feeds as this turn sees them
+	writable  queue        // their sockets have room again
+	spareMail []private    // mail.private's other half
+}
+
 // flush sends a slice.
 func (s *sending) flush() {
 	s.takePrivate()

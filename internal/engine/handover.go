@@ -27,6 +27,12 @@ import (
 	"hubbub.example/internal/web"
 )
 
+// gateway is the connections that net/http has, and those that come back from it.
+type gateway struct {
+	engine *Engine
+	web    *web.Server
+}
+
 func (g *gateway) newWeb() *web.Server {
 	text := "application/octet-stream"
 	if g.engine.o.Framing == framing.Lines {

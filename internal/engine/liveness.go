@@ -22,6 +22,7 @@ import (
 	"hubbub.example/internal/codec"
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/ending"
+	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/proto"
 )
 
@@ -36,6 +37,14 @@ const (
 
 // checksPerKeepAlive is the number of checks per keepalive.
 const checksPerKeepAlive = 4
+
+// liveness is when a shard looks for dead and idle clients.
+type liveness struct {
+	owner
+	beating int // clients that are sent heartbeats
+
+	nextLiveness, nextBeat *loop.Timer
+}
 
 func (v *liveness) scheduleLiveness() {
 	v.nextLiveness.In(v.engine.livenessEvery)

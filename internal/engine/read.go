@@ -26,6 +26,15 @@ import (
 	"hubbub.example/internal/sock"
 )
 
+// receiving is what a shard has to read.
+type receiving struct {
+	owner
+	reading queue // may have input that no event will tell of
+	until   int64 // of stats.bytesIn: how much this turn reads
+	in      *intake.Writer
+	waste   []byte
+}
+
 // read takes what c sent. An edge is told only once, so c is read again until
 // its link says that there is no more.
 func (r *receiving) read(c *client) {

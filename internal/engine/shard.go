@@ -21,11 +21,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"hubbub.example/internal/engine/accept"
-	"hubbub.example/internal/engine/backlog"
-	"hubbub.example/internal/engine/intake"
 	"hubbub.example/internal/engine/link"
 	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/poll"
@@ -63,91 +60,6 @@ type shard struct {
 type owner struct {
 	shard  *shard
 	engine *Engine
-}
-
-// pending are connections that are no clients yet.
-type pending struct {
-	owner
-	lobby    accept.Lobby
-	asked    int   // connections about which the caller is being asked
-	placed   int64 // of engine.places, seen
-	refusals refusals
-
-	nextLobby *loop.Timer
-}
-
-// listening is how the first shard accepts connections for all.
-type listening struct {
-	owner
-	acceptor accept.Acceptor
-	failures failures
-
-	nextAccept *loop.Timer
-}
-
-// members are the clients of a shard.
-type members struct {
-	owner
-	clients roster
-	posts   []*post   // clients without a descriptor
-	byFD    []*client // by descriptor
-}
-
-// receiving is what a shard has to read.
-type receiving struct {
-	owner
-	reading queue // may have input that no event will tell of
-	until   int64 // of stats.bytesIn: how much this turn reads
-	in      *intake.Writer
-	waste   []byte
-}
-
-// sending is how far a shard has sent.
-type sending struct {
-	owner
-	pass      pass
-	view      backlog.View // the feeds as this turn sees them
-	writable  queue        // their sockets have room again
-	spareMail []private    // mail.private's other half
-}
-
-// trimming is what clients still need of the backlog.
-type trimming struct {
-	owner
-	mark      *backlog.Mark
-	holder    *client                  // holds the source; trim looks at it first
-	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
-
-	nextSample *loop.Timer
-}
-
-// liveness is when a shard looks for dead and idle clients.
-type liveness struct {
-	owner
-	beating int // clients that are sent heartbeats
-
-	nextLiveness, nextBeat *loop.Timer
-}
-
-// ends are the clients that end.
-type ends struct {
-	owner
-	lingering []*client
-	closing   []*client // at the end of this turn
-
-	nextLinger *loop.Timer
-}
-
-// shutdown is the end of a shard.
-type shutdown struct {
-	owner
-	draining  bool
-	stall     time.Duration // draining: how long nobody may make progress
-	hearUntil time.Time     // draining: up to when what they had said is read first, if no more is
-	hearEnd   time.Time     // draining: and in any case
-	failed    Left          // draining: what those missed that ended
-	quitting  bool          // all is closed; events may still wait for the inbox
-	quit      bool
 }
 
 // sweep drops feeds that nobody has read for a while. The first loop calls it.

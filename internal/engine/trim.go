@@ -12,8 +12,19 @@ package engine
 import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/engine/delivery"
+	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/quantity"
 )
+
+// trimming is what clients still need of the backlog.
+type trimming struct {
+	owner
+	mark      *backlog.Mark
+	holder    *client                  // holds the source; trim looks at it first
+	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
+
+	nextSample *loop.Timer
+}
 
 // lag is how many bytes of its feed c has not been sent.
 func (t *trimming) lag(c *client) int64 {

@@ -20,6 +20,14 @@ type arrival struct {
 	session *intake.Session
 }
 
+// members are the clients of a shard.
+type members struct {
+	owner
+	clients roster
+	posts   []*post   // clients without a descriptor
+	byFD    []*client // by descriptor
+}
+
 // clientOf is the client with this descriptor, or nil.
 func (m *members) clientOf(fd int) *client {
 	if fd < len(m.byFD) {
