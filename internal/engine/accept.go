@@ -2,6 +2,13 @@
 
 package engine
 
+// This file accepts connections. The first shard owns the listeners and gives
+// each connection to a shard, to which it belongs from then on:
+//
+//	accept  accepts waiting connections, a slice per turn
+//	admit   gives one to the shard with the fewest, or refuses it
+//	rest    pauses accepting: no descriptors, or an inbox full of joins
+
 import (
 	"fmt"
 	"time"

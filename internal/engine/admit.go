@@ -2,16 +2,11 @@
 
 package engine
 
-// This file accepts connections. The first loop owns the listeners and distributes
-// the connections; after that each belongs to one loop.
+// This file has the connections of a shard that are no clients yet:
 //
-//	accept  accepts waiting connections, a slice per turn
-//	admit   gives one to a loop, or refuses it
-//	come    puts it into the loop's lobby until its protocol is known
+//	come    puts one into the lobby until its protocol is known
 //	act     does what the lobby decided
-//	adopt   makes the connection a client; no other function does
 //	refuse  sends the reason and closes
-//	rest    pauses accepting: no descriptors, or an inbox full of joins
 
 import (
 	"fmt"

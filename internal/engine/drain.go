@@ -2,7 +2,7 @@
 
 package engine
 
-// This file ends a hub:
+// This file ends a hub (shutdown.go: each of its shards):
 //
 //	Settle   waits until everything is delivered; the hub goes on serving
 //	Drain    stops accepting and broadcasting, delivers what there is, and closes

@@ -3,14 +3,21 @@
 // Package engine is the hub: its loops and their clients. It calls the packages
 // below it and acts on what they return. The root package is its public API.
 //
-//	engine    what all loops share; New
-//	shard     one loop and its clients: the turn
-//	admit     connections become clients
-//	read      clients are received from
-//	flush     clients are sent to
-//	close     every way a client closes; phase has the table
-//	handover  connections go to net/http and come back
-//	drain     shutdown of the hub
+// A hub (Engine) has parts: admission, registry, gateway, pumps, waiters, life.
+// A shard is one loop and its clients, and each file of these has one of its
+// parts, with the state that no other part changes:
+//
+//	accept    listening: connections are accepted, for all shards
+//	admit     pending: connections that are no clients yet
+//	members   members: a connection becomes a client
+//	read      receiving: clients are received from
+//	flush     sending: clients are sent to
+//	trim      trimming: clients that lag leave what is to be trimmed
+//	liveness  liveness: dead and idle clients
+//	close     ends: every way a client ends; phase has the table
+//	shutdown  shutdown: the end of a shard
+//
+// shard.go has the turn, which calls them in order.
 package engine
 
 import (

@@ -2,12 +2,7 @@
 
 package engine
 
-// This file is how connections come that the hub has not accepted itself:
-//
-//	Serve      from a listener of the caller's
-//	ServeHTTP  from an HTTP server of the caller's
-//
-// Each is dupped: what remains is a bare descriptor, which a loop can have.
+// This file takes over connections of an HTTP server of the caller's.
 
 import (
 	"bytes"

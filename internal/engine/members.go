@@ -2,6 +2,12 @@
 
 package engine
 
+// This file has the clients of a shard:
+//
+//	adopt    makes a connection a client; no other function does
+//	welcome  announces it, and sends it where its stream begins
+//	remove   forgets it
+
 import (
 	"time"
 

@@ -2,11 +2,11 @@
 
 package engine
 
-// This file finds clients by their ids:
+// This file finds clients by their ids, and does something to one:
 //
 //	Rename  names one
 //	Mute    ignores messages of one
-//	Kick    ends one, in its turn: private.go
+//	Send    sends one a message, and Kick ends one: private.go
 //
 // Most hubs are never asked for a client, and the registry costs memory for
 // each: the first to ask makes it.

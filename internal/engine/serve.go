@@ -2,6 +2,9 @@
 
 package engine
 
+// This file serves connections that a listener of the caller's accepts. Each is
+// dupped: what remains is a bare descriptor, which a shard can have.
+
 import (
 	"errors"
 	"fmt"

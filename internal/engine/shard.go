@@ -56,7 +56,8 @@ type shard struct {
 	mail mail // shared
 }
 
-// owner is the shard that a part of it belongs to.
+// owner is the shard that a part belongs to. A part changes only its own fields
+// and calls the methods of other parts through it.
 type owner struct {
 	shard  *shard
 	engine *Engine

@@ -2,6 +2,12 @@
 
 package engine
 
+// This file ends a shard:
+//
+//	drain     has every client finish, and what it said before be read
+//	closeAll  closes every client at once
+//	abandon   closes what is left after the last turn
+
 import (
 	"slices"
 	"time"

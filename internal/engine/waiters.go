@@ -23,10 +23,10 @@ func (w *waiters) notify() {
 	if w.watchers.Load() == 0 {
 		return
 	}
-	w.engine.waiters.mu.Lock()
+	w.mu.Lock()
 	close(w.changed)
 	w.changed = make(chan struct{})
-	w.engine.waiters.mu.Unlock()
+	w.mu.Unlock()
 }
 
 // WaitForClients waits until n clients are connected.
@@ -35,9 +35,9 @@ func (w *waiters) WaitForClients(ctx context.Context, n int) error {
 	w.engine.wakeAll() // silent connections count as clients now
 	defer w.watchers.Add(-1)
 	for {
-		w.engine.waiters.mu.Lock()
+		w.mu.Lock()
 		changed := w.changed
-		w.engine.waiters.mu.Unlock()
+		w.mu.Unlock()
 		if w.engine.gate.Clients() >= int64(n) {
 			return nil
 		}
