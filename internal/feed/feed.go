@@ -44,14 +44,18 @@ const (
 	stampSize   = 8 // and on each change of the time
 )
 
-// Feed is one append-only log.
+// Feed is one append-only log. Its methods lock the index, whose own do not.
 type Feed struct {
 	memory *memory
-	shift  uint // a segment is 1<<shift bytes
-	head   atomic.Int64
 	view   atomic.Pointer[view]
+	mu     sync.Mutex // guards the index; its head may be read without
+	index
+}
 
-	mu       sync.Mutex
+// index is where the messages of a feed are, when they came, and from whom.
+type index struct {
+	shift    uint // a segment is 1<<shift bytes
+	head     atomic.Int64
 	segments []*segment
 	first    int64  // number of segments[0]
 	kept     int64  // bytes of the segments and their index
@@ -104,7 +108,7 @@ func New(limit, begin int64, last uint64) (*Feed, error) {
 	}
 	size := min(limit/pieces, largestStep)
 	size = max(size, int64(os.Getpagesize()))
-	f := &Feed{memory: m, shift: uint(bits.Len64(uint64(size)) - 1), whole: begin, count: last}
+	f := &Feed{memory: m, index: index{shift: uint(bits.Len64(uint64(size)) - 1), whole: begin, count: last}}
 	f.first = begin >> f.shift
 	f.head.Store(begin)
 	f.view.Store(&view{})
@@ -115,7 +119,7 @@ func New(limit, begin int64, last uint64) (*Feed, error) {
 func (f *Feed) Head() int64 { return f.head.Load() }
 
 // Segment is the size of the steps in which memory comes and goes.
-func (f *Feed) Segment() int64 { return 1 << f.shift }
+func (x *index) Segment() int64 { return 1 << x.shift }
 
 // Growth is what a caller wants to add to a feed.
 type Growth struct {
@@ -263,13 +267,13 @@ func (f *Feed) reachDown(begin int64) error {
 }
 
 // at is the segment that holds the byte at offset.
-func (f *Feed) at(offset int64) *segment {
-	return f.segments[offset>>f.shift-f.first]
+func (x *index) at(offset int64) *segment {
+	return x.segments[offset>>x.shift-x.first]
 }
 
 // mark indexes messages. A message that ends where a segment ends belongs to
 // that segment.
-func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
+func (x *index) mark(head int64, ends []int, at int64, runs []Run) {
 	if at != 0 {
 		at = min(max(at, 1), latest) // a clock may be wrong
 	}
@@ -277,25 +281,25 @@ func (f *Feed) mark(head int64, ends []int, at int64, runs []Run) {
 	for _, end := range ends {
 		of := origins.Next()
 		last := head + int64(end) - 1
-		s := f.at(last)
+		s := x.at(last)
 		if n := len(s.came); at != 0 && (n == 0 || s.came[n-1].at() != at) {
 			s.came = append(s.came, stampOf(len(s.ends), at))
-			f.kept += stampSize
+			x.kept += stampSize
 		}
-		f.markOrigin(s, of)
-		s.ends = append(s.ends, uint32(last&(f.Segment()-1))+1)
+		x.markOrigin(s, of)
+		s.ends = append(s.ends, uint32(last&(x.Segment()-1))+1)
 	}
-	f.count += uint64(len(ends))
-	f.kept += markSize * int64(len(ends))
-	f.number(head>>f.shift - f.first)
+	x.count += uint64(len(ends))
+	x.kept += markSize * int64(len(ends))
+	x.number(head>>x.shift - x.first)
 }
 
 // number sets prior in every segment from this one on, including those in which
 // no message ends.
-func (f *Feed) number(from int64) {
-	for i := max(1, from); i < int64(len(f.segments)); i++ {
-		before := f.segments[i-1]
-		f.segments[i].prior = before.prior + uint64(len(before.ends))
+func (x *index) number(from int64) {
+	for i := max(1, from); i < int64(len(x.segments)); i++ {
+		before := x.segments[i-1]
+		x.segments[i].prior = before.prior + uint64(len(before.ends))
 	}
 }
 
@@ -338,17 +342,17 @@ func (f *Feed) Prepend(p []byte, ends []int) (bool, error) {
 
 // oldest is the number of the oldest whole message, or of the next one if there
 // is none.
-func (f *Feed) oldest() uint64 { return f.upTo(f.whole) + 1 }
+func (x *index) oldest() uint64 { return x.upTo(x.whole) + 1 }
 
 // upTo is the number of the last message that ends at or before offset; offset
 // is not below base.
-func (f *Feed) upTo(offset int64) uint64 {
-	i := int(offset>>f.shift - f.first)
-	if i >= len(f.segments) {
-		return f.count
+func (x *index) upTo(offset int64) uint64 {
+	i := int(offset>>x.shift - x.first)
+	if i >= len(x.segments) {
+		return x.count
 	}
-	s := f.segments[i]
-	return s.prior + uint64(s.endsUpTo(offset&(f.Segment()-1)))
+	s := x.segments[i]
+	return s.prior + uint64(s.endsUpTo(offset&(x.Segment()-1)))
 }
 
 // show publishes the current segments to readers.
@@ -389,15 +393,15 @@ func (f *Feed) Drop(to int64) error {
 
 // firstWhole is where the oldest whole message begins if last is the youngest
 // dropped segment.
-func (f *Feed) firstWhole(last *segment) int64 {
-	base := f.first << f.shift
-	if n := len(last.ends); n > 0 && int64(last.ends[n-1]) == f.Segment() {
+func (x *index) firstWhole(last *segment) int64 {
+	base := x.first << x.shift
+	if n := len(last.ends); n > 0 && int64(last.ends[n-1]) == x.Segment() {
 		return base
 	}
-	if end, ok := f.endAfter(base); ok {
+	if end, ok := x.endAfter(base); ok {
 		return end
 	}
-	return f.head.Load()
+	return x.head.Load()
 }
 
 // Whole returns where the oldest whole message begins.
@@ -450,26 +454,26 @@ func (f *Feed) Begin(seq uint64) int64 {
 }
 
 // beginOf is where message seq-1 ends.
-func (f *Feed) beginOf(seq uint64) int64 {
-	if seq > f.count {
-		return f.head.Load()
+func (x *index) beginOf(seq uint64) int64 {
+	if seq > x.count {
+		return x.head.Load()
 	}
-	i, n := f.find(seq - 1)
+	i, n := x.find(seq - 1)
 	if i < 0 {
-		return f.whole
+		return x.whole
 	}
-	return (f.first+int64(i))<<f.shift + int64(f.segments[i].ends[n])
+	return (x.first+int64(i))<<x.shift + int64(x.segments[i].ends[n])
 }
 
 // find is the segment in which message seq ends, and the index of its mark
 // there; negative if it was dropped.
-func (f *Feed) find(seq uint64) (segment, mark int) {
+func (x *index) find(seq uint64) (segment, mark int) {
 	// The last segment with fewer than seq messages before it.
-	i := sort.Search(len(f.segments), func(i int) bool { return f.segments[i].prior >= seq }) - 1
-	if i < 0 || seq-f.segments[i].prior > uint64(len(f.segments[i].ends)) {
+	i := sort.Search(len(x.segments), func(i int) bool { return x.segments[i].prior >= seq }) - 1
+	if i < 0 || seq-x.segments[i].prior > uint64(len(x.segments[i].ends)) {
 		return -1, 0
 	}
-	return i, int(seq - f.segments[i].prior - 1)
+	return i, int(seq - x.segments[i].prior - 1)
 }
 
 // Kept is a message that a feed keeps.
@@ -549,10 +553,10 @@ func (f *Feed) EndOf(offset int64) int64 {
 }
 
 // endAfter is the first message end above offset.
-func (f *Feed) endAfter(offset int64) (int64, bool) {
-	for i := max(0, offset>>f.shift-f.first); i < int64(len(f.segments)); i++ {
-		s := f.segments[i]
-		begin := (f.first + i) << f.shift
+func (x *index) endAfter(offset int64) (int64, bool) {
+	for i := max(0, offset>>x.shift-x.first); i < int64(len(x.segments)); i++ {
+		s := x.segments[i]
+		begin := (x.first + i) << x.shift
 		if n := s.endsUpTo(offset - begin); n < len(s.ends) {
 			return begin + int64(s.ends[n]), true
 		}

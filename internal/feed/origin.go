@@ -97,29 +97,29 @@ func (w *whence) over() int { return w.first + len(w.whose) }
 
 // markOrigin records the origin of the message about to be marked in s, the
 // youngest segment. Messages before the first one with an origin need no entry.
-func (f *Feed) markOrigin(s *segment, of *Origin) {
+func (x *index) markOrigin(s *segment, of *Origin) {
 	if len(s.from) == 0 {
 		if of == nil {
 			return
 		}
-		f.beginWhence(s)
+		x.beginWhence(s)
 	}
 	w := &s.from[len(s.from)-1]
 	place, ok := w.samePlace(of)
 	if !ok {
-		place, ok = f.places[of]
+		place, ok = x.places[of]
 	}
 	if !ok {
 		if len(w.table) == mostOrigins {
-			w = f.beginWhence(s)
+			w = x.beginWhence(s)
 		}
 		place = uint16(len(w.table))
 		w.table = append(w.table, of)
-		f.places[of] = place
-		f.kept += entrySize + of.cost()
+		x.places[of] = place
+		x.kept += entrySize + of.cost()
 	}
 	w.whose = append(w.whose, place)
-	f.kept += placeSize
+	x.kept += placeSize
 }
 
 // samePlace is of's place if the last message had the same origin.
@@ -133,18 +133,18 @@ func (w *whence) samePlace(of *Origin) (place uint16, same bool) {
 }
 
 // beginWhence begins a table with the next message of s.
-func (f *Feed) beginWhence(s *segment) *whence {
-	f.places = places{}
+func (x *index) beginWhence(s *segment) *whence {
+	x.places = places{}
 	s.from = append(s.from, whence{first: len(s.ends)})
-	f.kept += whenceSize
+	x.kept += whenceSize
 	return &s.from[len(s.from)-1]
 }
 
 // whenceCost is the most that these runs of messages add to the index when they
 // need this many more segments.
-func (f *Feed) whenceCost(messages int, segments int64, runs []Run) int64 {
-	last := f.head.Load() - 1
-	said := last >= f.first<<f.shift && len(f.at(last).from) > 0
+func (x *index) whenceCost(messages int, segments int64, runs []Run) int64 {
+	last := x.head.Load() - 1
+	said := last >= x.first<<x.shift && len(x.at(last).from) > 0
 	all, most := int64(0), int64(0)
 	for _, r := range runs {
 		said = said || r.Of != nil
@@ -184,10 +184,10 @@ func (f *Feed) Excluded(from, to, id uint64) (first, last uint64) {
 
 // seek returns the first message between seq and to that client id does not get,
 // or does get. The result is greater than to if there is none.
-func (f *Feed) seek(seq, to, id uint64, barred bool) uint64 {
+func (x *index) seek(seq, to, id uint64, barred bool) uint64 {
 	for seq <= to {
-		i, n := f.find(seq)
-		s := f.segments[i]
+		i, n := x.find(seq)
+		s := x.segments[i]
 		end := int(min(to-s.prior, uint64(len(s.ends))))
 		if n = s.seek(n, end, id, barred); n < end {
 			return s.prior + uint64(n) + 1

@@ -97,7 +97,7 @@ func restore(m *memory, state []byte) (*Feed, error) {
 	if s.Version != stateVersion {
 		return nil, fmt.Errorf("its state is of version %d, not %d", s.Version, stateVersion)
 	}
-	f := &Feed{memory: m, shift: s.Shift, first: s.First, whole: s.Whole, count: s.Count, dropped: s.Dropped, places: places{}}
+	f := &Feed{memory: m, index: index{shift: s.Shift, first: s.First, whole: s.Whole, count: s.Count, dropped: s.Dropped, places: places{}}}
 	f.head.Store(s.Head)
 	origins := make([]*Origin, 1, len(s.Origins)+1)
 	for i := range s.Origins {
