@@ -27,8 +27,7 @@ const (
 
 // stillLarge are types that are being divided.
 var stillLarge = map[string]bool{
-	"cmd/hubbub.server":  true,
-	"internal/feed.Feed": true,
+	"cmd/hubbub.server": true,
 }
 
 // ourType is what is counted of one type.
