@@ -185,7 +185,7 @@ func (c *childCommand) take() error {
 	<-c.ended
 	discarded := c.left()
 	c.release()
-	_ = c.eachBatch(context.Background(), func(b *hubbub.Batch) error {
+	_ = eachBatch(context.Background(), c.hub, func(b *hubbub.Batch) error {
 		if c.console != nil {
 			c.console.show(b)
 		}

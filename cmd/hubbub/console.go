@@ -30,7 +30,7 @@ type serveConsole struct {
 
 // newConsole makes a console if there is a terminal that is free for one; else
 // it is nil. The log is the console's if it would go to that terminal anyway.
-func (s *server) newConsole() *serveConsole {
+func newConsole(s *server) *serveConsole {
 	plain := len(s.command) > 0 || s.in == inPlain && s.out == outPlain // else they are a program's
 	if s.noConsole || !plain || s.options.Framing != hubbub.FramingLines || s.sendOnly || s.recvOnly || !console.Fit(s.stdin, s.stdout) {
 		return nil
@@ -45,8 +45,8 @@ func (s *server) newConsole() *serveConsole {
 		Send:    func(ctx context.Context, line string) error { return s.hub.Broadcast(ctx, saidBy(as, line)) },
 		As:      as,
 		EOF:     c.endOfInput,
-		Status:  s.status,
-		Clients: s.clients,
+		Status:  c.status,
+		Clients: c.clients,
 		Commands: []console.Command{
 			console.To(func(_ context.Context, id uint64, text string) error { return s.hub.Send(saidBy(toYou, text), id) }),
 			console.Kick(func(_ context.Context, id uint64, reason string) error { return s.hub.Kick(id, reason) }),
@@ -108,23 +108,23 @@ func (c *serveConsole) bring() error {
 	}
 }
 
-func (s *server) status() console.Status {
-	n := s.hub.Stats()
+func (c *serveConsole) status() console.Status {
+	n := c.s.hub.Stats()
 	status := console.Status{
 		Clients: n.Clients,
 		In:      console.Flow{Messages: uint64(n.MessagesIn), Bytes: uint64(n.BytesIn)},
 		Out:     console.Flow{Messages: uint64(n.Broadcasts), Bytes: uint64(n.BytesOut)},
 	}
-	if len(s.at) > 0 {
-		status.Where = s.at[0].String()
+	if len(c.s.at) > 0 {
+		status.Where = c.s.at[0].String()
 	}
-	status.Slowest, status.Lag = s.hub.Slowest()
+	status.Slowest, status.Lag = c.s.hub.Slowest()
 	return status
 }
 
-func (s *server) clients() []console.Client {
+func (c *serveConsole) clients() []console.Client {
 	var all []console.Client
-	for _, c := range s.hub.Clients() {
+	for _, c := range c.s.hub.Clients() {
 		all = append(all, console.Client{
 			ID: c.ID, Name: c.Name, Addr: c.Addr, Protocol: c.Protocol, Since: c.Since, Lag: c.Lag, Muted: c.Muted,
 		})
@@ -136,7 +136,7 @@ func (s *server) clients() []console.Client {
 // first.
 func (c *serveConsole) take() error {
 	defer console.Rescue()
-	return c.s.eachBatch(context.Background(), func(b *hubbub.Batch) error {
+	return eachBatch(context.Background(), c.s.hub, func(b *hubbub.Batch) error {
 		rendered := c.s.render(b)
 		if c.s.chat {
 			_, _ = c.Messages(console.Plain).Write(rendered)

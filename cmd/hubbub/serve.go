@@ -113,7 +113,7 @@ func serve(e env, f *serveFlags, addresses []string) error {
 	signal.Notify(s.signals, stopSignals()...)
 	defer time.AfterFunc(oneInstant, func() { signal.Stop(s.signals) }) // one that came with another must not kill
 
-	s.console = s.newConsole()
+	s.console = newConsole(s)
 	announced := make(chan struct{})
 	s.log = f.log.logger(&gate{s.logWriter(), announced})
 	if err := s.makeHub(); err != nil {
@@ -261,7 +261,7 @@ func (s *server) receive(to sink, w *work) error {
 	w.lost <- err
 	go func() {
 		defer close(w.taken)
-		_ = s.eachBatch(context.Background(), func(b *hubbub.Batch) error {
+		_ = eachBatch(context.Background(), s.hub, func(b *hubbub.Batch) error {
 			_ = s.render(b) // with --relay and --chat the others hear of it
 			return nil
 		})

@@ -45,7 +45,7 @@ func (out stdout) write() error {
 		}
 	}()
 	w := stdoutWriter(f)
-	err := out.eachBatch(ctx, func(b *hubbub.Batch) error {
+	err := eachBatch(ctx, out.hub, func(b *hubbub.Batch) error {
 		_, err := w.Write(out.render(b))
 		return err
 	})
@@ -55,11 +55,11 @@ func (out stdout) write() error {
 	return err
 }
 
-// eachBatch calls do with each batch, until the hub is closed (nil), do fails or
-// ctx is done (its cause).
-func (s *server) eachBatch(ctx context.Context, do func(*hubbub.Batch) error) error {
+// eachBatch calls do with each batch that hub receives, until the hub is closed
+// (nil), do fails or ctx is done (its cause).
+func eachBatch(ctx context.Context, hub *hubbub.Hub, do func(*hubbub.Batch) error) error {
 	for {
-		b, err := s.hub.Receive(ctx)
+		b, err := hub.Receive(ctx)
 		if err != nil {
 			return context.Cause(ctx) // nil when the hub is closed
 		}
