@@ -26,7 +26,7 @@ const acceptPause = time.Second
 // failures are the throttled warnings of accept.
 type failures struct{ noDescriptors, accept logger.Throttle }
 
-// listening is how the first shard accepts connections for all.
+// listening has the listeners. Only the first shard has any.
 type listening struct {
 	owner
 	acceptor accept.Acceptor
@@ -70,7 +70,7 @@ func (ln *listening) accept() {
 	}
 }
 
-// acceptFailed logs an error of accept and continues.
+// acceptFailed logs why a listener gives no connection, and rests.
 func (ln *listening) acceptFailed(f accept.Failure) {
 	if !f.OutOfDescriptors() {
 		if once := &ln.failures.accept; once.Allow(ln.shard.Now()) {
@@ -112,7 +112,7 @@ func (ln *listening) resumeAccept() {
 func (ln *listening) admit(k accept.Conn) {
 	h := ln.engine
 	var ok bool
-	// Who waits for it to be there may broadcast at once: it begins before.
+	// Its stream begins here: whoever waits for it may broadcast at once.
 	k.Start = h.backlog.Begin()
 	if k.Slot, ok = h.gate.Admit(h.web.Connections()); !ok {
 		ln.shard.refuse(k, ln.shard.full(k.Addr))

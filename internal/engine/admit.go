@@ -30,12 +30,12 @@ type refusals struct {
 	full, tls, http2 logger.Throttle
 }
 
-// pending are connections that are no clients yet.
+// pending has the connections of a shard that are no clients yet.
 type pending struct {
 	owner
 	lobby    accept.Lobby
-	asked    int   // connections about which the caller is being asked
-	placed   int64 // of engine.places, seen
+	asked    int   // connections that Options.Admit is deciding about
+	placed   int64 // engine.places when last checked
 	refusals refusals
 
 	nextLobby *loop.Timer
@@ -65,7 +65,8 @@ func (p *pending) come(k accept.Conn) {
 	}
 }
 
-// turnLobby checks the connections in the lobby whose timeout is over.
+// turnLobby acts on connections that have waited long enough, for their first
+// bytes or for a place at net/http.
 func (p *pending) turnLobby() {
 	if p.lobby.Len() == 0 {
 		return
@@ -91,9 +92,8 @@ func (p *pending) setLobbyTimer() {
 	}
 }
 
-// lobbyKeeps reports whether a silent connection keeps what lies below to: as
-// long as it may still speak, and the source waits for anybody. Otherwise it
-// begins after that.
+// lobbyKeeps reports whether a silent connection still needs what lies below to.
+// With Slow other than Wait its stream begins after that instead.
 func (p *pending) lobbyKeeps(to int64) bool {
 	if p.engine.o.Slow != delivery.Wait {
 		p.lobby.Advance(to, func(start int64) int64 { return p.shard.mark.Enter(backlog.Canonical, start) })
@@ -113,8 +113,8 @@ func (p *pending) actAll(all []accept.Verdict) (born bool) {
 	return born
 }
 
-// act does what the lobby decided about a connection. It reports whether the
-// connection became a client.
+// act does what the lobby decided, and reports whether the connection became a
+// client.
 func (p *pending) act(v accept.Verdict) (born bool) {
 	switch v.Do {
 	case accept.Client:
@@ -134,7 +134,7 @@ func (p *pending) act(v accept.Verdict) (born bool) {
 
 const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-// turnAway closes k, which speaks an unknown protocol or is too slow.
+// turnAway closes k, which speaks a protocol that is not served or is too slow.
 func (p *pending) turnAway(k accept.Conn, why accept.Why) {
 	warn := func(once *logger.Throttle, what string) {
 		if once.Allow(p.shard.Now()) {
@@ -155,7 +155,7 @@ func (p *pending) turnAway(k accept.Conn, why accept.Why) {
 	p.closeConn(k)
 }
 
-// full is the reason for refusing a connection when the hub is full.
+// full returns the reason for refusing a connection when the hub is full.
 func (p *pending) full(addr sock.Addr) string {
 	n, are := p.engine.gate.Clients(), "clients are connected"
 	if !p.engine.gate.Full() { // pending connections use the rest
@@ -183,8 +183,8 @@ func (p *pending) refuseAs(k accept.Conn, as codec.Protocol, why string) {
 	p.linger(k, word)
 }
 
-// linger sends k a last message and keeps it until it closes, unless too many
-// connections linger already.
+// linger sends k a last message. k then lingers until it closes, unless too many
+// connections do already.
 func (p *pending) linger(k accept.Conn, word []byte) {
 	fd := int(k.FD)
 	if len(word) > 0 {

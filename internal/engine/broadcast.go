@@ -2,11 +2,11 @@
 
 package engine
 
-// This file is the way of one message to every client:
+// This file broadcasts a message:
 //
-//	Broadcast  any goroutine  frames it and has the backlog publish it, once there is
-//	                          room: that is the one sequencing point, and wakes the loops
-//	flush      a loop         sends what lies between a client's cursor and the head
+//	Broadcast  any goroutine: the backlog publishes it once there is room, which
+//	           is the one sequencing point, and wakes the loops
+//	flush      a shard: sends what lies between a client's cursor and the head
 
 import (
 	"context"
@@ -50,14 +50,14 @@ func (h *Engine) broadcast(ctx context.Context, message []byte, except []uint64,
 	return h.backlog.PublishWait(ctx, backlog.Messages{Bytes: p, Ends: []int{len(p)}, Runs: of}, how)
 }
 
-// separated is message with what separates it from the next.
+// separated returns message with its separator.
 func (h *Engine) separated(message []byte) []byte {
 	separator := h.framing.Separator()
 	p := make([]byte, 0, len(message)+len(separator))
 	return append(append(p, message...), separator...)
 }
 
-// check says why a message cannot be sent.
+// check returns why a message cannot be sent.
 func (h *Engine) check(message []byte) error {
 	if len(message) > h.longest {
 		return fmt.Errorf("a message of %d bytes is longer than the longest allowed, %d", len(message), h.longest)

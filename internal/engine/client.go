@@ -11,23 +11,23 @@ import (
 	"hubbub.example/internal/engine/link"
 )
 
-// client is one connection that is served. Only its loop touches it.
+// client is one connection that is served. Only its shard touches it.
 type client struct {
 	intake.Sender
-	out   delivery.Cursor // what it is to be sent
+	out   delivery.Cursor // what to send next
 	end   *ending.Linger  // nil while it is served
 	link  link.Link
-	place int32        // in loop.clients
-	seat  backlog.Seat // does what it was sent count as heard?
+	place int32        // in members.clients
+	seat  backlog.Seat // whether what it was sent counts as received
 	slot  accept.Slot
 	phase phase
 
-	unchecked bool // raw: its first line may be a web page's request
-	spoke     bool // it sent something
-	kicked    bool // it is muted for good, and not waited for
+	unchecked bool // raw: its first line may be an HTTP request
+	spoke     bool // it has sent something
+	kicked    bool // it stays muted, and is closed if it does not take everything at once
 }
 
-// ends is the end of c, from now on.
+// ends returns the end of c, which begins if it has not begun.
 func (c *client) ends() *ending.Linger {
 	if c.end == nil {
 		c.end = &ending.Linger{}

@@ -2,21 +2,21 @@
 
 package engine
 
-// This file is every way in which a client ends:
+// This file ends clients. Every way:
 //
-//	finish        it gets what was broadcast so far: it half-closed after it
+//	finish        after what was broadcast so far: it half-closed after it
 //	              had sent something, or the hub drains
-//	cut           it gets no more, and the log says why
-//	closeWith     it gets no more, but nothing is wrong: it is kicked
-//	writeFailed   it takes no more; what it sent before is still read
-//	disconnected  the connection broke
+//	cut           at once, and the log says why
+//	closeWith     at once, without a warning: it is kicked
+//	writeFailed   after what it sent before is read: it takes no more
+//	disconnected  at once: the connection broke
 //
 // An orderly end is closeWrite: shutdown(SHUT_WR), then read and discard until
-// the end of file, or no progress for a while (ending.Linger), and only then
-// close. To close with unread input resets the connection, and what is on its
-// way to the peer is lost: a client was seen to get 110 of 3,819 KB.
-// Descriptors close at the end of a turn, so that no event of the turn can name
-// one that is another client's by then.
+// the end of file or until there is no progress (ending.Linger), and only then
+// close. Closing with unread input resets the connection and loses what is on
+// its way to the peer: a client received 110 of 3,819 KB. Descriptors are closed
+// at the end of a turn, so that an event of this turn cannot refer to a
+// descriptor that was closed and reused.
 
 import (
 	"hubbub.example/internal/engine/backlog"
@@ -27,7 +27,7 @@ import (
 	"hubbub.example/internal/logger"
 )
 
-// ends are the clients that end.
+// ends has the clients that are ending.
 type ends struct {
 	owner
 	lingering []*client
@@ -36,7 +36,7 @@ type ends struct {
 	nextLinger *loop.Timer
 }
 
-// finish lets c have what its feed holds now, then ends it for reason.
+// finish ends c after it has received what its feed holds now.
 func (e *ends) finish(c *client, reason ending.Reason) {
 	var v backlog.View
 	e.engine.backlog.View(&v)
@@ -44,15 +44,15 @@ func (e *ends) finish(c *client, reason ending.Reason) {
 	e.flushes(c, reason)
 }
 
-// flushes has c end, for reason, where its feed ends now.
+// flushes marks c as ending at the end set in its cursor.
 func (e *ends) flushes(c *client, reason ending.Reason) {
 	c.phase = flushing
 	c.ends().Why = reason
-	// The next pass sends what is left, or finds that nothing is.
+	// The next pass sends what is left, or notices that nothing is.
 	e.shard.walkAgain()
 }
 
-// closeWrite ends our direction: c has all it is to get.
+// closeWrite ends our direction: c has received everything it will get.
 func (e *ends) closeWrite(c *client) {
 	var v backlog.View
 	e.engine.backlog.View(&v)
@@ -72,7 +72,7 @@ func (e *ends) closeWrite(c *client) {
 	e.shard.readSoon(c) // close with unread input sends a reset
 }
 
-// cut closes c now, for a reason that is worth a line in the log.
+// cut closes c now and logs why.
 func (e *ends) cut(c *client, reason ending.Reason) {
 	if c.phase == halfBroken { // it cannot be sent a close frame
 		e.disconnected(c, c.end.Why)
@@ -89,16 +89,15 @@ func (e *ends) cut(c *client, reason ending.Reason) {
 	e.closeWith(c, reason)
 }
 
-// closeWith ends c now: it gets no more, but is told why.
+// closeWith ends c now and tells it why.
 func (e *ends) closeWith(c *client, reason ending.Reason) {
 	c.ends().Cut(reason)
 	e.closeWrite(c)
 }
 
-// writeFailed is c whose connection takes no more. What it sent before that may still
-// wait to be read, as it does while the inbox is full, and is lost with the
-// descriptor: many who only report never read what they are told, so that
-// they leave with a reset.
+// writeFailed handles a failed send. Input that c sent before may still be unread
+// while the inbox is full, and closing the descriptor would lose it: devices
+// that only report never read, so they often leave with a reset.
 func (e *ends) writeFailed(c *client, err error) {
 	if n, failed := c.link.Unread(); failed != nil || n == 0 && c.Holds() == 0 {
 		e.disconnected(c, ending.Lost(err))
@@ -109,20 +108,20 @@ func (e *ends) writeFailed(c *client, err error) {
 	e.shard.readSoon(c)
 }
 
-// disconnected ends c when the connection is no more.
+// disconnected ends c after its connection broke.
 func (e *ends) disconnected(c *client, reason ending.Reason) {
 	e.leave(&c.Sender, reason)
 	e.shard.mark.Forget(&c.seat) // a client reset before it takes a byte received nothing
 	e.closeLater(c)
 }
 
-// checkHangUp ends c when neither side can send any more, and all that c sent
-// is received. Its end of file alone would not do: it may watch.
+// checkHangUp ends c when neither side can send any more and all input has been
+// read. The end of file alone is not enough: c may be watching.
 func (e *ends) checkHangUp(c *client) {
 	if !c.link.HungUp() || !c.link.EOF() || c.phase >= closed {
 		return
 	}
-	// A reset after the end of file shows here only; read(2) says the end again.
+	// A reset after the end of file shows only here; read(2) returns 0 again.
 	if err := c.link.PendingError(); err != nil {
 		e.disconnected(c, ending.Lost(err))
 		return
@@ -131,7 +130,7 @@ func (e *ends) checkHangUp(c *client) {
 	e.closeLater(c)
 }
 
-// leave says once that a client is gone.
+// leave reports once that a client has left.
 func (e *ends) leave(s *intake.Sender, reason ending.Reason) {
 	if !s.Present() {
 		return
@@ -141,7 +140,7 @@ func (e *ends) leave(s *intake.Sender, reason ending.Reason) {
 	e.engine.log.Debugf("client %d (%s) left: %s", s.ID(), s.Addr(), reason.Text)
 }
 
-// closedByPeer is c that ends its WebSocket: it gets its own code back.
+// closedByPeer answers the close frame of c with the same code.
 func (e *ends) closedByPeer(c *client, reason ending.Reason) {
 	if c.phase == halfBroken {
 		e.disconnected(c, c.end.Why)
@@ -151,14 +150,14 @@ func (e *ends) closedByPeer(c *client, reason ending.Reason) {
 	e.closeWrite(c)
 }
 
-// leaveSession detaches c's session, if it has one, for another connection.
+// leaveSession frees c's session, if it has one, for another connection.
 func (e *ends) leaveSession(c *client) {
 	if x := c.Session(); x != nil {
 		e.engine.sessions.Leave(x, c, c.Addr())
 	}
 }
 
-// discard reads what a client still sends after the end of our direction.
+// discard reads and drops what a lingering client still sends.
 func (e *ends) discard(c *client) {
 	if c.end.Deaf() && !c.link.PeerShut() { // behind its end there is no more
 		c.link.UsedUp()
@@ -171,7 +170,7 @@ func (e *ends) discard(c *client) {
 
 func (e *ends) checkLingerSoon() { e.nextLinger.In(ending.LookEvery) }
 
-// checkLinger ends those that make no progress after that.
+// checkLinger closes lingering clients that make no progress.
 func (e *ends) checkLinger() {
 	kept := e.lingering[:0]
 	for _, c := range e.lingering {
@@ -209,7 +208,7 @@ func (e *ends) closeLater(c *client) {
 	e.closing = append(e.closing, c)
 }
 
-// closeEnded closes the clients that closeLater collected in this turn.
+// closeEnded closes the clients that closeLater collected.
 func (e *ends) closeEnded() {
 	for i, c := range e.closing {
 		e.closing[i] = nil
@@ -218,10 +217,9 @@ func (e *ends) closeEnded() {
 	e.closing = e.closing[:0]
 }
 
-// release frees everything that c has; no other function does. Its order matters.
-// What c received is settled while the descriptor is open. The session goes before
-// the slot, so that the next client in the slot finds the session free. The
-// descriptor goes last, because its number may be reused at once.
+// release frees everything that c has; no other function does. The order matters:
+// what c received is settled while the descriptor is open; the session goes
+// before the slot, so that the next client in the slot finds the session free.
 func (e *ends) release(c *client) {
 	e.shard.remove(c)
 	e.shard.walkOver()
@@ -235,8 +233,8 @@ func (e *ends) release(c *client) {
 	e.engine.leaveBacklog(c)
 }
 
-// closeLink closes a descriptor. If the peer takes nothing, a reset discards what
-// the kernel still holds for it, which would stay for minutes.
+// closeLink closes a descriptor. A reset discards what the kernel still holds for
+// a peer that takes nothing, which would stay for minutes.
 func (e *ends) closeLink(k *link.Link) {
 	n, err := k.Unacked()
 	switch {

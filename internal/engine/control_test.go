@@ -75,7 +75,7 @@ func TestWhoAnswersNoHeartbeatIsDead(t *testing.T) {
 	began := time.Now()
 	for e := range h.events(context.Background()) {
 		if e.Kind == intake.Leave {
-			if took := time.Since(began); !strings.HasPrefix(e.Why.Text, "dead:") || took < patientBeats*beat-beat/2 {
+			if took := time.Since(began); !strings.HasPrefix(e.Why.Text, "dead:") || took < deadAfterBeats*beat-beat/2 {
 				t.Errorf("it left after %v because %q", took, e.Why.Text)
 			}
 			return
@@ -105,7 +105,7 @@ func TestWhoOnlyListensLivesOnABusyHub(t *testing.T) {
 	}()
 	defer func() { close(stop); <-stopped }()
 	asked := 0
-	for began := time.Now(); time.Since(began) < 3*patientBeats*beat; {
+	for began := time.Now(); time.Since(began) < 3*deadAfterBeats*beat; {
 		f, err := readFrame(r)
 		if err != nil || f.Header.OpCode != ws.OpText {
 			t.Fatalf("it gets %d %q, %v", f.Header.OpCode, f.Payload, err)

@@ -26,7 +26,7 @@ type Left struct {
 	Unread  int64 // bytes from clients that the inbox did not take
 }
 
-// look is the interval between two checks of the progress.
+// look is the interval between two checks of progress.
 const look = 20 * time.Millisecond
 
 // life is how the hub ends.
@@ -70,8 +70,8 @@ func (x *life) Drain(ctx context.Context, stall time.Duration) (Left, error) {
 	return left, errors.Join(err, x.Close())
 }
 
-// drainSource broadcasts what the loop has read from its source and holds: it
-// stands nowhere else any more. It may exceed the backlog by as much.
+// drainSource broadcasts what the first shard has read from its source and still
+// holds. The backlog may exceed its limit by as much.
 func (x *life) drainSource() {
 	l := x.engine.loops[0]
 	said := make(chan struct{})
@@ -87,8 +87,8 @@ func (x *life) drainSource() {
 	}
 }
 
-// await waits until done, or until there is no progress for stall. It returns what
-// is left.
+// await waits until done, or until there is no progress for stall, and returns
+// what is left.
 func (x *life) await(ctx context.Context, stall time.Duration, done func(left Left) bool) (Left, error) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -113,8 +113,8 @@ func (x *life) await(ctx context.Context, stall time.Duration, done func(left Le
 	}
 }
 
-// left is what has not been delivered. It includes what clients that closed during
-// the drain did not get.
+// left returns what has not been delivered, including what clients that closed
+// during the drain have missed.
 func (x *life) left() Left {
 	var sum Left
 	all := askAll(x.engine, (*shard).left)

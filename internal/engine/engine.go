@@ -58,7 +58,7 @@ type Engine struct {
 	livenessEvery time.Duration
 	sockets
 
-	// Shared by the loops.
+	// Shared by the shards.
 	sessions *intake.Sessions
 	speakers speakers
 	lostSaid logger.Throttle // guarded by the backlog
@@ -160,8 +160,7 @@ func descriptorLimit() int {
 	return int(min(limit.Cur, 1<<30))
 }
 
-// holding is how many loops of the process's hubs have been made so far and
-// have not ended.
+// holding counts the running loops of all hubs of the process.
 var holding atomic.Int64
 
 func (h *Engine) makeLoops() error {
@@ -240,7 +239,7 @@ func (h *Engine) wakeAll() {
 	}
 }
 
-// leaveBacklog is c that had joined a feed of its own encoding, or had not.
+// leaveBacklog has c leave the feed of its encoding.
 func (h *Engine) leaveBacklog(c *client) {
 	e := backlog.EncodingOf(c.Protocol())
 	if e != backlog.Canonical && h.backlog.Leave(e) {
@@ -248,7 +247,7 @@ func (h *Engine) leaveBacklog(c *client) {
 	}
 }
 
-// sweepLater has the feeds looked at when one that nobody reads now may go.
+// sweepLater has sweep run when a feed that nobody reads may be dropped.
 func (h *Engine) sweepLater() {
 	first := h.loops[0]
 	first.Do(func() { first.nextSweep.In(h.o.EncodingKept) })

@@ -13,7 +13,7 @@ import (
 	"hubbub.example/internal/poll"
 )
 
-// pumps is what the first loop reads and writes besides clients.
+// pumps is what the first shard reads and writes besides clients.
 type pumps struct {
 	engine  *Engine
 	reading atomic.Bool // a source
@@ -87,8 +87,8 @@ func (p *pumps) DeliverTo(ctx context.Context, f *os.File) error {
 	return err
 }
 
-// onFirstLoop runs f on the first loop. It reports whether f ran before the hub was
-// closed.
+// onFirstLoop runs f on the first shard, and reports whether f ran before the hub
+// was closed.
 func (p *pumps) onFirstLoop(f func()) bool {
 	done := make(chan struct{})
 	p.engine.loops[0].Do(func() { f(); close(done) })

@@ -9,8 +9,8 @@ package engine
 //	send   sends one client its next piece of the feed
 //	sent   acts on the client's state after a piece was sent
 //
-// A client whose socket is full is skipped until its event says that it is writable
-// again. A client that has everything costs one comparison.
+// A client whose socket is full is skipped until the poller reports it writable.
+// A client that has everything costs one comparison.
 
 import (
 	"hubbub.example/internal/engine/backlog"
@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// slice is how many clients are sent to, and sliceBytes how much, before
-	// the loop looks for events again: about a millisecond's work.
+	// A turn sends to at most slice clients, and about sliceBytes: a
+	// millisecond's work.
 	slice      = 128
 	sliceBytes = 4 << 20
 )
@@ -33,21 +33,21 @@ type pass struct {
 	again bool  // some client could take more, or the list changed meanwhile
 }
 
-// sending is how far a shard has sent.
+// sending has a shard's progress in sending.
 type sending struct {
 	owner
 	pass      pass
-	view      backlog.View // the feeds as this turn sees them
-	writable  queue        // their sockets have room again
-	spareMail []private    // mail.private's other half
+	view      backlog.View // the feeds, as of this turn
+	writable  queue        // clients whose sockets have room again
+	spareMail []private    // swapped with mail.private
 }
 
-// flush sends a slice.
+// flush sends one slice.
 func (s *sending) flush() {
 	s.takePrivate()
 	until := s.shard.stats.bytesOut + sliceBytes
 	n := 0
-	// The walk gets its share: only it reaches clients that had everything.
+	// Some of the slice is left to walk, which alone reaches clients that had everything.
 	for n < slice*3/4 && n < len(s.writable.clients) && s.shard.stats.bytesOut < until-sliceBytes/4 {
 		if c := s.writable.at(n); c.phase.sends() && !c.link.Blocked() {
 			s.send(c)
@@ -82,18 +82,18 @@ func (s *sending) walk(n int, until int64) {
 	}
 }
 
-// walkAgain has another walk follow: some client could take more.
+// walkAgain starts another walk after this one: some client could take more.
 func (s *sending) walkAgain() { s.pass.again = true }
 
-// walkOver is a client that left the list: the walk may have skipped the one
-// that is now in its place.
+// walkOver notes that a client left the list: the walk may have skipped the one
+// that took its place.
 func (s *sending) walkOver() {
 	if s.pass.next > 0 {
 		s.walkAgain()
 	}
 }
 
-// flushing reports whether there is more to send at once.
+// flushing reports whether there is more to send now.
 func (s *sending) flushing() bool {
 	return len(s.writable.clients) > 0 || s.pass.next != 0 || s.pass.again || s.engine.backlog.Head() != s.pass.head
 }
@@ -108,7 +108,7 @@ func (s *sending) send(c *client) {
 	}
 }
 
-// sendPiece sends one piece, and reports whether another follows at once.
+// sendPiece sends one piece and reports whether to send another at once.
 func (s *sending) sendPiece(c *client) (again bool) {
 	p, n := c.out.Next(&s.view, &s.engine.policy), 0
 	if p.Len() > 0 {
@@ -153,8 +153,7 @@ func (s *sending) sent(c *client, f delivery.Facts) (again bool) {
 	return f.Again && c.phase.sends()
 }
 
-// tellMissed counts and logs what c has missed. c sees one gap, however long it
-// was away.
+// tellMissed counts and logs what c has missed.
 func (s *sending) tellMissed(c *client, f delivery.Facts) {
 	s.shard.stats.skipped += f.Missed
 	if f.Resumed > 0 {
@@ -168,7 +167,7 @@ func (s *sending) tellMissed(c *client, f delivery.Facts) {
 	}
 }
 
-// credit remembers up to where c has heard its feed.
+// credit records how far c has received its feed.
 func (s *sending) credit(c *client) {
 	if c.seat.Proven() {
 		s.shard.mark.Heard(c.out.Encoding(), c.out.Offset())
@@ -183,7 +182,7 @@ func (s *sending) credit(c *client) {
 func (s *sending) hasRoom(c *client) {
 	switch {
 	case c.phase.sends():
-		if s.shard.lag(c) > link.Unsent { // it is behind, but has just taken something
+		if s.shard.lag(c) > link.Unsent { // it is behind, but takes something
 			c.link.WidenUnsent()
 		}
 		s.writable.add(c)
@@ -194,8 +193,8 @@ func (s *sending) hasRoom(c *client) {
 	}
 }
 
-// sendClosing sends as much as it can of c's close frame, then shuts down our
-// direction.
+// sendClosing sends what the socket takes of c's close frame. After all of it, it
+// shuts down our direction.
 func (s *sending) sendClosing(c *client) error {
 	for c.out.Closing() {
 		p := c.out.Next(&s.view, &s.engine.policy)

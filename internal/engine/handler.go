@@ -8,16 +8,16 @@ import (
 	"hubbub.example/internal/poll"
 )
 
-// handler is what a loop serves besides its clients.
+// handler is what a shard serves besides its clients: a source or a sink.
 type handler interface {
-	// Event is one of its descriptor.
+	// Event is an event of its descriptor.
 	Event(e *poll.Event)
 
-	// Turn is its part of a turn, after clients were read and before they are
-	// sent to. Again says that it has more to do at once.
+	// Turn is its part of a turn, between reading from clients and sending to
+	// them. Again says that it has more to do at once.
 	Turn() (again bool)
 
-	// Drain is the end of the hub: what it holds for clients is broadcast.
+	// Drain broadcasts what it holds for clients. The hub ends.
 	Drain()
 }
 
@@ -27,7 +27,7 @@ type attached struct {
 	fd int
 }
 
-// attach has h be served, with the events of fd.
+// attach starts to serve h, with the events of fd.
 func (l *shard) attach(fd int, h handler) { l.handlers = append(l.handlers, attached{h, fd}) }
 
 // detach ends that.

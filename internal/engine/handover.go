@@ -4,13 +4,11 @@ package engine
 
 // This file hands connections to net/http and takes streams back:
 //
-//	handOver   a loop       gives up a connection that speaks HTTP
-//	takeBack   a goroutine  of net/http's, which has answered a request with a
-//	                        stream: the bare descriptor goes to a loop, and the
-//	                        goroutine ends
-//	greet      that loop    tells the client where its stream begins
+//	handOver  a shard gives up a connection that speaks HTTP
+//	takeBack  a goroutine of net/http has answered a request with a stream: the
+//	          bare descriptor goes to a shard, and the goroutine ends
 //
-// Other requests stay with net/http: package web.
+// Other requests stay with net/http (package web).
 
 import (
 	"fmt"
@@ -27,7 +25,7 @@ import (
 	"hubbub.example/internal/web"
 )
 
-// gateway is the connections that net/http has, and those that come back from it.
+// gateway has the connections that net/http serves.
 type gateway struct {
 	engine *Engine
 	web    *web.Server
@@ -64,14 +62,14 @@ func (g *gateway) newWeb() *web.Server {
 	})
 }
 
-// endWeb ends the requests that net/http still answers.
+// endWeb ends the requests that net/http is still answering.
 func (g *gateway) endWeb() {
 	if err := g.web.Close(); err != nil {
 		g.engine.log.Warnf("%v", err)
 	}
 }
 
-// full is the error if the hub has no room for another client.
+// full returns an error if the hub has no room for another client.
 func (g *gateway) full() error {
 	if g.engine.gate.Full() {
 		return fmt.Errorf("the server is full (%s)", quantity.Count(g.engine.gate.Clients(), "client"))
@@ -81,14 +79,14 @@ func (g *gateway) full() error {
 
 // handOver passes k to net/http; if there is no place, k waits for one.
 func (p *pending) handOver(k accept.Conn) {
-	// First: the registration outlives the descriptor as long as a copy is open.
+	// First: a registration lasts as long as any copy of the descriptor is open.
 	_ = p.shard.Remove(int(k.FD))
 	if _, some := p.lobby.FirstWaiting(); some || !p.giveAway(k) {
 		p.lobby.Wait(k)
 	}
 }
 
-// giveAway is false if there is no place for k, which stays here then.
+// giveAway is false if net/http has no place for k, which then stays here.
 func (p *pending) giveAway(k accept.Conn) bool {
 	if !p.engine.web.Take(int(k.FD), peerOf(k)) {
 		return false
@@ -98,12 +96,12 @@ func (p *pending) giveAway(k accept.Conn) bool {
 	return true
 }
 
-// peerOf is k as net/http's goroutines know it.
+// peerOf returns k as package web describes a peer.
 func peerOf(k accept.Conn) web.Peer {
 	return web.Peer{Addr: k.Addr.String(), Local: k.Addr.IsLocal(), Unix: k.Addr.IsUnix(), Tag: k}
 }
 
-// takeBack gives a stream to a loop.
+// takeBack gives a stream to a shard.
 func (g *gateway) takeBack(s web.Stream) {
 	a := s.Begin.(arrival)
 	a.FD, a.Addr, a.Protocol, a.Name, a.Spoke = s.FD, s.Peer.Tag.(accept.Conn).Addr, protocolOf(s.Kind), s.Name, true
@@ -120,7 +118,7 @@ func (g *gateway) takeBack(s web.Stream) {
 	a.Start, a.Past = p.At, p.Backfill
 	a.Slot, _ = g.engine.gate.Admit(0)
 	on := g.engine.gate.Fewest()
-	if s.Session != "" { // it goes to the loop that had it before: what is told of it is in order
+	if s.Session != "" { // the same shard as before: its joins and leaves stay in order
 		a.session, on = g.engine.sessions.Claim(s.Session, on)
 	}
 	g.engine.gate.Assign(&a.Slot, on)
@@ -132,7 +130,7 @@ func protocolOf(k web.Kind) codec.Protocol {
 	return [...]codec.Protocol{web.Text: codec.ProtocolText, web.Events: codec.ProtocolSSE, web.WebSocket: codec.ProtocolWebSocket, web.V1: codec.ProtocolV1}[k]
 }
 
-// beginOf is where s begins: an arrival, as far as it is known.
+// beginOf decides where s begins. It returns an arrival, which takeBack completes.
 func (g *gateway) beginOf(s web.Stream) any {
 	var a arrival
 	if s.Kind == web.V1 {

@@ -19,13 +19,13 @@ import (
 )
 
 // placeWait is how long a request waits for a place among those that are being
-// answered, and placePause how often it looks.
+// answered; it tries again after every placePause.
 const (
 	placeWait  = 5 * time.Second
 	placePause = 10 * time.Millisecond
 )
 
-// ServeHTTP takes the connection of r over.
+// ServeHTTP takes over the connection of r.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.TLS != nil {
 		http.Error(w, "hubbub: a hub needs a connection of HTTP/1 without TLS; let a proxy end TLS", http.StatusNotImplemented)
@@ -53,8 +53,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// requestHead is the head of r as it came. It says that the connection ends
-// with r: a further request on it would be for whoever r came from.
+// requestHead writes the head of r as it came, but with Connection: close: another
+// request on the connection would be for the caller's server.
 func requestHead(r *http.Request) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", r.Method, r.URL.RequestURI(), r.Proto, r.Host)

@@ -7,8 +7,8 @@ package engine
 //	checkLiveness  closes clients that are dead or idle
 //	beat           sends heartbeats, and closes clients that send none
 //
-// No client has a timer: while data is outstanding, a loop walks through its
-// clients a few times per keepalive.
+// No client has a timer: while data is outstanding, a shard checks its clients a
+// few times per keepalive.
 //
 // The kernel finds idle peers that are dead (TCP keepalive). But while data is
 // outstanding it sends no keepalives, and TCP_USER_TIMEOUT would close a peer
@@ -27,18 +27,19 @@ import (
 )
 
 const (
-	// beatEvery is how long a client that beats is sent nothing before it gets
-	// a heartbeat; one of hubbub.v1 that has sent none for patientBeats times
-	// as long is dead. A loop looks beatLooks times meanwhile.
-	beatEvery    = 25 * time.Second
-	beatLooks    = 5
-	patientBeats = 3
+	// A client whose protocol has heartbeats gets one after beatEvery in which
+	// it was sent nothing. A client of hubbub.v1 that has sent none for
+	// deadAfterBeats times as long is dead. A shard checks beatChecks times per
+	// beatEvery.
+	beatEvery      = 25 * time.Second
+	beatChecks     = 5
+	deadAfterBeats = 3
 )
 
 // checksPerKeepAlive is the number of checks per keepalive.
 const checksPerKeepAlive = 4
 
-// liveness is when a shard looks for dead and idle clients.
+// liveness has the timers that find dead and idle clients.
 type liveness struct {
 	owner
 	beating int // clients that are sent heartbeats
@@ -62,7 +63,7 @@ func livenessEvery(o Config) time.Duration {
 	return max(every, time.Millisecond)
 }
 
-// checkLiveness is one walk over the clients.
+// checkLiveness checks every client once.
 func (v *liveness) checkLiveness() {
 	limit := v.engine.o.IdleTimeout
 	again := limit > 0 && len(v.shard.clients)+v.shard.lobby.Quiet() > 0
@@ -77,7 +78,7 @@ func (v *liveness) checkLiveness() {
 				c.link.SampleTaken(v.shard.Millis())
 			}
 		}
-		// Who is not read, since the inbox is full, is not idle.
+		// A client that is not read because the inbox is full is not idle.
 		if limit > 0 && c.phase.sends() && !c.link.Readable() && c.link.Idle(v.shard.Millis()) >= limit {
 			v.shard.cut(c, ending.Idle(limit))
 		}
@@ -90,12 +91,12 @@ func (v *liveness) checkLiveness() {
 	}
 }
 
-// probe looks whether c's peer has all it was sent, or answers at least.
+// probe checks whether c's peer has acknowledged everything, or answers at least.
 func (v *liveness) probe(c *client) {
 	if c.link.Settle() {
 		v.shard.credit(c)
 		if !c.seat.Proven() {
-			c.link.Unsettle() // look again
+			c.link.Unsettle() // check again
 		}
 		return
 	}
@@ -108,23 +109,23 @@ func (v *liveness) probe(c *client) {
 	}
 }
 
-// beginBeats has c be sent heartbeats, if its protocol has them.
+// beginBeats starts heartbeats to c, if its protocol has them.
 func (v *liveness) beginBeats(c *client) {
 	if c.Protocol().Beats() {
 		v.beating++
-		v.nextBeat.In(v.engine.o.Heartbeat / beatLooks)
+		v.nextBeat.In(v.engine.o.Heartbeat / beatChecks)
 	}
 }
 
-// endBeats ends that.
+// endBeats ends them.
 func (v *liveness) endBeats(c *client) {
 	if c.Protocol().Beats() {
 		v.beating--
 	}
 }
 
-// beat sends heartbeats to those who were sent nothing for a while, and ends
-// those who answer none.
+// beat sends heartbeats to clients that were sent nothing for a while, and ends
+// clients that do not answer.
 func (v *liveness) beat() {
 	every := v.engine.o.Heartbeat
 	var view backlog.View
@@ -134,19 +135,19 @@ func (v *liveness) beat() {
 			continue
 		}
 		quiet := c.link.SinceRecv(v.shard.Millis())
-		if c.Protocol() == codec.ProtocolV1 && quiet >= patientBeats*every && !c.link.Readable() {
+		if c.Protocol() == codec.ProtocolV1 && quiet >= deadAfterBeats*every && !c.link.Readable() {
 			v.shard.disconnected(c, ending.Because(proto.ReasonDead, "dead: no heartbeat for %s", quiet.Round(time.Second)))
 			continue
 		}
 		if c.link.SinceSent(v.shard.Millis()) >= every && !c.link.Blocked() && c.out.Lag(&view) <= 0 {
 			v.shard.control(c).Heartbeat = true
 		}
-		// One that is never silent to must be asked all the same.
+		// A client that is always sent something must be probed as well.
 		if c.Protocol() == codec.ProtocolV1 && quiet >= every {
 			v.shard.control(c).Heartbeat = true
 		}
 	}
 	if v.beating > 0 {
-		v.nextBeat.In(every / beatLooks)
+		v.nextBeat.In(every / beatChecks)
 	}
 }

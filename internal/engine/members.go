@@ -20,21 +20,21 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// arrival is a connection whose protocol is known, and the session that it claims.
+// arrival is a connection whose protocol is known, with the session that it claims.
 type arrival struct {
 	accept.Arrival
 	session *intake.Session
 }
 
-// members are the clients of a shard.
+// members has the clients of a shard.
 type members struct {
 	owner
 	clients roster
 	posts   []*post   // clients without a descriptor
-	byFD    []*client // by descriptor
+	byFD    []*client // clients by descriptor
 }
 
-// clientOf is the client with this descriptor, or nil.
+// clientOf returns the client with this descriptor, or nil.
 func (m *members) clientOf(fd int) *client {
 	if fd < len(m.byFD) {
 		return m.byFD[fd]
@@ -58,7 +58,7 @@ func (m *members) register(c *client, watched bool) error {
 	return nil
 }
 
-// adopt makes a a client, and reports whether it could.
+// adopt makes a client of a. It reports whether there is a client that receives.
 func (m *members) adopt(a arrival) (born bool) {
 	h := m.engine
 	c := newClient(a, m.shard.Millis())
@@ -85,7 +85,7 @@ func (m *members) adopt(a arrival) (born bool) {
 	return c.phase.sends()
 }
 
-// newClient makes a client of a, not announced yet.
+// newClient makes a client of a, which is not announced yet.
 func newClient(a arrival, now uint32) *client {
 	c := &client{
 		Sender: intake.NewSender(a.Addr, a.Protocol), link: link.New(a.FD, a.Addr.IsUnix(), a.Ready), slot: a.Slot,
@@ -148,7 +148,7 @@ func (m *members) joined(who member) {
 	m.engine.notify()
 }
 
-// takeSession gives c the session that it claims, if it does.
+// takeSession gives c the session that it claims, if it claims one.
 func (m *members) takeSession(c *client) {
 	x := c.Session()
 	if x == nil {
@@ -177,10 +177,10 @@ func (r *roster) remove(c *client) {
 	c.place = nowhere
 }
 
-// roster is a list of clients; each knows its index.
+// roster is a list of clients. Each client has its index.
 type roster []*client
 
-// greet tells a new client after which message its stream begins.
+// greet tells c after which message its stream begins.
 func (m *members) greet(c *client, after uint64, r *accept.Resume) {
 	m.shard.beginBeats(c)
 	if c.link.Readable() {
@@ -205,7 +205,7 @@ func (m *members) greet(c *client, after uint64, r *accept.Resume) {
 	}
 }
 
-// hello is the first message to a client of hubbub.v1.
+// hello sends the first message to a client of hubbub.v1.
 func (m *members) hello(c *client, after, missed uint64, unknown bool) {
 	h := codec.Hello{
 		Epoch: m.engine.Epoch(), ID: c.ID(), Seq: after, Missed: missed, Unknown: unknown,

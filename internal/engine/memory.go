@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// crowd is the number of connections after which a clean-up is worth its cost.
-	crowd        = 1000
+	// burst is the number of connections after which a clean-up is worth its cost.
+	burst        = 1000
 	cleanUpAfter = 10 * time.Second
 
-	// idleGoroutines is how many ended ones each P keeps for later, with their
-	// stacks if those never grew (runtime.gfput).
+	// idleGoroutines is how many ended goroutines each P keeps, with their stacks
+	// if these never grew (runtime.gfput).
 	idleGoroutines = 64
 	smallestStack  = 2 << 10
 )
 
-// pass counts connections that went by.
+// pass counts connections that closed or went to net/http.
 func (a *admission) pass() {
-	if a.passed.Add(1)%crowd == 0 {
+	if a.passed.Add(1)%burst == 0 {
 		l := a.engine.loops[0]
 		l.Do(func() {
-			l.nextCleanUp.Stop() // the last counts
+			l.nextCleanUp.Stop() // the last one counts
 			l.nextCleanUp.In(cleanUpAfter)
 		})
 	}
@@ -61,7 +61,7 @@ func (l *shard) shrink() {
 	l.waste = nil
 }
 
-// tight is a list without the room behind it, if that is more than it needs.
+// tight copies a list that uses less than half of its capacity.
 func tight[T ~[]E, E any](list T) T {
 	if cap(list) <= 2*len(list) {
 		return list
@@ -69,15 +69,15 @@ func tight[T ~[]E, E any](list T) T {
 	return append(T(nil), list...)
 }
 
-// emptyStacks has the runtime's idle goroutines lose their stacks: each stack
-// lies in a span of 32 KiB, which is mostly empty after a crowd and stays for
-// it. A stack that has grown is not kept when its goroutine ends.
+// emptyStacks makes the runtime free the stacks of its idle goroutines. After a
+// burst each of them keeps a span of 32 KiB in use. The runtime does not keep a
+// stack that has grown.
 func emptyStacks() {
 	var all sync.WaitGroup
 	end := make(chan struct{})
 	for range idleGoroutines * runtime.GOMAXPROCS(0) {
 		all.Go(func() {
-			<-end // all of them are needed at once
+			<-end // all of them are in use at once
 			growStack()
 		})
 	}

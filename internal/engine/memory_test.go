@@ -9,21 +9,21 @@ import (
 	"hubbub.example/internal/engine/loop"
 )
 
-// What a crowd made grow is given up, and who is still there is still there.
+// What a burst made grow is given up, and who is still there is still there.
 func TestRoomIsGivenUp(t *testing.T) {
 	l := &shard{Loop: &loop.Loop{}, engine: &Engine{}}
-	var crowd []*client
+	var burst []*client
 	for fd := range 5000 {
 		c := &client{link: link.New(fd, true, 0)}
-		crowd = append(crowd, c)
+		burst = append(burst, c)
 		if err := l.register(c, true); err != nil {
 			t.Fatal(err)
 		}
 		l.clients.add(c)
 	}
 	l.scratch()
-	stays := crowd[7]
-	for _, c := range crowd {
+	stays := burst[7]
+	for _, c := range burst {
 		if c != stays {
 			l.byFD[c.link.FD()] = nil
 			l.clients.remove(c)

@@ -2,20 +2,19 @@
 
 package engine
 
-// phase is how far a client is on its way out. What each means, whether its
-// input has ended (its end of file was read) or its output is broken (a write
-// failed):
+// phase is how far a client has ended. Input has ended when its end of file was
+// read; output is broken when a write failed:
 //
-//	phase       input     output   is read from       is sent
+//	phase       input     output   read from          sent
 //	open        open      whole    yes                everything
 //	            ended     whole    –                  everything: it watches
-//	flushing    open      whole    while it is heard  what it had coming
-//	            ended     whole    –                  what it had coming
-//	halfBroken  open      broken   to its end         nothing
-//	lingering   open      whole    and discarded      its close frame
+//	flushing    open      whole    yes                everything up to its end
+//	            ended     whole    –                  everything up to its end
+//	halfBroken  open      broken   to the end         nothing
+//	lingering   open      whole    discarded          its close frame
 //	closed      any       any      –                  nothing
 //
-// All others are impossible between two turns. A client never goes back:
+// Other combinations are impossible between two turns. A client never goes back:
 //
 //	open, flushing  -> lingering   it has everything, or is cut
 //	open, flushing  -> halfBroken  a write failed, and input is left
@@ -36,8 +35,8 @@ func (p phase) String() string {
 	return [...]string{"open", "flushing", "half-broken", "lingering", "closed"}[p]
 }
 
-// receives reports whether what the client sends is still taken.
+// receives reports whether the client's input is still received.
 func (p phase) receives() bool { return p <= halfBroken }
 
-// sends reports whether the client gets its part of the feed.
+// sends reports whether the client is still sent its feed.
 func (p phase) sends() bool { return p <= flushing }

@@ -2,15 +2,15 @@
 
 package engine
 
-// This file is a client that comes and goes with one HTTP request: what its
-// body says are messages, and nothing is sent to it.
+// This file has posts: clients that join and leave with one HTTP request. The body
+// holds their messages, and nothing is sent to them.
 //
-//	post       a goroutine  of net/http's reads the body, a piece at a time, once
-//	                        no join or leave waits for the inbox
-//	enter      a goroutine  waits until a piece of it was entered
-//	kickPost   a loop       ends one whose body may go on for ever
+//	post      a goroutine of net/http reads the body, a piece at a time, once no
+//	          join or leave waits for the inbox
+//	enter     waits until a piece has entered the inbox
+//	kickPost  ends a post whose body may be endless
 //
-// A post is known to one loop, which enters what it says (package intake).
+// A post belongs to one shard, which enters its messages (package intake).
 
 import (
 	"context"
@@ -29,7 +29,7 @@ import (
 	"hubbub.example/internal/web"
 )
 
-// smallestRead is how much of a body is read at first; a larger one is read in
+// smallestRead is the size of the first read of a body. Larger bodies are read in
 // larger pieces.
 const smallestRead = 4 << 10
 
@@ -72,7 +72,7 @@ func (g *gateway) post(ctx context.Context, peer web.Peer, name string, body io.
 	return err
 }
 
-// readBody reads the body to its end, and says how it ended.
+// readBody reads the body to its end and returns how it ended.
 func (g *gateway) readBody(ctx context.Context, l *shard, p *post, from io.Reader) (reason ending.Reason, err error) {
 	buf := make([]byte, smallestRead)
 	for begun := false; ; {
@@ -106,7 +106,7 @@ func (g *gateway) readBody(ctx context.Context, l *shard, p *post, from io.Reade
 	}
 }
 
-// brokeOff is why a body ended before its end.
+// brokeOff returns why reading a body failed.
 func (g *gateway) brokeOff(err error) ending.Reason {
 	select {
 	case <-g.engine.backlog.Stopped():
@@ -119,7 +119,7 @@ func (g *gateway) brokeOff(err error) ending.Reason {
 	return ending.Lost(syscall.ECONNRESET)
 }
 
-// enter returns when piece was entered.
+// enter waits until piece has entered the inbox.
 func (g *gateway) enter(ctx context.Context, l *shard, piece *intake.Piece) (reason ending.Reason, err error) {
 	l.Do(func() { l.in.Post(piece) })
 	select {
@@ -128,7 +128,7 @@ func (g *gateway) enter(ctx context.Context, l *shard, piece *intake.Piece) (rea
 	case <-g.engine.closed:
 		return ending.Shutdown(), web.ErrEnding
 	case <-ctx.Done():
-		// The loop may be reading its data at this moment: nobody may write to it.
+		// The shard may be reading its data: the buffer must not be reused yet.
 		l.Do(func() { l.in.Withdraw(piece) })
 		select {
 		case <-piece.Entered:
@@ -144,8 +144,8 @@ func (m *members) postJoins(p *post) {
 	m.joined(member{loop: m.shard, post: p})
 }
 
-// kickPost ends p: what it says is not heard any more, and what waits, of its
-// body or for the inbox, does so no longer.
+// kickPost ends p: its messages are ignored from now on, and nothing waits any
+// more for its body or the inbox.
 func (m *members) kickPost(p *post, why ending.Reason) {
 	if !p.Left() {
 		m.shard.leave(&p.Sender, why)

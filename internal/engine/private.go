@@ -2,17 +2,17 @@
 
 package engine
 
-// This file is what one client is sent and others are not:
+// This file sends private messages, each to one client:
 //
-//	Send         any goroutine  leaves it for the client's loop, after all that was
-//	                            broadcast before
-//	takePrivate  a loop         gives it to the client's cursor, which keeps it until
-//	                            its place has come
-//	Kick         any goroutine  the same, for the end of a client
+//	Send         any goroutine: leaves it in the mail of the client's shard, with
+//	             the number of the last broadcast
+//	takePrivate  the shard: gives it to the client's cursor, which keeps it until
+//	             that broadcast is sent
+//	Kick         the same for the end of a client
 //
-// A loop looks how far the feeds go before it takes private messages, and sends no
-// further in that turn. So what was broadcast after a private message is never
-// sent before it.
+// A shard takes its view of the feeds before it takes private messages, and sends
+// no further in that turn. So a later broadcast is never sent before an earlier
+// private message.
 
 import (
 	"fmt"
@@ -24,7 +24,7 @@ import (
 	"hubbub.example/internal/engine/link"
 )
 
-// spareKept is for how many private messages a loop keeps room when none come.
+// spareKept is the capacity for private messages that a shard keeps.
 const spareKept = 1024
 
 // private is a message to one client, or, with kick, the end of it.
@@ -57,7 +57,7 @@ func (r *registry) Send(message []byte, to ...uint64) (unknown []uint64, err err
 	return unknown, nil
 }
 
-// private is a message as clients of an encoding are sent it alone.
+// private encodes a private message.
 func (r *registry) private(e backlog.Encoding, message []byte) []byte {
 	switch e {
 	case backlog.Frames:
@@ -70,8 +70,8 @@ func (r *registry) private(e backlog.Encoding, message []byte) []byte {
 	return r.engine.separated(message)
 }
 
-// Kick ends a client when it has had what was broadcast and sent to it before,
-// if it takes that at once.
+// Kick ends a client after what was broadcast and sent to it before, if it takes
+// that at once.
 func (r *registry) Kick(id uint64, reason string) (ok bool) {
 	w, ok := r.find(id)
 	switch {
@@ -84,9 +84,9 @@ func (r *registry) Kick(id uint64, reason string) (ok bool) {
 	return ok
 }
 
-// takePrivate gives each client the messages that came for it alone. It first
-// renews the view of this turn, and nobody else does: a message is never sent
-// before what was broadcast before it.
+// takePrivate gives clients their private messages. It first renews the view of
+// this turn; no other function does, so that broadcasts and private messages stay
+// in order.
 func (s *sending) takePrivate() {
 	s.engine.backlog.View(&s.view)
 	s.shard.mail.mu.Lock()
@@ -108,7 +108,7 @@ func (s *sending) takePrivate() {
 	}
 }
 
-// keepPrivate has c keep x until its place has come.
+// keepPrivate gives x to c's cursor.
 func (s *sending) keepPrivate(c *client, x delivery.Private) {
 	if !c.link.Blocked() {
 		s.writable.add(c)
@@ -117,7 +117,7 @@ func (s *sending) keepPrivate(c *client, x delivery.Private) {
 	s.shard.overfull(s.engine.policy.Private)
 }
 
-// keptPrivate acts on what became of the messages that wait for c.
+// keptPrivate acts on the result of keeping a private message for c.
 func (s *sending) keptPrivate(c *client, k delivery.Kept) {
 	switch {
 	case k.End.Kind != 0:
@@ -127,7 +127,7 @@ func (s *sending) keptPrivate(c *client, k delivery.Kept) {
 	}
 }
 
-// kick ends c: at once if it would have to be waited for.
+// kick ends c, at once if it does not take everything now.
 func (s *sending) kick(c *client, x private) {
 	reason := ending.Kicked(string(x.Data))
 	s.engine.log.Debugf("client %d (%s) is %s", c.ID(), c.Addr(), reason.Text)

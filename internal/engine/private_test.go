@@ -47,7 +47,7 @@ func TestKickEndsBehindAWholeMessage(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			h, at := hall(t, Config{Loops: 1, Inbox: InboxNone, SocketOptions: []string{"SO_SNDBUF=8192"}})
 			c, r := upgrade(t, at, "/", "")
-			if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+			if err := c.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
 				t.Fatal(err)
 			}
 			scene.Until(t, "it is there", func() bool { return h.Stats().Joins == 1 })

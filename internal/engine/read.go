@@ -4,8 +4,8 @@ package engine
 
 // This file reads from clients:
 //
-//	read        reads one client, at most its budget per turn
-//	receive     passes what it sent to its Sender (package intake)
+//	read        reads one client, a bounded amount per turn
+//	receive     passes the input to its Sender (package intake)
 //	take        acts on the result
 //	afterRead   decides whether to read again
 //	endOfInput  handles the end of file, after all input before it
@@ -26,17 +26,17 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// receiving is what a shard has to read.
+// receiving has what a shard has to read.
 type receiving struct {
 	owner
-	reading queue // may have input that no event will tell of
-	until   int64 // of stats.bytesIn: how much this turn reads
+	reading queue // clients that may have input that no event reports
+	until   int64 // this turn reads until stats.bytesIn has this value
 	in      *intake.Writer
 	waste   []byte
 }
 
-// read takes what c sent. An edge is told only once, so c is read again until
-// its link says that there is no more.
+// read reads from c. The poller reports an edge only once, so c is read again
+// until its link reports that there is no more.
 func (r *receiving) read(c *client) {
 	switch {
 	case c.phase == lingering:
@@ -49,8 +49,8 @@ func (r *receiving) read(c *client) {
 	}
 }
 
-// receive reads once. A raw client's bytes go straight into the batch; frames
-// are taken apart where they were read to; what nobody wants is discarded.
+// receive reads once: a raw client's bytes straight into the batch, frames into
+// the scratch buffer, where they are parsed. What nobody wants is discarded.
 func (r *receiving) receive(c *client) {
 	framed := c.Protocol().Framed()
 	raw := c.Protocol() == codec.ProtocolRaw && r.engine.inbox.Messages
@@ -77,7 +77,7 @@ func (r *receiving) receive(c *client) {
 	}
 }
 
-// take does what c's input asks for.
+// take does what the input of c requires.
 func (r *receiving) take(c *client, out intake.Outcome) {
 	if out.Pong != nil {
 		x := r.shard.control(c)
@@ -102,7 +102,7 @@ func (r *receiving) take(c *client, out intake.Outcome) {
 	}
 }
 
-// endedInside are clients whose last bytes are no whole record.
+// endedInside groups clients whose last bytes are no whole record.
 var endedInside = logger.Kind{Of: "ended inside a record, which is dropped"}
 
 // warnOfRecord warns of bytes at the end of input that are no whole record.
@@ -137,7 +137,7 @@ func (r *receiving) afterRead(c *client, n int, err error) {
 	}
 }
 
-// readSoon has c be read in the next turn.
+// readSoon has c read in the next turn.
 func (r *receiving) readSoon(c *client) {
 	c.link.MayRead()
 	r.reading.add(c)
@@ -151,13 +151,13 @@ func (r *receiving) scratch() []byte {
 	return r.waste
 }
 
-// endOfInput is the end of what c sends. A client that had something to say is
-// served to the end and closed; one that never spoke is a watcher, and stays.
-// (Over TCP it cannot be told from one that is gone, until it is sent
-// something, or the keepalive asks; a Unix socket tells.)
+// endOfInput handles the end of what c sends. A client that has sent something is
+// served to the end and closed; one that has not is a watcher, and stays. (Over
+// TCP a watcher looks like a closed connection until something is sent to it, or
+// the keepalive probes it. A Unix socket reports the difference.)
 func (r *receiving) endOfInput(c *client) {
 	if c.phase == lingering {
-		r.shard.closeLater(c) // all is said
+		r.shard.closeLater(c) // both sides have ended
 		return
 	}
 	if c.link.Sent() > 0 {
@@ -173,18 +173,18 @@ func (r *receiving) endOfInput(c *client) {
 	}
 }
 
-// checkFirstLine reports whether what c sends may be read: not before it is
-// known that its first line is no HTTP request.
+// checkFirstLine reports whether the input of c may be read: not before it is
+// certain that its first line is no HTTP request.
 func (r *receiving) checkFirstLine(c *client) bool {
 	p := r.scratch()
 	n, err := c.link.Peek(p)
 	switch {
 	case errors.Is(err, sock.Again):
-		return true // to find that again
+		return true // receive handles it
 	case errors.Is(err, io.EOF):
 		c.unchecked = false
-		return true // likewise
-	case err != nil: // which is told only once
+		return true
+	case err != nil: // reported only once
 		r.shard.disconnected(c, ending.Lost(err))
 		return false
 	}
@@ -194,20 +194,20 @@ func (r *receiving) checkFirstLine(c *client) bool {
 	case codec.Perhaps:
 		c.link.UsedUp()
 	case codec.Yes:
-		r.shard.mark.Forget(&c.seat) // it wants something else than it was sent, and may come again
+		r.shard.mark.Forget(&c.seat) // it wanted something else, and may come again
 		r.shard.cut(c, ending.Because(proto.ReasonBreach, "it opens with an HTTP request, and is taken for a raw client"))
 	}
 	return !c.unchecked
 }
 
-// readReady reads from those that had more than their budget in an earlier
-// turn, or came while the inbox was full.
+// readReady reads from clients that had more than an earlier turn read, or that
+// became readable while the inbox was full.
 func (r *receiving) readReady() {
 	if len(r.reading.clients) == 0 || !r.canRead() {
 		return
 	}
 	r.until = r.shard.stats.bytesIn + turnBytes
-	n, now := 0, len(r.reading.clients) // those who have more again stand behind these
+	n, now := 0, len(r.reading.clients) // clients that have still more come behind these
 	for ; n < now && r.shard.stats.bytesIn < r.until; n++ {
 		if c := r.reading.at(n); c.link.Readable() && c.phase < closed {
 			r.read(c)
@@ -217,7 +217,7 @@ func (r *receiving) readReady() {
 	r.reading.drop(n)
 }
 
-// canRead says that there is room for what is read.
+// canRead reports whether there is room for input.
 func (r *receiving) canRead() bool {
 	if r.shard.overfull(r.engine.inbox.Beginnings) {
 		return false
@@ -225,7 +225,7 @@ func (r *receiving) canRead() bool {
 	return !r.engine.inbox.Messages || r.in.Batch() != nil
 }
 
-// queue is clients that wait for their turn, each of them once.
+// queue has clients that wait for their turn, each of them once.
 type queue struct {
 	as      link.Queue
 	clients []*client
@@ -237,7 +237,7 @@ func (q *queue) add(c *client) {
 	}
 }
 
-// at takes the turn of client n, which may come back behind the others.
+// at returns client n, which may then enter again behind the others.
 func (q *queue) at(n int) *client {
 	c := q.clients[n]
 	c.link.Leave(q.as)

@@ -8,8 +8,8 @@ package engine
 //	Mute    ignores messages of one
 //	Send    sends one a message, and Kick ends one: private.go
 //
-// Most hubs are never asked for a client, and the registry costs memory for
-// each: the first to ask makes it.
+// The registry costs memory for each client, and most hubs never use it: the
+// first caller makes it.
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// registry is where clients are, by id.
+// registry finds clients by id.
 type registry struct {
 	engine *Engine
 	wanted atomic.Bool
@@ -30,7 +30,7 @@ type registry struct {
 	known map[uint64]member
 }
 
-// member is a client, or a post, and the loop that owns it.
+// member is a client or a post, and the shard that owns it.
 type member struct {
 	loop   *shard
 	client *client // nil for a post
@@ -44,7 +44,7 @@ func (m member) sender() *intake.Sender {
 	return &m.client.Sender
 }
 
-// find returns a client, or post, and its loop, if it is connected.
+// find returns a client or a post, and its shard, if it is connected.
 func (r *registry) find(id uint64) (m member, ok bool) {
 	r.keepRegistry()
 	r.mu.RLock()
@@ -53,11 +53,11 @@ func (r *registry) find(id uint64) (m member, ok bool) {
 	return m, ok
 }
 
-// keepRegistry makes the registry, unless it exists. It waits for the loops:
-// whoever they may wait for must have called it before.
+// keepRegistry makes the registry, unless it exists. It waits for the shards:
+// whoever a shard may wait for must have called it before.
 func (r *registry) keepRegistry() { r.start.Do(r.makeList) }
 
-// makeList makes the list. Who comes or goes from now on enters it by itself.
+// makeList makes the list. From now on joined and leave keep it up to date.
 func (r *registry) makeList() {
 	r.known = map[uint64]member{}
 	r.wanted.Store(true)
@@ -76,7 +76,7 @@ func (r *registry) makeList() {
 	})
 }
 
-// enter notes where a client is.
+// enter adds a client.
 func (r *registry) enter(m member) {
 	if !r.wanted.Load() {
 		return
@@ -114,7 +114,7 @@ func (r *registry) Mute(id uint64, mute bool) (ok bool) {
 	})
 }
 
-// change has its loop change a client.
+// change calls how on the client's shard.
 func (r *registry) change(id uint64, how func(m member)) (ok bool) {
 	m, ok := r.find(id)
 	if ok {

@@ -4,9 +4,9 @@ package engine
 
 // This file relays messages between clients:
 //
-//	Relay    the caller   broadcasts their messages, each to all but its sender
-//	exclude  a publisher  tells clients of a message that they must not get, before
-//	                      it can be seen; their cursors pass over it
+//	Relay    broadcasts their messages, each to all but its sender
+//	exclude  tells a client's cursor of a message that it must skip, before the
+//	         message is published
 //
 // The index of each feed has the excluded clients.
 
@@ -48,7 +48,7 @@ func (h *Engine) Relay(ctx context.Context, in *intake.Batch) error {
 	return h.backlog.PublishWait(ctx, backlog.Messages{Bytes: plain[p.begin:p.end], Ends: p.ends, Runs: p.of}, backlog.Paced)
 }
 
-// part is as much of a batch as is broadcast at a time: more would lap clients
+// part is the part of a batch that is broadcast at a time: more would lap clients
 // that take all they can.
 type part struct {
 	most       int // weight
@@ -63,7 +63,7 @@ func (p *part) full(end int) bool {
 
 func (p *part) next() { p.begin, p.ends, p.of = p.end, p.ends[:0], p.of[:0] }
 
-// add adds the message that ends there.
+// add adds the message that ends at end.
 func (p *part) add(end int, of *feed.Origin) {
 	p.end = end
 	p.ends = append(p.ends, end-p.begin)
@@ -74,18 +74,18 @@ func (p *part) add(end int, of *feed.Origin) {
 	p.of = append(p.of, feed.Run{Messages: 1, Of: of})
 }
 
-// speakers are the origins of what clients say, one for all that a client does.
+// speakers has the origin of each client's messages.
 type speakers struct {
 	mu    sync.Mutex
 	known map[uint64]*feed.Origin
 }
 
-// origin is r's, where so many clients are connected.
+// origin returns the origin of r. Clients is how many are connected.
 func (s *speakers) origin(r *intake.Record, clients int) *feed.Origin {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.known) > 2*clients+1000 {
-		clear(s.known) // most have gone; who speaks again is entered again
+		clear(s.known) // most have left; the others are added again
 	}
 	of := s.known[r.Client]
 	if of == nil || of.Name != r.Name {
@@ -98,8 +98,8 @@ func (s *speakers) origin(r *intake.Record, clients int) *feed.Origin {
 	return of
 }
 
-// exclude tells a client, before message last can be seen, that it must not get
-// it. The backlog calls it; whoever publishes has called keepRegistry before.
+// exclude has a client skip message last, which is not published yet. The backlog
+// calls it; whoever publishes has called keepRegistry before.
 func (h *Engine) exclude(id, last uint64) {
 	if w, ok := h.find(id); ok && w.client != nil { // a post is sent nothing
 		w.client.out.Exclude(id, last)

@@ -31,26 +31,26 @@ type traffic struct {
 	Messages int64 `json:"messages"`
 }
 
-// ClientInfo is what is known of one client.
+// ClientInfo describes one client.
 type ClientInfo struct {
 	ID       uint64
-	Name     string    // "": it has none
-	Protocol string    // as Event has it
-	Addr     string    // likewise
-	Since    time.Time // when it came, to the second
-	Lag      int64     // bytes of its feed that it has yet to be sent
-	Muted    bool      // what it says is not heard
+	Name     string    // "" if it has none
+	Protocol string    // as in Event
+	Addr     string    // as in Event
+	Since    time.Time // when it joined, to the second
+	Lag      int64     // bytes of its feed not yet sent to it
+	Muted    bool      // its messages are ignored
 
 	BytesIn, MessagesIn   int64 // from it
 	BytesOut, MessagesOut int64 // sent to it
 }
 
-// Clients is who is connected, in no order. It asks the loops, so it must not be
-// called where one may wait for the caller.
+// Clients returns the connected clients, in no order. It asks the shards, so it
+// must not be called where one may wait for the caller.
 func (h *Engine) Clients() []ClientInfo { return slices.Concat(askAll(h, (*shard).listClients)...) }
 
-// Slowest is the client that is furthest behind, and by how many bytes of its
-// feed; 0 and 0 where nobody is. It asks the loops, as Clients does.
+// Slowest returns the client that is furthest behind, and by how many bytes; 0 and
+// 0 if no client is behind. It asks the shards, as Clients does.
 func (h *Engine) Slowest() (id uint64, lag int64) {
 	for _, c := range askAll(h, (*shard).slowest) {
 		if c.lag > lag {
@@ -96,7 +96,7 @@ func (m *members) listClients() []ClientInfo {
 	return list
 }
 
-// infoOf is what is known of who sends.
+// infoOf describes a sender.
 func (m *members) infoOf(s *intake.Sender) ClientInfo {
 	return ClientInfo{
 		ID: s.ID(), Name: s.Name(), Protocol: s.Protocol().String(), Addr: s.Addr().String(),
@@ -145,22 +145,22 @@ func (h *Engine) health() (report any, well bool) {
 	return r, r.Status == "ok"
 }
 
-// Stats is what a hub counts.
+// Stats are the counters of a hub.
 type Stats struct {
 	Clients     int   // connected now
-	Joins       int64 // clients that ever came
+	Joins       int64 // clients ever
 	Refused     int64 // connections refused: full, or out of descriptors
 	MessagesIn  int64 // from clients
 	BytesIn     int64
 	Broadcasts  int64 // messages broadcast
-	BytesOut    int64 // sent to clients, all together
+	BytesOut    int64 // sent to all clients
 	Sends       int64 // system calls that sent them
-	Skipped     int64 // messages that slow clients missed, all together
-	Lost        int64 // messages dropped that nobody had heard
-	LogsDropped int64 // log lines that found the log's queue full
+	Skipped     int64 // messages that slow clients missed
+	Lost        int64 // messages dropped before any client received them
+	LogsDropped int64 // log lines dropped: the log's queue was full
 }
 
-// Stats is what the hub has counted up to now.
+// Stats returns what the hub has counted up to now.
 func (h *Engine) Stats() Stats {
 	s := Stats{
 		Clients:     int(h.gate.Clients()),

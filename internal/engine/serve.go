@@ -20,7 +20,7 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// Serve accepts connections from l, which it closes at the end.
+// Serve accepts connections from l until the hub ends, and closes l.
 func (a *admission) Serve(l net.Listener) error {
 	defer l.Close()
 	ended := make(chan struct{})
@@ -53,7 +53,7 @@ func (a *admission) Serve(l net.Listener) error {
 			a.engine.log.Group(cannotAccept, 0, "%s refused: %v", c.RemoteAddr(), err)
 			continue
 		}
-		for a.engine.inbox.Deferred() && !a.draining() { // joins find no room
+		for a.engine.inbox.Deferred() && !a.draining() { // the inbox has no room for a join
 			a.sleep(placePause)
 		}
 		if !a.accepted(fd, addr) {
@@ -62,10 +62,10 @@ func (a *admission) Serve(l net.Listener) error {
 	}
 }
 
-// cannotAccept are connections for which the system has no room.
+// cannotAccept groups connections for which the system has no room.
 var cannotAccept = logger.Kind{Of: "refused: the system has no room"}
 
-// errNoSocket is a connection that a loop cannot have.
+// errNoSocket is the error for a connection that a loop cannot poll.
 var errNoSocket = errors.New("it must be a TCP or Unix socket")
 
 // sleep pauses for d, or until the hub drains.
@@ -76,8 +76,8 @@ func (a *admission) sleep(d time.Duration) {
 	}
 }
 
-// accepted has the first loop admit a connection, and waits until it has, so
-// that nobody accepts faster than it admits. It is false if the hub has closed.
+// accepted has the first shard admit a connection, and waits for that, so that
+// Serve does not accept faster than it admits. It is false if the hub has closed.
 func (a *admission) accepted(fd int, addr sock.Addr) bool {
 	return a.engine.onFirstLoop(func() {
 		if a.draining() {
@@ -88,8 +88,8 @@ func (a *admission) accepted(fd int, addr sock.Addr) bool {
 	})
 }
 
-// detach makes c a bare descriptor, prepared as those of our own listeners
-// are, and closes c.
+// detach duplicates the descriptor of c, sets its options as those of our own
+// listeners are set, and closes c.
 func (a *admission) detach(c net.Conn) (fd int, addr sock.Addr, err error) {
 	defer c.Close()
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {

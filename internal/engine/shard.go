@@ -4,18 +4,19 @@ package engine
 
 // This file is the event loop. A turn is:
 //
-//	wait      until something is ready, or said by another goroutine
-//	handle    what is ready: clients are read, those with room again noted
+//	wait      for an event, another goroutine or a timer
+//	mail      what other goroutines left: connections, tasks
+//	handle    clients are read from, writable ones noted
+//	accept    connections are accepted, and pending ones become clients
 //	deliver   what was read goes to the inbox, before anything slow
-//	handlers  what else the loop serves, the source and the sink, has its turn
+//	handlers  the source and the sink have their turn
 //	trim      clients leave what the backlog wants to trim
-//	flush     a slice of the clients is sent what they have not had
+//	flush     a slice of the clients is sent to
 //	timers    what is due by the clock
-//	accept    goes on when what it waited for is over
-//	reap      descriptors of the ended are closed
+//	close     clients that have ended are released
 //
-// Nothing in a turn waits for anybody: every call returns at once, and
-// whatever could not be done is done in a later turn.
+// Nothing in a turn waits: every call returns at once, and what could not be done
+// is done in a later turn.
 
 import (
 	"fmt"
@@ -28,8 +29,8 @@ import (
 	"hubbub.example/internal/poll"
 )
 
-// turnBytes is how much a turn reads of what events tell of, and as much again
-// from those who had more before, so that others are sent to in between.
+// turnBytes is how much a turn reads from clients with events, and as much again
+// from clients that had more before, so that others are sent to in between.
 const turnBytes = 1 << 20
 
 // shard is one event loop and the clients it owns. Except for the fields under
@@ -63,14 +64,14 @@ type owner struct {
 	engine *Engine
 }
 
-// sweep drops feeds that nobody has read for a while. The first loop calls it.
+// sweep drops feeds that nobody has read for a while. Only the first shard calls it.
 func (l *shard) sweep() {
 	if next := l.engine.backlog.Sweep(); next > 0 {
 		l.nextSweep.In(next)
 	}
 }
 
-// mail is what other goroutines leave for a loop.
+// mail is what other goroutines leave for a shard.
 type mail struct {
 	mu       sync.Mutex
 	conns    []accept.Conn
@@ -129,14 +130,14 @@ func (l *shard) run() {
 	}
 }
 
-// die ends the loop, and with it the hub, for what it cannot go on with.
+// die ends the shard, and with it the hub, for an error.
 func (l *shard) die(err error) {
 	l.quit = true
 	l.engine.fail(err)
 	go func() { _ = l.engine.Close() }()
 }
 
-// catch makes an error of a panic: what embeds the hub shall live on.
+// catch makes an error of a panic: the program that embeds the hub lives on.
 func (l *shard) catch() {
 	if p := recover(); p != nil {
 		l.die(fmt.Errorf("a defect in hubbub ended a loop: %v", p))
@@ -144,7 +145,7 @@ func (l *shard) catch() {
 	}
 }
 
-// wait gives the events of the next turn.
+// wait returns the events of the next turn.
 func (l *shard) wait() []poll.Event {
 	events, err := l.Wait(l.busy)
 	l.in.SetTime(l.Now())
@@ -154,12 +155,12 @@ func (l *shard) wait() []poll.Event {
 	return events
 }
 
-// busy says that there is something to do which nobody will tell of.
+// busy reports whether there is something to do that no event will report.
 func (l *shard) busy() bool {
 	return len(l.reading.clients) > 0 && l.canRead() || l.flushing() || l.in.Undelivered()
 }
 
-// leaveMail leaves x in one of the loop's mail lists. Any goroutine.
+// leaveMail leaves x in one of the shard's mail lists. Any goroutine.
 func leaveMail[T any](l *shard, list *[]T, x T) {
 	l.mail.mu.Lock()
 	*list = append(*list, x)
@@ -167,7 +168,7 @@ func leaveMail[T any](l *shard, list *[]T, x T) {
 	l.Wake()
 }
 
-// askAll has every loop answer. Once the hub is closed those that have ended do not.
+// askAll asks every shard. Once the hub is closed, some do not answer.
 func askAll[T any](h *Engine, each func(l *shard) T) []T {
 	answers := make(chan T, len(h.loops))
 	for _, l := range h.loops {
@@ -201,7 +202,7 @@ func (l *shard) openMail() {
 	}
 }
 
-// handle takes one turn's events.
+// handle handles the events of this turn.
 func (l *shard) handle(events []poll.Event) {
 	l.until = l.stats.bytesIn + turnBytes
 	for i := range events {

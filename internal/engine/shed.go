@@ -2,14 +2,14 @@
 
 package engine
 
-// This file sees to it that quotas hold (package quota). A loop that finds one
-// over its limit reads no more messages, and has all loops elect the one with
-// the client that holds the most:
+// This file enforces quotas (package quota). A shard that finds one exceeded reads
+// no more messages, and all shards elect the one with the client that holds the
+// most:
 //
-//	overfull  a loop  finds that a quota is over, and begins the election
-//	offer     a loop  names the most that one of its clients holds; the last
-//	                  one to do so tells the winner
-//	shed      a loop  has that client give it back
+//	overfull  notices that a quota is exceeded and begins the election
+//	offer     offers the most that one client of this shard holds; the last
+//	          shard to offer tells the winner
+//	shed      has that client give it back
 
 import (
 	"hubbub.example/internal/engine/ending"
@@ -18,7 +18,7 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// overfull reports whether q is over, and if so sees to it that it will not be.
+// overfull reports whether q is exceeded, and if so begins an election.
 func (l *shard) overfull(q *quota.Quota) bool {
 	if !q.Over() {
 		return false
@@ -31,7 +31,7 @@ func (l *shard) overfull(q *quota.Quota) bool {
 	return true
 }
 
-// offer answers for this loop, which has this number.
+// offer makes the offer of this shard, whose index is number.
 func (l *shard) offer(q *quota.Quota, number int) {
 	_, most := l.largest(q)
 	if winner, last := q.Offer(number, most); last {
@@ -40,8 +40,8 @@ func (l *shard) offer(q *quota.Quota, number int) {
 	}
 }
 
-// shed has the client of this loop that holds the most give it back, if the
-// quota is still over.
+// shed has the client of this shard that holds the most give it back, if the quota
+// is still exceeded.
 func (l *shard) shed(q *quota.Quota) {
 	c, _ := l.largest(q)
 	if c != nil && q.Over() {
@@ -49,12 +49,12 @@ func (l *shard) shed(q *quota.Quota) {
 	}
 	q.Done()
 	if c != nil {
-		l.overfull(q) // once may not be enough
+		l.overfull(q) // one client may not be enough
 	}
 	l.engine.wakeAll() // to read on, or to ask again
 }
 
-// largest is the client that holds the most of q; nil if none holds any.
+// largest returns the client that holds the most of q; nil if none holds any.
 func (l *shard) largest(q *quota.Quota) (largest *client, most int) {
 	for _, c := range l.clients {
 		if n := l.heldBy(c, q); n > most {
@@ -64,7 +64,7 @@ func (l *shard) largest(q *quota.Quota) (largest *client, most int) {
 	return largest, most
 }
 
-// heldBy is how much of q c holds and could give back.
+// heldBy returns how much of q c holds and could give back.
 func (l *shard) heldBy(c *client, q *quota.Quota) int {
 	switch {
 	case q == l.engine.inbox.Beginnings && c.phase.receives():

@@ -21,15 +21,15 @@ import (
 type shutdown struct {
 	owner
 	draining  bool
-	stall     time.Duration // draining: how long nobody may make progress
-	hearUntil time.Time     // draining: up to when what they had said is read first, if no more is
-	hearEnd   time.Time     // draining: and in any case
-	failed    Left          // draining: what those missed that ended
-	quitting  bool          // all is closed; events may still wait for the inbox
-	quit      bool
+	stall     time.Duration // how long a drain goes on without progress
+	hearUntil time.Time     // drain: input is read first until then, or later if it progresses
+	hearEnd   time.Time     // drain: but not later than this
+	failed    Left          // drain: what clients that ended meanwhile missed
+	quitting  bool          // every client is closed; events may still wait for the inbox
+	quit      bool          // the loop ends with this turn
 }
 
-// drain has every client of this loop finish.
+// drain has every client of this shard finish.
 func (d *shutdown) drain(stall time.Duration) {
 	d.draining, d.stall = true, stall
 	d.hearUntil, d.hearEnd = d.shard.Now().Add(stall/2), d.shard.Now().Add(stall*3/4)
@@ -42,15 +42,14 @@ func (d *shutdown) drain(stall time.Duration) {
 	d.shard.actAll(d.shard.lobby.Drain(d.engine.backlog.Head()))
 }
 
-// finishForShutdown lets c finish because the hub drains.
+// finishForShutdown has c finish because the hub drains.
 func (d *shutdown) finishForShutdown(c *client) {
 	// Nothing is broadcast any more, so every feed ends at its head.
 	d.shard.finish(c, ending.Shutdown())
 	d.receiveRest(c)
 }
 
-// receiveRest has what c has sent by now received before the end, although it
-// was not c that ended.
+// receiveRest has the input that c has sent by now read before c ends.
 func (d *shutdown) receiveRest(c *client) {
 	if !d.engine.inbox.Messages || c.link.EOF() {
 		return
@@ -61,13 +60,13 @@ func (d *shutdown) receiveRest(c *client) {
 	}
 }
 
-// receivesRest reports whether the rest of c's input is still received: as long
-// as the inbox takes something. That must leave time to close in order.
+// receivesRest reports whether the rest of c's input is still read: as long as
+// the inbox takes something, and there is time left to close in order.
 func (d *shutdown) receivesRest(c *client) bool {
 	return c.end.Unread > 0 && d.shard.Now().Before(d.hearUntil) && d.shard.Now().Before(d.hearEnd)
 }
 
-// receivedOf counts n bytes of the rest of c's input as received.
+// receivedOf counts n bytes of the rest of c's input as read.
 func (d *shutdown) receivedOf(c *client, n int) {
 	if c.end.Unread > 0 {
 		c.end.Unread = max(0, c.end.Unread-n)
@@ -101,8 +100,7 @@ func (d *shutdown) owed(c *client) int64 {
 	return owed
 }
 
-// misses counts what c, which closes, has not been sent, and what it said that
-// has not been read.
+// misses counts what c has not received, and its unread input, when it closes.
 func (d *shutdown) misses(c *client) {
 	if owed := d.owed(c); owed > 0 && !c.link.EOF() {
 		d.failed.Clients++
@@ -113,14 +111,14 @@ func (d *shutdown) misses(c *client) {
 	}
 }
 
-// leavesUnread counts what c, which ends, has said and nobody will read.
+// leavesUnread counts the input of c that nobody will read.
 func (d *shutdown) leavesUnread(c *client) {
 	d.failed.Unread += int64(c.end.Unread)
 	c.end.Unread = 0
 }
 
-// abandon closes what the loop still has after its end: clients that were on
-// their way to it, and everything if it died.
+// abandon closes what the shard still has after its last turn: clients that were
+// on their way to it, and everything if it died.
 func (d *shutdown) abandon() {
 	d.shard.acceptor.Close()
 	d.shard.acceptor.CloseReserve()
@@ -140,7 +138,7 @@ func (d *shutdown) abandon() {
 	d.shard.clients, d.shard.mail.conns, d.shard.mail.arrivals = nil, nil, nil
 }
 
-// closeAll closes all clients of this loop.
+// closeAll closes all clients of this shard.
 func (d *shutdown) closeAll() {
 	d.shard.acceptor.Close()
 	d.quitting = true
@@ -156,7 +154,7 @@ func (d *shutdown) closeAll() {
 	}
 }
 
-// checkQuit ends the loop when all clients are closed and all events are delivered.
+// checkQuit ends the loop once all clients are closed and all events delivered.
 func (d *shutdown) checkQuit() {
 	if d.quitting && len(d.shard.clients)+d.shard.lobby.Len()+d.shard.asked == 0 && !d.shard.in.Deferred() {
 		d.quit = true

@@ -4,10 +4,10 @@ package engine
 
 // This file acts on clients that lag; package delivery judges them:
 //
-//	trim          clients must leave what the backlog wants to trim
-//	watchLagging  the head has come so far that somebody may lag far
-//	sample        looks at what those take, a few times in a Patience
-//	judge         one client that stands in what is to go
+//	trim          has clients leave what the backlog wants to trim
+//	watchLagging  starts sampling once some client may lag far
+//	sample        measures what those clients take, a few times per Patience
+//	judge         decides about one client that needs what is to be trimmed
 
 import (
 	"hubbub.example/internal/engine/backlog"
@@ -16,12 +16,12 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// trimming is what clients still need of the backlog.
+// trimming has what clients still need of the backlog.
 type trimming struct {
 	owner
 	mark      *backlog.Mark
-	holder    *client                  // holds the source; trim looks at it first
-	watchFrom [backlog.Encodings]int64 // no client can lag far before the head is there
+	holder    *client                  // the source waits for it; trim checks it first
+	watchFrom [backlog.Encodings]int64 // below this head no client can lag far
 
 	nextSample *loop.Timer
 }
@@ -31,7 +31,7 @@ func (t *trimming) lag(c *client) int64 {
 	return t.engine.backlog.Feed(c.out.Encoding()).Head() - c.out.Offset()
 }
 
-// trim sees to it that no client of this loop needs what is to be trimmed.
+// trim has no client of this shard need what is to be trimmed.
 func (t *trimming) trim() {
 	t.watchLagging()
 	if !t.mark.Asked() {
@@ -41,7 +41,7 @@ func (t *trimming) trim() {
 	var tails delivery.Tails
 	t.engine.backlog.View(&v)
 	if c := t.holder; c != nil && t.judge(c, &v, &tails) {
-		return // the one that held it last still does
+		return // it still holds
 	}
 	t.holder = nil
 	for _, c := range t.shard.clients {
@@ -55,8 +55,8 @@ func (t *trimming) trim() {
 	}
 }
 
-// judge does with c what the policy says if it stands in what is to go, and
-// reports whether c holds that.
+// judge applies the policy to c if c needs what is to be trimmed, and reports
+// whether the source waits for c.
 func (t *trimming) judge(c *client, v *backlog.View, tails *delivery.Tails) (holds bool) {
 	if !c.phase.sends() || !c.out.Below(v) {
 		return false
@@ -85,8 +85,8 @@ func (t *trimming) judge(c *client, v *backlog.View, tails *delivery.Tails) (hol
 	return verdict == delivery.Hold
 }
 
-// watchLagging has the clients looked at when one of them may lag far. As long
-// as none can, that costs a comparison a turn and no timer.
+// watchLagging starts sampling when some client may lag far. Until then it costs
+// one comparison a turn and no timer.
 func (t *trimming) watchLagging() {
 	if t.engine.policy.Slow != delivery.Wait || t.nextSample.IsSet() {
 		return
@@ -99,14 +99,14 @@ func (t *trimming) watchLagging() {
 	}
 }
 
-// watchHolders has clients looked at as long as they hold a publisher.
+// watchHolders samples as long as a publisher waits for clients.
 func (t *trimming) watchHolders() {
 	if !t.nextSample.IsSet() && t.engine.backlog.Blocked() {
 		t.nextSample.In(t.engine.policy.Every())
 	}
 }
 
-// watchFor has c be looked at once it may lag far.
+// watchFor includes c in watchFrom.
 func (t *trimming) watchFor(c *client) {
 	var v backlog.View
 	t.engine.backlog.View(&v)
@@ -114,8 +114,8 @@ func (t *trimming) watchFor(c *client) {
 	*from = min(*from, c.out.Offset()+t.engine.policy.Far(&v))
 }
 
-// sample looks at every client that lags far. It is called again as long as
-// there is one and either the head moves or a publisher waits.
+// sample measures every client that lags far. It runs again as long as there is
+// one and either the head moves or a publisher waits.
 func (t *trimming) sample() {
 	var v backlog.View
 	t.engine.backlog.View(&v)

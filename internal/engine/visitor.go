@@ -2,9 +2,9 @@
 
 package engine
 
-// This file asks the caller whether somebody may be a client, if the caller
-// wants to be asked: raw connections here, in a goroutine of their own; all
-// others by package web, before it answers their request.
+// This file asks Options.Admit whether a visitor may be a client: for raw
+// connections here, in a goroutine of their own; for all others package web asks,
+// before it answers the request.
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 	"hubbub.example/internal/web"
 )
 
-// Visitor is somebody who wants to be a client.
+// Visitor is a connection that may become a client.
 type Visitor struct {
 	Addr     string
 	Protocol string
@@ -25,7 +25,7 @@ type Visitor struct {
 	Request  *http.Request
 }
 
-// admits asks about v. The error is told to the visitor.
+// admits asks about v. The visitor is told the error.
 func (a *admission) admits(v Visitor) (name string, err error) {
 	name, err = a.engine.o.Admit(v)
 	if err != nil || name == "" {
@@ -47,8 +47,8 @@ func (g *gateway) admitWeb(p web.Peer, k web.Kind, r *http.Request, name string)
 	return g.engine.admits(Visitor{Addr: p.Addr, Protocol: protocol.String(), Name: name, Request: r})
 }
 
-// becomeRaw makes k a raw client, once the caller has admitted it. It reports
-// whether it is one now.
+// becomeRaw makes k a raw client, once Admit allows it, and reports whether it is
+// one now.
 func (p *pending) becomeRaw(k accept.Conn) (born bool) {
 	if p.engine.o.Admit == nil {
 		return p.shard.adopt(arrival{Arrival: k.Arrival()})
@@ -57,11 +57,11 @@ func (p *pending) becomeRaw(k accept.Conn) (born bool) {
 	return false
 }
 
-// askAdmit asks the caller about k in a goroutine. It is apart from becomeRaw,
-// or every connection would be copied for the goroutine that few need.
+// askAdmit calls Admit in a goroutine. It is not part of becomeRaw, where the
+// goroutine would make every connection escape to the heap.
 func (p *pending) askAdmit(k accept.Conn) {
 	h := p.engine
-	// Nobody looks at its events meanwhile. Added anew, it tells them again.
+	// Its events are ignored meanwhile; adding it again reports them again.
 	_ = p.shard.Remove(int(k.FD))
 	k.Watched = false
 	p.asked++
@@ -77,7 +77,7 @@ func (p *pending) askAdmit(k accept.Conn) {
 	}()
 }
 
-// admitted is k about which the caller has been asked.
+// admitted acts on what Admit decided about k.
 func (p *pending) admitted(k accept.Conn, name string, err error) {
 	p.asked--
 	if err != nil {
