@@ -49,7 +49,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("there are no clients %v", e.IDs)
 }
 
-// known is the error for id where a client of that id is connected or not.
+// known returns the error for id where a client of that id is connected or not.
 func known(id uint64, ok bool) error {
 	if ok {
 		return nil

@@ -52,7 +52,7 @@ type Batch intake.Batch
 
 func (b *Batch) intake() *intake.Batch { return (*intake.Batch)(b) }
 
-// Plain is every message of the batch with its separator, one after the other.
+// Plain returns every message of the batch with its separator, one after the other.
 // It is good until Release.
 func (b *Batch) Plain() []byte { return b.intake().Plain() }
 
@@ -84,7 +84,7 @@ func (b *Batch) Events() iter.Seq[Event] {
 	}
 }
 
-// Receive gives the next batch of the inbox, when there is one. The error is
+// Receive returns the next batch of the inbox, when there is one. The error is
 // io.EOF after the hub has closed and all was received, else ctx's.
 func (h *Hub) Receive(ctx context.Context) (*Batch, error) {
 	b, err := h.engine.Inbox().Receive(ctx)

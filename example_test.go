@@ -187,7 +187,7 @@ func ExampleHub_ServeHTTP() {
 	//  <nil>
 }
 
-// openHub is a hub for raw clients, and where it listens.
+// openHub returns a hub for raw clients, and where it listens.
 func openHub(o hubbub.Options) (*hubbub.Hub, hubbub.Address) {
 	hub, err := hubbub.New(o)
 	if err != nil {
@@ -214,7 +214,7 @@ func dialHub(at hubbub.Address) *rawClient {
 	return &rawClient{c, bufio.NewReader(c)}
 }
 
-// line is the next line that the hub sends.
+// line returns the next line that the hub sends.
 func (c *rawClient) line() string {
 	line, err := c.r.ReadString('\n')
 	if err != nil && err != io.EOF {

@@ -130,7 +130,7 @@ func TestDecisionsAreActedOn(t *testing.T) {
 	}
 }
 
-// decides says that one of the call's results is a decision.
+// decides reports whether one of the call's results is a decision.
 func decides(info *types.Info, call *ast.CallExpr) bool {
 	result := info.TypeOf(call)
 	if all, ok := result.(*types.Tuple); ok {
@@ -150,7 +150,7 @@ func isDecision(t types.Type) bool {
 		slices.Contains(decisions, named.Obj().Name())
 }
 
-// thrownAway is a call whose results nobody has: as a statement, in a defer or a
+// thrownAway returns a call whose results nobody has: as a statement, in a defer or a
 // go, or all of them assigned to the blank identifier.
 func thrownAway(n ast.Node) *ast.CallExpr {
 	var call ast.Expr
@@ -188,7 +188,7 @@ func eachOurFile(t *testing.T, do func(file string, parsed *ast.File)) {
 	}
 }
 
-// receiverOf is the type that a method is of, "" for a function.
+// receiverOf returns the type that a method is of, "" for a function.
 func receiverOf(d *ast.FuncDecl) string {
 	if d.Recv == nil {
 		return ""
@@ -213,7 +213,7 @@ func fieldsOf(s *ast.StructType) (n int) {
 	return n
 }
 
-// platformless is a file's name without the system that it is for: what stands
+// platformless returns a file's name without the system that it is for: what stands
 // in a file for each system counts once.
 func platformless(file string) string {
 	name := strings.TrimSuffix(path.Base(file), ".go")

@@ -243,7 +243,7 @@ func TestPackagesSayWhatTheyAre(t *testing.T) {
 	}
 }
 
-// docStart is how the comment of f's package begins.
+// docStart returns how the comment of f's package begins.
 func docStart(f houseFile) string {
 	if f.pkg == "main" {
 		return "Command " + path.Base(f.folder) + " "
@@ -367,7 +367,7 @@ func TestLinksBetweenDocumentsLead(t *testing.T) {
 	}
 }
 
-// anchorsOf is what links to the headings of a page are called.
+// anchorsOf returns what links to the headings of a page are called.
 func anchorsOf(page []byte) (anchors []string) {
 	for _, m := range mdHeading.FindAllSubmatch(fenced.ReplaceAll(page, nil), -1) {
 		anchor := mdPunctuation.ReplaceAllString(strings.ToLower(string(m[1])), "")
@@ -388,7 +388,7 @@ func TestTheMapShowsEveryPackage(t *testing.T) {
 	}
 }
 
-// houseFiles is every Go file of the module.
+// houseFiles returns every Go file of the module.
 func houseFiles(t *testing.T) []houseFile {
 	t.Helper()
 	var all []houseFile
@@ -428,7 +428,7 @@ func importsOf(parsed *ast.File) []string {
 	return paths
 }
 
-// textFiles is every file of the repository but binaries and what git keeps
+// textFiles returns every file of the repository but binaries and what git keeps
 // or ignores.
 func textFiles(t *testing.T) []string {
 	t.Helper()
@@ -463,7 +463,7 @@ func readHouse(t *testing.T, file string) []byte {
 	return text
 }
 
-// sourceOf is the text of a folder's Go files, tests not included.
+// sourceOf returns the text of a folder's Go files, tests not included.
 func sourceOf(t *testing.T, folder string) string {
 	t.Helper()
 	var text strings.Builder
@@ -475,7 +475,7 @@ func sourceOf(t *testing.T, folder string) string {
 	return text.String()
 }
 
-// ourFolder is the folder of an imported package of this module.
+// ourFolder returns the folder of an imported package of this module.
 func ourFolder(imported string) (folder string, ours bool) {
 	if imported == houseModule {
 		return ".", true
@@ -493,14 +493,14 @@ func leafOf(folder string) string {
 	return path.Join(parts[:min(2, len(parts))]...)
 }
 
-// standard tells whether the standard library has it: no host has a name
+// standard reports whether the standard library has it: no host has a name
 // without a dot.
 func standard(imported string) bool {
 	host, _, _ := strings.Cut(imported, "/")
 	return !strings.Contains(host, ".")
 }
 
-// requiredModules is what go.mod requires.
+// requiredModules returns what go.mod requires.
 func requiredModules(t *testing.T) []string {
 	t.Helper()
 	var modules []string
@@ -510,7 +510,7 @@ func requiredModules(t *testing.T) []string {
 	return modules
 }
 
-// moduleOf is the module an import comes from; "" if it is not from outside.
+// moduleOf returns the module an import comes from; "" if it is not from outside.
 func moduleOf(imported string, modules []string) string {
 	module := ""
 	for _, m := range modules {

@@ -40,7 +40,7 @@ type Address struct{ text string }
 // String is "127.0.0.1:9000", "[::1]:9000" or "unix:/run/hub.sock".
 func (a Address) String() string { return a.text }
 
-// ParseAddress says what is wrong with an address that Listen would refuse.
+// ParseAddress returns what is wrong with an address that Listen would refuse.
 func ParseAddress(address string) error {
 	_, err := sock.ParseAddress(address)
 	return err
@@ -110,7 +110,7 @@ func (h *Hub) Wait() error { return h.engine.Wait() }
 // when its queue is full, and counts them (Stats.LogsDropped).
 func (h *Hub) Logger() *slog.Logger { return h.engine.Logger() }
 
-// Longest is how long a message may be, in bytes, without its separator.
+// Longest returns how long a message may be, in bytes, without its separator.
 func (h *Hub) Longest() int { return h.engine.Longest() }
 
 // Epoch is random letters and digits: EPOCH-SEQ is a resume point.
@@ -156,7 +156,7 @@ func (e *UndeliveredError) Error() string {
 	return "not delivered: " + strings.Join(parts, "; ")
 }
 
-// undelivered is what is left, as an error.
+// undelivered returns what is left, as an error.
 func undelivered(left engine.Left) error {
 	if left == (engine.Left{}) {
 		return nil

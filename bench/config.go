@@ -27,7 +27,7 @@ type config struct {
 	check                              bool          // compare every byte, at some cost to the clients
 }
 
-// fullSize is the size of the table.
+// fullSize returns the size of the table.
 func fullSize() config {
 	return config{websocketd: "websocketd", clientScale: 1, workScale: 1, roundScale: 1, quiet: 1500 * time.Millisecond}
 }
@@ -81,7 +81,7 @@ func buildHub(dir string) (string, error) {
 // errMissing means that a scenario cannot run here.
 var errMissing = errors.New("left out")
 
-// command is how to start a server for so many clients. line begins with
+// command returns how to start a server for so many clients. line begins with
 //
 //	floor NAME      a floor: a bare loop of system calls
 //	library NAME    a floor that is an ordinary Go program

@@ -32,7 +32,7 @@ func (f fanin) begin(r *harness) (stepper, error) {
 	return run.step, r.load.connect(f.clients, socket{})
 }
 
-// text is what a client sends in a step: numbered lines with the client.
+// text returns what a client sends in a step: numbered lines with the client.
 func (f fanin) text(i int) []byte {
 	var text []byte
 	for line := range f.lines {
@@ -78,7 +78,7 @@ func (f *faninRun) send() error {
 	return cmp.Or(failed, err)
 }
 
-// queue is a round while the server is stopped. A running server may wait for each
+// queue returns a round while the server is stopped. A running server may wait for each
 // line or be hundreds behind; the first costs several times as much, and which it
 // is would be luck.
 func (f *faninRun) queue() error {

@@ -24,7 +24,7 @@ import (
 //	let-go    net/http: accept WebSockets and hold their descriptors
 //	post      net/http: write to STDOUT what is posted
 
-// runFloor is the process of one floor. It returns only with an error: the harness
+// runFloor returns the process of one floor. It returns only with an error: the harness
 // kills it.
 func runFloor(args []string) (err error) {
 	defer catch(&err)

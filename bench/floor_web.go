@@ -68,7 +68,7 @@ func floorLetGo() {
 
 const letGoAfter = 10 * time.Second
 
-// bareCopy is a descriptor of c that Go does not know.
+// bareCopy returns a descriptor of c that Go does not know.
 func bareCopy(c net.Conn) (fd int, err error) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {

@@ -91,7 +91,7 @@ func (h handshakesLeft) comeAndGo(r *harness) (full, left int64) {
 	return full, h.leave(r)
 }
 
-// raw is the memory of as many raw clients.
+// raw returns the memory of as many raw clients.
 func (h handshakes) raw() (_ int64, err error) {
 	defer catch(&err)
 	r := need(newHarness(need(h.config.command("raw", 0))))

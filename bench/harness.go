@@ -44,7 +44,7 @@ func (r *harness) stop() {
 	r.load.close()
 }
 
-// cost is the server's CPU time while do runs.
+// cost returns the server's CPU time while do runs.
 func (r *harness) cost(do func() error) (used time.Duration, err error) {
 	defer catch(&err)
 	before := need(cpuOf(r.server.pid))
@@ -60,7 +60,7 @@ func must(err error) {
 	}
 }
 
-// need is the result of a step that must not fail.
+// need returns the result of a step that must not fail.
 func need[T any](v T, err error) T {
 	must(err)
 	return v

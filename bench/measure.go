@@ -15,7 +15,7 @@ import (
 
 // What is measured, and where the kernel keeps it.
 
-// cpuOf is the CPU time, user and system, a process has used: its CPU clock,
+// cpuOf returns the CPU time, user and system, a process has used: its CPU clock,
 // exact to the nanosecond where getrusage(2) may round to ticks.
 func cpuOf(pid int) (time.Duration, error) {
 	var ts unix.Timespec
@@ -27,14 +27,14 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// residentOf is the memory a process holds for itself, in bytes: RssAnon and
+// residentOf returns the memory a process holds for itself, in bytes: RssAnon and
 // RssShmem. It leaves out mapped files, above all its program.
 func residentOf(pid int) (int64, error) {
 	status, err := statusOf(pid)
 	return int64(status.RssAnon + status.RssShmem), err
 }
 
-// peakOf is how many bytes a process grew at most while do ran. That includes
+// peakOf returns how many bytes a process grew at most while do ran. That includes
 // pages of its program that it touched for the first time.
 func peakOf(pid int, do func() error) (grown int64, err error) {
 	defer catch(&err)
@@ -51,7 +51,7 @@ func statusOf(pid int) (status procfs.ProcStatus, err error) {
 	return p.NewStatus()
 }
 
-// descriptorsOf is how many descriptors a process has open.
+// descriptorsOf returns how many descriptors a process has open.
 func descriptorsOf(pid int) (int, error) {
 	p, err := procfs.NewProc(pid)
 	if err != nil {
@@ -60,7 +60,7 @@ func descriptorsOf(pid int) (int, error) {
 	return p.FileDescriptorsLen()
 }
 
-// familyOf is a process and all its descendants, itself first.
+// familyOf returns a process and all its descendants, itself first.
 func familyOf(pid int) ([]int, error) {
 	all, err := procfs.AllProcs()
 	if err != nil {
@@ -87,7 +87,7 @@ func cpuOfAll(family []int) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// memoryOfAll is the memory of all, in bytes: Pss, which divides a shared page
+// memoryOfAll returns the memory of all, in bytes: Pss, which divides a shared page
 // among those who share it.
 func memoryOfAll(family []int) (sum int64, err error) {
 	defer catch(&err)
@@ -150,7 +150,7 @@ func (s *stopwatch) lines(from, to int) {
 	}
 }
 
-// p99 is the lateness that one delivery in a hundred exceeds.
+// p99 returns the lateness that one delivery in a hundred exceeds.
 func (s *stopwatch) p99() time.Duration {
 	slices.Sort(s.late)
 	return time.Duration(quantile(s.late, 0.99))

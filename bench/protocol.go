@@ -68,7 +68,7 @@ func (f *protocol) requestTo(port int) []byte {
 	return []byte(strings.ReplaceAll(f.request, "PORT", fmt.Sprint(port)))
 }
 
-// frame is the first WebSocket frame of p, which must be a whole text message
+// frame returns the first WebSocket frame of p, which must be a whole text message
 // from a server.
 func frame(p []byte) (text []byte, n int, err error) {
 	if len(p) < 2 {
@@ -90,12 +90,12 @@ func frame(p []byte) (text []byte, n int, err error) {
 	return p[head : head+size], head + size, nil
 }
 
-// masked is the frame of a client's message of less than 126 bytes; the mask is zero.
+// masked returns the frame of a client's message of less than 126 bytes; the mask is zero.
 func masked(text []byte) []byte {
 	return append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
 }
 
-// numberedFrame is a message of hubbub.v1 in a frame.
+// numberedFrame returns a message of hubbub.v1 in a frame.
 func numberedFrame(p []byte) (text []byte, n int, err error) {
 	object, n, err := frame(p)
 	if n == 0 || err != nil {
@@ -115,7 +115,7 @@ func numberedFrame(p []byte) (text []byte, n int, err error) {
 	return []byte(message.Text), n, nil
 }
 
-// event is a server-sent event of one line.
+// event returns a server-sent event of one line.
 func event(p []byte) (text []byte, n int, err error) {
 	end := bytes.Index(p, []byte("\n\n"))
 	if end < 0 {

@@ -69,7 +69,7 @@ func TestFormsRefuseWhatIsNoMessage(t *testing.T) {
 
 const answered = "HTTP/1.1 101 Switching Protocols\r\n" + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
-// served is a load of two WebSockets, after they got what is given, piece by
+// served returns a load of two WebSockets, after they got what is given, piece by
 // piece.
 func served(t *testing.T, lines string, to [2][]string) (*load, error) {
 	t.Helper()

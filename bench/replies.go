@@ -88,7 +88,7 @@ func (a *repliesRun) stepTogether() (_ sample, err error) {
 	return sample{a.p99(), a.each(all), a.each(own), float64(memory) / (1 << 20)}, nil
 }
 
-// each is a cost per answer of a step, in µs.
+// each returns a cost per answer of a step, in µs.
 func (a *repliesRun) each(cost time.Duration) float64 {
 	return micros(cost) / float64(a.rounds*a.clients)
 }

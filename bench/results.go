@@ -123,7 +123,7 @@ func rowsOf(table []byte) map[string]string {
 	return found
 }
 
-// machine is what kind of machine this is.
+// machine returns what kind of machine this is.
 func machine() string {
 	var system unix.Utsname
 	var info unix.Sysinfo_t

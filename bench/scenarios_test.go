@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// small is a size at which every scenario is quick: the tests check that they do
+// small returns a size at which every scenario is quick: the tests check that they do
 // what they say, never how fast.
 func small(t *testing.T) config {
 	t.Helper()
@@ -55,7 +55,7 @@ func TestEveryScenarioRuns(t *testing.T) {
 	}
 }
 
-// startServer is a harness with a server for so many clients.
+// startServer returns a harness with a server for so many clients.
 func startServer(t *testing.T, c config, line string, clients int) *harness {
 	t.Helper()
 	cmd, err := c.command(line, clients)
@@ -193,7 +193,7 @@ func TestEveryAcceptedClientIsCounted(t *testing.T) {
 	}
 }
 
-// newTestLoad is a load, and how the server that it connects to accepts.
+// newTestLoad returns a load, and how the server that it connects to accepts.
 func newTestLoad(t *testing.T) (l *load, accept func() net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

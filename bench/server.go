@@ -122,7 +122,7 @@ func (s *server) wire(c command) (stderr *os.File, err error) {
 	return read, err
 }
 
-// pipe is a pipe, ours being one of its ends: 0 to read, 1 to write.
+// pipe returns a pipe, ours being one of its ends: 0 to read, 1 to write.
 func pipe(ours int) (theirs *os.File, fd int) {
 	var ends [2]int
 	must(os.NewSyscallError("pipe2", unix.Pipe2(ends[:], unix.O_CLOEXEC)))
@@ -178,7 +178,7 @@ func (s *server) awaitListener() error {
 	}
 }
 
-// freePort is a free port.
+// freePort returns a free port.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

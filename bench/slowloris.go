@@ -70,7 +70,7 @@ func (h *slowlorisRun) sendHeads() error {
 	return nil
 }
 
-// mistaken is how many slow clients received something other than a response.
+// mistaken returns how many slow clients received something other than a response.
 func (h *slowlorisRun) mistaken() int {
 	l, n := h.lines.h.load, 0
 	for i := range h.slow {

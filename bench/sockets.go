@@ -26,7 +26,7 @@ var skMemory = []int{0, 5, 4} // SK_MEMINFO_RMEM_ALLOC, _WMEM_QUEUED, _FWD_ALLOC
 // States in which a connection has memory, including those after a close.
 const alive = 1<<12 - 1 - 1<<unix.BPF_TCP_TIME_WAIT - 1<<unix.BPF_TCP_LISTEN
 
-// socketMemory is what the kernel holds for all connections with this local port,
+// socketMemory returns what the kernel holds for all connections with this local port,
 // in bytes.
 func socketMemory(port int) (sum int64, err error) {
 	p := make([]byte, diagRequest)

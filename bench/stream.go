@@ -52,7 +52,7 @@ func (s fileStream) measure(r *harness) (sample, error) {
 	return s.cost(r, func() error { return r.load.connect(1, socket{}) })
 }
 
-// cost is the server's CPU from send until all clients have the lines of a step.
+// cost returns the server's CPU from send until all clients have the lines of a step.
 func (s stream) cost(r *harness, send func() error) (sample, error) {
 	bytes := s.clients * s.lines * s.size
 	all := r.load.got + int64(bytes)

@@ -221,7 +221,7 @@ func TestWhoTakesIsNotIdle(t *testing.T) {
 	}
 }
 
-// murmurs says a little all the time, until over.
+// murmurs returns a little all the time, until over.
 func murmurs(w io.Writer, over <-chan struct{}) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// beChild is a hub that says on STDOUT where it listens and broadcasts what
+// beChild returns a hub that says on STDOUT where it listens and broadcasts what
 // comes on STDIN, until its end.
 func beChild(options []byte) error {
 	var o childOptions
@@ -135,7 +135,7 @@ func (c *child) ends() string {
 	return c.said.String()
 }
 
-// cpu is what the child has used, up to now (proc_pid_stat(5)).
+// cpu returns what the child has used, up to now (proc_pid_stat(5)).
 func (c *child) cpu() time.Duration {
 	c.t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))

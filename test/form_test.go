@@ -101,7 +101,7 @@ func (s *stage) listener(protocol string, target ...string) *listener {
 	return &listener{c.peer, protocol, func() { c.Says(closing(1000, "")) }, func() string { return c.object("message").Text }}
 }
 
-// line is the next one.
+// line returns the next one.
 func (p *peer) line() string {
 	p.T.Helper()
 	line, err := p.R.ReadString('\n')
@@ -271,7 +271,7 @@ func varied(i int) []byte {
 	return numbered(i, size)
 }
 
-// hearAll is one client that comes when there are so many messages. Its kind,
+// hearAll returns one client that comes when there are so many messages. Its kind,
 // where it begins and how it reads is chosen at random.
 func hearAll(s *stage, epoch string, came, end int, slow hubbub.Slow, r *rand.Rand) error {
 	var prepare func(fd int) error

@@ -16,7 +16,7 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// mounted is a stage whose hub stands at /hub/ of an HTTP server that has other
+// mounted returns a stage whose hub stands at /hub/ of an HTTP server that has other
 // things as well.
 func mounted(t *testing.T, o hubbub.Options) (*stage, *httptest.Server) {
 	t.Helper()

@@ -119,7 +119,7 @@ func TestMessagesStayWhole(t *testing.T) {
 	}
 }
 
-// left is how many clients left.
+// left returns how many clients left.
 func left(events []hubbub.Event) int {
 	n := 0
 	for _, e := range events {

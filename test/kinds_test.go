@@ -71,7 +71,7 @@ func (s *stage) party(kind string) *party {
 	return p
 }
 
-// newest is the id of the client that came last.
+// newest returns the id of the client that came last.
 func (s *stage) newest() (id uint64) {
 	s.t.Helper()
 	scene.Until(s.t, "the hub has told of it", func() bool {

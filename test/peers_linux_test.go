@@ -22,7 +22,7 @@ import (
 	"hubbub.example"
 )
 
-// ourEnd is the hub's descriptor of the connection to a client. The hub is in
+// ourEnd returns the hub's descriptor of the connection to a client. The hub is in
 // this process, so it is among ours.
 func ourEnd(t *testing.T, client string) int {
 	t.Helper()
@@ -37,7 +37,7 @@ func ourEnd(t *testing.T, client string) int {
 	return -1
 }
 
-// descriptors is all that this process has open.
+// descriptors returns all that this process has open.
 func descriptors(t *testing.T) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")

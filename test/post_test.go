@@ -34,12 +34,12 @@ func (p *peer) posts(target, body string) int {
 	return p.answered(http.MethodPost).StatusCode
 }
 
-// chunk is a piece of a body that goes on.
+// chunk returns a piece of a body that goes on.
 func chunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
 
 const chunked = "Transfer-Encoding: chunked"
 
-// story is what happened, in order.
+// story returns what happened, in order.
 func story(events []hubbub.Event) (all []string) {
 	for _, e := range events {
 		line := fmt.Sprintf("%d %s %s", e.Client, e.Protocol, e.Kind)

@@ -200,7 +200,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// firstOf is the message that is no longer among the last N when one more
+// firstOf returns the message that is no longer among the last N when one more
 // has come.
 func firstOf(replay, messages string) string {
 	n, err := strconv.Atoi(replay)

@@ -31,7 +31,7 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// patient is a context for one test, which ends before go test loses patience.
+// patient returns a context for one test, which ends before go test loses patience.
 func patient(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), scene.LongEnough)
@@ -129,7 +129,7 @@ func atBoth(t *testing.T, tcp string, play func(t *testing.T, address string)) {
 	})
 }
 
-// unixAddress is the address of a Unix socket in a folder of its own. Not
+// unixAddress returns the address of a Unix socket in a folder of its own. Not
 // t.TempDir: with the test's name in it the path may be too long for a socket.
 func unixAddress(t *testing.T) string {
 	t.Helper()
@@ -204,7 +204,7 @@ func (s *stage) logs(text string) string {
 	return found
 }
 
-// texts is the messages among events, each as "ID text".
+// texts returns the messages among events, each as "ID text".
 func texts(events []hubbub.Event) []string {
 	var out []string
 	for _, e := range events {
@@ -240,7 +240,7 @@ func (s *stage) leaves(id uint64) string {
 	return reason
 }
 
-// isCut says that client id has left because the hub ended it.
+// isCut reports whether client id has left because the hub ended it.
 func (s *stage) isCut(id uint64) bool {
 	return slices.ContainsFunc(s.events.All(), func(e hubbub.Event) bool { return e.Kind == hubbub.Leave && e.Client == id && e.Code.Cut() })
 }
@@ -329,7 +329,7 @@ func dialNarrow(t *testing.T, address string) *peer {
 	return &peer{scene.DialNarrow(t, address)}
 }
 
-// unacked is how many bytes of what p said the kernel at the other end has not
+// unacked returns how many bytes of what p said the kernel at the other end has not
 // taken.
 func (p *peer) unacked() (n int) {
 	p.T.Helper()

@@ -66,7 +66,7 @@ func everyAny(t *testing.T, play func(t *testing.T, address string)) {
 	atBoth(t, "127.0.0.1:0", play)
 }
 
-// request is the head of one, with these headers.
+// request returns the head of one, with these headers.
 func request(method, target string, headers ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n", method, target)
@@ -209,7 +209,7 @@ func (s *stage) socketLater(p *peer, target string, headers ...string) *socket {
 	return &socket{p, s}
 }
 
-// frame is one as a client sends it.
+// frame returns one as a client sends it.
 func frame(op ws.OpCode, fin bool, payload []byte) []byte {
 	f := ws.NewFrame(op, fin, bytes.Clone(payload))
 	var b bytes.Buffer
@@ -219,10 +219,10 @@ func frame(op ws.OpCode, fin bool, payload []byte) []byte {
 	return b.Bytes()
 }
 
-// text is a message in one text frame.
+// text returns a message in one text frame.
 func text(message string) string { return string(frame(ws.OpText, true, []byte(message))) }
 
-// closing is a close frame.
+// closing returns a close frame.
 func closing(code int, reason string) string {
 	return string(frame(ws.OpClose, true, ws.NewCloseFrameBody(ws.StatusCode(code), reason)))
 }
@@ -336,7 +336,7 @@ func (c *socket) saysV1(first uint64, messages ...string) {
 	c.Says(all.String())
 }
 
-// said is a message as a client of hubbub.v1 says it.
+// said returns a message as a client of hubbub.v1 says it.
 func said(n uint64, message string) string {
 	o := map[string]any{"type": "message", "text": message}
 	if n > 0 {
@@ -349,7 +349,7 @@ func said(n uint64, message string) string {
 	return string(p)
 }
 
-// point is a resume point.
+// point returns a resume point.
 func point(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
 
 // listed is what GET /clients tells.

@@ -372,7 +372,7 @@ func TestANewerConnectionOfASessionWaitsForTheInbox(t *testing.T) {
 	}
 }
 
-// presences is how many joins and leaves there are of clients with names.
+// presences returns how many joins and leaves there are of clients with names.
 func presences(all []hubbub.Event) (n int) {
 	for _, e := range all {
 		if e.Name != "" && e.Kind != hubbub.Message {
@@ -436,7 +436,7 @@ func TestEachMessageArrivesOnceThroughBreaks(t *testing.T) {
 	}
 }
 
-// sayNumbered says what the hub does not have yet, up to a random place, and
+// sayNumbered returns what the hub does not have yet, up to a random place, and
 // returns what it is known to have.
 func sayNumbered(c *socket, target string, end uint64, r *rand.Rand) (acked uint64, err error) {
 	_, err = io.WriteString(c, request("GET", target, append(slices.Clone(handshake), speaksV1)...))

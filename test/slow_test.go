@@ -360,7 +360,7 @@ func TestSkipTearsNoMessage(t *testing.T) {
 	}
 }
 
-// wholeMessages is how many messages there are in p, which must hold nothing
+// wholeMessages returns how many messages there are in p, which must hold nothing
 // else, in order.
 func wholeMessages(t *testing.T, p []byte, size int) int {
 	t.Helper()
@@ -372,7 +372,7 @@ func wholeMessages(t *testing.T, p []byte, size int) int {
 	return n
 }
 
-// saidSkipped is the sum of what the log says was skipped.
+// saidSkipped returns the sum of what the log says was skipped.
 func saidSkipped(t *testing.T, s *stage) int64 {
 	t.Helper()
 	if n := s.Stats().LogsDropped; n > 0 {

@@ -54,7 +54,7 @@ func TestBroadcastSaysWhatIsNoMessage(t *testing.T) {
 	p.Hears("1234567890\n")
 }
 
-// held is a hub whose source is held, by a client that takes nothing.
+// held returns a hub whose source is held, by a client that takes nothing.
 func held(t *testing.T) (*stage, *peer) {
 	t.Helper()
 	s := open(t, hubbub.Options{Backlog: 64 << 10, Patience: scene.LongEnough, SocketOptions: []string{"SO_SNDBUF=8192"}})

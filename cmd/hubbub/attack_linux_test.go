@@ -88,7 +88,7 @@ func (a *attackers) dribble() {
 	}
 }
 
-// lasting is how many of them stay for ten seconds at least.
+// lasting returns how many of them stay for ten seconds at least.
 func (a *attackers) lasting() (n int) {
 	for kind, says := range slowAttack {
 		if !says.brief {
@@ -182,7 +182,7 @@ func (m *metronome) hear(e *ear, said string) error {
 	return nil
 }
 
-// listen is a client that has what next returns, until that fails.
+// listen returns a client that has what next returns, until that fails.
 func (m *metronome) listen(next func() (string, error)) *ear {
 	e := &ear{}
 	go func() {
@@ -232,7 +232,7 @@ func (m *metronome) ears(p *program) map[string]*ear {
 	}
 }
 
-// p99 is that of what was heard since the last time, which is a number of
+// p99 returns that of what was heard since the last time, which is a number of
 // lines.
 func (e *ear) p99(t *testing.T, lines int) time.Duration {
 	t.Helper()
@@ -253,7 +253,7 @@ func (e *ear) p99(t *testing.T, lines int) time.Duration {
 	return delays[len(delays)*99/100]
 }
 
-// probe is how long it takes to be served as a newcomer: raw, by a WebSocket,
+// probe returns how long it takes to be served as a newcomer: raw, by a WebSocket,
 // and by curl.
 func probe(t *testing.T, p *program, when string) (slowest time.Duration) {
 	t.Helper()
@@ -294,7 +294,7 @@ func probe(t *testing.T, p *program, when string) (slowest time.Duration) {
 	return slowest
 }
 
-// bearable is how long one may wait during an attack: nobody waits for those who
+// bearable returns how long one may wait during an attack: nobody waits for those who
 // attack, which would be ten seconds. How much less it is the bench measures
 // (slow-heads), as here other tests are at work.
 func bearable(calm time.Duration) time.Duration { return max(time.Second, 5*calm) }

@@ -127,7 +127,7 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval is what a script in the page says, once its promise is kept.
+// eval returns what a script in the page says, once its promise is kept.
 func eval[T any](p *tab, script string) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, scene.LongEnough)
@@ -156,7 +156,7 @@ func (p *tab) when(condition string) {
 	}
 }
 
-// shown is what a failure tells of a page.
+// shown returns what a failure tells of a page.
 func (p *tab) shown() string {
 	ctx, cancel := context.WithTimeout(p.ctx, scene.LongEnough)
 	defer cancel()
@@ -262,7 +262,7 @@ type row struct {
 	Class, State, Who, Text string
 }
 
-// rows is all that the page has, from the first to the last. It has elements
+// rows returns all that the page has, from the first to the last. It has elements
 // only for what is in sight, so this scrolls through.
 func (p *tab) rows() []row {
 	p.t.Helper()
@@ -282,7 +282,7 @@ func (p *tab) rows() []row {
 	})()`)
 }
 
-// rowsInSight is those that have elements.
+// rowsInSight returns those that have elements.
 func (p *tab) rowsInSight() []row {
 	p.t.Helper()
 	return eval[[]row](p, `(() => { const all = [], seen = new Set(); `+readRows+` return all; })()`)
@@ -342,7 +342,7 @@ type wire struct {
 	ends map[net.Conn]*atomic.Bool // whether what comes from it is lost
 }
 
-// wireTo is a wire to the server at that address.
+// wireTo returns a wire to the server at that address.
 func wireTo(t *testing.T, address string) *wire {
 	t.Helper()
 	w := &wire{to: address, ends: map[net.Conn]*atomic.Bool{}}
@@ -472,7 +472,7 @@ func startForBrowsers(t *testing.T, args ...string) *program {
 	return start(t, append([]string{"serve", "--sniff", "1m"}, args...)...)
 }
 
-// pageOf is where a server's page is.
+// pageOf returns where a server's page is.
 func pageOf(p *program, query string) string {
 	p.t.Helper()
 	return fmt.Sprintf("http://%s/%s", p.address(), query)

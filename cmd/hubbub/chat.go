@@ -50,7 +50,7 @@ type guest struct {
 	since    time.Time
 }
 
-// newChat is the room of s. Its lines are for the guests of the moment, unless
+// newChat returns the room of s. Its lines are for the guests of the moment, unless
 // --replay unheard asks for them to be kept.
 func newChat(s *server) *chat {
 	c := &chat{hub: s.hub, say: s.hub.BroadcastHere, guests: map[uint64]*guest{}, names: names{}}

@@ -31,7 +31,7 @@ func TestRelay(t *testing.T) {
 	p.stdout.Is(t, "from a\nfrom b\n")
 }
 
-// enters is one more in a room, who is called so.
+// enters returns one more in a room, who is called so.
 func (p *program) enters(name string, others ...*peer) *peer {
 	p.t.Helper()
 	c := p.client()

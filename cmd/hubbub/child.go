@@ -94,7 +94,7 @@ func (c *childCommand) stop(limit context.Context) {
 	}
 }
 
-// childStderr is the STDERR of the command: ours, unless its lines must be
+// childStderr returns the STDERR of the command: ours, unless its lines must be
 // drawn above a prompt or be JSON, as all of ours are. Done waits a moment for
 // the last of them.
 func (c *childCommand) childStderr() (stderr *os.File, done func(), err error) {
@@ -127,7 +127,7 @@ func (c *childCommand) logEnd(e child.End) {
 	c.log.Warn(e.String())
 }
 
-// inputFraming is where a message ends on the command's STDIN.
+// inputFraming returns where a message ends on the command's STDIN.
 func (c *childCommand) inputFraming() framing.Framing {
 	if c.out != outPlain {
 		return framing.Lines
@@ -199,7 +199,7 @@ func (c *childCommand) take() error {
 	return nil
 }
 
-// left is how many messages of the batch no process has been given. Where
+// left returns how many messages of the batch no process has been given. Where
 // nothing separates messages, it can only tell whether there are any.
 func (c *childCommand) left() int {
 	if c.batch == nil || len(c.unread) == 0 {
@@ -211,7 +211,7 @@ func (c *childCommand) left() int {
 	return min(c.messages(c.batch), max(1, bytes.Count(c.unread, []byte("\n"))))
 }
 
-// messages is how many messages of b are for the sink, once b is rendered.
+// messages returns how many messages of b are for the sink, once b is rendered.
 func (c *childCommand) messages(b *hubbub.Batch) (n int) {
 	if c.room != nil {
 		return c.room.forOthers

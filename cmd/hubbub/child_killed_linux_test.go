@@ -140,7 +140,7 @@ func beKeeper(folder string) error {
 	}
 }
 
-// unreadBy is how many bytes are in a process's STDIN.
+// unreadBy returns how many bytes are in a process's STDIN.
 func unreadBy(t *testing.T, pid int) int {
 	t.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/fd/0", pid))

@@ -14,7 +14,7 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// script is a program in sh, which must not say $1.
+// script returns a program in sh, which must not say $1.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "script")

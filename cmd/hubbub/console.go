@@ -64,7 +64,7 @@ const (
 	operatorToYou = "operator, to you:"
 )
 
-// saidBy is a line as clients see it.
+// saidBy returns a line as clients see it.
 func saidBy(as, line string) []byte {
 	if as == "" {
 		return []byte(line)

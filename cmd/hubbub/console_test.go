@@ -47,7 +47,7 @@ func (d *desk) types(text string) {
 	typed(d.t, d.terminal, text)
 }
 
-// at is where it says that it listens.
+// at returns where it says that it listens.
 func (d *desk) at() string {
 	d.t.Helper()
 	at := regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)

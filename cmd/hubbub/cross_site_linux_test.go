@@ -18,7 +18,7 @@ import (
 // This file is pages of other sites, in a real browser on a machine from which
 // a server can be reached. See safe.go in internal/web.
 
-// site is one of those, under the names that its address has.
+// site returns one of those, under the names that its address has.
 func site(t *testing.T) (origins []string) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -33,7 +33,7 @@ func site(t *testing.T) (origins []string) {
 	return []string{"http://127.0.0.1:" + port, "http://localhost:" + port}
 }
 
-// tries is what a page there hears of a server when it has tried everything.
+// tries returns what a page there hears of a server when it has tried everything.
 func tries(b *browser, origin, server string, allowed bool) (heard []string) {
 	b.t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", "foreign_page.js"))

@@ -133,7 +133,7 @@ func firstWords(c net.Conn) string {
 	return string(p[:n])
 }
 
-// cpuTicks is the CPU time of p, in hundredths of a second.
+// cpuTicks returns the CPU time of p, in hundredths of a second.
 func cpuTicks(t *testing.T, p *program) int {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))

@@ -161,7 +161,7 @@ func TestABlockedStdoutDoesNotKeepTheServer(t *testing.T) {
 	p.stderr.Until(t, "hubbub: STDOUT is blocked: the last messages from clients are lost\n")
 }
 
-// stuck is a server that waits to deliver: its only client never reads.
+// stuck returns a server that waits to deliver: its only client never reads.
 func stuck(t *testing.T, flags ...string) *program {
 	t.Helper()
 	p := start(t, append([]string{"serve", "127.0.0.1:0", "--wait-for", "1"}, flags...)...)

@@ -51,7 +51,7 @@ type parcel struct {
 	data []byte
 }
 
-// delayed is what comes from c, with when it is to arrive.
+// delayed returns what comes from c, with when it is to arrive.
 func delayed(c net.Conn, long time.Duration) <-chan parcel {
 	way := make(chan parcel, 1<<12)
 	go func() {

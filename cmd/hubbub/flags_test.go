@@ -103,7 +103,7 @@ func TestHelpTellsOfEveryFlag(t *testing.T) {
 	}
 }
 
-// helpOf is what hubbub help prints.
+// helpOf returns what hubbub help prints.
 func helpOf(t *testing.T, command ...string) string {
 	t.Helper()
 	root := newRootCommand(env{})

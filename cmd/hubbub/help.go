@@ -69,7 +69,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	_, _ = io.WriteString(cmd.OutOrStdout(), strings.TrimRight(b.String(), "\n")+"\n")
 }
 
-// flagHelp is the help of flags, group by group.
+// flagHelp returns the help of flags, group by group.
 func flagHelp(flags *pflag.FlagSet) string {
 	var groups []*flagGroup
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -89,7 +89,7 @@ func flagHelp(flags *pflag.FlagSet) string {
 	return b.String()
 }
 
-// helpFor is the command line that prints the help of cmd.
+// helpFor returns the command line that prints the help of cmd.
 func helpFor(cmd *cobra.Command) string {
 	root, names, _ := strings.Cut(cmd.CommandPath(), " ")
 	if names == "" || names == "help" {
@@ -98,7 +98,7 @@ func helpFor(cmd *cobra.Command) string {
 	return root + " help " + names
 }
 
-// flagError is the error of a wrong flag. Cobra's says neither which flag looks
+// flagError returns the error of a wrong flag. Cobra's says neither which flag looks
 // like an unknown one, nor what a value must be.
 func flagError(cmd *cobra.Command, err error) error {
 	if unknown, is := errors.AsType[*pflag.NotExistError](err); is {
@@ -123,7 +123,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return &usageError{err}
 }
 
-// wanted is what a flag's value must be. The error of its parser begins with what
+// wanted returns what a flag's value must be. The error of its parser begins with what
 // it is, and the value; here the flag's name stands before it.
 func wanted(invalid *pflag.InvalidValueError) string {
 	if invalid.GetFlag().Value.Type() == "bool" {

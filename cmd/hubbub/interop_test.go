@@ -72,7 +72,7 @@ func needs(t *testing.T, name string) {
 // greeting is the last that telnet says before anything from the server.
 const greeting = "Escape character is '^]'.\n"
 
-// heard is what came from the server.
+// heard returns what came from the server.
 func heard(said string) string {
 	if _, after, ok := strings.Cut(said, greeting); ok {
 		return after
@@ -235,7 +235,7 @@ func TestAStoppedNCIsCutABacklogBehind(t *testing.T) {
 	}
 }
 
-// stalled is an nc that has joined and is stopped, and what it will have read
+// stalled returns an nc that has joined and is stopped, and what it will have read
 // by when it goes on.
 func stalled(t *testing.T, p *program, lines int) (*program, *follower) {
 	t.Helper()

@@ -329,7 +329,7 @@ func onSocket(c syscall.RawConn, do func(fd int) error) error {
 	return done
 }
 
-// rawConn is the connection's descriptor for onSocket.
+// rawConn returns the connection's descriptor for onSocket.
 func rawConn(c net.Conn) (syscall.RawConn, error) {
 	return c.(syscall.Conn).SyscallConn() // TCP and Unix connections have one
 }

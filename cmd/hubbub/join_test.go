@@ -393,7 +393,7 @@ func otherServer(t *testing.T, shell, command string) (p *program, address strin
 	return p, "unix:" + path
 }
 
-// freePort is a port that nobody has, nor gets who asks for any: when the program
+// freePort returns a port that nobody has, nor gets who asks for any: when the program
 // that it is for has ended, no other test's server may be found there.
 func freePort(t *testing.T) string {
 	t.Helper()

@@ -239,7 +239,7 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// peakMemory is the most that p had resident at any time: VmHWM, proc(5).
+// peakMemory returns the most that p had resident at any time: VmHWM, proc(5).
 func peakMemory(t *testing.T, p *program) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -386,7 +386,7 @@ func TestFourLoopsShareTheClients(t *testing.T) {
 	}
 }
 
-// watched is how many descriptors each loop's epoll watches: the one of Go's
+// watched returns how many descriptors each loop's epoll watches: the one of Go's
 // own, which watches STDIN, STDOUT and epolls, is left out by its few.
 func watched(t *testing.T, p *program) (shares []int) {
 	t.Helper()

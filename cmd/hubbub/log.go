@@ -37,7 +37,7 @@ const (
 	logJSON logFormat = "json" // an object per line, for programs
 )
 
-// logFormatIn is the --log-format that args ask for. It is known before they
+// logFormatIn returns the --log-format that args ask for. It is known before they
 // are parsed: what is wrong with them is reported in that format too.
 func logFormatIn(args []string) logFormat {
 	format := string(logText)
@@ -54,7 +54,7 @@ func logFormatIn(args []string) logFormat {
 	return logFormat(format) // a wrong one counts as text
 }
 
-// group is the flags; verbose is what --verbose adds.
+// group returns the flags; verbose is what --verbose adds.
 func (l *logFlags) group(verbose string) *flagGroup {
 	g := newFlagGroup("Log, on STDERR")
 	parsedFlag(g, &l.format, "log-format", "text", "text|json",
@@ -134,7 +134,7 @@ func (l *logFlags) copy(w io.Writer, stderr io.Reader, command string) {
 	}
 }
 
-// failure is a line for each of the errors in err, and for a usage error the
+// failure returns a line for each of the errors in err, and for a usage error the
 // command line that helps.
 func failure(format logFormat, err error, help string) string {
 	var b strings.Builder

@@ -88,7 +88,7 @@ func TestQuietIsQuiet(t *testing.T) {
 	}
 }
 
-// recordsIn is what STDERR has, which must be records only.
+// recordsIn returns what STDERR has, which must be records only.
 func recordsIn(t *testing.T, stderr string) (all []record) {
 	t.Helper()
 	for line := range strings.Lines(stderr) {

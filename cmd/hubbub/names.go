@@ -39,7 +39,7 @@ func (n names) taken(name string, g *guest) bool {
 	return other != nil && other != g
 }
 
-// fold is the same for names that look the same: without case, and without
+// fold returns the same for names that look the same: without case, and without
 // invisible characters.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
@@ -52,7 +52,7 @@ func fold(name string) string {
 
 const longestNick = 32 // bytes
 
-// invalid is why a name is not allowed; "": it is.
+// invalid returns why a name is not allowed; "": it is.
 func invalid(name string) string {
 	if _, err := proto.ParseName(name); err != nil || len(name) > longestNick || name != sanitize(name) {
 		return fmt.Sprintf("names are 1–%d bytes of visible characters without spaces, <, >, * or /", longestNick)
@@ -87,7 +87,7 @@ func (n names) free(name string, id uint64) string {
 	}
 }
 
-// cut is the beginning of text, at most that many bytes.
+// cut returns the beginning of text, at most that many bytes.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text

@@ -128,7 +128,7 @@ func setFilter(text string) string {
 	return `const field = document.querySelector("#filter"); field.value = ` + quote(text) + `; field.dispatchEvent(new Event("input"));`
 }
 
-// untilDrawn is how long it takes from an act to the frame where a condition holds.
+// untilDrawn returns how long it takes from an act to the frame where a condition holds.
 func (m measured) untilDrawn(act, condition string) time.Duration {
 	ms := eval[float64](m.page, `new Promise((done) => {
 		const begin = performance.now();
@@ -164,7 +164,7 @@ func (m measured) draws(act string) string {
 // watchTasks notes tasks of more than 50 ms.
 const watchTasks = `window.tasks = []; new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration))).observe({ type: "longtask" });`
 
-// keepingMore is the address of the server's page with a store that keeps
+// keepingMore returns the address of the server's page with a store that keeps
 // keepMeasured messages.
 func keepingMore(t *testing.T, server string) string {
 	t.Helper()
@@ -187,7 +187,7 @@ func keepingMore(t *testing.T, server string) string {
 	return s.URL + "/"
 }
 
-// rendererMemory is the resident memory of the largest renderer below the
+// rendererMemory returns the resident memory of the largest renderer below the
 // browser that was started with this flag.
 func rendererMemory(t *testing.T, flag string) (most int64) {
 	t.Helper()

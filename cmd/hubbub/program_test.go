@@ -176,7 +176,7 @@ func (p *program) exits(want int) {
 	}
 }
 
-// address is where it listens first.
+// address returns where it listens first.
 func (p *program) address() string {
 	p.t.Helper()
 	first, _, _ := strings.Cut(p.stderr.Until(p.t, "\n"), "\n")

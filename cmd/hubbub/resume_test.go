@@ -94,7 +94,7 @@ func (c *cutter) breaks() bool {
 	return true
 }
 
-// cutSoFar is how often it did.
+// cutSoFar returns how often it did.
 func (c *cutter) cutSoFar() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

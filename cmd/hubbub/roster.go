@@ -82,7 +82,7 @@ func (r *roster) rename(id uint64, name string) {
 	}
 }
 
-// joins is a join for each client that is there, in the order they came.
+// joins returns a join for each client that is there, in the order they came.
 func (r *roster) joins() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -82,7 +82,7 @@ func (p *program) followsItsSchema() {
 	}
 }
 
-// kindsOf is what of its events a program printed: type and protocol, and
+// kindsOf returns what of its events a program printed: type and protocol, and
 // whether there were a name, text and base64.
 func kindsOf(t *testing.T, said string) []string {
 	t.Helper()

@@ -134,7 +134,7 @@ func serve(e env, f *serveFlags, addresses []string) error {
 	return s.run()
 }
 
-// logWriter is where the log goes: STDERR, or above the console's prompt.
+// logWriter returns where the log goes: STDERR, or above the console's prompt.
 func (s *server) logWriter() io.Writer {
 	if s.console != nil && s.console.hasLog {
 		return s.console.Log()

@@ -256,7 +256,7 @@ func (f *serveFlags) checkCommand(given func(flag string) bool, command bool) er
 	return nil
 }
 
-// inbox is what the sink gets of the clients.
+// inbox returns what the sink gets of the clients.
 func (f *serveFlags) inbox() hubbub.Inbox {
 	switch {
 	case f.chat:

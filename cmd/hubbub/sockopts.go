@@ -56,7 +56,7 @@ func newSockoptsCommand(e env) *cobra.Command {
 	return cmd
 }
 
-// kindOf is an address of the kind of socket that args name.
+// kindOf returns an address of the kind of socket that args name.
 func kindOf(args []string) (join.Address, error) {
 	switch len(args) {
 	case 0:
@@ -109,7 +109,7 @@ func freshSocket(address join.Address) (int, error) {
 	return int(fd), os.NewSyscallError("socket", err)
 }
 
-// value is the option's value on fd, or a dash where it has none.
+// value returns the option's value on fd, or a dash where it has none.
 func value(fd int, address join.Address, o sock.Option) string {
 	if o.Missing != "" || o.TCPOnly && address.Path != "" {
 		return "-"

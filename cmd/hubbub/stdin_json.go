@@ -73,7 +73,7 @@ func (in *instructions) follow(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// next is the next line; the last one needs no newline. A line that is too long
+// next returns the next line; the last one needs no newline. A line that is too long
 // is skipped as a whole: a piece of it might look like an instruction.
 func (in *instructions) next(lines *bufio.Reader) (line []byte, err error) {
 	in.line++

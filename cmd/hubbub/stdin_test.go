@@ -49,7 +49,7 @@ func TestStdinMayBe(t *testing.T) {
 	}
 }
 
-// socketHolding is a socket from which text can be read, then end of file.
+// socketHolding returns a socket from which text can be read, then end of file.
 func socketHolding(t *testing.T, text string) *os.File {
 	t.Helper()
 	ours, theirs := scene.SocketPair(t)

@@ -42,7 +42,7 @@ func appendLine(b []byte, n int) []byte {
 	return append(b, '\n')
 }
 
-// numbered is the first n lines.
+// numbered returns the first n lines.
 func numbered(n int) []byte {
 	var b []byte
 	for i := range n {
@@ -103,7 +103,7 @@ type follower struct {
 // follow reads r to its end. Reached is closed after goal lines, or at the end.
 func follow(r io.Reader, goal int) *follower { return (&follower{goal: goal}).start(r) }
 
-// listener is a client that follows.
+// listener returns a client that follows.
 func (p *program) listener(goal int) *follower {
 	p.t.Helper()
 	return follow(p.client(), goal)
@@ -165,7 +165,7 @@ func (f *follower) gets(t *testing.T) {
 	}
 }
 
-// has says whether so many lines are there by now.
+// has reports whether so many lines are there by now.
 func (f *follower) has(lines int) bool { return f.count.Load() >= int64(lines) }
 
 // ends waits for the end and returns the number of lines.

@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 )
 
-// version is the module's version, or the commit it was built from, and what
+// version returns the module's version, or the commit it was built from, and what
 // built it.
 func version() string {
 	return fmt.Sprintf("hubbub %s (%s, %s/%s)", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)

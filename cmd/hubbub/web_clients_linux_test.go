@@ -43,7 +43,7 @@ func clientsIn(b *browser, server string) *tab {
 	return page
 }
 
-// wsClient is a WebSocket of github.com/coder/websocket, and what it hears as
+// wsClient returns a WebSocket of github.com/coder/websocket, and what it hears as
 // lines.
 func wsClient(t *testing.T, address string, lines int, subprotocols ...string) (*websocket.Conn, *follower) {
 	t.Helper()
@@ -77,7 +77,7 @@ func wsClient(t *testing.T, address string, lines int, subprotocols ...string) (
 	return c, follow(r, lines)
 }
 
-// lineOf is the message in a frame; nil if there is none in it.
+// lineOf returns the message in a frame; nil if there is none in it.
 func lineOf(frame []byte, subprotocol string) ([]byte, error) {
 	if subprotocol == "" {
 		return frame, nil

@@ -284,7 +284,7 @@ func TestNaiveServerKeepsAnyLine(t *testing.T) {
 	}
 }
 
-// status is a number of /proc/PID/status.
+// status returns a number of /proc/PID/status.
 func status(t *testing.T, p *program, name string) (n int) {
 	t.Helper()
 	all, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -370,7 +370,7 @@ func TestBlockedOutputStopsNaiveServer(t *testing.T) {
 	c.hears("one")
 }
 
-// writable says whether a write to f would not wait.
+// writable reports whether a write to f would not wait.
 func writable(t *testing.T, f *os.File) (yes bool) {
 	t.Helper()
 	raw, err := f.SyscallConn()
@@ -423,7 +423,7 @@ func TestNaiveCloseResets(t *testing.T) {
 	}
 }
 
-// hearTheEnd is how many bytes a client gets, and what then, that has said
+// hearTheEnd returns how many bytes a client gets, and what then, that has said
 // something unheard when the server closes.
 func hearTheEnd(t *testing.T, unheard string) (int64, error) {
 	t.Helper()
@@ -468,7 +468,7 @@ func nonblockingPipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// firstFree is the descriptor that p would open next.
+// firstFree returns the descriptor that p would open next.
 func firstFree(t *testing.T, p *program) (fd uint64) {
 	t.Helper()
 	for {
@@ -525,7 +525,7 @@ func TestNaiveClientWaitsInConnect(t *testing.T) {
 	}
 }
 
-// unread is how many bytes wait in a pipe (FIONREAD, which Linux also calls TIOCINQ).
+// unread returns how many bytes wait in a pipe (FIONREAD, which Linux also calls TIOCINQ).
 func unread(t *testing.T, f *os.File) (n int) {
 	t.Helper()
 	raw, err := f.SyscallConn()

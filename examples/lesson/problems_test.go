@@ -80,7 +80,7 @@ func TestProblemsAreMarkedInThePrograms(t *testing.T) {
 	}
 }
 
-// sections is the page cut at its headings, which count from 1.
+// sections returns the page cut at its headings, which count from 1.
 func sections(t *testing.T) (all []string) {
 	t.Helper()
 	text := page(t)
@@ -124,7 +124,7 @@ func atoi(t *testing.T, s string) int {
 	return n
 }
 
-// testsOf is every test below root and the files that it is in: on whatever
+// testsOf returns every test below root and the files that it is in: on whatever
 // system they run.
 func testsOf(t *testing.T, root string) map[string][]string {
 	t.Helper()

@@ -140,7 +140,7 @@ func (p *program) listens() {
 	p.address = address
 }
 
-// lines gives what comes out of r line by line, the last with or without its
+// lines returns what comes out of r line by line, the last with or without its
 // newline, and then ends.
 func lines(r io.Reader) <-chan string {
 	out := make(chan string, 64)
@@ -240,7 +240,7 @@ func (p *program) logs(want string) {
 	}
 }
 
-// printedUntilKilled is what p printed and nobody looked at, p being killed.
+// printedUntilKilled returns what p printed and nobody looked at, p being killed.
 func (p *program) printedUntilKilled() []string {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
@@ -294,13 +294,13 @@ func rest(lines <-chan string) (all []string) {
 // peer is the test's own end of a connection with a program.
 type peer struct{ *scene.Peer }
 
-// connect is a client of the server at address.
+// connect returns a client of the server at address.
 func connect(t *testing.T, address string) *peer {
 	t.Helper()
 	return &peer{scene.Dial(t, address)}
 }
 
-// connectSmall is one that takes little before it reads.
+// connectSmall returns one that takes little before it reads.
 func connectSmall(t *testing.T, address string) *peer {
 	t.Helper()
 	return &peer{scene.DialNarrow(t, address)}
@@ -312,7 +312,7 @@ func smallReceiveBuffer(_, _ string, c syscall.RawConn) error {
 	})
 }
 
-// listen is a server for a client program to connect to.
+// listen returns a server for a client program to connect to.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	config := net.ListenConfig{Control: smallReceiveBuffer}
@@ -356,7 +356,7 @@ func (c *peer) hearsNothing() {
 	}
 }
 
-// heardSoFar is what has come and was not read, without waiting for more.
+// heardSoFar returns what has come and was not read, without waiting for more.
 func (c *peer) heardSoFar() string {
 	c.T.Helper()
 	said := make([]byte, 80)

@@ -87,7 +87,7 @@ func hint(scheme, s string) string {
 	return fmt.Sprintf("; did you mean %s%s?", scheme, s)
 }
 
-// Network is what net calls it: "tcp" or "unix".
+// Network returns what net calls it: "tcp" or "unix".
 func (a Address) Network() string {
 	if a.Path != "" {
 		return "unix"
@@ -95,7 +95,7 @@ func (a Address) Network() string {
 	return "tcp"
 }
 
-// String is the address without its scheme.
+// String returns the address without its scheme.
 func (a Address) String() string {
 	if a.Path != "" {
 		return "unix:" + a.Path

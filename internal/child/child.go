@@ -197,7 +197,7 @@ func (e *End) again(wait time.Duration) {
 	e.Again, e.next = wait, time.Now().Add(wait)
 }
 
-// String is a sentence for a log.
+// String returns a sentence for a log.
 func (e End) String() string {
 	parts := []string{e.what()}
 	if lost := e.lost(); lost != "" {

@@ -110,7 +110,7 @@ func (p *Process) feed(ctx context.Context) {
 	p.stdin.Close()
 }
 
-// lost is how many messages, and how many bytes of them, p did not read. It takes
+// lost returns how many messages, and how many bytes of them, p did not read. It takes
 // them out of the pipe.
 func (p *Process) lost() (messages, bytes int64) {
 	if p.kept {
@@ -144,7 +144,7 @@ func drain(fd int) (all []byte) {
 	}
 }
 
-// boundary is the first offset from n on where a message of p begins or p ends; p
+// boundary returns the first offset from n on where a message of p begins or p ends; p
 // is whole messages.
 func boundary(f framing.Framing, p []byte, n int) int {
 	if n == 0 || f == framing.Raw {
@@ -156,7 +156,7 @@ func boundary(f framing.Framing, p []byte, n int) int {
 	return len(p)
 }
 
-// ended is how many messages end in p, which stands at that offset of a stream.
+// ended returns how many messages end in p, which stands at that offset of a stream.
 func ended(f framing.Framing, p []byte, offset int64) int64 {
 	switch {
 	case f == framing.Raw:

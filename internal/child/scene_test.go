@@ -140,7 +140,7 @@ func run(t *testing.T, o child.Options) *command {
 	return c
 }
 
-// input is as a hub would be: what one process did not get goes to the next.
+// input returns as a hub would be: what one process did not get goes to the next.
 func (c *command) input() func(context.Context, *child.Process) {
 	var rest []byte
 	return func(ctx context.Context, p *child.Process) {
@@ -221,7 +221,7 @@ func isGone(t *testing.T, pid int) {
 	})
 }
 
-// stateOf is the letter that ps shows.
+// stateOf returns the letter that ps shows.
 func stateOf(pid int) string {
 	state, _ := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	return string(state[:min(len(state), 1)])

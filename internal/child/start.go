@@ -56,7 +56,7 @@ func Find(command string) (path string, err error) {
 	return "", newStartError(command, command, err)
 }
 
-// newStartError is the system's error, with a hint where its words leave one out.
+// newStartError returns the system's error, with a hint where its words leave one out.
 func newStartError(command, path string, err error) *StartError {
 	if errno, is := errors.AsType[unix.Errno](err); is {
 		err = errno
@@ -66,7 +66,7 @@ func newStartError(command, path string, err error) *StartError {
 	return &StartError{command, err, hintFor(path, err)}
 }
 
-// hintFor is what to do, if that can be known.
+// hintFor returns what to do, if that can be known.
 func hintFor(path string, err error) string {
 	st, statErr := os.Stat(path)
 	isFile := statErr == nil && st.Mode().IsRegular()

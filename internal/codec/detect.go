@@ -63,7 +63,7 @@ func detectTLS(p []byte) Opening {
 	return OpensTLS
 }
 
-// beginsWithMethod gives the method that p begins with, with its space;
+// beginsWithMethod returns the method that p begins with, with its space;
 // unclear says that p is the beginning of one.
 func beginsWithMethod(p []byte) (method string, unclear bool) {
 	for _, m := range methods {
@@ -143,7 +143,7 @@ func endsInVersion(line []byte) bool {
 	return true
 }
 
-// HeaderEnd is the length of the HTTP header that p begins with, its blank
+// HeaderEnd returns the length of the HTTP header that p begins with, its blank
 // line included; 0 while it is not whole. As in net/http, a line may end
 // without CR (RFC 9112, section 2.2).
 func HeaderEnd(p []byte) int {

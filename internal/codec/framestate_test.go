@@ -10,7 +10,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// partsOf is all that frames make of a stream that is cut there, with the state
+// partsOf returns all that frames make of a stream that is cut there, with the state
 // written to bytes and read back at each cut.
 func partsOf(t *testing.T, stream []byte, cuts []int) (parts []string) {
 	t.Helper()

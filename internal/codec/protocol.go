@@ -16,7 +16,7 @@ const (
 	Protocols                         // how many there are
 )
 
-// String is the protocol's name in events and reports.
+// String returns the protocol's name in events and reports.
 func (p Protocol) String() string {
 	return [...]string{"raw", "text", "sse", "websocket", "hubbub.v1", "post"}[p]
 }

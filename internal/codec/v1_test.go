@@ -14,7 +14,7 @@ import (
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 123_000_000, time.UTC)
 
-// unframed is the payload of the one whole text frame that p has to be.
+// unframed returns the payload of the one whole text frame that p has to be.
 func unframed(t testing.TB, p []byte) []byte {
 	t.Helper()
 	if len(p) < 2 || p[0] != 0x81 {

@@ -335,7 +335,7 @@ func (t *tail) valid(p []byte, last bool) bool {
 	return utf8.Valid(p[:cut])
 }
 
-// beforeTail is where the rune begins that p ends within; len(p) for none.
+// beforeTail returns where the rune begins that p ends within; len(p) for none.
 func beforeTail(p []byte) int {
 	for i := len(p) - 1; i >= 0 && i > len(p)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(p[i]) {

@@ -23,7 +23,7 @@ const (
 	pong         = 0xa
 )
 
-// sent is a frame as a client sends it: masked, its length as short as can be.
+// sent returns a frame as a client sends it: masked, its length as short as can be.
 func sent(first byte, payload string) string {
 	return masked(first, payload, [4]byte{0x37, 0xfa, 0x21, 0x3d})
 }
@@ -56,7 +56,7 @@ type hearing struct {
 	reason string // of a breach
 }
 
-// hear gives the pieces to Frames one after the other, and checks what has to
+// hear returns the pieces to Frames one after the other, and checks what has to
 // be true of each step.
 func hear(t *testing.T, longest int, pieces ...string) hearing {
 	t.Helper()
@@ -127,7 +127,7 @@ func checkInPlace(t *testing.T, p, rest, data []byte) {
 	}
 }
 
-// heardSlowly is what Frames is compared with: it has all the bytes at once,
+// heardSlowly returns what Frames is compared with: it has all the bytes at once,
 // and puts a message together before it looks at it. between says that data
 // ends between two messages.
 func heardSlowly(data []byte, longest int) (heard []string, between bool) {
@@ -478,7 +478,7 @@ func each(s string) []string {
 	return pieces
 }
 
-// cutsOf is where to cut n bytes: everywhere, or near both ends and in the
+// cutsOf returns where to cut n bytes: everywhere, or near both ends and in the
 // middle of many.
 func cutsOf(n int) []int {
 	var cuts []int

@@ -186,7 +186,7 @@ func (m *model) meant(line string) (text string, isCommand bool) {
 	return text, isCommand
 }
 
-// find is the command of that name; nil: there is none.
+// find returns the command of that name; nil: there is none.
 func (list actions) find(name string) *action {
 	i := slices.IndexFunc(list, func(a action) bool { return a.Name == name })
 	if i < 0 {

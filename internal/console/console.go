@@ -204,7 +204,7 @@ func (c *Console) drawn() {
 	c.paint.nudge()
 }
 
-// Log is a writer for the program's log. Each line written to it is shown, also
+// Log returns a writer for the program's log. Each line written to it is shown, also
 // among messages that come too fast to be drawn.
 func (c *Console) Log() io.Writer {
 	return &lines{each: func(text []byte, more int) {
@@ -213,15 +213,15 @@ func (c *Console) Log() io.Writer {
 	}}
 }
 
-// Messages is a writer of messages, one per line. parse is Plain or Tagged.
+// Messages returns a writer of messages, one per line. parse is Plain or Tagged.
 func (c *Console) Messages(parse func(line []byte) Message) io.Writer {
 	return &lines{each: func(text []byte, more int) { c.show(parse(text), more) }}
 }
 
-// Plain is a message that is all text.
+// Plain returns a message that is all text.
 func Plain(line []byte) Message { return Message{Text: line} }
 
-// Tagged is a message after its sender's name or ID and a tab.
+// Tagged returns a message after its sender's name or ID and a tab.
 func Tagged(line []byte) Message {
 	tag, text, ok := bytes.Cut(line, []byte("\t"))
 	switch {
@@ -387,7 +387,7 @@ func within(limit time.Duration, do func()) {
 	}
 }
 
-// failure is why the console ended, unless somebody ended it.
+// failure returns why the console ended, unless somebody ended it.
 func (c *Console) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -104,7 +104,7 @@ func (m *model) update(e uv.Event) *question {
 	return nil
 }
 
-// layout is the frame for a terminal of that size.
+// layout returns the frame for a terminal of that size.
 func (m *model) layout(width, height int) frame {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +112,7 @@ func (m *model) layout(width, height int) frame {
 	return m.frame()
 }
 
-// frame is what is drawn below the messages. On a terminal of three rows or more
+// frame returns what is drawn below the messages. On a terminal of three rows or more
 // it leaves one for them.
 func (m *model) frame() frame {
 	room := m.width - 1 - cellsOf(prompt)

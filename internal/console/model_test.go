@@ -85,7 +85,7 @@ func (d *desk) sends() {
 	}
 }
 
-// told is what the console has said of its own.
+// told returns what the console has said of its own.
 func (d *desk) told() string {
 	var b []byte
 	for _, e := range d.paint.notices.take(nil, 1000, 1<<20, filter{}).entries {

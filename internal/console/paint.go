@@ -100,7 +100,7 @@ type painter struct {
 // spot is the cursor's column in the frame's first row, and the terminal's width.
 type spot struct{ column, columns int }
 
-// reflown is how many rows the cursor has moved down if the terminal was made
+// reflown returns how many rows the cursor has moved down if the terminal was made
 // narrower and broke the line being typed.
 func (s spot) reflown(columns int) int {
 	if columns <= 0 || columns >= s.columns {
@@ -181,7 +181,7 @@ func (p *painter) draw(layout layout) error {
 // reportWithin is how long a terminal may take to say where its cursor is.
 const reportWithin = 200 * time.Millisecond
 
-// reflown is the same, but asks the terminal for the cursor's column: it may have
+// reflown returns the same, but asks the terminal for the cursor's column: it may have
 // drawn the last picture after it was made narrower, and xterm cuts lines instead
 // of breaking them. In both cases the cursor is in the last column, on its row.
 func (p *painter) reflown(columns int) int {
@@ -222,7 +222,7 @@ func up(rows int) string {
 	return "\x1b[" + strconv.Itoa(rows) + "A"
 }
 
-// picture is what brings the screen up to date; empty if it is.
+// picture returns what brings the screen up to date; empty if it is.
 func (p *painter) picture(f frame, columns, reflown int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -352,7 +352,7 @@ func (p *painter) finish() {
 	}
 }
 
-// left is the next part of what finish draws.
+// left returns the next part of what finish draws.
 func (p *painter) left() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()

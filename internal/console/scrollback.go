@@ -108,7 +108,7 @@ func (r *scrollback) take(into []entry, entries, bytes int, f filter) taken {
 	return t
 }
 
-// waiting is how many entries are not drawn yet, and how many were dropped since
+// waiting returns how many entries are not drawn yet, and how many were dropped since
 // the last take.
 func (r *scrollback) waiting() (undrawn, lapped uint64) {
 	r.mu.Lock()
@@ -116,7 +116,7 @@ func (r *scrollback) waiting() (undrawn, lapped uint64) {
 	return r.head - r.drawn, r.lapped
 }
 
-// last is the newest n entries before the cursor that f shows, oldest first.
+// last returns the newest n entries before the cursor that f shows, oldest first.
 func (r *scrollback) last(n int, f filter) []entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -82,7 +82,7 @@ func (q *queue) next() (job, bool) {
 	return j, true
 }
 
-// waiting is how many jobs are not done.
+// waiting returns how many jobs are not done.
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

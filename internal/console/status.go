@@ -47,7 +47,7 @@ func (rate) of(now, before Flow, seconds float64) rate {
 	}
 }
 
-// brief is the rate of messages, or of bytes if messages are not counted.
+// brief returns the rate of messages, or of bytes if messages are not counted.
 func (r rate) brief() string {
 	if r.messages == 0 && r.bytes > 0 {
 		return quantity.Bytes(int64(r.bytes)) + "/s"
@@ -66,7 +66,7 @@ func (r rate) brief() string {
 	}
 }
 
-// long is the rates of both.
+// long returns the rates of both.
 func (r rate) long() string {
 	if r.messages == 0 || r.bytes == 0 {
 		return r.brief()

@@ -67,7 +67,7 @@ func (s *style) shown(text string) string {
 // longestName is how many cells of a name are shown before a message.
 const longestName = 24
 
-// label is the sender of a message.
+// label returns the sender of a message.
 func (s *style) label(e *entry) string {
 	name := shorten(s.shown(e.name), longestName)
 	switch {
@@ -81,7 +81,7 @@ func (s *style) label(e *entry) string {
 	return strconv.FormatUint(e.id, 10) + " " + name + ":"
 }
 
-// colourOf is the same for all messages of one client.
+// colourOf returns the same for all messages of one client.
 func colourOf(e *entry) string {
 	n := e.id
 	if n == 0 {
@@ -169,7 +169,7 @@ func (s *style) appendWords(dst []byte, e *entry, text []byte, colour string, ti
 // mark is the width of "* " and "! ", in cells.
 const mark = 2
 
-// head is what precedes each line of an entry, and the colour of the line.
+// head returns what precedes each line of an entry, and the colour of the line.
 func (s *style) head(e *entry, times bool) (head, colour string) {
 	switch e.kind {
 	case logged:
@@ -206,7 +206,7 @@ func (s *style) undrawn(dst []byte, n uint64, columns int) []byte {
 	return dst
 }
 
-// several is a count with its noun.
+// several returns a count with its noun.
 func several(n uint64, what string) string {
 	return quantity.Grouped(n) + " " + quantity.Plural(n, what)
 }

@@ -89,7 +89,7 @@ var spare = []string{"protocol", "since", "address", "name"}
 
 const shortestName = 6 // cells
 
-// since is a time of day, with the date if it is older than a day.
+// since returns a time of day, with the date if it is older than a day.
 func since(at, now time.Time) string {
 	if now.Sub(at) < 24*time.Hour {
 		return at.Format(time.TimeOnly)
@@ -97,7 +97,7 @@ func since(at, now time.Time) string {
 	return at.Format("Jan _2 15:04")
 }
 
-// view is the table on at most so many rows.
+// view returns the table on at most so many rows.
 func (s *style) view(t *table, width, rows int, now time.Time) []string {
 	if !t.known {
 		return []string{s.tint(dim, "…")}
@@ -171,7 +171,7 @@ func (s *style) rows(page []Client, width int, now time.Time) []string {
 	return lines
 }
 
-// total is the width of a row, with a blank between columns.
+// total returns the width of a row, with a blank between columns.
 func total(wide []int) int {
 	n := 0
 	for _, w := range wide {

@@ -9,7 +9,7 @@ import (
 // tty is the terminal, to write to.
 type tty struct{ *os.File }
 
-// size is the terminal's right now; 80 x 24 where it does not know.
+// size returns the terminal's right now; 80 x 24 where it does not know.
 func (t tty) size() (columns, rows int) {
 	withDescriptor(t.File, func(fd int) { columns, rows, _ = term.GetSize(fd) })
 	if columns <= 0 || rows <= 0 {

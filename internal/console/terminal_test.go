@@ -177,7 +177,7 @@ func (term *terminal) paste(text string) {
 	term.tmux("paste-buffer", "-p")
 }
 
-// screen is what one sees, and all what has scrolled away as well. A line that
+// screen returns what one sees, and all what has scrolled away as well. A line that
 // the terminal has broken is one line of all.
 func (term *terminal) screen() string { return term.tmux("capture-pane", "-p") }
 func (term *terminal) all() string    { return term.tmux("capture-pane", "-p", "-J", "-S", "-") }
@@ -240,7 +240,7 @@ func (term *terminal) read(name string) string {
 	return string(b)
 }
 
-// desk is the process ID that desk has written down, 0 if it has not yet, and
+// desk returns the process ID that desk has written down, 0 if it has not yet, and
 // whether it has ended.
 func (term *terminal) desk() (pid int, ended bool) {
 	record := "\n" + term.read("record")

@@ -10,7 +10,7 @@ import (
 // wide a character is, so little depends on it: a line may be filled badly, but
 // paint.go never lets it wrap.
 
-// cellsOf is how many cells text takes.
+// cellsOf returns how many cells text takes.
 func cellsOf(text string) int {
 	total := 0
 	for len(text) > 0 {
@@ -79,7 +79,7 @@ func wrap(text string, first, others int) []string {
 	return append(rows, text)
 }
 
-// previous is the start of the character that ends at byte at.
+// previous returns the start of the character that ends at byte at.
 func previous(text string, at int) int {
 	i := 0
 	for {

@@ -19,7 +19,7 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// hall is a hub whose port tells by the first bytes what is spoken.
+// hall returns a hub whose port tells by the first bytes what is spoken.
 func hall(t *testing.T, o Config) (h *Engine, address string) {
 	t.Helper()
 	h, err := New(o)

@@ -150,7 +150,7 @@ func (h *Engine) sayLost(total int64) {
 // epochLength is in characters of five bits.
 const epochLength = 8
 
-// descriptorLimit is how many descriptors the process may have; the runtime
+// descriptorLimit returns how many descriptors the process may have; the runtime
 // has raised the soft limit to the hard one.
 func descriptorLimit() int {
 	var limit unix.Rlimit

@@ -51,7 +51,7 @@ func (v *liveness) scheduleLiveness() {
 	v.nextLiveness.In(v.engine.livenessEvery)
 }
 
-// livenessEvery is the time between two checks.
+// livenessEvery returns the time between two checks.
 func livenessEvery(o Config) time.Duration {
 	every := time.Hour
 	if o.KeepAlive > 0 {

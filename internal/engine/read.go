@@ -143,7 +143,7 @@ func (r *receiving) readSoon(c *client) {
 	r.reading.add(c)
 }
 
-// scratch is a buffer for discarded bytes.
+// scratch returns a buffer for discarded bytes.
 func (r *receiving) scratch() []byte {
 	if r.waste == nil {
 		r.waste = make([]byte, intake.ReadSize)

@@ -89,7 +89,7 @@ func (d *shutdown) left() Left {
 	return sum
 }
 
-// owed is the number of bytes not yet sent to c or not acknowledged by it.
+// owed returns the number of bytes not yet sent to c or not acknowledged by it.
 func (d *shutdown) owed(c *client) int64 {
 	owed := c.link.Owed()
 	if c.phase.sends() || c.phase == halfBroken {

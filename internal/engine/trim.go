@@ -26,7 +26,7 @@ type trimming struct {
 	nextSample *loop.Timer
 }
 
-// lag is how many bytes of its feed c has not been sent.
+// lag returns how many bytes of its feed c has not been sent.
 func (t *trimming) lag(c *client) int64 {
 	return t.engine.backlog.Feed(c.out.Encoding()).Head() - c.out.Offset()
 }

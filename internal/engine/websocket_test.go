@@ -50,7 +50,7 @@ func shakeHands(t *testing.T, c net.Conn, target, protocol string) *bufio.Reader
 	return r
 }
 
-// masked is a frame as a client sends it.
+// masked returns a frame as a client sends it.
 func masked(op ws.OpCode, payload string) []byte {
 	var b bytes.Buffer
 	_ = ws.WriteFrame(&b, ws.MaskFrame(ws.NewFrame(op, true, []byte(payload)))) // a Buffer takes all

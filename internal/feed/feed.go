@@ -77,7 +77,7 @@ func New(limit, begin int64, last uint64) (*Feed, error) {
 	return f, nil
 }
 
-// Head is where the next message will begin. Any goroutine.
+// Head returns where the next message will begin. Any goroutine.
 func (f *Feed) Head() int64 { return f.head.Load() }
 
 // Growth is what a caller wants to add to a feed.
@@ -127,7 +127,7 @@ func Excess(limit int64, all []Growth) []int64 {
 	return to
 }
 
-// keeps is how many bytes the feed would keep after that growth.
+// keeps returns how many bytes the feed would keep after that growth.
 func (g *Growth) keeps() int64 {
 	f := g.Feed
 	f.mu.Lock()
@@ -141,7 +141,7 @@ func (g *Growth) keeps() int64 {
 	return kept + stampSize*(segments+1) + f.whenceCost(g.Messages, segments, g.Runs) // at most
 }
 
-// lastOf is the number of the last message that ends in segment i, if segment i
+// lastOf returns the number of the last message that ends in segment i, if segment i
 // may be dropped: the one at the head always stays.
 func (f *Feed) lastOf(i int) (uint64, bool) {
 	f.mu.Lock()
@@ -359,7 +359,7 @@ func (f *Feed) Each(from, to uint64, yield func(m Kept)) {
 	}
 }
 
-// endOf is where message seq ends, when it came, and from whom.
+// endOf returns where message seq ends, when it came, and from whom.
 func (f *Feed) endOf(seq uint64) (end, at int64, of *Origin) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -38,7 +38,7 @@ func TestFileStaysWithinTheLimit(t *testing.T) {
 	}
 }
 
-// blocks is how much memory the file has, in bytes.
+// blocks returns how much memory the file has, in bytes.
 func (p *pair) blocks() int64 {
 	p.t.Helper()
 	var st unix.Stat_t
@@ -48,7 +48,7 @@ func (p *pair) blocks() int64 {
 	return st.Blocks * 512
 }
 
-// inUse is what the segments are that have been written to.
+// inUse returns what the segments are that have been written to.
 func (p *pair) inUse() int64 {
 	return (p.m.head() - p.m.base + p.m.step - 1) / p.m.step * p.m.step
 }

@@ -117,7 +117,7 @@ func TestOldestIsBehindATornMessage(t *testing.T) {
 	p.agree()
 }
 
-// random is what one Append may be given: a few messages, each at most a
+// random returns what one Append may be given: a few messages, each at most a
 // quarter of the limit long, the likeliest to go wrong first.
 func (p *pair) random(r *rand.Rand) (data []byte, ends []int) {
 	for range 1 + r.IntN(5) {
@@ -333,7 +333,7 @@ func TestMoreOriginsThanATableHas(t *testing.T) {
 	p.agreeOnBarred()
 }
 
-// weigh is what the segments and their index take.
+// weigh returns what the segments and their index take.
 func (f *Feed) weigh() (n int64) {
 	for _, s := range f.segments {
 		n += s.cost()

@@ -56,10 +56,10 @@ func (s *segment) cost() int64 {
 	return n
 }
 
-// Segment is the size of the steps in which memory comes and goes.
+// Segment returns the size of the steps in which memory comes and goes.
 func (x *index) Segment() int64 { return 1 << x.shift }
 
-// at is the segment that holds the byte at offset.
+// at returns the segment that holds the byte at offset.
 func (x *index) at(offset int64) *segment {
 	return x.segments[offset>>x.shift-x.first]
 }
@@ -96,11 +96,11 @@ func (x *index) number(from int64) {
 	}
 }
 
-// oldest is the number of the oldest whole message, or of the next one if there
+// oldest returns the number of the oldest whole message, or of the next one if there
 // is none.
 func (x *index) oldest() uint64 { return x.upTo(x.whole) + 1 }
 
-// upTo is the number of the last message that ends at or before offset; offset
+// upTo returns the number of the last message that ends at or before offset; offset
 // is not below base.
 func (x *index) upTo(offset int64) uint64 {
 	i := int(offset>>x.shift - x.first)
@@ -111,12 +111,12 @@ func (x *index) upTo(offset int64) uint64 {
 	return s.prior + uint64(s.endsUpTo(offset&(x.Segment()-1)))
 }
 
-// endsUpTo is how many messages end at or before the offset in this segment.
+// endsUpTo returns how many messages end at or before the offset in this segment.
 func (s *segment) endsUpTo(offset int64) int {
 	return sort.Search(len(s.ends), func(i int) bool { return int64(s.ends[i]) > offset })
 }
 
-// firstWhole is where the oldest whole message begins if last is the youngest
+// firstWhole returns where the oldest whole message begins if last is the youngest
 // dropped segment.
 func (x *index) firstWhole(last *segment) int64 {
 	base := x.first << x.shift
@@ -129,7 +129,7 @@ func (x *index) firstWhole(last *segment) int64 {
 	return x.head.Load()
 }
 
-// beginOf is where message seq-1 ends.
+// beginOf returns where message seq-1 ends.
 func (x *index) beginOf(seq uint64) int64 {
 	if seq > x.count {
 		return x.head.Load()
@@ -141,7 +141,7 @@ func (x *index) beginOf(seq uint64) int64 {
 	return (x.first+int64(i))<<x.shift + int64(x.segments[i].ends[n])
 }
 
-// find is the segment in which message seq ends, and the index of its mark
+// find returns the segment in which message seq ends, and the index of its mark
 // there; negative if it was dropped.
 func (x *index) find(seq uint64) (segment, mark int) {
 	// The last segment with fewer than seq messages before it.
@@ -152,7 +152,7 @@ func (x *index) find(seq uint64) (segment, mark int) {
 	return i, int(seq - x.segments[i].prior - 1)
 }
 
-// endAfter is the first message end above offset.
+// endAfter returns the first message end above offset.
 func (x *index) endAfter(offset int64) (int64, bool) {
 	for i := max(0, offset>>x.shift-x.first); i < int64(len(x.segments)); i++ {
 		s := x.segments[i]

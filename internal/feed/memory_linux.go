@@ -27,7 +27,7 @@ func newMemory() (*memory, error) {
 	return &memory{fd: fd}, nil
 }
 
-// memoryOf is the memory of another process's feed, which passed us the file.
+// memoryOf returns the memory of another process's feed, which passed us the file.
 func memoryOf(fd int) (*memory, error) { return &memory{fd: fd}, nil }
 
 func (m *memory) file() int { return m.fd }

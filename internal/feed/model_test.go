@@ -68,12 +68,12 @@ func (m *model) drop(to int64) {
 	m.base = max(m.base, min(to, stays))
 }
 
-// upTo is the number of the last message that ends at or before offset.
+// upTo returns the number of the last message that ends at or before offset.
 func (m *model) upTo(offset int64) int {
 	return m.before + sort.Search(len(m.ends), func(i int) bool { return m.ends[i] > offset })
 }
 
-// endOf is where message seq ends, which is none before the first.
+// endOf returns where message seq ends, which is none before the first.
 func (m *model) endOf(seq int) int64 {
 	if seq <= m.before {
 		return m.origin
@@ -81,7 +81,7 @@ func (m *model) endOf(seq int) int64 {
 	return m.ends[seq-m.before-1]
 }
 
-// oldest is the number of the first message that begins at whole or above.
+// oldest returns the number of the first message that begins at whole or above.
 func (m *model) oldest() int { return m.upTo(m.whole()) + 1 }
 
 func (m *model) whole() int64 {
@@ -159,7 +159,7 @@ func newFeedBehind(t testing.TB, limit, offset int64, last uint64) *Feed {
 // speakers are origins, each barred to the client whose id it has.
 var speakers = []*Origin{nil, {ID: 1, Not: []uint64{1}}, {ID: 2, Name: "ann", Not: []uint64{7, 2}}}
 
-// runs says who says so many messages, from number seq on.
+// runs returns who says so many messages, from number seq on.
 func runs(seq, messages int) (all []Run) {
 	for messages > 0 {
 		n := min(messages, 3+seq%5)
@@ -234,12 +234,12 @@ func (p *pair) message(n int) {
 	p.append(pattern(p.m.head(), n), []int{n})
 }
 
-// toBoundary is how many bytes lack until the head stands at a segment's end.
+// toBoundary returns how many bytes lack until the head stands at a segment's end.
 func (p *pair) toBoundary() int {
 	return int(p.m.step - p.m.head()%p.m.step)
 }
 
-// pattern is what stands at offset. It repeats, but not in step with segments.
+// pattern returns what stands at offset. It repeats, but not in step with segments.
 func pattern(offset int64, n int) []byte {
 	p := make([]byte, n)
 	for done := 0; done < n; {
@@ -363,7 +363,7 @@ func (p *pair) same(what string, of, got, want int64) {
 	}
 }
 
-// offsets is every boundary, of segments and of the latest messages, and what
+// offsets returns every boundary, of segments and of the latest messages, and what
 // is beside it.
 func (p *pair) offsets() []int64 {
 	m := p.m
@@ -387,7 +387,7 @@ func (p *pair) offsets() []int64 {
 	return slices.Compact(all)
 }
 
-// numbers is the seqs worth asking for.
+// numbers returns the seqs worth asking for.
 func (p *pair) numbers() []int {
 	n, before := p.m.count(), p.m.before
 	all := []int{0, 1, 2, before - 1, before, before + 1, (before + n) / 2, n - 1, n, n + 1, n + 100}

@@ -36,7 +36,7 @@ type Origin struct {
 	Not  []uint64 // the clients that do not get the messages
 }
 
-// cost is what o adds where it is made for a few messages.
+// cost returns what o adds where it is made for a few messages.
 func (o *Origin) cost() int64 {
 	if o == nil || o.ID != 0 {
 		return 0
@@ -59,7 +59,7 @@ type Origins struct {
 	done int // of the first
 }
 
-// Next is the next message's.
+// Next returns the next message's.
 func (o *Origins) Next() *Origin {
 	for len(o.Runs) > 0 && o.done == o.Runs[0].Messages {
 		o.Runs, o.done = o.Runs[1:], 0
@@ -89,10 +89,10 @@ func (w *whence) cost() int64 {
 	return n
 }
 
-// of is the origin of the message with the n-th mark, which is in w.
+// of returns the origin of the message with the n-th mark, which is in w.
 func (w *whence) of(n int) *Origin { return w.table[w.whose[n-w.first]] }
 
-// over is the mark after w's last.
+// over returns the mark after w's last.
 func (w *whence) over() int { return w.first + len(w.whose) }
 
 // markOrigin records the origin of the message about to be marked in s, the
@@ -140,7 +140,7 @@ func (x *index) beginWhence(s *segment) *whence {
 	return &s.from[len(s.from)-1]
 }
 
-// whenceCost is the most that these runs of messages add to the index when they
+// whenceCost returns the most that these runs of messages add to the index when they
 // need this many more segments.
 func (x *index) whenceCost(messages int, segments int64, runs []Run) int64 {
 	last := x.head.Load() - 1
@@ -160,7 +160,7 @@ func (x *index) whenceCost(messages int, segments int64, runs []Run) int64 {
 	return placeSize*int64(messages) + all + entrySize + max(most, entrySize)*segments + whenceSize*tables
 }
 
-// originOf is the origin of the message with the n-th mark.
+// originOf returns the origin of the message with the n-th mark.
 func (s *segment) originOf(n int) *Origin {
 	i := sort.Search(len(s.from), func(i int) bool { return s.from[i].first > n }) - 1
 	if i < 0 {

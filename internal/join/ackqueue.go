@@ -63,7 +63,7 @@ func (q *ackQueue) begin(longest int, ack int64) error {
 	return nil
 }
 
-// acknowledged says that the server has all up to n. It reports whether it
+// acknowledged reports whether the server has all up to n. It reports whether it
 // has all there is, and nothing more will come.
 func (q *ackQueue) acknowledged(n int64) (all bool, err error) {
 	q.mu.Lock()
@@ -115,7 +115,7 @@ func (q *ackQueue) message(over func() bool) (outgoing, bool) {
 	}
 }
 
-// nextEnd is where the message at next ends; -1: not yet. The last needs no
+// nextEnd returns where the message at next ends; -1: not yet. The last needs no
 // separator, but to be whole.
 func (q *ackQueue) nextEnd() int64 {
 	switch {
@@ -213,7 +213,7 @@ func (q *ackQueue) grow() bool {
 	return true
 }
 
-// complaint is an error if not all of STDIN could be sent.
+// complaint returns an error if not all of STDIN could be sent.
 func (q *ackQueue) complaint() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// smallAckQueue is one that speaks with a server that takes messages so long.
+// smallAckQueue returns one that speaks with a server that takes messages so long.
 func smallAckQueue(frame framing.Framing, size, longest int) *ackQueue {
 	q := &ackQueue{outbox: smallOutbox(frame, size)}
 	if err := q.begin(longest, 0); err != nil {

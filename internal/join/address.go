@@ -23,7 +23,7 @@ const (
 
 var protocols = map[string]Protocol{"tcp": RawOnly, "ws": HubbubV1, "http": HubbubV1}
 
-// ProtocolAt is what the address says of the protocol.
+// ProtocolAt returns what the address says of the protocol.
 func ProtocolAt(a Address) Protocol { return protocols[a.Scheme] }
 
 // ParseAddress reads HOST:PORT, :PORT (this machine) or unix:PATH, of which
@@ -42,7 +42,7 @@ func ParseAddress(s string) (Address, error) {
 	return a, nil
 }
 
-// httpHost is what HTTP calls it. A zone means nothing to anybody else.
+// httpHost returns what HTTP calls it. A zone means nothing to anybody else.
 func httpHost(a Address) string {
 	if a.Path != "" {
 		return "localhost"

@@ -63,7 +63,7 @@ func (e ending) verdict(once bool, eof EOF, in Input) verdict {
 	return failed
 }
 
-// verdictV1 is the verdict on a connection with receipts and resume points. All
+// verdictV1 returns the verdict on a connection with receipts and resume points. All
 // that breaks there can be mended: so only a server's goodbye ends it, to one
 // who has said all and been told all, or one that means us and not this
 // connection.
@@ -101,7 +101,7 @@ func (e ending) hopeless() bool {
 // isBreach reports whether err is a server's that broke the protocol.
 func isBreach(err error) bool { return errors.As(err, new(*proto.Breach)) }
 
-// goodbye is the code of the server's close frame; 0 if it sent none.
+// goodbye returns the code of the server's close frame; 0 if it sent none.
 func goodbye(err error) proto.CloseCode {
 	if c, is := errors.AsType[*proto.Closed](err); is {
 		return c.Code
@@ -138,7 +138,7 @@ func goesOn(heard int64, lasted time.Duration, once bool, in Input) bool {
 	return heard == 0 && lasted < time.Second || in == File || once && in != Terminal
 }
 
-// failure is the error Run ends with.
+// failure returns the error Run ends with.
 func (e ending) failure(a Address) error {
 	if stdout, is := errors.AsType[*stdoutError](e.err); is {
 		return stdout
@@ -157,7 +157,7 @@ func (e ending) why() string {
 	return printable(cause(e.err))
 }
 
-// printable is what may be a server's text, fit for a terminal.
+// printable returns what may be a server's text, fit for a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -180,7 +180,7 @@ func (e ending) losses() (losses []string) {
 	return append(losses, e.doubtful()...)
 }
 
-// doubtful is what was sent and may be lost.
+// doubtful returns what was sent and may be lost.
 func (e ending) doubtful() (losses []string) {
 	if e.unacked > 0 {
 		losses = append(losses, "the last "+quantity.Count(e.unacked, "byte")+" sent may not have arrived")

@@ -29,7 +29,7 @@ import (
 // and says what it has to say to whoever asks: of that nothing is printed,
 // since with it might come the answer to the question. tcp:// does not ask.
 
-// protocol is what is known before anybody was asked.
+// protocol returns what is known before anybody was asked.
 func (o Options) protocol() Protocol {
 	if o.WebSocket == nil || o.Frame == framing.Raw {
 		return RawOnly
@@ -113,7 +113,7 @@ func (c *client) explain(err error) error {
 	return err
 }
 
-// rawForm is how to say that a server speaks raw.
+// rawForm returns how to say that a server speaks raw.
 func (c *client) rawForm() string {
 	if c.Address.Path != "" {
 		return "--frame raw"

@@ -168,7 +168,7 @@ func closeLate(results <-chan attempt, n int) {
 	}
 }
 
-// noneConnects is one address's error, or what each of several said.
+// noneConnects returns one address's error, or what each of several said.
 func noneConnects(a Address, failures []error) error {
 	if len(failures) == 1 {
 		return failures[0]

@@ -138,7 +138,7 @@ func (b *inbox) close() {
 	b.changed.Broadcast()
 }
 
-// at is up to where messages are on STDOUT.
+// at returns up to where messages are on STDOUT.
 func (b *inbox) at() proto.Point {
 	b.mu.Lock()
 	defer b.mu.Unlock()

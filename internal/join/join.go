@@ -247,7 +247,7 @@ func (c *client) run(ctx context.Context) error {
 	}
 }
 
-// neverThere is what ctx being done before the first connection means.
+// neverThere returns what ctx being done before the first connection means.
 func (c *client) neverThere(ctx context.Context, l link) error {
 	if l != nil {
 		l.drop()
@@ -345,7 +345,7 @@ func (c *client) saidAllMeanwhile(end ending) error {
 	return end.failure(c.Address)
 }
 
-// calledOff is what ctx being done means without a connection.
+// calledOff returns what ctx being done means without a connection.
 func (c *client) calledOff(ctx context.Context) error {
 	if why := context.Cause(ctx); isStdout(why) {
 		return why

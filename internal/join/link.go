@@ -191,7 +191,7 @@ func (w *wire) breakOff(err error) {
 	_ = w.conn.SetWriteDeadline(past)
 }
 
-// firstOf is the first error there is.
+// firstOf returns the first error there is.
 func firstOf(all ...error) error {
 	for _, err := range all {
 		if err != nil {

@@ -41,7 +41,7 @@ func (o Out) render(b *bytes.Buffer, frame framing.Framing, m *said) {
 	b.Write(frame.Separator())
 }
 
-// sender is who said it: name or number.
+// sender returns who said it: name or number.
 func (s *said) sender() string {
 	switch {
 	case s.Name != "":
@@ -91,7 +91,7 @@ func (o Out) notice(b *bytes.Buffer, kind string, count uint64, at proto.Point) 
 	b.WriteString(`,"epoch":"` + at.Epoch + `","seq":` + strconv.FormatUint(at.Seq, 10) + "}\n")
 }
 
-// arrived is a message of which nothing is known but when it came.
+// arrived returns a message of which nothing is known but when it came.
 func arrived(data []byte, at time.Time) *said {
 	return &said{Base64: &data, Time: at.UTC().Format(jsonTime)}
 }

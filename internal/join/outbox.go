@@ -97,7 +97,7 @@ func (b *outbox) room(find func() bool, wait func()) []byte {
 	return b.free()
 }
 
-// filled says that STDIN gave n bytes more, and is told whether to go on.
+// filled reports whether STDIN gave n bytes more, and is told whether to go on.
 func (b *outbox) filled(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,7 +128,7 @@ func (b *outbox) end(err error) {
 	b.changed.Broadcast()
 }
 
-// toSend is what lies between next and head, as far as it is in one piece.
+// toSend returns what lies between next and head, as far as it is in one piece.
 func (b *outbox) toSend() []byte {
 	p, _ := b.pieces(b.next, b.head)
 	return p

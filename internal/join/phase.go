@@ -96,7 +96,7 @@ var steps = map[phase]map[event]step{
 	},
 }
 
-// next is what follows an event.
+// next returns what follows an event.
 func next(p phase, e event) (phase, action) {
 	if e == lost || e == timeUp {
 		return over, none

@@ -116,7 +116,7 @@ func (p *printer) write(b []byte) error {
 	return nil
 }
 
-// blocked is for how long a write has been waiting.
+// blocked returns for how long a write has been waiting.
 func (p *printer) blocked() time.Duration {
 	if since := p.waiting.Load(); since != 0 {
 		return time.Since(time.Unix(0, since))
@@ -124,7 +124,7 @@ func (p *printer) blocked() time.Duration {
 	return 0
 }
 
-// broke says that what has begun will not go on. It reports whether anything
+// broke reports whether what has begun will not go on. It reports whether anything
 // had: a line is ended before the next begins, a piece of a record is dropped.
 func (p *printer) broke() bool {
 	torn := p.began || len(p.held) > 0

@@ -44,7 +44,7 @@ func (q *rawQueue) put(t *testing.T, s string) {
 	}
 }
 
-// get is the connection taking n bytes.
+// get returns the connection taking n bytes.
 func (q *rawQueue) get(t *testing.T, n int) string {
 	t.Helper()
 	got := ""

@@ -10,13 +10,13 @@ type ring struct {
 func (r *ring) size() int64  { return int64(len(r.data)) }
 func (r *ring) isFull() bool { return r.head-r.tail == r.size() }
 
-// free is the room behind head, as far as it is in one piece.
+// free returns the room behind head, as far as it is in one piece.
 func (r *ring) free() []byte {
 	p, _ := r.pieces(r.head, r.tail+r.size())
 	return p
 }
 
-// pieces is what lies between two positions.
+// pieces returns what lies between two positions.
 func (r *ring) pieces(from, to int64) (first, second []byte) {
 	at := from % r.size()
 	n := min(to-from, r.size()-at)

@@ -171,7 +171,7 @@ type visit struct {
 	ended   bool       // hub.mu; it has nothing more to say
 }
 
-// begin is what the server remembers, and says of it.
+// begin returns what the server remembers, and says of it.
 func (v *visit) begin(asked url.Values) (at int, hello map[string]any) {
 	v.hub.mu.Lock()
 	defer v.hub.mu.Unlock()

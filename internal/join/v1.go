@@ -80,7 +80,7 @@ func (s *said) hello() error {
 	return nil
 }
 
-// data is a message's bytes.
+// data returns a message's bytes.
 func (s *said) data() []byte {
 	if s.Text != nil {
 		return []byte(*s.Text)
@@ -88,14 +88,14 @@ func (s *said) data() []byte {
 	return *s.Base64
 }
 
-// heartbeat is how long the server is silent at most; 0 for as long as it
+// heartbeat returns how long the server is silent at most; 0 for as long as it
 // likes.
 func (s *said) heartbeat() time.Duration {
 	const longest = 24 * 60 * 60
 	return time.Duration(min(s.Heartbeat, longest) * float64(time.Second))
 }
 
-// longest is how many bytes a message may have, as far as we go along.
+// longest returns how many bytes a message may have, as far as we go along.
 func (s *said) longest() int {
 	if s.Longest == 0 {
 		return maxMessage
@@ -105,12 +105,12 @@ func (s *said) longest() int {
 
 const maxMessage = 1 << 28
 
-// breach is how a server broke hubbub.v1.
+// breach returns how a server broke hubbub.v1.
 func breach(format string, args ...any) error {
 	return proto.Breachf(proto.CloseProtocolError, format, args...)
 }
 
-// quote is the beginning of p, for an error.
+// quote returns the beginning of p, for an error.
 func quote(p []byte) string {
 	const most = 60
 	if len(p) > most {
@@ -151,7 +151,7 @@ func (o *own) add(hello *said) {
 // said reports whether m is our own.
 func (o *own) said(m *said) bool { return m.ID != nil && o.ids[*m.ID] }
 
-// target is what is asked for: who we are, and where to go on. Last counts
+// target returns what is asked for: who we are, and where to go on. Last counts
 // only as long as there is no point to go on from.
 func target(session string, from proto.Point, last *int, name string) string {
 	q := url.Values{"session": {session}}

@@ -128,7 +128,7 @@ func (l *v1Link) receive() {
 	}
 }
 
-// endOf is an end of file in words: here a server says goodbye.
+// endOf returns an end of file in words: here a server says goodbye.
 func endOf(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return errEnded
@@ -348,7 +348,7 @@ func (l *v1Link) act(a action, e event) {
 	}
 }
 
-// rhythm is how often to look.
+// rhythm returns how often to look.
 func (l *v1Link) rhythm() time.Duration {
 	every := time.Duration(math.MaxInt64)
 	if l.Health != nil && l.HealthEvery > 0 {

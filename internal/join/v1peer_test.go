@@ -157,18 +157,18 @@ func (p *v1peer) tells(messages ...string) {
 	}
 }
 
-// message is one of the server's, as JSON.
+// message returns one of the server's, as JSON.
 func message(seq int, text string) string {
 	p, _ := json.Marshal(map[string]any{"type": "message", "seq": seq, "time": "2026-11-24T12:00:00.123Z", "text": text})
 	return string(p)
 }
 
-// from is a message that a client said.
+// from returns a message that a client said.
 func from(id int, message string) string {
 	return fmt.Sprintf(`{"id":%d,%s`, id, strings.TrimPrefix(message, "{"))
 }
 
-// sent is a message of the client's, as JSON; ack is what the server says to
+// sent returns a message of the client's, as JSON; ack is what the server says to
 // all up to it.
 func sent(n int, text string) string {
 	return fmt.Sprintf(`{"type":"message","n":%d,"text":%q}`, n, text)
@@ -176,7 +176,7 @@ func sent(n int, text string) string {
 
 func ack(n int) string { return fmt.Sprintf(`{"type":"ack","n":%d}`, n) }
 
-// next is the next that the client says.
+// next returns the next that the client says.
 func (p *v1peer) next() ws.Frame {
 	p.T.Helper()
 	f, err := readFrame(p.R)
@@ -225,7 +225,7 @@ func frameOf(message string) string {
 	return string(ws.MustCompileFrame(ws.NewTextFrame([]byte(message))))
 }
 
-// readFrame is one frame, as it comes.
+// readFrame returns one frame, as it comes.
 func readFrame(r io.Reader) (ws.Frame, error) {
 	h, err := ws.ReadHeader(r)
 	if err != nil {

@@ -45,7 +45,7 @@ const (
 	otherFields = 1 << 20
 )
 
-// LongestCommand is how long a line may have to be where a message may have
+// LongestCommand returns how long a line may have to be where a message may have
 // longest bytes: each of them may be escaped.
 func LongestCommand(longest int) int { return proto.JSONLimit(longest, otherFields) }
 
@@ -299,7 +299,7 @@ func (d *Decoder) base64(value jsontext.Value) ([]byte, error) {
 	return d.decoded[from:], nil
 }
 
-// excerpt is the beginning of p, for an error. It escapes invisible characters but
+// excerpt returns the beginning of p, for an error. It escapes invisible characters but
 // not quotes, which would make JSON unreadable.
 func excerpt(p []byte) string {
 	const most = 60

@@ -217,7 +217,7 @@ func TestLongestCommand(t *testing.T) {
 	}
 }
 
-// encode is a command's line, as encoding/json writes it.
+// encode returns a command's line, as encoding/json writes it.
 func encode(t *testing.T, c Command) []byte {
 	line, ids := map[string]any{}, append([]uint64{}, c.IDs...) // none is [], not null
 	switch c.Kind {
@@ -250,7 +250,7 @@ func good(name string) bool {
 	return err == nil
 }
 
-// decodeSlowly is what Decode is compared with: encoding/json's map of the
+// decodeSlowly returns what Decode is compared with: encoding/json's map of the
 // whole.
 func decodeSlowly(line []byte) (c Command, ok bool) {
 	var fields map[string]json.RawMessage
@@ -308,7 +308,7 @@ func decodeSlowly(line []byte) (c Command, ok bool) {
 	return c, ok
 }
 
-// repeats tells whether an object in a line has a name twice.
+// repeats reports whether an object in a line has a name twice.
 func repeats(line []byte) bool {
 	type object struct {
 		names map[string]bool // nil in a list

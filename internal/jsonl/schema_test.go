@@ -14,7 +14,7 @@ import (
 
 const docs = "../../docs/"
 
-// schemaOf is a schema of docs/ or, behind #, a part of one.
+// schemaOf returns a schema of docs/ or, behind #, a part of one.
 func schemaOf(t *testing.T, file string) *jsonschema.Schema {
 	t.Helper()
 	c := jsonschema.NewCompiler()

@@ -30,7 +30,7 @@ func (b *book) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
-// lines is what stands in it, without times.
+// lines returns what stands in it, without times.
 func (b *book) lines() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// Unread is a phrase for the lost input of who ("it", "they").
+// Unread returns a phrase for the lost input of who ("it", "they").
 func Unread(n int64, who string) string {
 	if n == 0 {
 		return ""

@@ -51,7 +51,7 @@ type Poller struct {
 // Event is what is ready on one descriptor.
 type Event unix.EpollEvent
 
-// FD is the descriptor.
+// FD returns the descriptor.
 func (e *Event) FD() int { return int(e.Fd) }
 
 // Readable reports whether a read may return bytes, the end of file or an error.
@@ -202,7 +202,7 @@ func (p *Poller) relieve() {
 	}
 }
 
-// wait is one epoll_wait(2). It returns 0 after a signal too.
+// wait returns one epoll_wait(2). It returns 0 after a signal too.
 //
 //go:noinline
 func (p *Poller) wait(ms int) (int, error) {

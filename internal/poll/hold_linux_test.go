@@ -25,7 +25,7 @@ func holdEach(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { holdFor = before })
 }
 
-// holding is a poller, and its loop that waits and holds its P.
+// holding returns a poller, and its loop that waits and holds its P.
 func holding(t *testing.T) (*Poller, *waiter) {
 	t.Helper()
 	leaveAP(t)
@@ -149,7 +149,7 @@ func TestWhoHoldsAfterSilenceKeepsNobodyAsleep(t *testing.T) {
 	<-woken
 }
 
-// timer is one of the kernel's that p watches, and how to set it.
+// timer returns one of the kernel's that p watches, and how to set it.
 func timer(t *testing.T, p *Poller) (set func(d time.Duration)) {
 	t.Helper()
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
@@ -275,7 +275,7 @@ func threads(t *testing.T) int {
 
 var header = regexp.MustCompile(`^goroutine \d+ .*\[([^],:]*)`)
 
-// stateOf is what the goroutine in function does: "running", "IO wait". Where
+// stateOf returns what the goroutine in function does: "running", "IO wait". Where
 // there are several, it is what all of them do, or "".
 func stateOf(t *testing.T, function string) string {
 	t.Helper()

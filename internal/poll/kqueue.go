@@ -27,7 +27,7 @@ type Poller struct {
 // Event is what is ready in one direction of one descriptor.
 type Event unix.Kevent_t
 
-// FD is the descriptor.
+// FD returns the descriptor.
 func (e *Event) FD() int { return int(e.Ident) }
 
 // Readable reports whether a read may return bytes, the end of file or an error.

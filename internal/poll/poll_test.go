@@ -309,7 +309,7 @@ func TestEveryEventIsTold(t *testing.T) {
 	}
 }
 
-// readablePipe is the end of a pipe that is watched and holds a byte. The
+// readablePipe returns the end of a pipe that is watched and holds a byte. The
 // other end is closed.
 func readablePipe(t *testing.T, p *Poller) int {
 	t.Helper()
@@ -450,7 +450,7 @@ func connection(t *testing.T) (ours, theirs int) {
 	return ours, theirs
 }
 
-// pair is a connection that the caller closes.
+// pair returns a connection that the caller closes.
 func pair(t *testing.T) (ours, theirs int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -463,7 +463,7 @@ func pair(t *testing.T) (ours, theirs int) {
 	return fds[0], fds[1]
 }
 
-// deadAddress is one that nobody listens at, nor will.
+// deadAddress returns one that nobody listens at, nor will.
 func deadAddress(t *testing.T) unix.Sockaddr {
 	t.Helper()
 	fd := tcpSocket(t)
@@ -477,7 +477,7 @@ func deadAddress(t *testing.T) unix.Sockaddr {
 	return at
 }
 
-// connecting is a connection to at that is not yet there.
+// connecting returns a connection to at that is not yet there.
 func connecting(t *testing.T, at unix.Sockaddr) int {
 	t.Helper()
 	fd := tcpSocket(t)

@@ -8,7 +8,7 @@ type Breach struct {
 	Reason string
 }
 
-// Breachf is a Breach with this reason.
+// Breachf returns a Breach with this reason.
 func Breachf(code CloseCode, format string, args ...any) *Breach {
 	return &Breach{code, fmt.Sprintf(format, args...)}
 }

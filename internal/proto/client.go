@@ -114,7 +114,7 @@ func (d *Decoder) fields(p []byte) (f fields, err error) {
 	return f, nil
 }
 
-// text is a string, if value is one. It lies in value where that has no escape.
+// text returns a string, if value is one. It lies in value where that has no escape.
 func (d *Decoder) text(value jsontext.Value) (text []byte, ok bool) {
 	if value.Kind() != jsontext.KindString {
 		return nil, false
@@ -127,7 +127,7 @@ func (d *Decoder) text(value jsontext.Value) (text []byte, ok bool) {
 	return d.data[from:], true
 }
 
-// bytes is a string in base64 (RFC 4648, section 4), if value is one.
+// bytes returns a string in base64 (RFC 4648, section 4), if value is one.
 func (d *Decoder) bytes(value jsontext.Value) (data []byte, ok bool) {
 	text, ok := d.text(value)
 	if !ok || bytes.ContainsAny(text, "\r\n") { // which the decoder would skip
@@ -139,6 +139,6 @@ func (d *Decoder) bytes(value jsontext.Value) (data []byte, ok bool) {
 	return d.data[from:], err == nil
 }
 
-// JSONLimit is how long JSON may be that holds a message of longest bytes, each
+// JSONLimit returns how long JSON may be that holds a message of longest bytes, each
 // of which may be escaped, and rest other bytes.
 func JSONLimit(longest, rest int) int { return len(`\u0000`)*longest + rest }

@@ -131,7 +131,7 @@ func TestADecoderHoldsNoMoreThanTheMessage(t *testing.T) {
 	}
 }
 
-// decodeSlowly is what a Decoder is compared with: it makes a map of the whole.
+// decodeSlowly returns what a Decoder is compared with: it makes a map of the whole.
 func decodeSlowly(p []byte) (FromClient, bool) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(p, &fields) != nil || fields == nil {

@@ -26,7 +26,7 @@ func AppendEscaped(dst, p []byte) []byte {
 	return append(dst, p[from:]...)
 }
 
-// EscapedLen is the length of AppendEscaped's result.
+// EscapedLen returns the length of AppendEscaped's result.
 func EscapedLen(p []byte) int {
 	n := len(p)
 	for _, b := range p {
@@ -35,7 +35,7 @@ func EscapedLen(p []byte) int {
 	return n
 }
 
-// PlainLen is the length of the prefix of p that is the same in a JSON string
+// PlainLen returns the length of the prefix of p that is the same in a JSON string
 // and ASCII, in whole words of 8 bytes unless that is all of p.
 func PlainLen(p []byte) int {
 	const (

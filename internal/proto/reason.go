@@ -53,10 +53,10 @@ var reasons = [...]struct {
 	ReasonDenied:    {"denied", ClosePolicyViolation, true, true},
 }
 
-// String is the reason's name in JSON: "lapped".
+// String returns the reason's name in JSON: "lapped".
 func (r Reason) String() string { return reasons[r].name }
 
-// CloseCode is the code of the close frame that ends a WebSocket.
+// CloseCode returns the code of the close frame that ends a WebSocket.
 func (r Reason) CloseCode() CloseCode { return reasons[r].close }
 
 // Cut reports whether the server ended this client and went on serving others.
@@ -66,7 +66,7 @@ func (r Reason) Cut() bool { return reasons[r].cut }
 // in the same way.
 func (r Reason) Retry() bool { return !reasons[r].final }
 
-// ParseReason is the reason of that name. It is None for a name that only a
+// ParseReason returns the reason of that name. It is None for a name that only a
 // later version knows.
 func ParseReason(name string) Reason {
 	for r := range reasons {

@@ -29,7 +29,7 @@ func (b *Board[T]) Add(item T) {
 	}
 }
 
-// Now is all there is, and a channel that closes at the next change.
+// Now returns all there is, and a channel that closes at the next change.
 func (b *Board[T]) Now() ([]T, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -39,7 +39,7 @@ func (b *Board[T]) Now() ([]T, <-chan struct{}) {
 	return slices.Clip(b.items), b.more
 }
 
-// All is all there is.
+// All returns all there is.
 func (b *Board[T]) All() []T {
 	all, _ := b.Now()
 	return all
@@ -97,7 +97,7 @@ func (o *Output) add(p []byte, end bool) {
 	}
 }
 
-// Now is all there is, whether that is its end, and a channel that closes at
+// Now returns all there is, whether that is its end, and a channel that closes at
 // the next change.
 func (o *Output) Now() (text string, end bool, more <-chan struct{}) {
 	o.mu.Lock()
@@ -108,7 +108,7 @@ func (o *Output) Now() (text string, end bool, more <-chan struct{}) {
 	return string(o.data), o.end, o.more
 }
 
-// Text is all there is.
+// Text returns all there is.
 func (o *Output) Text() string {
 	text, _, _ := o.Now()
 	return text

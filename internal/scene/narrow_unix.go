@@ -18,7 +18,7 @@ func DialNarrow(t testing.TB, address string) *Peer {
 	return dialAs(t, address, Narrow(address))
 }
 
-// Narrow gives a socket small buffers and segments before it connects to
+// Narrow returns a socket small buffers and segments before it connects to
 // address.
 func Narrow(address string) func(fd int) error {
 	return func(fd int) error {
@@ -32,7 +32,7 @@ func Narrow(address string) func(fd int) error {
 	}
 }
 
-// Arrived is how many bytes wait in the socket to be read.
+// Arrived returns how many bytes wait in the socket to be read.
 func (p *Peer) Arrived() int {
 	p.T.Helper()
 	fd, err := Descriptor(p.Conn)

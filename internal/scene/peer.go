@@ -19,7 +19,7 @@ type Peer struct {
 	R *bufio.Reader // what comes is read from here
 }
 
-// NewPeer is the test's end of c. It closes with the test.
+// NewPeer returns the test's end of c. It closes with the test.
 func NewPeer(t testing.TB, c net.Conn) *Peer {
 	t.Helper()
 	t.Cleanup(func() { _ = c.Close() })
@@ -123,7 +123,7 @@ func Reset(c net.Conn) error {
 	return c.Close()
 }
 
-// Descriptor is the descriptor of c, to look at.
+// Descriptor returns the descriptor of c, to look at.
 func Descriptor(c net.Conn) (int, error) {
 	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {

@@ -17,7 +17,7 @@ func Pipe(t testing.TB) (r, w *os.File) {
 	return r, w
 }
 
-// TCPPair is the two ends of a connection over the loopback. Both close with
+// TCPPair returns the two ends of a connection over the loopback. Both close with
 // the test.
 func TCPPair(t testing.TB) (one, other *net.TCPConn) {
 	t.Helper()

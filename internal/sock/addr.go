@@ -38,7 +38,7 @@ func (a Addr) AddrPort() netip.AddrPort {
 	return netip.AddrPortFrom(ip, a.port)
 }
 
-// AddrFrom is the inverse of AddrPort.
+// AddrFrom returns the inverse of AddrPort.
 func AddrFrom(a netip.AddrPort) Addr {
 	if !a.IsValid() {
 		return Addr{}

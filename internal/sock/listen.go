@@ -77,7 +77,7 @@ type Listener struct {
 	file     *socketFile // a Unix socket's; nil for TCP
 }
 
-// String is the address in force: "127.0.0.1:9000", "[::1]:9000", "unix:/run/hub".
+// String returns the address in force: "127.0.0.1:9000", "[::1]:9000", "unix:/run/hub".
 func (l *Listener) String() string { return l.name }
 
 // Close stops listening and removes a Unix socket's file.
@@ -110,7 +110,7 @@ func Listen(ctx context.Context, a Address, c Config) ([]*Listener, error) {
 	return ls, err
 }
 
-// resolve gives the addresses to listen on. The unspecified IPv6 address
+// resolve returns the addresses to listen on. The unspecified IPv6 address
 // serves IPv4 too.
 func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if host == "" {

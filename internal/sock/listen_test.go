@@ -327,7 +327,7 @@ func needIPv6(t *testing.T) {
 	}
 }
 
-// descriptors is how many the process has open.
+// descriptors returns how many the process has open.
 func descriptors(t *testing.T) (n int) {
 	t.Helper()
 	for fd := range 1000 {

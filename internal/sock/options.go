@@ -245,7 +245,7 @@ func (f form) parse(s string) (n int64, ok bool) {
 // narrowest being milliseconds in 32 bits.
 const maxTimeout = math.MaxInt32 * time.Millisecond
 
-// format is the inverse of parse; it also formats values that the system returned.
+// format returns the inverse of parse; it also formats values that the system returned.
 func (f form) format(n int64) string {
 	switch f {
 	case formDuration:

@@ -50,7 +50,7 @@ func TestSendFileGoesOnAfterSignals(t *testing.T) {
 	})
 }
 
-// receives says whether total bytes come from conn that are data, over and over.
+// receives reports whether total bytes come from conn that are data, over and over.
 func receives(conn net.Conn, data []byte, total int) bool {
 	buf := make([]byte, 256<<10)
 	for got := 0; got < total; {
@@ -75,7 +75,7 @@ func bombard(thread int) (stop func()) {
 	return func() { stopped.Store(true); running.Wait() }
 }
 
-// edges gives a function that waits until fd tells of room, as a loop does:
+// edges returns a function that waits until fd tells of room, as a loop does:
 // edge triggered.
 func edges(t *testing.T, fd int) (await func()) {
 	t.Helper()
@@ -271,7 +271,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 }
 
-// memory is a file of n bytes, and the bytes.
+// memory returns a file of n bytes, and the bytes.
 func memory(t *testing.T, n int) (fd int, data []byte) {
 	t.Helper()
 	fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)

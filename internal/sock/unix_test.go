@@ -265,7 +265,7 @@ func TestMissingFolderIsNamed(t *testing.T) {
 	}
 }
 
-// socketPath is a path for a socket, short enough for any system.
+// socketPath returns a path for a socket, short enough for any system.
 func socketPath(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "hub") //nolint:usetesting // its own has the test's name, and may be too long

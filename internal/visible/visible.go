@@ -105,7 +105,7 @@ func appendShown(dst, text []byte) (shown, rest []byte) {
 	}
 }
 
-// plain is the number of bytes at the beginning of text that need no escape.
+// plain returns the number of bytes at the beginning of text that need no escape.
 func plain(text []byte) int {
 	for i := 0; i < len(text); {
 		if c := text[i]; c < utf8.RuneSelf {

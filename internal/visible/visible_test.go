@@ -136,7 +136,7 @@ func commands(text []byte) (rune, bool) {
 	return 0, false
 }
 
-// written is what a Writer makes of parts, each written by itself.
+// written returns what a Writer makes of parts, each written by itself.
 func written(t *testing.T, parts ...string) string {
 	t.Helper()
 	var out bytes.Buffer

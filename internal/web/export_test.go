@@ -2,14 +2,14 @@
 
 package web
 
-// Idle is how many connections wait for another request.
+// Idle returns how many connections wait for another request.
 func (s *Server) Idle() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.places.idle.Len()
 }
 
-// Free is how many places there are.
+// Free returns how many places there are.
 func (s *Server) Free() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

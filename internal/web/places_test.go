@@ -17,7 +17,7 @@ import (
 
 var health = request("GET /healthz HTTP/1.1", "Host: localhost")
 
-// held is a server whose /healthz answers when it is let.
+// held returns a server whose /healthz answers when it is let.
 func held(t *testing.T, change func(*web.Options)) (c *stage, asked chan struct{}, let chan struct{}) {
 	asked, let = make(chan struct{}, 100), make(chan struct{})
 	c = open(t, func(o *web.Options) {

@@ -17,7 +17,7 @@ import (
 	"hubbub.example/internal/web"
 )
 
-// lines is a Post that hands each line on as it comes, and takes none longer
+// lines returns a Post that hands each line on as it comes, and takes none longer
 // than 100 bytes.
 func lines(to chan<- string) func(context.Context, web.Peer, string, io.ReadCloser) error {
 	return func(_ context.Context, _ web.Peer, _ string, body io.ReadCloser) error {

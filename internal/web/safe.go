@@ -67,7 +67,7 @@ func (u *rules) judge(r *http.Request, unix, link bool) (code int, why, listed s
 	return 0, "", listed
 }
 
-// originOf is the origin of the page that r comes from, and whether it is
+// originOf returns the origin of the page that r comes from, and whether it is
 // another than ours; "": it comes from none.
 func originOf(r *http.Request) (origin string, foreign bool) {
 	// A browser sends one Origin; two never match.

@@ -97,7 +97,7 @@ func open(t *testing.T, change func(*web.Options)) *stage {
 // local is a peer as most are.
 var local = web.Peer{Addr: "127.0.0.1:1", Local: true, Tag: 42}
 
-// pair is a client's end of a connection, and the descriptor of the other.
+// pair returns a client's end of a connection, and the descriptor of the other.
 func (c *stage) pair() (net.Conn, int) {
 	c.Helper()
 	client, err := net.Dial("tcp", c.ln.Addr().String())
@@ -130,7 +130,7 @@ type visitor struct {
 	r *bufio.Reader
 }
 
-// visit is a new client, that has sent request.
+// visit returns a new client, that has sent request.
 func (c *stage) visit(p web.Peer, request string) *visitor {
 	c.Helper()
 	client, fd := c.pair()
@@ -190,7 +190,7 @@ func request(first string, lines ...string) string {
 	return first + "\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
 }
 
-// ask is one request on a connection of its own, and its answer: of a stream
+// ask returns one request on a connection of its own, and its answer: of a stream
 // only the head, and its descriptor is closed.
 func (c *stage) ask(p web.Peer, req string) (reply, string) {
 	c.Helper()

@@ -56,7 +56,7 @@ func (q *request) stream(kind Kind, contentType string) {
 	})
 }
 
-// head is the head of an endless answer.
+// head returns the head of an endless answer.
 func head(h http.Header) []byte {
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var b bytes.Buffer

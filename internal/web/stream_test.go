@@ -22,7 +22,7 @@ import (
 	"hubbub.example/internal/web"
 )
 
-// file is a stream's descriptor as something that can be read and written.
+// file returns a stream's descriptor as something that can be read and written.
 // It fails if the descriptor blocks.
 func file(t *testing.T, fd int) *os.File {
 	t.Helper()

@@ -120,7 +120,7 @@ func (a *asking) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failure is the error for an answer that opens no WebSocket. It parses the answer
+// failure returns the error for an answer that opens no WebSocket. It parses the answer
 // again: package ws does not report the status of HTTP/1.0.
 func (a *asking) failure(why error) error {
 	if a.answer.Len() < len(answerStart) || errors.Is(why, errNotHTTP) {
@@ -148,7 +148,7 @@ func (r *Refused) Error() string {
 	return fmt.Sprintf("the server refused: %d %s", r.Code, r.Words)
 }
 
-// Status is the HTTP status.
+// Status returns the HTTP status.
 func (r *Refused) Status() int { return r.Code }
 
 // words returns the first line of a plain text refusal, else the text of the

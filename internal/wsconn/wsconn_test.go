@@ -20,7 +20,7 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// opened is a WebSocket, and the server's end of its connection.
+// opened returns a WebSocket, and the server's end of its connection.
 func opened(t *testing.T) (*Conn, *net.TCPConn) {
 	t.Helper()
 	ours, theirs := scene.TCPPair(t)
@@ -44,7 +44,7 @@ func frame(f ws.Frame) string { return string(ws.MustCompileFrame(f)) }
 
 func text(s string) string { return frame(ws.NewTextFrame([]byte(s))) }
 
-// pieces is a message in fragments, with something between them.
+// pieces returns a message in fragments, with something between them.
 func pieces(between string, all ...string) string {
 	stream := ""
 	for i, s := range all {
@@ -408,7 +408,7 @@ type nowhere struct{ net.Conn }
 func (nowhere) Write(p []byte) (int, error)      { return len(p), nil }
 func (nowhere) SetWriteDeadline(time.Time) error { return nil }
 
-// readFrame is one frame, as it comes.
+// readFrame returns one frame, as it comes.
 func readFrame(r io.Reader) (ws.Frame, error) {
 	h, err := ws.ReadHeader(r)
 	if err != nil {

@@ -48,7 +48,7 @@ func main() {
 	check("close", unix.Close(server))
 }
 
-// connect is the two calls that every client begins with.
+// connect returns the two calls that every client begins with.
 func connect(address string) int {
 	host, err := net.ResolveTCPAddr("tcp4", address)
 	check("resolve", err)

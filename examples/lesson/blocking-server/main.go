@@ -59,7 +59,7 @@ func talk(client int, keyboard *bufio.Reader) {
 	}
 }
 
-// listen is the four calls that every server begins with.
+// listen returns the four calls that every server begins with.
 func listen(address string) int {
 	host, err := net.ResolveTCPAddr("tcp4", address)
 	check("resolve", err)

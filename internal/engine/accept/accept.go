@@ -41,7 +41,7 @@ type Conn struct {
 	Checked bool // and that is no HTTP request
 }
 
-// age is how long ago c came.
+// age returns how long ago c came.
 func (c *Conn) age(now uint32) time.Duration { return time.Duration(now-c.came) * time.Millisecond }
 
 // phase is what a connection in the lobby waits for.
@@ -93,7 +93,7 @@ func (c *Conn) Arrival() Arrival {
 	}
 }
 
-// Conn is a again, as one that may be no client.
+// Conn returns a again, as one that may be no client.
 func (a *Arrival) Conn() Conn {
 	return Conn{FD: int32(a.FD), Addr: a.Addr, Ready: a.Ready, Slot: a.Slot}
 }

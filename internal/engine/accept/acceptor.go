@@ -86,10 +86,10 @@ func (a *Acceptor) Event(fd int) bool {
 	return false
 }
 
-// HasReady says that connections wait.
+// HasReady reports whether connections wait.
 func (a *Acceptor) HasReady() bool { return len(a.ready) > 0 }
 
-// Watching says that connections are told of.
+// Watching reports whether connections are told of.
 func (a *Acceptor) Watching() bool { return a.watching }
 
 // Watch begins or ends to hear of connections: a listener that is not
@@ -119,7 +119,7 @@ type Failure struct {
 	Err      error
 }
 
-// OutOfDescriptors says that there is no descriptor for another connection.
+// OutOfDescriptors reports whether there is no descriptor for another connection.
 func (f *Failure) OutOfDescriptors() bool { return errors.Is(f.Err, sock.ErrNoDescriptors) }
 
 // Accept gives each the connections that wait, a slice of every listener, as

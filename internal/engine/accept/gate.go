@@ -33,7 +33,7 @@ func (g *Gate) Clients() int64     { return g.clients.Load() }
 func (g *Gate) Lingering() int64   { return g.lingering.Load() }
 func (g *Gate) Refused() int64     { return g.refused.Load() }
 
-// Full says that there are as many clients as there may be.
+// Full reports whether there are as many clients as there may be.
 func (g *Gate) Full() bool { return g.clients.Load() >= g.maxClients }
 
 // Slot is the place that one connection holds, and what it counts as. The zero
@@ -51,13 +51,13 @@ const (
 	refused
 )
 
-// Admit is a slot for a connection, while elsewhere there are so many more. It
+// Admit returns a slot for a connection, while elsewhere there are so many more. It
 // counts even if it is not ok: then it is to be refused.
 func (g *Gate) Admit(elsewhere int) (s Slot, ok bool) {
 	return Slot{is: connection}, g.connections.Add(1)+int64(elsewhere) <= g.MaxConnections
 }
 
-// Guest is a slot for a client without a connection of its own.
+// Guest returns a slot for a client without a connection of its own.
 func (g *Gate) Guest() (s Slot, ok bool) {
 	ok = g.BecomeClient(&s)
 	return s, ok
@@ -73,7 +73,7 @@ func (g *Gate) BecomeClient(s *Slot) bool {
 	return true
 }
 
-// Fewest is the loop that has the fewest connections.
+// Fewest returns the loop that has the fewest connections.
 func (g *Gate) Fewest() int {
 	to := 0
 	for i := range g.assigned {

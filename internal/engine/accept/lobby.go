@@ -92,7 +92,7 @@ func (a *alarm) in(now uint32, d time.Duration) {
 	}
 }
 
-// due says that a has come, which ends it.
+// due reports whether a has come, which ends it.
 func (a *alarm) due(now uint32) bool {
 	if !a.set || int32(now-a.at) < 0 {
 		return false
@@ -101,7 +101,7 @@ func (a *alarm) due(now uint32) bool {
 	return true
 }
 
-// Find is the connection with this descriptor, if the lobby has it.
+// Find returns the connection with this descriptor, if the lobby has it.
 func (l *Lobby) Find(fd int) *Conn {
 	if fd < len(l.byFD) {
 		return l.byFD[fd]
@@ -109,7 +109,7 @@ func (l *Lobby) Find(fd int) *Conn {
 	return nil
 }
 
-// Len is how many connections there are, refused ones included.
+// Len returns how many connections there are, refused ones included.
 func (l *Lobby) Len() (n int) {
 	for _, r := range l.rosters {
 		n += len(r)
@@ -117,7 +117,7 @@ func (l *Lobby) Len() (n int) {
 	return n
 }
 
-// Quiet is how many may be idle: those that have said nothing.
+// Quiet returns how many may be idle: those that have said nothing.
 func (l *Lobby) Quiet() int { return len(l.rosters[silent]) + len(l.rosters[expected]) }
 
 // Come takes c in, which the poller knows.
@@ -137,7 +137,7 @@ func (l *Lobby) Wait(c Conn) {
 	l.enter(&c)
 }
 
-// FirstWaiting is the connection that waits longest for net/http.
+// FirstWaiting returns the connection that waits longest for net/http.
 func (l *Lobby) FirstWaiting() (c Conn, ok bool) {
 	if r := l.rosters[waiting]; len(r) > 0 {
 		return *r[0], true
@@ -210,7 +210,7 @@ func (l *Lobby) verdict(c *Conn, do Do, why Why) Verdict {
 	return Verdict{*c, do, why}
 }
 
-// Event is what becomes of c when the poller tells of it.
+// Event returns what becomes of c when the poller tells of it.
 func (l *Lobby) Event(c *Conn, e *poll.Event, now uint32) Verdict {
 	read, _ := c.Ready.Event(e)
 	switch {
@@ -222,7 +222,7 @@ func (l *Lobby) Event(c *Conn, e *poll.Event, now uint32) Verdict {
 	return l.sniff(c, now)
 }
 
-// Turn is what becomes of those whose time has come: silent ones when there is
+// Turn returns what becomes of those whose time has come: silent ones when there is
 // something to send, or they are wanted, and they had time to speak; and those
 // that take too long to ask or to end.
 func (l *Lobby) Turn(now uint32, head int64, wanted bool) (all []Verdict) {
@@ -238,7 +238,7 @@ func (l *Lobby) Turn(now uint32, head int64, wanted bool) (all []Verdict) {
 	return all
 }
 
-// Next is when Turn has something to do by the clock. An empty lobby has nothing:
+// Next returns when Turn has something to do by the clock. An empty lobby has nothing:
 // its alarms may be left from connections that are clients by now.
 func (l *Lobby) Next(now uint32) (in time.Duration, ok bool) {
 	if l.Len() == 0 {
@@ -322,7 +322,7 @@ func (l *Lobby) discard(c *Conn) Verdict {
 	return Verdict{}
 }
 
-// Idle is those that have said nothing for so long.
+// Idle returns those that have said nothing for so long.
 func (l *Lobby) Idle(now uint32, limit time.Duration) (all []Verdict) {
 	for _, c := range slices.Concat(l.rosters[silent], l.rosters[expected]) {
 		if c.age(now) >= limit {
@@ -332,7 +332,7 @@ func (l *Lobby) Idle(now uint32, limit time.Duration) (all []Verdict) {
 	return all
 }
 
-// Below says whether a silent connection keeps what lies below to, as it does
+// Below reports whether a silent connection keeps what lies below to, as it does
 // as long as it may still speak. The others become what they are.
 func (l *Lobby) Below(to int64, now uint32) (kept bool, all []Verdict) {
 	for _, c := range slices.Clone(l.rosters[silent]) {
@@ -358,7 +358,7 @@ func (l *Lobby) Advance(to int64, later func(start int64) int64) {
 	}
 }
 
-// Drain is what becomes of all that wait, when the feed ends at head: one that
+// Drain returns what becomes of all that wait, when the feed ends at head: one that
 // has something to get, gets it.
 func (l *Lobby) Drain(head int64) (all []Verdict) {
 	for _, p := range []phase{silent, asking, expected, waiting} {
@@ -397,7 +397,7 @@ func (l *Lobby) Shrink() {
 	l.buf = nil
 }
 
-// tight is a list without the room behind it, if that is more than it needs.
+// tight returns a list without the room behind it, if that is more than it needs.
 func tight(list []*Conn) []*Conn {
 	if cap(list) <= 2*len(list) {
 		return list
@@ -405,7 +405,7 @@ func tight(list []*Conn) []*Conn {
 	return append([]*Conn(nil), list...)
 }
 
-// mayBeRaw says that c has not said yet that it speaks HTTP.
+// mayBeRaw reports whether c has not said yet that it speaks HTTP.
 func (l *Lobby) mayBeRaw(c *Conn) bool {
 	p := l.scratch()
 	n, _ := sock.Peek(int(c.FD), p) // an error finds c soon

@@ -77,7 +77,7 @@ func (s *scene) ends(c *Conn) Verdict {
 	return s.events()
 }
 
-// events is the last verdict of a turn's events.
+// events returns the last verdict of a turn's events.
 func (s *scene) events() (v Verdict) {
 	s.t.Helper()
 	events, err := s.poller.Wait(0)
@@ -247,7 +247,7 @@ func TestBrowsersSpareIsWaitedFor(t *testing.T) {
 	}
 }
 
-// someAddr is an address that has a name.
+// someAddr returns an address that has a name.
 func someAddr(t *testing.T) sock.Addr {
 	t.Helper()
 	ls, err := sock.Listen(t.Context(), sock.Address{Host: "127.0.0.1"}, sock.Config{})

@@ -53,7 +53,7 @@ func (b *Preconnects) Ask(a sock.Addr) {
 	b.asked[a.AddrPort().Addr()] = time.Now()
 }
 
-// askedWithin says whether one at a did so at most d ago.
+// askedWithin reports whether one at a did so at most d ago.
 func (b *Preconnects) askedWithin(a sock.Addr, d time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -25,7 +25,7 @@ const (
 	Encodings                 // how many there are
 )
 
-// EncodingOf is the encoding that clients of p read.
+// EncodingOf returns the encoding that clients of p read.
 func EncodingOf(p codec.Protocol) Encoding {
 	return [codec.Protocols]Encoding{codec.ProtocolSSE: SSE, codec.ProtocolWebSocket: Frames, codec.ProtocolV1: V1}[p]
 }

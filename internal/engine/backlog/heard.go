@@ -178,7 +178,7 @@ func (h *heard) reach(offset int64) {
 	h.past = max(h.past, offset)
 }
 
-// upTo is the offset up to which the canonical feed has been heard; it may be inside
+// upTo returns the offset up to which the canonical feed has been heard; it may be inside
 // a message. A client on probation counts only if it took something.
 func (h *heard) upTo() int64 { return h.most(h.tookSince) }
 
@@ -212,7 +212,7 @@ func (h *heard) tookSince(n *onProbation) bool {
 	return err == nil && int64(unacked) < int64(n.sent)
 }
 
-// heardIn is the offset in an encoding's feed up to which clients heard it that
+// heardIn returns the offset in an encoding's feed up to which clients heard it that
 // are on probation no more.
 func (h *heard) heardIn(e Encoding) int64 {
 	most := int64(0)
@@ -222,7 +222,7 @@ func (h *heard) heardIn(e Encoding) int64 {
 	return most
 }
 
-// canonical is where in the canonical feed a client stands that stands at offset
+// canonical returns where in the canonical feed a client stands that stands at offset
 // of an encoding's; 0 where that is the offset of a feed that is gone.
 func (h *heard) canonical(e Encoding, offset int64) int64 {
 	l := h.log

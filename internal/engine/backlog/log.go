@@ -99,7 +99,7 @@ func newLog(config Config, canonical *feed.Feed) *Log {
 	return l
 }
 
-// Epoch is the backlog's: a resume point is EPOCH-SEQ.
+// Epoch returns the backlog's: a resume point is EPOCH-SEQ.
 func (l *Log) Epoch() string { return l.config.Epoch }
 
 // Stop makes every publisher return, including blocked ones.
@@ -165,7 +165,7 @@ func (l *Log) View(v *View) {
 	v.share = l.config.Limit / n
 }
 
-// Segment is the size of the steps in which memory comes and goes.
+// Segment returns the size of the steps in which memory comes and goes.
 func (l *Log) Segment() int64 { return l.feed.Segment() }
 
 // Lost returns the number of trimmed messages that no client received.

@@ -10,7 +10,7 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// made is a backlog that nobody reads yet, with one mark.
+// made returns a backlog that nobody reads yet, with one mark.
 func made(t *testing.T, config Config) (*Log, *Mark) {
 	t.Helper()
 	config.Separator = 1

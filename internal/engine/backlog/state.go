@@ -31,7 +31,7 @@ type encodedState struct {
 	Floor int64
 }
 
-// State is a backlog in bytes, for Restore, and the files with the messages
+// State returns a backlog in bytes, for Restore, and the files with the messages
 // themselves, one for each feed. They stay the backlog's, which must have been
 // stopped.
 func State(l *Log) (state []byte, files []int, err error) {

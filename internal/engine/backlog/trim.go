@@ -92,7 +92,7 @@ func (m *Mark) Left(v *View) {
 	m.log.reclaim()
 }
 
-// Enter is where a client begins that was to begin at offset. If that is about
+// Enter returns where a client begins that was to begin at offset. If that is about
 // to go, or has gone meanwhile, a paced hub lets it hold what is still there.
 // Else it begins after that: it is not slow, and nobody hears what it misses.
 func (m *Mark) Enter(e Encoding, offset int64) int64 {
@@ -116,7 +116,7 @@ func (m *Mark) Enter(e Encoding, offset int64) int64 {
 	return max(offset, x.feed.EndOf(to))
 }
 
-// targets is the offset below which clients must leave each feed; 0: none.
+// targets returns the offset below which clients must leave each feed; 0: none.
 func (l *Log) targets() (to [Encodings]int64) {
 	for e := range l.feeds {
 		if x := l.feeds[e].Load(); x != nil {

@@ -16,7 +16,7 @@ import (
 // backfillPiece is about how much is encoded for one client at a time.
 const backfillPiece = 16 << 10
 
-// backfill is the next piece for a client that is backfilled. Where all such
+// backfill returns the next piece for a client that is backfilled. Where all such
 // pieces together are too much, the client misses what lies before its own feed.
 func (c *Cursor) backfill(v *backlog.View, p *Policy, end int64) feed.Piece {
 	if c.switchOver(v, false) {

@@ -57,7 +57,7 @@ func (x *control) empty() bool {
 	return x.begun == nil && x.Notices == nil && x.Pong == nil && x.Ack == 0 && !x.Heartbeat
 }
 
-// closing is what a WebSocket is sent last: the rest of what it stands in, and
+// closing returns what a WebSocket is sent last: the rest of what it stands in, and
 // the close frame.
 func (m *more) closing(c *Cursor, v *backlog.View, why ending.Reason) []byte {
 	var p []byte

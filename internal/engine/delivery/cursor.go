@@ -90,7 +90,7 @@ func (c *Cursor) Start(e backlog.Encoding, p backlog.Position) {
 	}
 }
 
-// Enter is the moment its client is taken in, at offset of the feed it reads. It
+// Enter returns the moment its client is taken in, at offset of the feed it reads. It
 // returns the message after which that is.
 func (c *Cursor) Enter(v *backlog.View, offset int64) (after uint64) {
 	after = v.Feed(c.reads).Seq(offset)
@@ -98,24 +98,24 @@ func (c *Cursor) Enter(v *backlog.View, offset int64) (after uint64) {
 	return after
 }
 
-// Offset is where the cursor stands in the feed of Encoding.
+// Offset returns where the cursor stands in the feed of Encoding.
 func (c *Cursor) Offset() int64 { return c.pos }
 
 // Encoding is whose feed the cursor reads.
 func (c *Cursor) Encoding() backlog.Encoding { return c.reads }
 
-// Own is the encoding that its client is sent. Any goroutine may ask.
+// Own returns the encoding that its client is sent. Any goroutine may ask.
 func (c *Cursor) Own() backlog.Encoding { return c.own }
 
-// Behind says that there may be something to send.
+// Behind reports whether there may be something to send.
 func (c *Cursor) Behind(v *backlog.View) bool {
 	return c.pos < v.Head(c.reads) || c.more != nil
 }
 
-// Lag is how many bytes of its feed it has not been sent.
+// Lag returns how many bytes of its feed it has not been sent.
 func (c *Cursor) Lag(v *backlog.View) int64 { return v.Head(c.reads) - c.pos }
 
-// Owed is how many bytes it has yet to be sent in all.
+// Owed returns how many bytes it has yet to be sent in all.
 func (c *Cursor) Owed(v *backlog.View) int64 {
 	owed := c.Lag(v)
 	if m := c.more; m != nil {
@@ -124,15 +124,15 @@ func (c *Cursor) Owed(v *backlog.View) int64 {
 	return owed
 }
 
-// Below says that it stands in what is about to be trimmed.
+// Below reports whether it stands in what is about to be trimmed.
 func (c *Cursor) Below(v *backlog.View) bool { return c.pos < v.Target(c.reads) }
 
-// Messages is how many messages its client was sent.
+// Messages returns how many messages its client was sent.
 func (c *Cursor) Messages(v *backlog.View) int64 {
 	return int64(uint32(v.Feed(c.reads).Seq(c.pos)) - c.first)
 }
 
-// Next is what to send next; nothing if it has all. Sent must follow.
+// Next returns what to send next; nothing if it has all. Sent must follow.
 func (c *Cursor) Next(v *backlog.View, p *Policy) feed.Piece {
 	if x := c.excluded.Load(); c.more == nil && c.reads == c.own && (x == nil || x.last.Load() == 0) {
 		return c.span(v, v.Head(c.reads))
@@ -174,7 +174,7 @@ func (c *Cursor) next(v *backlog.View, p *Policy) feed.Piece {
 	return c.span(v, end)
 }
 
-// end is up to where the feed is sent.
+// end returns up to where the feed is sent.
 func (c *Cursor) end(v *backlog.View) int64 {
 	end := v.Head(c.reads)
 	if m := c.more; m != nil && m.ends {
@@ -183,7 +183,7 @@ func (c *Cursor) end(v *backlog.View) int64 {
 	return end
 }
 
-// span is one piece of the feed, at most up to end.
+// span returns one piece of the feed, at most up to end.
 func (c *Cursor) span(v *backlog.View, end int64) feed.Piece {
 	n := min(end-c.pos, MaxPiece)
 	if n <= 0 {
@@ -229,11 +229,11 @@ func (c *Cursor) sent(p *feed.Piece, n int) Facts {
 	return f
 }
 
-// Closing says that something of the last that its client gets is still to be
+// Closing reports whether something of the last that its client gets is still to be
 // sent.
 func (c *Cursor) Closing() bool { return c.more != nil && c.more.closed && c.more.tail != nil }
 
-// Control is what waits to be sent; whatever is added to it will be.
+// Control returns what waits to be sent; whatever is added to it will be.
 func (c *Cursor) Control() *Control {
 	m := c.need()
 	if m.control == nil {

@@ -135,7 +135,7 @@ func (s *stage) add(kind string) {
 	}
 }
 
-// all is what the client is sent, when each call takes at most this many bytes.
+// all returns what the client is sent, when each call takes at most this many bytes.
 func (s *stage) all(most int) string {
 	s.t.Helper()
 	end := ""

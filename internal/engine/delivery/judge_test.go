@@ -61,7 +61,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// fullLog is a backlog of which something is to be trimmed, and a view of it.
+// fullLog returns a backlog of which something is to be trimmed, and a view of it.
 func fullLog(t *testing.T) (log *backlog.Log, view backlog.View) {
 	t.Helper()
 	log = newLog(t)

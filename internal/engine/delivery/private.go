@@ -84,7 +84,7 @@ func (c *Cursor) ShedPrivate(p *Policy) Kept {
 	return x.shed(p, x.share.Held()/2, 0, "for it, and all that does fills the backlog")
 }
 
-// PrivateHeld is how many bytes of private messages wait.
+// PrivateHeld returns how many bytes of private messages wait.
 func (c *Cursor) PrivateHeld() int {
 	if c.more == nil {
 		return 0

@@ -60,13 +60,13 @@ const (
 	Advance                // it is moved on: Cursor.Skip
 )
 
-// Every is the time between two samples.
+// Every returns the time between two samples.
 func (p *Policy) Every() time.Duration { return p.Patience / samplesAPatience }
 
 // Far is from how many bytes on a client lags far.
 func (p *Policy) Far(v *backlog.View) int64 { return v.Share() / farPart }
 
-// Watched says that a client must be sampled: it lags far, or stands in what is
+// Watched reports whether a client must be sampled: it lags far, or stands in what is
 // about to be trimmed. Short messages fill the backlog with their index: then
 // less is far.
 func (p *Policy) Watched(c *Cursor, v *backlog.View) bool {
@@ -91,13 +91,13 @@ func (p *Policy) Unwatch(c *Cursor) {
 	}
 }
 
-// Doubts says that by its samples a client takes too little. Only then does Judge
+// Doubts reports whether by its samples a client takes too little. Only then does Judge
 // need to know what it has acknowledged by now.
 func (p *Policy) Doubts(c *Cursor) bool {
 	return p.Slow == Wait && c.more != nil && c.more.samples != nil && c.more.samples.tooFew(p.Patience, p.MinRate)
 }
 
-// Judge says what is done with a client, where blocked says that a publisher
+// Judge returns what is done with a client, where blocked says that a publisher
 // waits, and acked is how many bytes the client has acknowledged by now. It
 // changes nothing.
 func (p *Policy) Judge(c *Cursor, v *backlog.View, blocked bool, now time.Time, acked int64) (Verdict, ending.Reason) {
@@ -138,14 +138,14 @@ func (s *samples) add(now time.Time, taken int64, every time.Duration) (more int
 	return more
 }
 
-// still says that the samples are not out of date: the last is recent, and what
+// still reports whether the samples are not out of date: the last is recent, and what
 // was taken by now changes nothing.
 func (s *samples) still(now time.Time, taken int64, patience time.Duration, minRate int64) bool {
 	oldest := s.taken[s.count%len(s.taken)]
 	return now.Sub(s.last) <= 3*patience/samplesAPatience && float64(taken-oldest) < float64(minRate)*patience.Seconds()
 }
 
-// tooFew says that over the last Patience fewer than MinRate bytes a second were
+// tooFew reports whether over the last Patience fewer than MinRate bytes a second were
 // taken.
 func (s *samples) tooFew(patience time.Duration, minRate int64) bool {
 	if s.count <= samplesAPatience {

@@ -42,7 +42,7 @@ func TestTooFew(t *testing.T) {
 	}
 }
 
-// slowAt is the first look at which a client that takes so much is too slow;
+// slowAt returns the first look at which a client that takes so much is too slow;
 // 0 is never.
 func slowAt(takes []int64) int {
 	var p samples

@@ -33,7 +33,7 @@ type cursorState struct {
 
 type excludedState struct{ ID, Last uint64 }
 
-// State is the cursor in bytes, for Restore. Between Next and Sent it has none.
+// State returns the cursor in bytes, for Restore. Between Next and Sent it has none.
 // How much its client takes is not kept: it is sampled anew.
 func (c *Cursor) State() ([]byte, error) {
 	s := cursorState{Version: stateVersion, Pos: c.pos, First: c.first, Reads: c.reads, Own: c.own}

@@ -28,13 +28,13 @@ func Because(kind proto.Reason, format string, args ...any) Reason {
 	return Reason{Kind: kind, Text: fmt.Sprintf(format, args...)}
 }
 
-// Done is a client that had nothing more to say.
+// Done returns a client that had nothing more to say.
 func Done() Reason { return Reason{Kind: proto.ReasonDone, Text: "done"} }
 
-// Shutdown is the end of the hub.
+// Shutdown returns the end of the hub.
 func Shutdown() Reason { return Reason{Kind: proto.ReasonShutdown, Text: "shutdown"} }
 
-// Kicked is a client that the caller closes; why may be empty.
+// Kicked returns a client that the caller closes; why may be empty.
 func Kicked(why string) Reason {
 	if why == "" {
 		return Reason{Kind: proto.ReasonKicked, Text: "kicked"}
@@ -42,12 +42,12 @@ func Kicked(why string) Reason {
 	return Because(proto.ReasonKicked, "kicked: %s", why)
 }
 
-// TooLong is a client that sent a message of more than longest bytes.
+// TooLong returns a client that sent a message of more than longest bytes.
 func TooLong(longest int) Reason {
 	return Because(proto.ReasonTooLong, "sent a message longer than %s", quantity.Bytes(int64(longest)))
 }
 
-// Lapped is a client that is so many bytes behind, and stands in what is gone.
+// Lapped returns a client that is so many bytes behind, and stands in what is gone.
 func Lapped(behind int64) Reason {
 	return Because(proto.ReasonLapped, "lapped (%s behind)", quantity.Bytes(behind))
 }
@@ -58,28 +58,28 @@ func LappedInside(behind int64) Reason {
 	return Because(proto.ReasonLapped, "lapped inside a message (%s behind), and what such clients must still get of theirs fills another backlog", quantity.Bytes(behind))
 }
 
-// TooSlow is the reason for a client that is this many bytes behind and took
+// TooSlow returns the reason for a client that is this many bytes behind and took
 // less than rate bytes a second over the last patience.
 func TooSlow(behind, rate int64, patience time.Duration) Reason {
 	return Because(proto.ReasonSlow, "too slow (%s behind, took less than %s/s over the last %s)", quantity.Bytes(behind), quantity.Bytes(rate), patience)
 }
 
-// PrivateFull is a client for which so many bytes of private messages wait; why
+// PrivateFull returns a client for which so many bytes of private messages wait; why
 // says why that is too much.
 func PrivateFull(bytes int, why string) Reason {
 	return Because(proto.ReasonOverQuota, "takes no private messages (%s wait %s)", quantity.Bytes(bytes), why)
 }
 
-// Idle is a client that had no byte either way for so long.
+// Idle returns a client that had no byte either way for so long.
 func Idle(limit time.Duration) Reason { return Because(proto.ReasonIdle, "idle for %s", limit) }
 
-// Breach is a client that broke its protocol. The code is what its WebSocket
+// Breach returns a client that broke its protocol. The code is what its WebSocket
 // is closed with.
 func Breach(code proto.CloseCode, text string) Reason {
 	return Reason{Kind: proto.ReasonBreach, Text: text, Code: code}
 }
 
-// Closed is a client that closed its WebSocket with code, which it gets back.
+// Closed returns a client that closed its WebSocket with code, which it gets back.
 // A code that does not mean that all is well stands in the text.
 func Closed(code proto.CloseCode) Reason {
 	r := Done()
@@ -94,7 +94,7 @@ func Closed(code proto.CloseCode) Reason {
 // ErrAbrupt is a WebSocket whose connection ended without a close frame.
 var ErrAbrupt = errors.New("the connection ended without a close frame")
 
-// Lost is a connection that broke with err.
+// Lost returns a connection that broke with err.
 func Lost(err error) Reason {
 	switch {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -110,7 +110,7 @@ func Lost(err error) Reason {
 // Cut reports whether the hub ended the client and went on serving others.
 func (r Reason) Cut() bool { return r.Kind.Cut() }
 
-// CloseCode is the code of the client's close frame.
+// CloseCode returns the code of the client's close frame.
 func (r Reason) CloseCode() proto.CloseCode {
 	if r.Code != 0 {
 		return r.Code
@@ -118,7 +118,7 @@ func (r Reason) CloseCode() proto.CloseCode {
 	return r.Kind.CloseCode()
 }
 
-// Grouped is how the log groups clients that ended for reasons of this kind.
+// Grouped returns how the log groups clients that ended for reasons of this kind.
 func (r Reason) Grouped() logger.Kind {
 	return logger.Kind{Of: "closed: " + groups[r.Kind], Code: r.Kind.String()}
 }

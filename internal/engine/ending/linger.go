@@ -64,7 +64,7 @@ func (l *Linger) Over(now time.Time, draining bool, stall time.Duration) bool {
 	return now.Sub(l.progress) >= l.limit(draining, stall)
 }
 
-// limit is for how long there may be no progress. A client that has yet to
+// limit returns for how long there may be no progress. A client that has yet to
 // take what it was promised may pause for longer than one that has everything.
 func (l *Linger) limit(draining bool, stall time.Duration) time.Duration {
 	switch {

@@ -45,10 +45,10 @@ type Batch struct {
 	records []Record
 }
 
-// Records is what the batch holds. It is good until Release.
+// Records returns what the batch holds. It is good until Release.
 func (b *Batch) Records() []Record { return b.records }
 
-// Plain is every message of the batch with its separator, one after the other.
+// Plain returns every message of the batch with its separator, one after the other.
 // It is good until Release.
 func (b *Batch) Plain() []byte { return b.data }
 

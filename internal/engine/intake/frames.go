@@ -53,7 +53,7 @@ func (s *Sender) TookFrames(w *Writer, p []byte) (out Outcome) {
 	return out
 }
 
-// longestFrame is how long one WebSocket message may be.
+// longestFrame returns how long one WebSocket message may be.
 func (s *Sender) longestFrame(w *Writer) int {
 	if s.Protocol() == codec.ProtocolV1 {
 		const otherFields = 1 << 10

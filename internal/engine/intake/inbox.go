@@ -45,7 +45,7 @@ func NewInbox(c Config, writers int, closed <-chan struct{}, wake func()) *Inbox
 	return in
 }
 
-// Receive gives the next batch, when there is one. The error is io.EOF after
+// Receive returns the next batch, when there is one. The error is io.EOF after
 // the inbox was closed and all was received, else ctx's.
 func (in *Inbox) Receive(ctx context.Context) (*Batch, error) {
 	if b := in.TryReceive(); b != nil {
@@ -64,7 +64,7 @@ func (in *Inbox) Receive(ctx context.Context) (*Batch, error) {
 	return nil, io.EOF
 }
 
-// TryReceive gives the next batch, or nil if there is none now.
+// TryReceive returns the next batch, or nil if there is none now.
 func (in *Inbox) TryReceive() *Batch {
 	select {
 	case b := <-in.filled:
@@ -74,7 +74,7 @@ func (in *Inbox) TryReceive() *Batch {
 	}
 }
 
-// Batches is how many there are.
+// Batches returns how many there are.
 func (in *Inbox) Batches() int { return cap(in.filled) }
 
 // SetReader names who takes the batches on the loop of this writer, which needs
@@ -100,7 +100,7 @@ func (in *Inbox) Shrink() {
 	}
 }
 
-// take gives an empty batch, or nil while the caller is behind; then all loops
+// take returns an empty batch, or nil while the caller is behind; then all loops
 // are woken when there is one.
 func (in *Inbox) take() *Batch {
 	in.mu.Lock()

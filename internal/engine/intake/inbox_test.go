@@ -49,7 +49,7 @@ func (d *desk) takeAll() (all []*Batch) {
 	return all
 }
 
-// received is all that was handed over, and the bytes of its messages.
+// received returns all that was handed over, and the bytes of its messages.
 func (d *desk) received() (events []string, plain string) {
 	d.Deliver()
 	for b := d.TryReceive(); b != nil; b = d.TryReceive() {

@@ -47,7 +47,7 @@ type Outcome struct {
 	Dropped int           // bytes at the end of input that are no whole record
 }
 
-// fitting is how much of p, which is whole messages, comes before one that is
+// fitting returns how much of p, which is whole messages, comes before one that is
 // too long. Only where a message can be shorter than one read and still too
 // long does it look at each. Raw bytes are no message.
 func (c *Config) fitting(p []byte) int {

@@ -28,7 +28,7 @@ type Post struct {
 	posted   quota.Share // of what posts have begun to say
 }
 
-// Received is how many bytes of its body were entered.
+// Received returns how many bytes of its body were entered.
 func (p *Post) Received() int64 { return p.received }
 
 // Forget drops what the post has begun to say.

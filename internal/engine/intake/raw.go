@@ -11,13 +11,13 @@ package intake
 
 import "hubbub.example/internal/engine/ending"
 
-// Space is where the next read goes. W has a batch: Batch was called for it.
+// Space returns where the next read goes. W has a batch: Batch was called for it.
 func (s *Sender) Space(w *Writer) []byte {
 	begin := len(w.batch.data) + s.inPlace()
 	return w.batch.data[begin : begin+ReadSize]
 }
 
-// inPlace is how much of what the client holds goes before the next read, so
+// inPlace returns how much of what the client holds goes before the next read, so
 // that a message that the read completes lies in one piece. A long one is put
 // together elsewhere.
 func (s *Sender) inPlace() int {
@@ -52,7 +52,7 @@ func (s *Sender) Took(w *Writer, n int) Outcome {
 	return s.enter(w, begin, b.data[begin:])
 }
 
-// EndOfInput is the end of what a raw client sends. A beginning without its end
+// EndOfInput returns the end of what a raw client sends. A beginning without its end
 // counts as a message, except where every message has the same size.
 func (s *Sender) EndOfInput(w *Writer) Outcome {
 	x := s.rare

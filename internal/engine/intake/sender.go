@@ -47,7 +47,7 @@ type rare struct {
 	ended   bool          // hubbub.v1: it has said that this is the end
 }
 
-// NewSender is a client of an address that speaks p and has not joined yet.
+// NewSender returns a client of an address that speaks p and has not joined yet.
 func NewSender(addr sock.Addr, p codec.Protocol) Sender {
 	return Sender{addr: addr, standing: standing(p) << protocolShift}
 }
@@ -58,7 +58,7 @@ func (s *Sender) Joins(id uint64, since uint32) {
 	s.standing |= standing(min(since, mostSince)) << sinceShift
 }
 
-// ID is the client's id; 0 if it has not joined.
+// ID returns the client's id; 0 if it has not joined.
 func (s *Sender) ID() uint64 { return s.id }
 
 // Present reports whether the client has joined and its leave was not told yet.
@@ -67,21 +67,21 @@ func (s *Sender) Present() bool { return s.id != 0 && !s.Left() }
 // Left reports whether the client's leave was told.
 func (s *Sender) Left() bool { return s.standing&left != 0 }
 
-// Addr is where the client is.
+// Addr returns where the client is.
 func (s *Sender) Addr() sock.Addr { return s.addr }
 
-// Protocol is what the client speaks.
+// Protocol returns what the client speaks.
 func (s *Sender) Protocol() codec.Protocol {
 	return codec.Protocol(s.standing >> protocolShift & (1<<(sinceShift-protocolShift) - 1))
 }
 
-// Since is when the client joined: seconds since the hub began.
+// Since returns when the client joined: seconds since the hub began.
 func (s *Sender) Since() uint32 { return uint32(s.standing >> sinceShift) }
 
-// Messages is how many messages the client sent.
+// Messages returns how many messages the client sent.
 func (s *Sender) Messages() uint32 { return s.messages }
 
-// Name is what the client wants to be called; "": it did not say.
+// Name returns what the client wants to be called; "": it did not say.
 func (s *Sender) Name() string {
 	if s.rare == nil {
 		return ""
@@ -109,7 +109,7 @@ func (s *Sender) Muted() bool { return s.standing&muted != 0 }
 // Continue has the client's numbers go on where x stands.
 func (s *Sender) Continue(x *Session) { s.more().session = x }
 
-// Session is what the client's numbers belong to; nil if it sent none.
+// Session returns what the client's numbers belong to; nil if it sent none.
 func (s *Sender) Session() *Session {
 	if s.rare == nil {
 		return nil
@@ -117,7 +117,7 @@ func (s *Sender) Session() *Session {
 	return s.rare.session
 }
 
-// Holds is how many bytes of a message the client has begun to say.
+// Holds returns how many bytes of a message the client has begun to say.
 func (s *Sender) Holds() int {
 	if s.rare == nil {
 		return 0
@@ -134,7 +134,7 @@ func (s *Sender) Forget() {
 	}
 }
 
-// more is the rare part, made on demand.
+// more returns the rare part, made on demand.
 func (s *Sender) more() *rare {
 	if s.rare == nil {
 		s.rare = &rare{}

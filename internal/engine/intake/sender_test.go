@@ -31,7 +31,7 @@ func (d *desk) reads(s *Sender, p string) Outcome {
 	return s.Took(d.Writer, copy(s.Space(d.Writer), p))
 }
 
-// ends is the end of what s sends.
+// ends returns the end of what s sends.
 func (d *desk) ends(s *Sender) Outcome {
 	d.Batch()
 	return s.EndOfInput(d.Writer)
@@ -188,7 +188,7 @@ func TestRawInputComesOutWhole(t *testing.T) {
 	}
 }
 
-// masked is a frame as a client sends it.
+// masked returns a frame as a client sends it.
 func masked(op ws.OpCode, fin bool, payload string) string {
 	var b bytes.Buffer
 	_ = ws.WriteFrame(&b, ws.MaskFrame(ws.NewFrame(op, fin, []byte(payload)))) // a Buffer takes all

@@ -52,10 +52,10 @@ type Session struct {
 	idle   idle
 }
 
-// Last is the highest number that was taken; 0: none yet.
+// Last returns the highest number that was taken; 0: none yet.
 func (x *Session) Last() uint64 { return x.last }
 
-// follows says whether message n is a new one: not one that was taken already.
+// follows reports whether message n is a new one: not one that was taken already.
 // The error says that one before it is missing.
 func (x *Session) follows(n uint64) (fresh bool, err error) {
 	if x.last > 0 && n > x.last+1 {
@@ -94,7 +94,7 @@ func NewSessions(most int) *Sessions {
 	return &Sessions{most: most, known: map[string]*Session{}, from: map[netip.Addr]*site{}}
 }
 
-// Known is how many sessions are remembered, idle or not.
+// Known returns how many sessions are remembered, idle or not.
 func (s *Sessions) Known() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *Sessions) Claim(token string, on int) (x *Session, shard int) {
 	return x, x.shard
 }
 
-// Take gives a session to who claimed it. Older had it until now, if that is
+// Take returns a session to who claimed it. Older had it until now, if that is
 // not nil, and must be ended.
 func (s *Sessions) Take(x *Session, by any) (older any) {
 	s.mu.Lock()
@@ -190,7 +190,7 @@ func (s *Sessions) forget() {
 	}
 }
 
-// siteOf is an address without what its owner may choose.
+// siteOf returns an address without what its owner may choose.
 func siteOf(a sock.Addr) netip.Addr {
 	ip := a.AddrPort().Addr().WithZone("")
 	if ip.Is6() {

@@ -13,7 +13,7 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// from is an address of this IP.
+// from returns an address of this IP.
 func from(ip string) sock.Addr {
 	return sock.AddrFrom(netip.AddrPortFrom(netip.MustParseAddr(ip), 1))
 }
@@ -122,7 +122,7 @@ func TestWhichSessionIsForgotten(t *testing.T) {
 	}
 }
 
-// restored is what another process makes of s.
+// restored returns what another process makes of s.
 func restored(t *testing.T, s *Sessions) *Sessions {
 	t.Helper()
 	other := NewSessions(s.most)

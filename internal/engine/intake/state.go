@@ -38,7 +38,7 @@ type senderState struct {
 	Token    []byte `json:",omitempty"` // "" for a session of this connection alone
 }
 
-// State is the sender in bytes, for RestoreSender.
+// State returns the sender in bytes, for RestoreSender.
 func (s *Sender) State() []byte {
 	state := senderState{
 		Version: stateVersion, ID: s.id, Addr: s.addr.AddrPort(), Protocol: s.Protocol(),
@@ -56,7 +56,7 @@ func (s *Sender) State() []byte {
 	return encode(state)
 }
 
-// RestoreSender is the sender whose State gave p. What it has begun to say
+// RestoreSender returns the sender whose State gave p. What it has begun to say
 // counts for the quota. A session that outlives its connection comes from
 // sessions, where it is claimed: Take must follow.
 func RestoreSender(p []byte, beginnings *quota.Quota, sessions *Sessions, shard int) (Sender, error) {
@@ -106,7 +106,7 @@ type idleState struct {
 	Shard int
 }
 
-// State is the idle sessions in bytes, for Restore.
+// State returns the idle sessions in bytes, for Restore.
 func (s *Sessions) State() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -29,10 +29,10 @@ func (in *Inbox) NewWriter() *Writer { return &Writer{inbox: in} }
 // SetTime says what time it is for what is entered from now on.
 func (w *Writer) SetTime(now time.Time) { w.now = now.UnixNano() }
 
-// Messages is how many messages were entered.
+// Messages returns how many messages were entered.
 func (w *Writer) Messages() int64 { return w.messages }
 
-// Batch is the batch that this turn fills, after all deferred joins and leaves;
+// Batch returns the batch that this turn fills, after all deferred joins and leaves;
 // nil while the caller is behind.
 func (w *Writer) Batch() *Batch {
 	w.EnterDeferred()
@@ -107,7 +107,7 @@ func (w *Writer) EnterDeferred() {
 	w.deferred = nil
 }
 
-// record is one of s, as of now.
+// record returns one of s, as of now.
 func (w *Writer) record(kind Kind, s *Sender) Record {
 	return Record{Kind: kind, Client: s.id, Name: s.Name(), Protocol: s.Protocol(), Addr: s.addr, Time: w.now}
 }

@@ -51,22 +51,22 @@ const (
 	local                       // a Unix socket
 )
 
-// Readable says that input may wait.
+// Readable reports whether input may wait.
 func (r Ready) Readable() bool { return r&readable != 0 }
 
-// Blocked says that the socket takes nothing now, and will tell when it does.
+// Blocked reports whether the socket takes nothing now, and will tell when it does.
 func (r Ready) Blocked() bool { return r&blocked != 0 }
 
-// PeerShut says that the peer's end of file is on its way, or has been read.
+// PeerShut reports whether the peer's end of file is on its way, or has been read.
 func (r Ready) PeerShut() bool { return r&peerShut != 0 }
 
-// HungUp says that both directions have ended.
+// HungUp reports whether both directions have ended.
 func (r Ready) HungUp() bool { return r&hungUp != 0 }
 
-// EOF says that the peer's end of file has been read.
+// EOF reports whether the peer's end of file has been read.
 func (r Ready) EOF() bool { return r&eof != 0 }
 
-// Unsettled says that the peer may not have all it was sent.
+// Unsettled reports whether the peer may not have all it was sent.
 func (r Ready) Unsettled() bool { return r&unsettled != 0 }
 
 func (r *Ready) set(f Ready, on bool) {
@@ -141,7 +141,7 @@ type extra struct {
 	taken   int64 // what the peer had acknowledged when it was last asked
 }
 
-// New is the link of fd, of which r is known already.
+// New returns the link of fd, of which r is known already.
 func New(fd int, isUnix bool, r Ready) Link {
 	k := Link{fd: int32(fd), Ready: r}
 	k.set(local, isUnix)
@@ -151,7 +151,7 @@ func New(fd int, isUnix bool, r Ready) Link {
 // Touch has the link be idle from now on only.
 func (k *Link) Touch(now uint32) { k.sentAt, k.recvAt = now, now }
 
-// FD is the descriptor.
+// FD returns the descriptor.
 func (k *Link) FD() int { return int(k.fd) }
 
 // Sent and Received are how many bytes went each way.
@@ -218,7 +218,7 @@ func (k *Link) restocked(p []byte) int {
 	return n
 }
 
-// Peek is what waits to be read, at most p. It stays there. The error is
+// Peek returns what waits to be read, at most p. It stays there. The error is
 // sock.Again or io.EOF where it is one of these.
 func (k *Link) Peek(p []byte) (int, error) {
 	if k.extra != nil && k.extra.input != nil {
@@ -227,7 +227,7 @@ func (k *Link) Peek(p []byte) (int, error) {
 	return sock.Peek(int(k.fd), p)
 }
 
-// Unread is how many bytes wait to be read.
+// Unread returns how many bytes wait to be read.
 func (k *Link) Unread() (int, error) {
 	n, err := sock.Unread(int(k.fd))
 	if k.extra != nil {

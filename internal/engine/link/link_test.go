@@ -16,7 +16,7 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// pair is a link and the descriptor of its peer.
+// pair returns a link and the descriptor of its peer.
 func pair(t testing.TB) (k Link, peer int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)

@@ -12,11 +12,11 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// Unacked is how many sent bytes the peer has not acknowledged. A Unix socket
+// Unacked returns how many sent bytes the peer has not acknowledged. A Unix socket
 // counts the kernel's overhead too, and TCP the end of file as a byte.
 func (k *Link) Unacked() (int, error) { return sock.Unacked(int(k.fd)) }
 
-// Acknowledged is how many bytes the peer has taken in all. Where the kernel
+// Acknowledged returns how many bytes the peer has taken in all. Where the kernel
 // cannot tell, what was sent must do.
 func (k *Link) Acknowledged() int64 {
 	n, err := k.Unacked()
@@ -26,7 +26,7 @@ func (k *Link) Acknowledged() int64 {
 	return k.sent - int64(n)
 }
 
-// Owed is how many of the bytes that were sent the peer has not acknowledged.
+// Owed returns how many of the bytes that were sent the peer has not acknowledged.
 func (k *Link) Owed() int64 {
 	n, _ := k.Unacked()
 	if n > 0 && k.Ready&(shut|local) == shut {
@@ -58,7 +58,7 @@ func (k *Link) Settle() bool {
 	return true
 }
 
-// Silent is for how long the peer has left questions unanswered. A Unix
+// Silent returns for how long the peer has left questions unanswered. A Unix
 // socket's peer is asked none.
 func (k *Link) Silent(now time.Time) time.Duration {
 	if k.Ready&local != 0 {
@@ -96,7 +96,7 @@ func (k *Link) SampleTaken(now uint32) {
 	}
 }
 
-// Idle is for how long no byte has gone either way.
+// Idle returns for how long no byte has gone either way.
 func (k *Link) Idle(now uint32) time.Duration { return min(k.SinceSent(now), k.SinceRecv(now)) }
 
 // SinceSent and SinceRecv are for how long nothing was sent, or received.

@@ -29,7 +29,7 @@ func (k *Link) AppendState(dst []byte) []byte {
 
 var errState = errors.New("the state of a connection is malformed or of another version")
 
-// Restore is the link of fd with a state that AppendState wrote. It keeps no
+// Restore returns the link of fd with a state that AppendState wrote. It keeps no
 // part of state.
 func Restore(fd int, state []byte, now uint32) (Link, error) {
 	if len(state) == 0 || state[0] != stateVersion {

@@ -53,17 +53,17 @@ func (l *Loop) Add(fd int) error       { return l.poller.Add(fd) }
 func (l *Loop) AddReader(fd int) error { return l.poller.AddReader(fd) }
 func (l *Loop) Remove(fd int) error    { return l.poller.Remove(fd) }
 
-// Close gives up the loop's own descriptors. No Wait may be under way.
+// Close returns up the loop's own descriptors. No Wait may be under way.
 func (l *Loop) Close() error { return l.poller.Close() }
 
-// Now is when this turn began.
+// Now returns when this turn began.
 func (l *Loop) Now() time.Time { return l.now }
 
-// Millis is the same, in milliseconds since the beginning; it wraps around
+// Millis returns the same, in milliseconds since the beginning; it wraps around
 // after 49 days.
 func (l *Loop) Millis() uint32 { return l.millis }
 
-// Wait gives the events of the next turn, good until the next Wait. It does not
+// Wait returns the events of the next turn, good until the next Wait. It does not
 // sleep while the loop is busy. What another goroutine may change is looked at
 // after sleeping is set, and whoever changes it looks at sleeping afterwards,
 // so one of the two sees the other.

@@ -34,7 +34,7 @@ func (t *Timer) In(d time.Duration) {
 // Stop sets t to never.
 func (t *Timer) Stop() { t.at = time.Time{} }
 
-// IsSet says that t is to come.
+// IsSet reports whether t is to come.
 func (t *Timer) IsSet() bool { return !t.at.IsZero() }
 
 // RunTimers calls what is due. Each may set itself again.
@@ -47,7 +47,7 @@ func (l *Loop) RunTimers() {
 	}
 }
 
-// untilTimer is how long the loop may sleep.
+// untilTimer returns how long the loop may sleep.
 func (l *Loop) untilTimer() time.Duration {
 	var next time.Time
 	for _, t := range l.timers {

@@ -44,7 +44,7 @@ func NewChunker(framing framing.Framing, longest, segment int) *Chunker {
 	return &Chunker{framing: framing, longest: longest, chunk: min(ChunkSize, segment), most: 4 * segment}
 }
 
-// Space is where the next chunk is read to.
+// Space returns where the next chunk is read to.
 func (c *Chunker) Space() []byte {
 	n := len(c.buf)
 	if need := n + c.chunk; cap(c.buf) < need {
@@ -90,7 +90,7 @@ func (c *Chunker) Finish() (dropped int) {
 // more may be read.
 func (c *Chunker) Pending() bool { return c.whole > 0 }
 
-// Part is the next messages to broadcast, as package feed wants them.
+// Part returns the next messages to broadcast, as package feed wants them.
 func (c *Chunker) Part() (p []byte, ends []int) {
 	return c.buf[c.from : c.from+c.next[len(c.next)-1]], c.next
 }

@@ -237,7 +237,7 @@ func (r *reading) checkBytes(want string) {
 	}
 }
 
-// inPieces is what becomes of data, and how many of its messages are too long.
+// inPieces returns what becomes of data, and how many of its messages are too long.
 func inPieces(data, separator []byte, longest int) (want []string, long int) {
 	messages := bytes.Split(data, separator)
 	if last := len(messages) - 1; len(messages[last]) == 0 {

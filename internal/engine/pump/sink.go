@@ -52,13 +52,13 @@ func NewSink(f *os.File, inbox *intake.Inbox) (*Sink, error) {
 	return &Sink{inbox: inbox, file: f.Name(), fd: fd, waits: !ours, done: make(chan error, 1)}, nil
 }
 
-// FD is the sink's own descriptor.
+// FD returns the sink's own descriptor.
 func (s *Sink) FD() int { return s.fd }
 
 // Waits reports whether a write may have to wait.
 func (s *Sink) Waits() bool { return s.waits }
 
-// Done says why the file takes no more.
+// Done returns why the file takes no more.
 func (s *Sink) Done() <-chan error { return s.done }
 
 // Open begins to write, on the loop of writer.
@@ -128,7 +128,7 @@ func (s *Sink) Turn() (again bool) {
 // Drain has nothing to do: what clients say before their end is written.
 func (s *Sink) Drain() {}
 
-// next says whether there is something to write.
+// next reports whether there is something to write.
 func (s *Sink) next() bool {
 	for len(s.rest) == 0 {
 		if s.batch != nil {

@@ -84,10 +84,10 @@ func (r *Reader) NewSource(f *os.File, on *loop.Loop) (*Source, error) {
 	return &Source{Reader: r, loop: on, chunks: r.newChunker(), file: f.Name(), fd: fd, done: make(chan error, 1)}, nil
 }
 
-// FD is the source's own descriptor.
+// FD returns the source's own descriptor.
 func (s *Source) FD() int { return s.fd }
 
-// Done says how reading ended: nil at the end of the file,
+// Done returns how reading ended: nil at the end of the file,
 // poll.ErrNotPollable if the file does not tell of readiness.
 func (s *Source) Done() <-chan error { return s.done }
 

@@ -33,7 +33,7 @@ func New(limit int64) *Quota { return &Quota{limit: limit} }
 // Over reports whether more bytes are held than the limit allows.
 func (q *Quota) Over() bool { return q.used.Load() > q.limit }
 
-// Used is how many bytes are held.
+// Used returns how many bytes are held.
 func (q *Quota) Used() int64 { return q.used.Load() }
 
 // Elect begins an election among so many shards. If it returns true, the caller
@@ -74,7 +74,7 @@ type Share struct {
 	held int
 }
 
-// Held is how many bytes the share has.
+// Held returns how many bytes the share has.
 func (s *Share) Held() int { return s.held }
 
 // Grow adds n bytes of q, which it may push over the limit, and reports
