@@ -1,19 +1,18 @@
 //go:build unix
 
-// Package accept is connections that are no clients yet. It takes them in and
-// finds out what they speak; what becomes of each it returns, and the engine
-// does it.
+// Package accept has the connections that are no clients yet. It accepts them and
+// detects their protocols. It returns what to do with each, and the engine does it.
 //
 //	Acceptor    listeners, and the descriptor in reserve      (acceptor.go)
-//	Gate        how many there may be; a Slot is a place among them (gate.go)
+//	Gate        limits; a Slot is what one connection takes     (gate.go)
 //	Conn        a connection that is no client yet              (this file)
-//	Lobby       where they wait until it is known what they are (lobby.go)
-//	            what their first bytes tell                     (sniff.go)
+//	Lobby       connections whose protocol is not known yet     (lobby.go)
+//	            their first bytes                               (sniff.go)
 //	Preconnects spare connections of browsers                   (preconnect.go)
-//	Arrival     one that is known, on its way to its loop       (this file)
+//	Arrival     one whose protocol is known                     (this file)
 //
-// A connection misses nothing while it waits: it begins where it stood when it
-// was accepted. It is no join, and counts for nothing but its descriptor.
+// A connection misses nothing while it waits: its stream begins where the feed was
+// when it was accepted.
 package accept
 
 import (
@@ -36,8 +35,8 @@ type Conn struct {
 	link.Ready
 	Port    sock.Protocol // what the address it came to is for
 	phase   phase
-	Watched bool // the poller knows it
-	Spoke   bool // it has said something
+	Watched bool // the poller has it
+	Spoke   bool // it has sent something
 	Checked bool // and that is no HTTP request
 }
 
@@ -48,44 +47,44 @@ func (c *Conn) age(now uint32) time.Duration { return time.Duration(now-c.came) 
 type phase uint8
 
 const (
-	silent    phase = iota // to say something
-	expected               // the same, at an address for HTTP, where nothing is sent before a request comes
-	asking                 // for the rest of its request's head; or it may still be HTTP, or is a browser's spare
-	waiting                // for a place at net/http: its head is whole
-	lingering              // for its end: it was refused
+	silent    phase = iota // its first bytes
+	expected               // the same, at an address for HTTP only
+	asking                 // the rest of a head, or of what may become one; or a browser's spare connection
+	waiting                // a place at net/http: its head is complete
+	lingering              // its end: it was refused
 	phases
 )
 
-// Arrival is a connection that is known, by whichever door it came: its first
-// bytes told, or an HTTP request.
+// Arrival is a connection whose protocol is known, from its first bytes or from an
+// HTTP request.
 type Arrival struct {
 	FD       int
 	Addr     sock.Addr
 	Protocol codec.Protocol
 	Ready    link.Ready
 	Slot     Slot
-	Watched  bool // the poller knows it already
-	Spoke    bool // it has said something
+	Watched  bool // the poller has it already
+	Spoke    bool // it has sent something
 	Checked  bool // and that is no HTTP request
 
-	After uint64 // the message after which it begins, and
+	After uint64 // the message after which its stream begins, and
 	Start int64  // where that is,
-	Past  bool   // in the canonical feed, though its protocol has one of its own
+	Past  bool   // in the canonical feed, not in that of its protocol
 
 	Name    string
 	Session string
-	Input   []byte  // what it sent right behind its request
-	Resume  *Resume // where it can be told how that went
+	Input   []byte  // what it sent right after its request
+	Resume  *Resume // nil where the client cannot be told
 }
 
 // Resume is what a stream asked for.
 type Resume struct {
 	Asked   string // its resume point
-	Since   uint64 // the message after which it was to begin
-	Unknown bool   // the resume point is none of this server's
+	Since   uint64 // the message of that
+	Unknown bool   // it is no resume point of this server
 }
 
-// Arrival is c that speaks raw.
+// Arrival makes c an arrival that speaks raw.
 func (c *Conn) Arrival() Arrival {
 	return Arrival{
 		FD: int(c.FD), Addr: c.Addr, Ready: c.Ready, Slot: c.Slot, Watched: c.Watched,
@@ -93,7 +92,7 @@ func (c *Conn) Arrival() Arrival {
 	}
 }
 
-// Conn returns a again, as one that may be no client.
+// Conn makes a, which may be no client, a connection again.
 func (a *Arrival) Conn() Conn {
 	return Conn{FD: int32(a.FD), Addr: a.Addr, Ready: a.Ready, Slot: a.Slot}
 }

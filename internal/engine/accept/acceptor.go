@@ -11,17 +11,17 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// acceptSlice is how many connections one listener gives in a turn.
+// acceptSlice is how many connections a turn accepts from one listener.
 const acceptSlice = 64
 
-// Poller is what an acceptor needs of its loop.
+// Poller is what an acceptor needs of a loop.
 type Poller interface {
 	AddReader(fd int) error
 	Remove(fd int) error
 }
 
-// Acceptor is the listeners, and a descriptor to let go when there is no
-// other. It belongs to one loop. The zero value accepts nothing.
+// Acceptor has the listeners, and a reserve descriptor to close when no other is
+// left. It belongs to one loop. The zero value accepts nothing.
 type Acceptor struct {
 	poller    Poller
 	listeners []*sock.Listener
@@ -33,7 +33,7 @@ type Acceptor struct {
 // NewAcceptor makes an acceptor without listeners.
 func NewAcceptor(p Poller) Acceptor { return Acceptor{poller: p, reserve: openReserve()} }
 
-// openReserve opens a descriptor only to have it; nil if there is none.
+// openReserve opens the reserve; nil if that fails.
 func openReserve() *int {
 	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -42,7 +42,7 @@ func openReserve() *int {
 	return &fd
 }
 
-// Add begins to accept from ls.
+// Add starts to accept from ls.
 func (a *Acceptor) Add(ls []*sock.Listener) error {
 	for _, ln := range ls {
 		if err := a.poller.AddReader(ln.FD); err != nil {
@@ -60,7 +60,7 @@ func (a *Acceptor) Close() {
 	a.listeners, a.ready = nil, nil
 }
 
-// CloseReserve gives the reserve up.
+// CloseReserve closes the reserve.
 func (a *Acceptor) CloseReserve() {
 	if a.reserve != nil {
 		_ = sock.Close(*a.reserve)
@@ -75,7 +75,7 @@ func CloseAll(ls []*sock.Listener) {
 	}
 }
 
-// Event reports whether fd is a listener's, which then has connections.
+// Event handles an event of fd. It reports whether fd is a listener.
 func (a *Acceptor) Event(fd int) bool {
 	for _, ln := range a.listeners {
 		if ln.FD == fd {
@@ -89,11 +89,11 @@ func (a *Acceptor) Event(fd int) bool {
 // HasReady reports whether connections wait.
 func (a *Acceptor) HasReady() bool { return len(a.ready) > 0 }
 
-// Watching reports whether connections are told of.
+// Watching reports whether the poller watches the listeners.
 func (a *Acceptor) Watching() bool { return a.watching }
 
-// Watch begins or ends to hear of connections: a listener that is not
-// accepted from would tell of them on and on.
+// Watch starts or stops watching the listeners: one that is not accepted from
+// would wake the loop again and again.
 func (a *Acceptor) Watch(on bool) (err error) {
 	if a.watching == on {
 		return nil
@@ -113,17 +113,17 @@ func (a *Acceptor) Watch(on bool) (err error) {
 	return err
 }
 
-// Failure is a listener that gives no connections, and why.
+// Failure is a failed accept.
 type Failure struct {
 	Listener *sock.Listener
 	Err      error
 }
 
-// OutOfDescriptors reports whether there is no descriptor for another connection.
+// OutOfDescriptors reports whether no descriptor is left.
 func (f *Failure) OutOfDescriptors() bool { return errors.Is(f.Err, sock.ErrNoDescriptors) }
 
-// Accept gives each the connections that wait, a slice of every listener, as
-// long as it wants more.
+// Accept accepts a slice of connections from every ready listener, as long as each
+// wants more.
 func (a *Acceptor) Accept(each func(c Conn) (more bool)) (failed []Failure) {
 	for _, ln := range a.ready {
 		for range acceptSlice {
@@ -143,8 +143,8 @@ func (a *Acceptor) Accept(each func(c Conn) (more bool)) (failed []Failure) {
 	return failed
 }
 
-// AcceptWithReserve lets the reserve go to accept one connection, which is to
-// be told why nobody else is.
+// AcceptWithReserve closes the reserve to accept one connection, which can then be
+// told why it is refused.
 func (a *Acceptor) AcceptWithReserve(ln *sock.Listener) (c Conn, ok bool) {
 	if a.reserve == nil {
 		return Conn{}, false
@@ -154,7 +154,7 @@ func (a *Acceptor) AcceptWithReserve(ln *sock.Listener) (c Conn, ok bool) {
 	return Conn{FD: int32(fd), Addr: addr, Port: ln.Protocol}, err == nil
 }
 
-// Renew has a reserve again, if there is a descriptor for it.
+// Renew opens the reserve again, and reports whether it is open.
 func (a *Acceptor) Renew() bool {
 	if a.reserve == nil {
 		a.reserve = openReserve()

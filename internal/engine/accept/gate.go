@@ -4,12 +4,11 @@ package accept
 
 import "sync/atomic"
 
-// MaxLingering is how many refused connections linger at a time; one more is
-// closed without waiting for its end.
+// MaxLingering is how many refused connections linger at a time. More are closed
+// at once.
 const MaxLingering = 16
 
-// Gate counts connections and clients, and says whether one more may come. Any
-// goroutine may use it.
+// Gate counts connections and clients, and limits them. Any goroutine may use it.
 type Gate struct {
 	maxClients     int64
 	MaxConnections int64 // set before the first one comes
@@ -21,23 +20,23 @@ type Gate struct {
 	assigned    []atomic.Int64
 }
 
-// NewGate makes the gate of so many loops.
+// NewGate makes a gate for loops loops.
 func NewGate(maxClients, maxConnections, loops int) *Gate {
 	return &Gate{maxClients: int64(maxClients), MaxConnections: int64(maxConnections), assigned: make([]atomic.Int64, loops)}
 }
 
-// Connections, Clients and Lingering are how many there are; Refused is how many
-// there ever were.
+// Connections, Clients and Lingering count those that there are now, and Refused
+// those that ever were.
 func (g *Gate) Connections() int64 { return g.connections.Load() }
 func (g *Gate) Clients() int64     { return g.clients.Load() }
 func (g *Gate) Lingering() int64   { return g.lingering.Load() }
 func (g *Gate) Refused() int64     { return g.refused.Load() }
 
-// Full reports whether there are as many clients as there may be.
+// Full reports whether no more clients are allowed.
 func (g *Gate) Full() bool { return g.clients.Load() >= g.maxClients }
 
-// Slot is the place that one connection holds, and what it counts as. The zero
-// value holds none. Whoever has it last gives it to Release.
+// Slot is what one connection counts as. The zero value counts as nothing. Its last
+// owner gives it to Release.
 type Slot struct {
 	loop int16 // from 1; 0: it is assigned to none
 	is   holds
@@ -51,8 +50,8 @@ const (
 	refused
 )
 
-// Admit returns a slot for a connection, while elsewhere there are so many more. It
-// counts even if it is not ok: then it is to be refused.
+// Admit returns a slot for a connection; elsewhere is how many more connections
+// there are. If ok is false, the connection must be refused, but it counts as well.
 func (g *Gate) Admit(elsewhere int) (s Slot, ok bool) {
 	return Slot{is: connection}, g.connections.Add(1)+int64(elsewhere) <= g.MaxConnections
 }
@@ -63,7 +62,7 @@ func (g *Gate) Guest() (s Slot, ok bool) {
 	return s, ok
 }
 
-// BecomeClient has s count as a client's too, if there may be one more.
+// BecomeClient has s count as a client too, if one more is allowed.
 func (g *Gate) BecomeClient(s *Slot) bool {
 	if g.clients.Add(1) > g.maxClients {
 		g.clients.Add(-1)
@@ -90,15 +89,15 @@ func (g *Gate) Assign(s *Slot, loop int) {
 	g.assigned[loop].Add(1)
 }
 
-// Linger has s be a connection's that was told why it may not stay, and counts
-// for no loop. It is not ok if too many linger already.
+// Linger has s count as a refused connection that lingers, and for no loop. It is
+// not ok if too many linger already.
 func (g *Gate) Linger(s *Slot) (ok bool) {
 	g.unassign(s)
 	s.is |= refused
 	return g.lingering.Add(1) <= MaxLingering
 }
 
-// CountRefused counts one that may not stay.
+// CountRefused counts a refused connection.
 func (g *Gate) CountRefused() { g.refused.Add(1) }
 
 func (g *Gate) unassign(s *Slot) {
@@ -108,7 +107,7 @@ func (g *Gate) unassign(s *Slot) {
 	}
 }
 
-// Release gives the place back, and says what it was.
+// Release gives s back and returns what it counted as.
 func (g *Gate) Release(s *Slot) (wasClient, wasRefused bool) {
 	g.unassign(s)
 	if s.is&connection != 0 {

@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	// HeadTime is how long the head of a request may take. It is looked at
-	// headLooks times meanwhile.
+	// HeadTime is how long the head of a request may take. It is checked
+	// headLooks times per HeadTime.
 	HeadTime  = 10 * time.Second
 	headLooks = 10
 
-	// A refused connection lingers until its end of file, or for lingerTime; for
-	// the longer time while it has not acknowledged what it was told. No more of
-	// what it says is read than lingerBytes.
+	// A refused connection lingers until its end of file, for lingerTime, or for
+	// lingerLonger if it has not acknowledged the reason. At most lingerBytes of
+	// its input are read.
 	lingerTime   = time.Second
 	lingerLonger = 5 * time.Second
 	lingerBytes  = 256 << 10
 )
 
-// Do is what is to be done with a connection.
+// Do is what to do with a connection.
 type Do uint8
 
 const (
 	Stay   Do = iota // nothing
-	Client           // it speaks raw
-	HTTP             // it is net/http's
-	Refuse           // it may not stay, for Why
-	Close            // it is closed, for Why if that is not None
+	Client           // make it a raw client
+	HTTP             // give it to net/http
+	Refuse           // refuse it for Why
+	Close            // close it, for Why if that is not None
 )
 
 // Why is why a connection may not stay.
@@ -48,8 +48,8 @@ const (
 	Idle         // it has said nothing for too long
 )
 
-// Verdict is what becomes of a connection. Unless it is Stay, the lobby does
-// not have it any more.
+// Verdict is what to do with a connection. Unless it is Stay, the connection has
+// left the lobby.
 type Verdict struct {
 	Conn Conn
 	Do   Do
@@ -63,16 +63,16 @@ type Rules struct {
 	Preconnects *Preconnects
 }
 
-// Lobby is a loop's connections that are no clients yet. The zero value with
+// Lobby has the connections of a loop that are no clients yet. The zero value with
 // Rules is ready.
 type Lobby struct {
 	Rules
 
 	byFD    []*Conn
 	rosters [phases][]*Conn // waiting: first come, first served
-	head    int64           // up to where the feed goes for which no silent one needs to be looked at
+	head    int64           // up to this head of the feed no silent connection misses anything
 
-	// When silent ones, heads and refused ones are looked at.
+	// When silent connections, heads and refused connections are checked.
 	sniffing, heads, ends alarm
 
 	buf []byte
@@ -84,7 +84,7 @@ type alarm struct {
 	at  uint32
 }
 
-// in sets a to d from now, unless it comes earlier.
+// in sets a to d from now, unless it is earlier.
 func (a *alarm) in(now uint32, d time.Duration) {
 	at := now + uint32((d+time.Millisecond-1)/time.Millisecond)
 	if !a.set || int32(at-a.at) < 0 {
@@ -92,7 +92,7 @@ func (a *alarm) in(now uint32, d time.Duration) {
 	}
 }
 
-// due reports whether a has come, which ends it.
+// due reports whether a has come, and clears it then.
 func (a *alarm) due(now uint32) bool {
 	if !a.set || int32(now-a.at) < 0 {
 		return false
@@ -101,7 +101,7 @@ func (a *alarm) due(now uint32) bool {
 	return true
 }
 
-// Find returns the connection with this descriptor, if the lobby has it.
+// Find returns the connection with this descriptor, or nil.
 func (l *Lobby) Find(fd int) *Conn {
 	if fd < len(l.byFD) {
 		return l.byFD[fd]
@@ -117,10 +117,10 @@ func (l *Lobby) Len() (n int) {
 	return n
 }
 
-// Quiet returns how many may be idle: those that have said nothing.
+// Quiet returns how many connections have sent nothing.
 func (l *Lobby) Quiet() int { return len(l.rosters[silent]) + len(l.rosters[expected]) }
 
-// Come takes c in, which the poller knows.
+// Come adds c, which the poller has.
 func (l *Lobby) Come(c Conn, now uint32) {
 	if c.phase = silent; c.Port == sock.HTTPProtocol {
 		c.phase = expected
@@ -145,10 +145,10 @@ func (l *Lobby) FirstWaiting() (c Conn, ok bool) {
 	return Conn{}, false
 }
 
-// TakeWaiting takes it out.
+// TakeWaiting removes it.
 func (l *Lobby) TakeWaiting() { l.leave(l.rosters[waiting][0]) }
 
-// Linger keeps c, which was refused, until its end, if that has not come.
+// Linger keeps c, which was refused, until its end.
 func (l *Lobby) Linger(c Conn, now uint32) Verdict {
 	c.phase, c.came = lingering, now
 	l.enter(&c)
@@ -170,7 +170,7 @@ func (l *Lobby) join(c *Conn) {
 	*r = append(*r, c)
 }
 
-// part takes c out of its roster; the last one takes its place, but where
+// part removes c from its roster. The last one takes its place, except where the
 // order counts.
 func (l *Lobby) part(c *Conn) {
 	r := &l.rosters[c.phase]
@@ -195,13 +195,13 @@ func (l *Lobby) move(c *Conn, to phase) {
 	l.join(c)
 }
 
-// leave takes c out.
+// leave removes c.
 func (l *Lobby) leave(c *Conn) {
 	l.part(c)
 	l.byFD[c.FD] = nil
 }
 
-// verdict takes c out, unless it stays.
+// verdict makes the verdict on c, which leaves unless it is Stay.
 func (l *Lobby) verdict(c *Conn, do Do, why Why) Verdict {
 	if do == Stay {
 		return Verdict{}
@@ -210,7 +210,7 @@ func (l *Lobby) verdict(c *Conn, do Do, why Why) Verdict {
 	return Verdict{*c, do, why}
 }
 
-// Event returns what becomes of c when the poller tells of it.
+// Event returns what to do with c after an event.
 func (l *Lobby) Event(c *Conn, e *poll.Event, now uint32) Verdict {
 	read, _ := c.Ready.Event(e)
 	switch {
@@ -222,9 +222,9 @@ func (l *Lobby) Event(c *Conn, e *poll.Event, now uint32) Verdict {
 	return l.sniff(c, now)
 }
 
-// Turn returns what becomes of those whose time has come: silent ones when there is
-// something to send, or they are wanted, and they had time to speak; and those
-// that take too long to ask or to end.
+// Turn returns what to do with connections that have waited long enough: silent
+// ones once there is something to send or clients are wanted, and those that take
+// too long to ask or to end.
 func (l *Lobby) Turn(now uint32, head int64, wanted bool) (all []Verdict) {
 	if l.sniffing.due(now) || !l.sniffing.set && len(l.rosters[silent]) > 0 && (head > l.head || wanted) {
 		all = l.lookAtSilent(now, head, wanted)
@@ -255,8 +255,8 @@ func (l *Lobby) Next(now uint32) (in time.Duration, ok bool) {
 	return max(in, 0), ok
 }
 
-// lookAtSilent has those be raw clients that had time to speak and for whom
-// there is something.
+// lookAtSilent makes raw clients of silent connections that had time to send
+// something and for which there is something to send.
 func (l *Lobby) lookAtSilent(now uint32, head int64, wanted bool) (all []Verdict) {
 	l.head = head
 	for _, c := range slices.Clone(l.rosters[silent]) {
@@ -275,8 +275,8 @@ func (l *Lobby) lookAtSilent(now uint32, head int64, wanted bool) (all []Verdict
 	return all
 }
 
-// lookAtHeads ends those that take too long to ask. One that has not even said
-// by now that it speaks HTTP does not.
+// lookAtHeads refuses requests that take too long. A connection whose bytes are not
+// certainly HTTP by then is raw.
 func (l *Lobby) lookAtHeads(now uint32) (all []Verdict) {
 	for _, c := range slices.Clone(l.rosters[asking]) {
 		switch {
@@ -305,10 +305,10 @@ func (l *Lobby) lookAtEnds(now uint32) (all []Verdict) {
 	return all
 }
 
-// discard reads what a refused one still says: unread input would make close a
-// reset, and what it was told be lost.
+// discard reads what a refused connection still sends: close with unread input
+// would be a reset, and lose the reason.
 func (l *Lobby) discard(c *Conn) Verdict {
-	for c.dropped < lingerBytes || c.PeerShut() { // behind its end there is no more
+	for c.dropped < lingerBytes || c.PeerShut() { // after its end there is no more
 		n, err := sock.Recv(int(c.FD), l.scratch())
 		if errors.Is(err, sock.Again) {
 			return Verdict{}
@@ -322,7 +322,7 @@ func (l *Lobby) discard(c *Conn) Verdict {
 	return Verdict{}
 }
 
-// Idle returns those that have said nothing for so long.
+// Idle returns connections that have sent nothing for limit.
 func (l *Lobby) Idle(now uint32, limit time.Duration) (all []Verdict) {
 	for _, c := range slices.Concat(l.rosters[silent], l.rosters[expected]) {
 		if c.age(now) >= limit {
@@ -332,14 +332,14 @@ func (l *Lobby) Idle(now uint32, limit time.Duration) (all []Verdict) {
 	return all
 }
 
-// Below reports whether a silent connection keeps what lies below to, as it does
-// as long as it may still speak. The others become what they are.
+// Below reports whether a silent connection still needs what lies below to, because
+// it may still speak. The others get a verdict.
 func (l *Lobby) Below(to int64, now uint32) (kept bool, all []Verdict) {
 	for _, c := range slices.Clone(l.rosters[silent]) {
 		switch {
 		case c.Start >= to:
 		case c.age(now) < l.Sniff:
-			kept = true // Turn comes back to it
+			kept = true // until Turn decides
 		default:
 			if v := l.saysNothing(c, now); v.Do != Stay {
 				all = append(all, v)
@@ -349,7 +349,7 @@ func (l *Lobby) Below(to int64, now uint32) (kept bool, all []Verdict) {
 	return kept, all
 }
 
-// Advance has the silent connections that begin below to begin at a later place.
+// Advance moves the start of silent connections that begin below to.
 func (l *Lobby) Advance(to int64, later func(start int64) int64) {
 	for _, c := range l.rosters[silent] {
 		if c.Start < to {
@@ -358,8 +358,8 @@ func (l *Lobby) Advance(to int64, later func(start int64) int64) {
 	}
 }
 
-// Drain returns what becomes of all that wait, when the feed ends at head: one that
-// has something to get, gets it.
+// Drain returns what to do with all connections when the feed ends at head: raw ones
+// that have something to receive become clients.
 func (l *Lobby) Drain(head int64) (all []Verdict) {
 	for _, p := range []phase{silent, asking, expected, waiting} {
 		for _, c := range slices.Clone(l.rosters[p]) {
@@ -373,7 +373,7 @@ func (l *Lobby) Drain(head int64) (all []Verdict) {
 	return all
 }
 
-// Empty takes all connections out.
+// Empty removes all connections.
 func (l *Lobby) Empty() (all []Conn) {
 	for _, r := range l.rosters {
 		for _, c := range slices.Clone(r) {
@@ -384,7 +384,7 @@ func (l *Lobby) Empty() (all []Conn) {
 	return all
 }
 
-// Shrink gives up room that nothing is in.
+// Shrink frees unused capacity.
 func (l *Lobby) Shrink() {
 	for i := range l.rosters {
 		l.rosters[i] = tight(l.rosters[i])
@@ -397,7 +397,7 @@ func (l *Lobby) Shrink() {
 	l.buf = nil
 }
 
-// tight returns a list without the room behind it, if that is more than it needs.
+// tight copies a list that uses less than half of its capacity.
 func tight(list []*Conn) []*Conn {
 	if cap(list) <= 2*len(list) {
 		return list
@@ -405,9 +405,9 @@ func tight(list []*Conn) []*Conn {
 	return append([]*Conn(nil), list...)
 }
 
-// mayBeRaw reports whether c has not said yet that it speaks HTTP.
+// mayBeRaw reports whether the bytes of c are not certainly HTTP.
 func (l *Lobby) mayBeRaw(c *Conn) bool {
 	p := l.scratch()
-	n, _ := sock.Peek(int(c.FD), p) // an error finds c soon
+	n, _ := sock.Peek(int(c.FD), p) // an error shows again soon
 	return c.Port != sock.HTTPProtocol && codec.Detect(p[:n]) == codec.Unclear
 }

@@ -2,12 +2,10 @@
 
 package accept
 
-// This file is how a browser's spare connections are told from raw clients.
-// Beside the connections it asks on, a browser opens others in advance, and
-// says nothing on them until it needs them: from far away, much later than a
-// raw client is waited for. So what comes silently at about the time when a
-// browser at the same address asks for something is waited for as long as for
-// a slow request.
+// This file distinguishes spare connections of browsers from raw clients. A browser
+// opens connections in advance, and sends nothing on them until it needs them. So a
+// silent connection that comes at about the time of a request from the same address
+// has as much time as a slow request.
 
 import (
 	"maps"
@@ -19,22 +17,22 @@ import (
 )
 
 const (
-	// spareWithin is how long before or after a spare connection its browser
-	// asks for something.
+	// spareWithin is the time between a spare connection and a request of the
+	// same browser, before or after it.
 	spareWithin = time.Second
 
-	// manyBrowsers is how many are remembered.
+	// manyBrowsers is how many addresses are remembered.
 	manyBrowsers = 1024
 )
 
-// Preconnects is when the browsers at some addresses last asked for something.
-// Any goroutine may use it.
+// Preconnects remembers when browsers last sent a request, by address. Any
+// goroutine may use it.
 type Preconnects struct {
 	mu    sync.Mutex
 	asked map[netip.Addr]time.Time
 }
 
-// Ask notes that a browser at a asks for something.
+// Ask notes a request of a browser at a.
 func (b *Preconnects) Ask(a sock.Addr) {
 	if a.IsUnix() {
 		return
@@ -48,12 +46,12 @@ func (b *Preconnects) Ask(a sock.Addr) {
 		maps.DeleteFunc(b.asked, func(_ netip.Addr, at time.Time) bool { return time.Since(at) > HeadTime })
 	}
 	if len(b.asked) >= manyBrowsers {
-		clear(b.asked) // nobody but an attacker has so many
+		clear(b.asked) // an attack
 	}
 	b.asked[a.AddrPort().Addr()] = time.Now()
 }
 
-// askedWithin reports whether one at a did so at most d ago.
+// askedWithin reports whether a browser at a sent a request at most d ago.
 func (b *Preconnects) askedWithin(a sock.Addr, d time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

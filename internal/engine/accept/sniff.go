@@ -2,8 +2,8 @@
 
 package accept
 
-// This file finds out what a new connection speaks. Its first bytes tell, and
-// are only looked at: they stay in the socket for whoever is to read them.
+// This file detects the protocol of a new connection from its first bytes. It only
+// peeks at them: they stay in the socket.
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func (l *Lobby) scratch() []byte {
 	return l.buf
 }
 
-// sniff looks at what c has said so far.
+// sniff decides about c by the bytes that it has sent.
 func (l *Lobby) sniff(c *Conn, now uint32) Verdict {
 	p := l.scratch()
 	n, err := sock.Peek(int(c.FD), p)
@@ -41,14 +41,14 @@ func (l *Lobby) sniff(c *Conn, now uint32) Verdict {
 	case opening == codec.OpensHTTP, opening == codec.Unclear && !c.PeerShut():
 		return l.ask(c, p[:n], now)
 	case http:
-		return l.verdict(c, HTTP, None) // net/http says what is wrong with it
+		return l.verdict(c, HTTP, None) // net/http answers what is wrong
 	}
 	c.Checked = opening == codec.OpensRaw
-	return l.verdict(c, Client, None) // what is unclear will never be more
+	return l.verdict(c, Client, None) // what is unclear stays so: no more comes
 }
 
-// sniffEnd is c of which nothing can be read: for now, any more, or at all. One
-// that ends its side without a word watches, if anybody.
+// sniffEnd decides about c after a peek failed. A connection that ends its side
+// without a byte may be a watcher.
 func (l *Lobby) sniffEnd(c *Conn, err error) Verdict {
 	switch {
 	case errors.Is(err, sock.Again):
@@ -62,10 +62,9 @@ func (l *Lobby) sniffEnd(c *Conn, err error) Verdict {
 	return l.verdict(c, Close, None)
 }
 
-// ask has net/http answer c's request, once its head is whole, is too long, or
-// will not go on. Until then it is waited for, even if it may be none: one that
-// sends its first word a letter a second would be a raw client otherwise, and
-// be sent everything.
+// ask gives c to net/http once the head of its request is complete, too long, or
+// ended. Until then it waits, even if this may be no request: a request that comes
+// a letter a second would become a raw client otherwise.
 func (l *Lobby) ask(c *Conn, p []byte, now uint32) Verdict {
 	if codec.HeaderEnd(p) > 0 || len(p) == longestHead || c.PeerShut() {
 		return l.verdict(c, HTTP, None)
@@ -78,7 +77,8 @@ func (l *Lobby) ask(c *Conn, p []byte, now uint32) Verdict {
 	return Verdict{}
 }
 
-// saysNothing is c that had time to speak: a raw client, or a browser's spare.
+// saysNothing decides about c, which had time to send something: it is a raw client
+// or a browser's spare connection.
 func (l *Lobby) saysNothing(c *Conn, now uint32) Verdict {
 	if l.Preconnects.askedWithin(c.Addr, c.age(now)+spareWithin) {
 		l.move(c, asking)
@@ -88,10 +88,10 @@ func (l *Lobby) saysNothing(c *Conn, now uint32) Verdict {
 	return l.verdict(c, Client, None)
 }
 
-// FirstLine says whether a raw client opens with an HTTP request, as a page of
-// another site can have a browser send one anywhere: its answer the page does
-// not see, but what it says would be taken for messages. With all, no more will
-// come; with whole, p is whole messages already, where they are no lines.
+// FirstLine reports whether a raw client's input p begins with an HTTP request. A
+// page of any site can have a browser send one to any port: the page does not see
+// the answer, but its body would become messages. all means that no more input
+// comes, whole that p is whole messages, where messages are no lines.
 func FirstLine(p []byte, all, whole bool) codec.Answer {
 	answer := codec.RequestLine(p)
 	if answer == codec.Perhaps && (all || whole && codec.Detect(p) == codec.Unclear) {

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package link is one connection's descriptor: it reads and sends, counts the
-// bytes, and knows what the descriptor is ready for and how far either side has
-// ended. It decides nothing: who uses it looks at what it knows, and acts.
+// Package link is the descriptor of one connection. It reads and sends, counts
+// bytes, and knows whether the descriptor is ready and which side has ended. It
+// decides nothing; the engine does.
 //
 //	Ready  flags: readable, blocked, how far the peer has ended (this file)
 //	Link   a descriptor with its flags and counters             (this file)
@@ -25,28 +25,28 @@ import (
 )
 
 const (
-	// Unsent is how much the kernel holds for a connection, besides what is on
-	// the wire (TCP_NOTSENT_LOWAT): a stalled client would pin megabytes.
+	// Unsent is how much unsent data the kernel holds for a connection
+	// (TCP_NOTSENT_LOWAT): without it a stalled client would pin megabytes.
 	// Connections inherit it from their listener.
 	Unsent = 128 << 10
 
-	// wideUnsent is the same for one that catches up in bulk.
+	// wideUnsent is the same for a connection that catches up in bulk.
 	wideUnsent = 1 << 20
 )
 
-// Ready is what is known of a descriptor and of both sides' ends.
+// Ready has the flags of a descriptor.
 type Ready uint16
 
 const (
-	readable  Ready = 1 << iota // input may wait: the event came, and is not used up
-	reading                     // stands in the queue of those to be read
-	writing                     // stands in the queue of those to be sent to
-	blocked                     // took less than it was given: an event will come
-	peerShut                    // the peer's end of file is on its way
+	readable  Ready = 1 << iota // input may wait: its event came and is not used up
+	reading                     // in the queue for reading
+	writing                     // in the queue for sending
+	blocked                     // the socket is full: an event will come
+	peerShut                    // the peer has sent its end of file
 	hungUp                      // both directions have ended
 	eof                         // the peer's end of file has been read
 	shut                        // our end of file is sent
-	unsettled                   // something was sent since the peer was last known to have all
+	unsettled                   // something was sent that the peer may not have
 	wide                        // the kernel may take wideUnsent
 	local                       // a Unix socket
 )
@@ -77,8 +77,7 @@ func (r *Ready) set(f Ready, on bool) {
 	}
 }
 
-// Event enters what the poller tells, and says what is to be done about it:
-// read, or send again.
+// Event records an event and reports what to do: read, send, or both.
 func (r *Ready) Event(e *poll.Event) (read, send bool) {
 	if e.HungUp() {
 		*r |= peerShut
@@ -95,7 +94,7 @@ func (r *Ready) Event(e *poll.Event) (read, send bool) {
 	return read, send
 }
 
-// MayRead notes that input may wait, though no event tells of it.
+// MayRead notes that input may wait although no event will report it.
 func (r *Ready) MayRead() { *r |= readable }
 
 // UsedUp notes that the next input will come with an event.
@@ -104,8 +103,8 @@ func (r *Ready) UsedUp() { *r &^= readable }
 // Ended notes that the peer's end of file has been seen.
 func (r *Ready) Ended() { *r |= eof }
 
-// Queue is one of a loop's two queues. A link knows that it stands there, so
-// that it stands there once.
+// Queue is one of a shard's two queues. The link knows whether it is in the queue,
+// so that it enters only once.
 type Queue Ready
 
 const (
@@ -113,7 +112,7 @@ const (
 	Writing = Queue(writing)
 )
 
-// Enter notes that the link stands in q, and reports whether that is new.
+// Enter notes that the link is in q, and reports whether that is new.
 func (r *Ready) Enter(q Queue) bool {
 	if *r&Ready(q) != 0 {
 		return false
@@ -122,7 +121,7 @@ func (r *Ready) Enter(q Queue) bool {
 	return true
 }
 
-// Leave notes that the link stands in q no more.
+// Leave notes that the link is not in q any more.
 func (r *Ready) Leave(q Queue) { *r &^= Ready(q) }
 
 // Link is one connection's descriptor.
@@ -134,7 +133,7 @@ type Link struct {
 	Ready
 }
 
-// extra is what few links need, and those not for long.
+// extra is what few links need, and only for a while.
 type extra struct {
 	input   []byte // to be read before what the socket has
 	silence silence
@@ -148,7 +147,7 @@ func New(fd int, isUnix bool, r Ready) Link {
 	return k
 }
 
-// Touch has the link be idle from now on only.
+// Touch resets the idle time.
 func (k *Link) Touch(now uint32) { k.sentAt, k.recvAt = now, now }
 
 // FD returns the descriptor.
@@ -158,7 +157,7 @@ func (k *Link) FD() int { return int(k.fd) }
 func (k *Link) Sent() int64     { return k.sent }
 func (k *Link) Received() int64 { return k.recv }
 
-// Restock gives input back: it is read again before what the socket has.
+// Restock puts input back: Recv returns it before what the socket has.
 func (k *Link) Restock(input []byte) {
 	if len(input) > 0 {
 		k.more().input = input
@@ -179,10 +178,9 @@ func (k *Link) tidy() {
 	}
 }
 
-// Recv reads what is there, and notes whether there may be more: an edge is
-// told only once, so the link stays readable until the socket gives less than
-// asked for; and an end of file that is on its way would not show in a short
-// read. Nothing to read is no error. The end of file is told once, as io.EOF.
+// Recv reads, and notes whether there may be more: the poller reports an edge only
+// once, so the link stays readable until a read is short and no end of file is on
+// its way. Nothing to read is no error. The end of file is io.EOF, once.
 func (k *Link) Recv(p []byte, now uint32) (int, error) {
 	n := k.restocked(p)
 	if n == 0 {
@@ -204,7 +202,7 @@ func (k *Link) Recv(p []byte, now uint32) (int, error) {
 	return n, nil
 }
 
-// restocked reads what was given back.
+// restocked reads what Restock put back.
 func (k *Link) restocked(p []byte) int {
 	if k.extra == nil || k.extra.input == nil {
 		return 0
@@ -236,8 +234,8 @@ func (k *Link) Unread() (int, error) {
 	return n, err
 }
 
-// Send sends what of p there is room for. Less than all of it means that the
-// link is blocked now; no room at all is no error.
+// Send sends as much of p as the socket takes. If that is not all, the link is
+// blocked now. A full socket is no error.
 func (k *Link) Send(p *feed.Piece, now uint32) (n int, err error) {
 	if p.Bytes != nil {
 		n, err = sock.Send(int(k.fd), p.Bytes)
@@ -255,8 +253,8 @@ func (k *Link) Send(p *feed.Piece, now uint32) (n int, err error) {
 	return n, nil
 }
 
-// WidenUnsent lets the kernel take more at a time: a tight bound all the time
-// would cost a client that catches up a system call for every 64 KiB.
+// WidenUnsent lets the kernel take more at a time: with the tight bound a client
+// that catches up would cost a system call for every 64 KiB.
 func (k *Link) WidenUnsent() {
 	if k.Ready&(wide|local) == 0 {
 		k.Ready |= wide
@@ -264,7 +262,7 @@ func (k *Link) WidenUnsent() {
 	}
 }
 
-// NarrowUnsent ends that.
+// NarrowUnsent undoes WidenUnsent.
 func (k *Link) NarrowUnsent() {
 	if k.Ready&wide != 0 {
 		k.Ready &^= wide
@@ -272,7 +270,7 @@ func (k *Link) NarrowUnsent() {
 	}
 }
 
-// CloseWrite sends the end of file behind what was sent.
+// CloseWrite sends the end of file after what was sent.
 func (k *Link) CloseWrite() error {
 	k.Ready |= shut
 	return sock.EndSending(int(k.fd))
@@ -291,6 +289,6 @@ func (k *Link) CloseApart() {
 	go func() { _ = unix.Close(fd) }()
 }
 
-// Abort closes the descriptor with a reset: what the kernel still holds for
-// the peer is given up.
+// Abort closes the descriptor with a reset, which discards what the kernel still
+// holds for the peer.
 func (k *Link) Abort() { _ = sock.Reset(int(k.fd)) }

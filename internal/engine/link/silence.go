@@ -2,9 +2,8 @@
 
 package link
 
-// This file is what a link knows of the peer's side: what it has acknowledged,
-// for how long no byte has gone either way, and for how long it has left
-// questions unanswered.
+// This file measures the peer: what it has acknowledged, for how long no byte went
+// either way, and for how long it has not answered probes.
 
 import (
 	"time"
@@ -88,8 +87,8 @@ func (s *silence) look(now time.Time, got sock.Silent) time.Duration {
 	return now.Sub(s.since)
 }
 
-// SampleTaken has the link not be idle when the peer has taken something of
-// what it was sent, though all of that was sent long ago.
+// SampleTaken resets the idle time if the peer has acknowledged something since the
+// last call.
 func (k *Link) SampleTaken(now uint32) {
 	if n := k.Acknowledged(); k.extra != nil && n > k.extra.taken || k.extra == nil && n > 0 {
 		k.more().taken, k.sentAt = n, now

@@ -10,12 +10,11 @@ import (
 // stateVersion is the first byte of a link's state.
 const stateVersion = 1
 
-// lasting are the flags that hold for a connection wherever it goes; the
-// others are of one loop.
+// lasting are the flags of a connection. The others are of one loop.
 const lasting = peerShut | hungUp | eof | shut | local
 
-// AppendState appends what another process needs, besides the descriptor, to go
-// on with the connection.
+// AppendState appends what another process needs to continue the connection,
+// besides the descriptor.
 func (k *Link) AppendState(dst []byte) []byte {
 	dst = append(dst, stateVersion)
 	dst = binary.AppendUvarint(dst, uint64(k.Ready&lasting))

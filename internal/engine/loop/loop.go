@@ -1,15 +1,14 @@
 //go:build unix
 
-// Package loop is an event loop that has nothing to do yet: it waits for
-// descriptors, for other goroutines and for the clock.
+// Package loop is the frame of an event loop: it waits for descriptors, other
+// goroutines and timers.
 //
-//	Wait       sleeps until one of them has something
-//	RunTasks   does what other goroutines gave to Do
-//	RunTimers  does what is due (timer.go)
+//	Wait       sleeps until one of them is ready
+//	RunTasks   runs what other goroutines gave to Do
+//	RunTimers  runs the timers that are due (timer.go)
 //
-// Its owner calls these in its turn, and decides what a turn is. Wake and Do
-// may be called by any goroutine; everything else belongs to the one that
-// runs the loop.
+// The owner calls these in each of its turns. Any goroutine may call Wake and Do;
+// everything else belongs to the goroutine that runs the loop.
 package loop
 
 import (
@@ -30,15 +29,15 @@ type Loop struct {
 	timers []*Timer
 
 	// Shared.
-	due      atomic.Bool // there is something to do that no event tells of
-	sleeping atomic.Bool // a wake-up is needed to say so
+	due      atomic.Bool // there is something to do that no event reports
+	sleeping atomic.Bool // the poller must be woken
 	mu       sync.Mutex  // guards what follows
 	tasks    []func()
-	failed   error // a wake-up that did not get through
+	failed   error // of a wake-up
 }
 
 // New makes a loop. Millis counts from began. With hold it keeps its P while it
-// waits, which is right only where GOMAXPROCS leaves another for everybody else.
+// waits, which needs another P for all other goroutines.
 func New(began time.Time, hold bool) (*Loop, error) {
 	p, err := poll.New()
 	if err != nil {
@@ -81,7 +80,7 @@ func (l *Loop) Wait(busy func() bool) ([]poll.Event, error) {
 	return events, err
 }
 
-// Wake has the loop look at what changed. Any goroutine.
+// Wake wakes the loop. Any goroutine.
 func (l *Loop) Wake() {
 	l.due.Store(true)
 	if !l.sleeping.CompareAndSwap(true, false) {
@@ -94,7 +93,7 @@ func (l *Loop) Wake() {
 	}
 }
 
-// Do has the loop call f, which must not wait for anything. Any goroutine.
+// Do has the loop call f, which must not block. Any goroutine.
 func (l *Loop) Do(f func()) {
 	l.mu.Lock()
 	l.tasks = append(l.tasks, f)
@@ -102,8 +101,8 @@ func (l *Loop) Do(f func()) {
 	l.Wake()
 }
 
-// RunTasks calls what was given to Do by now, in order. The error is of a
-// wake-up that did not get through.
+// RunTasks calls what was given to Do by now, in order. The error is that of a
+// failed wake-up.
 func (l *Loop) RunTasks() error {
 	l.mu.Lock()
 	tasks, err := l.tasks, l.failed

@@ -24,7 +24,7 @@ func (l *Loop) NewTimer(f func()) *Timer {
 	return t
 }
 
-// In sets t to d from the beginning of this turn, unless it comes earlier.
+// In sets t to d from the beginning of this turn, unless t is earlier.
 func (t *Timer) In(d time.Duration) {
 	if at := t.loop.now.Add(d); t.at.IsZero() || at.Before(t.at) {
 		t.at = at
@@ -34,10 +34,10 @@ func (t *Timer) In(d time.Duration) {
 // Stop sets t to never.
 func (t *Timer) Stop() { t.at = time.Time{} }
 
-// IsSet reports whether t is to come.
+// IsSet reports whether t is set.
 func (t *Timer) IsSet() bool { return !t.at.IsZero() }
 
-// RunTimers calls what is due. Each may set itself again.
+// RunTimers calls the functions of timers that are due. Each may set its timer again.
 func (l *Loop) RunTimers() {
 	for _, t := range l.timers {
 		if t.IsSet() && !l.now.Before(t.at) {
