@@ -2,22 +2,21 @@
 
 package delivery
 
-// This file is a client that wants more of the past than its encoding's feed has:
-// the backlog is full, so the feed cannot reach back any further. Such a client
-// reads the canonical feed, as a raw one does, with the same rights, and what it
-// is sent from there is encoded for it alone, a piece at a time. When it has come
-// as far as its own feed begins, it goes on there.
+// This file backfills a client that wants older messages than the feed of its
+// encoding has, which cannot grow further back because the backlog is full. The
+// client reads the canonical feed, as a raw client does, and each piece is encoded
+// for it alone. Where its own feed begins, it switches over to that.
 
 import (
 	"hubbub.example/internal/engine/backlog"
 	"hubbub.example/internal/feed"
 )
 
-// backfillPiece is about how much is encoded for one client at a time.
+// backfillPiece is about how many bytes are encoded at a time.
 const backfillPiece = 16 << 10
 
-// backfill returns the next piece for a client that is backfilled. Where all such
-// pieces together are too much, the client misses what lies before its own feed.
+// backfill returns the next piece for a client that is backfilled. If all such pieces
+// exceed the quota, the client misses what lies before its own feed.
 func (c *Cursor) backfill(v *backlog.View, p *Policy, end int64) feed.Piece {
 	if c.switchOver(v, false) {
 		return c.next(v, p)
@@ -38,8 +37,8 @@ func (c *Cursor) backfill(v *backlog.View, p *Policy, end int64) feed.Piece {
 	return feed.Piece{Bytes: piece[:min(len(piece), MaxPiece)]}
 }
 
-// switchOver has the cursor go on in its own feed, if that begins where it stands,
-// and reports whether it does. With leap it goes on where its feed begins.
+// switchOver switches the cursor to its own feed, if that begins at or below the
+// cursor, or with leap in any case. It reports whether it did.
 func (c *Cursor) switchOver(v *backlog.View, leap bool) bool {
 	canonical := v.Feed(c.reads)
 	at, missed, ok := v.Switch(c.own, canonical.Seq(c.pos), leap)

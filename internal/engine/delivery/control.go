@@ -2,9 +2,8 @@
 
 package delivery
 
-// This file is what a client is sent alone, between two messages of its feed. It
-// overtakes whatever the client is behind with. There is little of it at a time:
-// what is outdated is not sent.
+// This file has control messages, which are sent to one client between two messages
+// of its feed, before whatever the client is behind with. Outdated ones are not sent.
 
 import (
 	"hubbub.example/internal/codec"
@@ -13,22 +12,22 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Control is what waits to be sent between two messages. Of a pong and of an
-// acknowledgement only the newest counts.
+// Control is what waits to be sent between two messages. Only the newest pong and
+// the newest acknowledgement count.
 type Control struct {
-	Notices   []byte // whole, in the client's encoding: a hello, what it has missed
+	Notices   []byte // whole messages in the client's encoding: a hello, what it has missed
 	Pong      []byte // a frame
 	Ack       uint64 // 0: nothing to acknowledge
 	Heartbeat bool
 }
 
-// control is that, and what of it is being sent and must be to its end.
+// control is Control with the part that is being sent.
 type control struct {
 	Control
 	begun []byte
 }
 
-// pack puts all that waits into one piece, unless one is being sent.
+// pack makes one piece of all that waits, unless one is being sent.
 func (x *control) pack(e backlog.Encoding) {
 	if x.begun != nil {
 		return
@@ -45,7 +44,7 @@ func (x *control) pack(e backlog.Encoding) {
 	x.begun, x.Control = p, Control{}
 }
 
-// sent enters that n bytes were sent, and says whether that was all.
+// sent records that n bytes were sent, and reports whether that was all.
 func (x *control) sent(n int) bool {
 	if x.begun = x.begun[n:]; len(x.begun) == 0 {
 		x.begun = nil
@@ -57,7 +56,7 @@ func (x *control) empty() bool {
 	return x.begun == nil && x.Notices == nil && x.Pong == nil && x.Ack == 0 && !x.Heartbeat
 }
 
-// closing returns what a WebSocket is sent last: the rest of what it stands in, and
+// closing returns the last bytes for a WebSocket: the rest of the current message and
 // the close frame.
 func (m *more) closing(c *Cursor, v *backlog.View, why ending.Reason) []byte {
 	var p []byte
@@ -77,8 +76,8 @@ func (m *more) closing(c *Cursor, v *backlog.View, why ending.Reason) []byte {
 	return AppendClosing(p, c.own, why)
 }
 
-// AppendClosing appends the close frame of a WebSocket, in hubbub.v1 after the
-// reason. That a client is done, its close code says.
+// AppendClosing appends the close frame of a WebSocket; in hubbub.v1 the message with
+// the reason comes before it, unless the client is done.
 func AppendClosing(dst []byte, e backlog.Encoding, why ending.Reason) []byte {
 	if e == backlog.V1 && why.Kind != proto.ReasonDone {
 		dst = codec.AppendClosing(dst, why.Kind.String(), why.Text)

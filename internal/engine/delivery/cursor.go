@@ -1,25 +1,24 @@
 //go:build unix
 
-// Package delivery is what one client is sent next, and who is too slow. It is
-// pure: it makes no system call, logs nothing and ends nobody. The engine takes a
-// piece, sends it, and tells how much of it went out:
+// Package delivery decides what to send to one client next, and which clients are
+// too slow. It is pure: it makes no system call, logs nothing and closes no client.
+// The engine takes a piece, sends it, and reports how much was sent:
 //
 //	p := cursor.Next(view, policy)
 //	n := link.Send(p)
 //	facts := cursor.Sent(p, n)
 //
-// What a client is sent comes in this order, and always whole:
+// It sends whole messages, in this order:
 //
-//	tail      the rest of a message that the feed no longer keeps; also what is
-//	          encoded for this client alone        (skip.go, backfill.go)
-//	control   notices, pongs, acknowledgements, heartbeats: between two
-//	          messages, before whatever the client is behind with (control.go)
-//	private   messages to this client alone, each in its place among those that
-//	          are broadcast                        (private.go)
-//	the feed  but for what others may get only     (exclude.go)
+//	tail      the rest of a message that the feed no longer keeps, or a piece that
+//	          was encoded for this client alone     (skip.go, backfill.go)
+//	control   notices, pongs, acknowledgements, heartbeats    (control.go)
+//	private   messages to this client alone, each in its place among the
+//	          broadcasts                            (private.go)
+//	the feed  without what this client must not get (exclude.go)
 //
-// Policy judges who holds up a publisher, from what clients acknowledge: slow.go.
-// A Cursor can be written to bytes and read back: state.go.
+// Policy judges slow clients by what they acknowledge (slow.go). A Cursor can be
+// written to bytes and read back (state.go).
 package delivery
 
 import (
@@ -32,57 +31,57 @@ import (
 )
 
 const (
-	// MaxPiece is the most bytes of one piece: one client that is far behind
-	// must not keep the others waiting.
+	// MaxPiece is the size of the largest piece: a client that is far behind must
+	// not keep the others waiting.
 	MaxPiece = 1 << 20
 
-	// fileSpan is from where on a piece is a part of the feed's file: sendfile(2)
-	// copies nothing, but has more to set up than send(2).
+	// fileSpan is the size from which a piece is part of the feed's file:
+	// sendfile(2) copies nothing, but costs more to set up than send(2).
 	fileSpan = 16 << 10
 )
 
-// Cursor is where one client stands in its feed, and what it must be sent besides.
-// Only its shard touches it, but for Exclude.
+// Cursor is the position of one client in its feed, and what else to send to it.
+// Only its shard uses it, except for Exclude.
 //
-// Invariants: nothing but a message's own rest is sent inside a message; messages
-// are sent in their order; each is sent once.
+// Invariants: inside a message only the rest of that message is sent; messages are
+// sent in order; each is sent once.
 type Cursor struct {
 	pos      int64 // the next byte of the feed that it reads
-	more     *more // nil: it needs the feed and nothing else
+	more     *more // nil: there is nothing to send but the feed
 	excluded atomic.Pointer[exclusion]
-	first    uint32           // the message after which it began, its low bits; later also counts those it missed
-	reads    backlog.Encoding // whose feed pos is in: Canonical while it is backfilled
-	own      backlog.Encoding // what its client is sent
+	first    uint32           // low bits of the message after which it began, plus the messages it missed
+	reads    backlog.Encoding // the feed that pos is in: Canonical while it is backfilled
+	own      backlog.Encoding // what the client is sent
 }
 
-// more is what few cursors need, and those not for long.
+// more is what few cursors need, and only for a while.
 type more struct {
 	tail    []byte
 	kept    quota.Share // of the tail
 	control *control
 	private *private
 	samples *samples // it lags far: slow.go
-	missed  int64    // messages it skipped, while it has not gone on since
+	missed  int64    // messages it has skipped since it last received one
 	until   int64    // where its feed ends, if ends is set
-	facts   Facts    // to be told by the next Sent
+	facts   Facts    // for the next Sent to return
 	ends    bool
-	closed  bool // it is sent the tail, and nothing else
-	fresh   bool // the tail is a piece of its backfill that was encoded just now
+	closed  bool // only the tail is still sent
+	fresh   bool // the tail is a piece of a backfill that was encoded just now
 }
 
-// Facts are what the engine must know and act on after a piece was sent.
+// Facts are what the engine must act on after it sent a piece.
 type Facts struct {
-	Resumed     int64 // it has gone on, after having missed this many messages
+	Resumed     int64 // it goes on after it missed this many messages
 	Missed      int64 // messages it has missed just now
-	PrivateLost int64 // private messages that were dropped, now that it has taken the rest
+	PrivateLost int64 // private messages that were dropped before it took the rest
 	Delivered   bool  // bytes of its feed were sent
-	Again       bool  // there is more to send at once
-	Soon        bool  // something for it alone waits
-	Switched    bool  // it has changed over to its own encoding's feed
-	Finished    bool  // it has all that it was to get
+	Again       bool  // there is more to send now
+	Soon        bool  // control or private messages wait
+	Switched    bool  // it has switched to the feed of its own encoding
+	Finished    bool  // it has received everything
 }
 
-// Start has the cursor stand at a position of an encoding's feed.
+// Start puts the cursor at a position in the feed of an encoding.
 func (c *Cursor) Start(e backlog.Encoding, p backlog.Position) {
 	c.pos, c.own, c.reads = p.At, e, e
 	if p.Backfill {
@@ -90,7 +89,7 @@ func (c *Cursor) Start(e backlog.Encoding, p backlog.Position) {
 	}
 }
 
-// Enter returns the moment its client is taken in, at offset of the feed it reads. It
+// Enter puts the cursor at offset of the feed that it reads, when its client joins. It
 // returns the message after which that is.
 func (c *Cursor) Enter(v *backlog.View, offset int64) (after uint64) {
 	after = v.Feed(c.reads).Seq(offset)
@@ -101,10 +100,10 @@ func (c *Cursor) Enter(v *backlog.View, offset int64) (after uint64) {
 // Offset returns where the cursor stands in the feed of Encoding.
 func (c *Cursor) Offset() int64 { return c.pos }
 
-// Encoding is whose feed the cursor reads.
+// Encoding returns the encoding of the feed that the cursor reads.
 func (c *Cursor) Encoding() backlog.Encoding { return c.reads }
 
-// Own returns the encoding that its client is sent. Any goroutine may ask.
+// Own returns the encoding that the client is sent. Any goroutine may call it.
 func (c *Cursor) Own() backlog.Encoding { return c.own }
 
 // Behind reports whether there may be something to send.
@@ -112,10 +111,10 @@ func (c *Cursor) Behind(v *backlog.View) bool {
 	return c.pos < v.Head(c.reads) || c.more != nil
 }
 
-// Lag returns how many bytes of its feed it has not been sent.
+// Lag returns how many bytes of the feed were not sent yet.
 func (c *Cursor) Lag(v *backlog.View) int64 { return v.Head(c.reads) - c.pos }
 
-// Owed returns how many bytes it has yet to be sent in all.
+// Owed returns how many bytes were not sent yet, the feed included.
 func (c *Cursor) Owed(v *backlog.View) int64 {
 	owed := c.Lag(v)
 	if m := c.more; m != nil {
@@ -124,15 +123,15 @@ func (c *Cursor) Owed(v *backlog.View) int64 {
 	return owed
 }
 
-// Below reports whether it stands in what is about to be trimmed.
+// Below reports whether the cursor is in what is to be trimmed.
 func (c *Cursor) Below(v *backlog.View) bool { return c.pos < v.Target(c.reads) }
 
-// Messages returns how many messages its client was sent.
+// Messages returns how many messages were sent.
 func (c *Cursor) Messages(v *backlog.View) int64 {
 	return int64(uint32(v.Feed(c.reads).Seq(c.pos)) - c.first)
 }
 
-// Next returns what to send next; nothing if it has all. Sent must follow.
+// Next returns the next piece, which is empty if there is none. Sent must follow.
 func (c *Cursor) Next(v *backlog.View, p *Policy) feed.Piece {
 	if x := c.excluded.Load(); c.more == nil && c.reads == c.own && (x == nil || x.last.Load() == 0) {
 		return c.span(v, v.Head(c.reads))
@@ -140,7 +139,7 @@ func (c *Cursor) Next(v *backlog.View, p *Policy) feed.Piece {
 	return c.next(v, p)
 }
 
-// Sent enters that n bytes of piece p were sent, which Next has given.
+// Sent records that n bytes of p, which Next returned, were sent.
 func (c *Cursor) Sent(p *feed.Piece, n int) Facts {
 	if c.more != nil {
 		return c.sent(p, n)
@@ -161,7 +160,7 @@ func (c *Cursor) next(v *backlog.View, p *Policy) feed.Piece {
 		m.noteMissed(c, f)
 		end = m.private.takeDue(c, f, end)
 		if x := m.control; x != nil {
-			if at := f.EndOf(c.pos); x.begun == nil && at > c.pos { // the rest of that comes first
+			if at := f.EndOf(c.pos); x.begun == nil && at > c.pos { // the rest of a message comes first
 				return c.span(v, min(at, end))
 			}
 			x.pack(c.own)
@@ -174,7 +173,7 @@ func (c *Cursor) next(v *backlog.View, p *Policy) feed.Piece {
 	return c.span(v, end)
 }
 
-// end returns up to where the feed is sent.
+// end returns where sending the feed stops.
 func (c *Cursor) end(v *backlog.View) int64 {
 	end := v.Head(c.reads)
 	if m := c.more; m != nil && m.ends {
@@ -183,7 +182,7 @@ func (c *Cursor) end(v *backlog.View) int64 {
 	return end
 }
 
-// span returns one piece of the feed, at most up to end.
+// span returns one piece of the feed, which ends at end at most.
 func (c *Cursor) span(v *backlog.View, end int64) feed.Piece {
 	n := min(end-c.pos, MaxPiece)
 	if n <= 0 {
@@ -191,7 +190,7 @@ func (c *Cursor) span(v *backlog.View, end int64) feed.Piece {
 	}
 	f := v.Feed(c.reads)
 	if n < fileSpan || f.File() < 0 {
-		// Across a segment's end a short span is not in one piece.
+		// A short span across the end of a segment is not contiguous.
 		if b := f.Span(c.pos, c.pos+n); int64(len(b)) == n || f.File() < 0 {
 			return feed.Piece{Bytes: b}
 		}
@@ -229,11 +228,10 @@ func (c *Cursor) sent(p *feed.Piece, n int) Facts {
 	return f
 }
 
-// Closing reports whether something of the last that its client gets is still to be
-// sent.
+// Closing reports whether part of the closing bytes was not sent yet.
 func (c *Cursor) Closing() bool { return c.more != nil && c.more.closed && c.more.tail != nil }
 
-// Control returns what waits to be sent; whatever is added to it will be.
+// Control returns what waits to be sent between two messages, to add to it.
 func (c *Cursor) Control() *Control {
 	m := c.need()
 	if m.control == nil {
@@ -242,22 +240,22 @@ func (c *Cursor) Control() *Control {
 	return &m.control.Control
 }
 
-// Finish has the cursor end where the feed ends now.
+// Finish has the cursor end at the present end of the feed.
 func (c *Cursor) Finish(v *backlog.View) {
 	m := c.need()
 	m.ends, m.until = true, v.Head(c.reads)
 }
 
-// FinishAfter has the cursor end after message seq, or at once if it is further,
-// and says how many bytes come before that.
+// FinishAfter has the cursor end after message seq, or now if it is further. It
+// returns how many bytes come before that.
 func (c *Cursor) FinishAfter(v *backlog.View, seq uint64) (waits int64) {
 	m := c.need()
 	m.ends, m.until = true, max(v.Feed(c.reads).Begin(seq+1), c.pos)
 	return m.until - c.pos + int64(m.private.bytes())
 }
 
-// Close is the end of what its client is sent: the rest of what it stands in
-// and, where its encoding can, why it ends. Without final it is sent nothing.
+// Close reduces what is sent to the rest of the current message and, where the
+// encoding has it, the reason. Without final nothing is sent.
 func (c *Cursor) Close(v *backlog.View, p *Policy, why ending.Reason, final bool) {
 	m := c.need()
 	var last []byte
@@ -272,8 +270,8 @@ func (c *Cursor) Close(v *backlog.View, p *Policy, why ending.Reason, final bool
 	}
 }
 
-// Release gives back what all its output takes of the quotas. It is the last call
-// but for Facts of what was not told yet.
+// Release gives back all shares of quotas. It is the last call, and returns the facts
+// that Sent has not returned yet.
 func (c *Cursor) Release() (f Facts) {
 	m := c.more
 	if m == nil {
@@ -287,8 +285,8 @@ func (c *Cursor) Release() (f Facts) {
 	return f
 }
 
-// Exclude tells the cursor, before message last can be seen, that client id must
-// not get it. The publisher calls it.
+// Exclude has the cursor skip message last, which is not for client id. The publisher
+// calls it before the message can be read.
 func (c *Cursor) Exclude(id, last uint64) {
 	x := c.excluded.Load()
 	if x == nil {
@@ -305,7 +303,7 @@ func (c *Cursor) need() *more {
 	return c.more
 }
 
-// tidy lets go of what is not needed any more.
+// tidy drops more if it is not needed any more.
 func (c *Cursor) tidy() {
 	m := c.more
 	if m.tail == nil && m.control == nil && m.private == nil && m.samples == nil && m.missed == 0 && m.facts == (Facts{}) && !m.ends && !m.closed {

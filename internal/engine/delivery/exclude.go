@@ -2,8 +2,8 @@
 
 package delivery
 
-// This file passes over messages that a client must not get: it reads the same
-// feed as all. Who may not get what stands in the feed's index.
+// This file skips messages that a client must not get. The index of the feed says
+// which these are.
 
 import (
 	"sync/atomic"
@@ -13,21 +13,19 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// lookAhead is how many messages are looked at in one go: publishers wait
-// meanwhile.
+// lookAhead is how many messages are checked at a time: publishers wait meanwhile.
 const lookAhead = 1 << 16
 
-// exclusion is what a client must not get.
+// exclusion has what one client must not get.
 type exclusion struct {
 	id    uint64
-	last  atomic.Uint64 // the last such message; 0: none is to come
-	clear int64         // up to there the cursor's feed is for its client, all of it
+	last  atomic.Uint64 // the last such message; 0: none follows
+	clear int64         // up to here the client gets everything
 }
 
-// pass moves the cursor on over messages that its client must not get,
-// and says where the next of them may be, at most end. No message is looked at
-// twice, however little the client takes at a time. A client that counts
-// messages is told.
+// pass moves the cursor past messages that its client must not get, and returns where
+// the next of them may be, end at most. No message is checked twice, however little
+// the client takes at a time. A client that counts messages is told.
 func (x *exclusion) pass(c *Cursor, f *feed.Feed, end int64) int64 {
 	last := x.last.Load()
 	if last == 0 {

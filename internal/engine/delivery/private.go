@@ -2,9 +2,9 @@
 
 package delivery
 
-// This file is messages to one client alone. Each has its place among those that
-// are broadcast: it is sent when the cursor comes there. They wait within bounds:
-// one for each client, and one for all clients together (Policy.Private).
+// This file has private messages. Each is sent when the cursor reaches its place
+// among the broadcasts. There is a limit for what waits for each client, and one for
+// all clients together (Policy.Private).
 
 import (
 	"hubbub.example/internal/engine/ending"
@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// mostPrivate bounds what waits for one client, in bytes.
+	// mostPrivate is how many bytes may wait for one client.
 	mostPrivate = 1 << 20
 
-	// privatePiece is about how much of it is sent at a time.
+	// privatePiece is about how many bytes are sent at a time.
 	privatePiece = 64 << 10
 )
 
 // Private is a message to one client.
 type Private struct {
 	After uint64 // the last broadcast before it
-	Data  []byte // in the client's encoding; shared with others that get the same
+	Data  []byte // in the client's encoding; shared between clients
 }
 
-// private are those that wait for one client.
+// private has the messages that wait for one client.
 type private struct {
 	queue   []Private
 	share   quota.Share
-	dropped int64 // messages, while the client takes nothing
+	dropped int64 // messages dropped while the client takes nothing
 }
 
 func (x *private) bytes() int {
@@ -46,20 +46,20 @@ func (x *private) release() {
 	}
 }
 
-// drop forgets the first.
+// drop drops the first message.
 func (x *private) drop() {
 	x.share.Shrink(len(x.queue[0].Data))
 	x.queue[0] = Private{}
 	x.queue = x.queue[1:]
 }
 
-// Kept is what became of private messages when too much waited.
+// Kept is what the engine must do when too many private messages wait.
 type Kept struct {
-	End   ending.Reason // the client ends for this
-	Lossy string        // it begins to lose the oldest, and why
+	End   ending.Reason // end the client for this
+	Lossy string        // warn: why it begins to lose the oldest
 }
 
-// Private has a message wait for its place.
+// Private adds a message.
 func (c *Cursor) Private(msg Private, p *Policy) Kept {
 	m := c.need()
 	if m.private == nil {
@@ -68,14 +68,14 @@ func (c *Cursor) Private(msg Private, p *Policy) Kept {
 	x := m.private
 	x.queue = append(x.queue, msg)
 	x.share.Grow(p.Private, len(msg.Data))
-	if x.share.Held()-len(x.queue[0].Data) > mostPrivate { // the first may be as long as any
+	if x.share.Held()-len(x.queue[0].Data) > mostPrivate { // the first may be of any length
 		return x.shed(p, mostPrivate, 1, "for it alone")
 	}
 	return Kept{}
 }
 
-// ShedPrivate gives back half of what waits for a client, because too much waits
-// for all of them together.
+// ShedPrivate drops half of what waits for a client, because too much waits for all
+// clients together.
 func (c *Cursor) ShedPrivate(p *Policy) Kept {
 	if c.more == nil || c.more.private == nil {
 		return Kept{}
@@ -92,7 +92,7 @@ func (c *Cursor) PrivateHeld() int {
 	return c.more.private.bytes()
 }
 
-// ForgetPrivate drops what waits: its client takes nothing any more.
+// ForgetPrivate drops what waits: the client takes nothing any more.
 func (c *Cursor) ForgetPrivate() {
 	if m := c.more; m != nil && m.private != nil {
 		m.private.release()
@@ -101,8 +101,7 @@ func (c *Cursor) ForgetPrivate() {
 	}
 }
 
-// shed drops the oldest until there are at most this many bytes, or this few
-// messages.
+// shed drops the oldest messages until at most most bytes or least messages are left.
 func (x *private) shed(p *Policy, most, least int, why string) (k Kept) {
 	full := ending.PrivateFull(x.share.Held(), why)
 	if p.Slow != Skip {
@@ -118,8 +117,8 @@ func (x *private) shed(p *Policy, most, least int, why string) (k Kept) {
 	return k
 }
 
-// takeDue has those be sent whose place has come, and says where that of the next
-// is, at most end.
+// takeDue moves messages whose place has come to what is sent. It returns where the
+// next one's place is, end at most.
 func (x *private) takeDue(c *Cursor, f *feed.Feed, end int64) int64 {
 	if x == nil {
 		return end
@@ -134,7 +133,7 @@ func (x *private) takeDue(c *Cursor, f *feed.Feed, end int64) int64 {
 		}
 		control := c.Control()
 		if len(control.Notices) >= privatePiece {
-			return c.pos // these first
+			return c.pos // they come first
 		}
 		control.Notices = append(control.Notices, x.queue[0].Data...)
 		x.drop()

@@ -2,7 +2,7 @@
 
 package delivery
 
-// This file moves a client on that is lapped and may miss messages (Skip).
+// This file moves lapped clients that may miss messages (Skip).
 
 import (
 	"hubbub.example/internal/codec"
@@ -11,8 +11,8 @@ import (
 	"hubbub.example/internal/feed"
 )
 
-// Tails are copies of the ends of messages that are about to go, by where they
-// end. Clients that stall do so together, inside the same few: they share them.
+// Tails are copies of the ends of messages that are about to be trimmed. Clients that
+// stall together are inside the same few messages, and share them.
 type Tails map[tail][]byte
 
 type tail struct {
@@ -32,10 +32,10 @@ func (t *Tails) of(f *feed.Feed, from, end int64) []byte {
 	return p[int64(len(p))-(end-from):]
 }
 
-// Skip moves a cursor on to the oldest message that begins at or above what is
-// to be trimmed. If it stands inside one, its client first gets the rest of that,
-// from a copy; if there is no room for the copy, the client ends for e. Began
-// says that it had missed nothing before, or has gone on since.
+// Skip moves a cursor to the first message that is not to be trimmed. If the cursor is
+// inside a message, the client first gets the rest of that from a copy; if there is no
+// room for the copy, the client ends for the reason. Began reports whether this is the
+// first message that it misses since it last received one.
 func (p *Policy) Skip(c *Cursor, v *backlog.View, tails *Tails) (f Facts, began bool, e ending.Reason) {
 	return p.skip(c, v.Feed(c.reads), v.Target(c.reads), tails)
 }
@@ -79,7 +79,7 @@ func (m *more) noteMissed(c *Cursor, f *feed.Feed) {
 		x := c.Control()
 		x.Notices = codec.AppendSkippedEvent(x.Notices, m.missed)
 	default:
-		return // it goes on when the next of its feed is sent
+		return // it is told when the feed is sent again
 	}
 	m.facts.Resumed, m.missed = m.facts.Resumed+m.missed, 0
 }

@@ -6,12 +6,12 @@ package delivery
 //
 //	Far     a client lags so far that it must be watched
 //	Sample  what a watched client has taken by now
-//	Judge   what is done with a client that stands in what is about to be trimmed
+//	Judge   what to do with a client that is in what is to be trimmed
 //
-// What a client takes is what it acknowledges, never what was sent: a healthy
-// reader of 1 MB a second leaves gaps of almost two seconds between sends, for
-// the socket buffer is large, but hardly any between acknowledgements. Nor can
-// this be judged where bytes are sent: a stalled socket never becomes writable.
+// A client has taken what it has acknowledged, not what was sent: because socket
+// buffers are large, a healthy reader of 1 MB a second leaves gaps of almost two
+// seconds between sends, but hardly any between acknowledgements. A stalled socket
+// never becomes writable, so this cannot be judged where bytes are sent.
 
 import (
 	"time"
@@ -21,21 +21,20 @@ import (
 	"hubbub.example/internal/engine/quota"
 )
 
-// Slow says what is done with a client that is a whole backlog behind.
+// Slow is what to do with a client that is a whole backlog behind.
 type Slow uint8
 
 // What may be done with a slow client.
 const (
-	Wait Slow = iota // hold the publisher, unless the client takes less than MinRate
-	Cut              // close it
-	Skip             // let it miss what is gone
+	Wait Slow = iota // the publisher waits, unless the client takes less than MinRate
+	Cut              // close the client
+	Skip             // the client misses what is trimmed
 )
 
 const (
-	// samplesAPatience is how often in one Patience a client is sampled that lags
-	// far, and farPart the part of its feed's share from which on it does: one
-	// that will hold a publisher is known by then, if that is not faster than the
-	// rest of the share in one Patience.
+	// samplesAPatience is how often per Patience a client that lags far is sampled.
+	// It lags far from 1/farPart of its feed's share on: so there are enough samples
+	// before a publisher must wait, unless it fills the rest in less than a Patience.
 	samplesAPatience = 8
 	farPart          = 4
 )
@@ -49,32 +48,31 @@ type Policy struct {
 	Kept     *quota.Quota // for copies made for single clients
 }
 
-// Verdict is what is done with a client.
+// Verdict is what to do with a client.
 type Verdict uint8
 
-// What may be done with a client.
+// The verdicts.
 const (
-	Stay    Verdict = iota // nothing: it stands where it may
-	Hold                   // it holds the publisher
-	End                    // it ends
-	Advance                // it is moved on: Cursor.Skip
+	Stay    Verdict = iota // nothing
+	Hold                   // the publisher waits for it
+	End                    // close it
+	Advance                // move it: Policy.Skip
 )
 
 // Every returns the time between two samples.
 func (p *Policy) Every() time.Duration { return p.Patience / samplesAPatience }
 
-// Far is from how many bytes on a client lags far.
+// Far returns how many bytes a client must lag to lag far.
 func (p *Policy) Far(v *backlog.View) int64 { return v.Share() / farPart }
 
-// Watched reports whether a client must be sampled: it lags far, or stands in what is
-// about to be trimmed. Short messages fill the backlog with their index: then
-// less is far.
+// Watched reports whether a client must be sampled: it lags far, or is in what is to
+// be trimmed, which may be less where the index of short messages fills the backlog.
 func (p *Policy) Watched(c *Cursor, v *backlog.View) bool {
 	return c.Lag(v) > p.Far(v) || c.Below(v)
 }
 
-// Sample enters how many bytes a client has acknowledged in all, and returns how
-// many more that are than at the last sample.
+// Sample records how many bytes a client has acknowledged, and returns how many more
+// these are than at the last sample.
 func (p *Policy) Sample(c *Cursor, now time.Time, acked int64) (more int64) {
 	m := c.need()
 	if m.samples == nil {
@@ -91,15 +89,14 @@ func (p *Policy) Unwatch(c *Cursor) {
 	}
 }
 
-// Doubts reports whether by its samples a client takes too little. Only then does Judge
-// need to know what it has acknowledged by now.
+// Doubts reports whether a client takes too little by its samples. Only then does Judge
+// need to know what it has acknowledged.
 func (p *Policy) Doubts(c *Cursor) bool {
 	return p.Slow == Wait && c.more != nil && c.more.samples != nil && c.more.samples.tooFew(p.Patience, p.MinRate)
 }
 
-// Judge returns what is done with a client, where blocked says that a publisher
-// waits, and acked is how many bytes the client has acknowledged by now. It
-// changes nothing.
+// Judge returns what to do with a client, and why. blocked reports whether a publisher
+// waits, and acked is what the client has acknowledged. It changes nothing.
 func (p *Policy) Judge(c *Cursor, v *backlog.View, blocked bool, now time.Time, acked int64) (Verdict, ending.Reason) {
 	switch {
 	case !c.Below(v):
@@ -114,17 +111,16 @@ func (p *Policy) Judge(c *Cursor, v *backlog.View, blocked bool, now time.Time, 
 	return Hold, ending.Reason{}
 }
 
-// samples are what a client that lags far had taken, over the last Patience: one
-// at a time, the oldest overwritten.
+// samples is a ring of what a client that lags far had acknowledged, over the last
+// Patience.
 type samples struct {
 	taken [samplesAPatience + 1]int64 // bytes acknowledged in all
 	count int                         // since it began to lag far
 	last  time.Time
 }
 
-// add enters a sample and returns how much was taken since the last. One that
-// comes long after the last begins anew: the client did not lag far meanwhile, or
-// there was no need to look.
+// add adds a sample and returns how much was taken since the last. A sample long after
+// the last starts anew: the client did not lag far meanwhile.
 func (s *samples) add(now time.Time, taken int64, every time.Duration) (more int64) {
 	if now.Sub(s.last) > 3*every {
 		s.count = 0
@@ -138,8 +134,8 @@ func (s *samples) add(now time.Time, taken int64, every time.Duration) (more int
 	return more
 }
 
-// still reports whether the samples are not out of date: the last is recent, and what
-// was taken by now changes nothing.
+// still reports whether the samples are up to date: the last is recent, and what was
+// taken since does not change the result.
 func (s *samples) still(now time.Time, taken int64, patience time.Duration, minRate int64) bool {
 	oldest := s.taken[s.count%len(s.taken)]
 	return now.Sub(s.last) <= 3*patience/samplesAPatience && float64(taken-oldest) < float64(minRate)*patience.Seconds()

@@ -9,12 +9,11 @@ import (
 	"hubbub.example/internal/engine/backlog"
 )
 
-// stateVersion is that of a cursor's state. A field may be added, but not change
-// its meaning: that takes another version.
+// stateVersion is the version of cursorState. Adding a field keeps it; changing the
+// meaning of one needs a new version.
 const stateVersion = 1
 
-// cursorState is a Cursor in bytes. Its offsets are those of a backlog that is
-// restored as well.
+// cursorState is a Cursor in bytes. Its offsets are those of the restored backlog.
 type cursorState struct {
 	Version    int
 	Pos        int64
@@ -33,8 +32,8 @@ type cursorState struct {
 
 type excludedState struct{ ID, Last uint64 }
 
-// State returns the cursor in bytes, for Restore. Between Next and Sent it has none.
-// How much its client takes is not kept: it is sampled anew.
+// State returns the cursor as bytes, for Restore. It must not be called between Next
+// and Sent. Samples are not kept.
 func (c *Cursor) State() ([]byte, error) {
 	s := cursorState{Version: stateVersion, Pos: c.pos, First: c.first, Reads: c.reads, Own: c.own}
 	if x := c.excluded.Load(); x != nil && x.last.Load() > 0 {
@@ -55,8 +54,8 @@ func (c *Cursor) State() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// Restore has an unused cursor go on where the one stood whose State is given.
-// What waits for its client counts for the policy's quotas.
+// Restore makes an unused cursor continue from a State. What waits for the client
+// counts for the quotas of p.
 func (c *Cursor) Restore(state []byte, p *Policy) error {
 	var s cursorState
 	if err := json.Unmarshal(state, &s); err != nil {

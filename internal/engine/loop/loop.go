@@ -62,10 +62,10 @@ func (l *Loop) Now() time.Time { return l.now }
 // after 49 days.
 func (l *Loop) Millis() uint32 { return l.millis }
 
-// Wait returns the events of the next turn, good until the next Wait. It does not
-// sleep while the loop is busy. What another goroutine may change is looked at
-// after sleeping is set, and whoever changes it looks at sleeping afterwards,
-// so one of the two sees the other.
+// Wait returns the events of the next turn, valid until the next Wait. It does not
+// sleep while the loop is busy. It sets sleeping before it checks what other
+// goroutines may change, and they check sleeping after they have changed it, so one
+// of the two notices the other.
 func (l *Loop) Wait(busy func() bool) ([]poll.Event, error) {
 	timeout := l.untilTimer()
 	l.sleeping.Store(true)
