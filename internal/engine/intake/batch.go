@@ -15,7 +15,7 @@ const (
 	batchEvents = 1024
 )
 
-// Kind is what a Record tells.
+// Kind is the kind of a Record.
 type Kind uint8
 
 // The kinds of records, as the public API has them.
@@ -29,8 +29,8 @@ const (
 type Record struct {
 	Kind     Kind
 	Protocol codec.Protocol
-	single   bool // one message, which may contain separators; else they tell many apart
-	from, to int  // messages: where in the batch's data
+	single   bool // one message, which may contain separators; else separators divide it
+	from, to int  // of messages: offsets in the batch's data
 	Client   uint64
 	Name     string
 	Addr     sock.Addr
@@ -38,21 +38,21 @@ type Record struct {
 	Why      ending.Reason
 }
 
-// Batch is a number of records, in order.
+// Batch has records in order.
 type Batch struct {
 	inbox   *Inbox
 	data    []byte
 	records []Record
 }
 
-// Records returns what the batch holds. It is good until Release.
+// Records returns the records, valid until Release.
 func (b *Batch) Records() []Record { return b.records }
 
-// Plain returns every message of the batch with its separator, one after the other.
-// It is good until Release.
+// Plain returns all messages of the batch, each with its separator, valid until
+// Release.
 func (b *Batch) Plain() []byte { return b.data }
 
-// Messages goes through the messages of a record, without their separators.
+// Messages yields the messages of a record, without their separators.
 func (b *Batch) Messages(r *Record) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		begin, separator := r.from, len(b.inbox.Framing.Separator())
@@ -65,8 +65,8 @@ func (b *Batch) Messages(r *Record) iter.Seq[[]byte] {
 	}
 }
 
-// Ends goes through the offsets in Plain at which the messages of a record end,
-// separators included.
+// Ends yields the offsets in Plain at which the messages of a record end, separators
+// included.
 func (b *Batch) Ends(r *Record) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for at := r.from; at < r.to; {
@@ -91,8 +91,8 @@ func (b *Batch) Release() {
 	b.inbox.putBack(b)
 }
 
-// enter adds r. Messages of one client that are told apart by their separators
-// share a record.
+// enter adds r. Consecutive messages of one client share a record, unless one is
+// single.
 func (b *Batch) enter(r Record) {
 	if n := len(b.records); n > 0 && !r.single {
 		last := &b.records[n-1]
@@ -104,8 +104,8 @@ func (b *Batch) enter(r Record) {
 	b.records = append(b.records, r)
 }
 
-// full reports whether the batch takes no more before it is handed over: there
-// must be room for the beginning of a message and a read after it.
+// full reports whether the batch must be handed over before more is added: it needs
+// room for the beginning of a message and a read after that.
 func (b *Batch) full() bool {
 	return len(b.data) > batchBytes-2*ReadSize || len(b.records) >= batchEvents
 }

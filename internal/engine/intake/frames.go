@@ -2,11 +2,11 @@
 
 package intake
 
-// This file is the input of clients that speak WebSocket:
+// This file has the input of WebSockets:
 //
-//	TookFrames  takes apart what was read (package codec does)
-//	assemble    a message may come in fragments, and a frame in pieces
-//	takeWhole   in hubbub.v1 it says in JSON what it is, and may have a number
+//	TookFrames  parses what was read, with package codec
+//	assemble    joins fragments of messages and parts of frames
+//	takeWhole   takes a message: in hubbub.v1 it is JSON and may have a number
 
 import (
 	"fmt"
@@ -16,8 +16,8 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// TookFrames takes p, which was read from the client; it is unmasked in place.
-// If the caller wants messages, w has a batch.
+// TookFrames takes p, which was read from the client, and unmasks it in place. If the
+// caller wants messages, w has a batch.
 func (s *Sender) TookFrames(w *Writer, p []byte) (out Outcome) {
 	var frames codec.Frames // one that holds nothing is not kept
 	if x := s.rare; x != nil && x.frames != nil {
@@ -62,7 +62,7 @@ func (s *Sender) longestFrame(w *Writer) int {
 	return w.inbox.Longest
 }
 
-// assemble puts the parts of a message together.
+// assemble joins the parts of a message.
 func (s *Sender) assemble(w *Writer, part codec.Part, out *Outcome) {
 	if s.Protocol() == codec.ProtocolV1 && !part.Text {
 		out.End = ending.Breach(proto.CloseProtocolError, "hubbub.v1 has text frames only")
@@ -109,7 +109,7 @@ func (s *Sender) takeWhole(w *Writer, message []byte, out *Outcome) {
 func (s *Sender) takeNumbered(w *Writer, m proto.FromClient, out *Outcome) {
 	x := s.more()
 	if x.session == nil {
-		x.session = &Session{} // for as long as this connection
+		x.session = &Session{} // of this connection alone
 	}
 	fresh, err := x.session.follows(m.N)
 	if err != nil {
@@ -125,8 +125,8 @@ func (s *Sender) takeNumbered(w *Writer, m proto.FromClient, out *Outcome) {
 	out.Ack = x.session.last
 }
 
-// take enters message, unless it cannot be one: then the client ends. It may
-// contain what separates messages elsewhere: then it stays one event.
+// take enters message, or returns why it ends the client. A message that contains a
+// separator stays one event.
 func (s *Sender) take(w *Writer, message []byte) ending.Reason {
 	in := w.inbox
 	if len(message) > in.Longest {

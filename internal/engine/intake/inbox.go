@@ -18,24 +18,24 @@ type Inbox struct {
 	Config
 	filled   chan *Batch
 	closed   <-chan struct{}
-	wake     func() // has all loops look again
+	wake     func() // wakes all loops
 	reader   atomic.Pointer[reader]
 	deferred atomic.Int64 // joins and leaves that found no batch
 
 	mu      sync.Mutex
-	free    []*Batch // the last one given back goes out first: its bytes are still in the cache
+	free    []*Batch // last in, first out: its bytes are still in the cache
 	starved bool     // a writer found none
 }
 
-// reader is who takes batches without waiting for them, on the loop of a writer.
+// reader receives batches on the loop of a writer, without waiting.
 type reader struct {
 	beside *Writer
 	wake   func()
 }
 
-// NewInbox makes an inbox for so many writers. Once closed is closed, nothing
-// more is written. Wake has all loops look again: there is a free batch, or the
-// last deferred join or leave has found one.
+// NewInbox makes an inbox for a number of writers. Once closed is closed, nothing more
+// is written. Wake wakes all loops: a batch is free, or no join or leave is deferred
+// any more.
 func NewInbox(c Config, writers int, closed <-chan struct{}, wake func()) *Inbox {
 	n := writers * batchesEach
 	in := &Inbox{Config: c, filled: make(chan *Batch, n), closed: closed, wake: wake}
@@ -77,8 +77,8 @@ func (in *Inbox) TryReceive() *Batch {
 // Batches returns how many there are.
 func (in *Inbox) Batches() int { return cap(in.filled) }
 
-// SetReader names who takes the batches on the loop of this writer, which needs
-// no wake-up for its own; nil: nobody does.
+// SetReader sets who receives on the loop of writer beside, whose own batches need no
+// wake-up; nil for nobody.
 func (in *Inbox) SetReader(beside *Writer, wake func()) {
 	if beside == nil {
 		in.reader.Store(nil)
@@ -87,11 +87,11 @@ func (in *Inbox) SetReader(beside *Writer, wake func()) {
 	in.reader.Store(&reader{beside, wake})
 }
 
-// Deferred reports whether joins or leaves wait for a batch, of any writer.
-// Until none does, nobody may be accepted.
+// Deferred reports whether joins or leaves of any writer wait for a batch. No connection
+// may be accepted meanwhile.
 func (in *Inbox) Deferred() bool { return in.deferred.Load() > 0 }
 
-// Shrink lets go of the memory of batches that are not in use.
+// Shrink frees the memory of unused batches.
 func (in *Inbox) Shrink() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -100,8 +100,8 @@ func (in *Inbox) Shrink() {
 	}
 }
 
-// take returns an empty batch, or nil while the caller is behind; then all loops
-// are woken when there is one.
+// take returns an empty batch, or nil while the caller is behind. Then all loops are
+// woken once a batch is free.
 func (in *Inbox) take() *Batch {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -132,7 +132,7 @@ func (in *Inbox) putBack(b *Batch) {
 
 // handOver queues a batch that w has filled.
 func (in *Inbox) handOver(w *Writer, b *Batch) {
-	in.filled <- b // never waits: it holds as many as there are
+	in.filled <- b // never blocks: it has room for all batches
 	if r := in.reader.Load(); r != nil && r.beside != w {
 		r.wake()
 	}

@@ -1,19 +1,18 @@
 //go:build unix
 
-// Package intake is what clients say, on its way to the caller. It does no I/O:
-// a loop reads bytes to where a Sender wants them, and tells how many came.
+// Package intake turns what clients send into messages for the caller. It does no
+// I/O: a loop reads into the buffer of a Sender and reports how many bytes came.
 //
-//	Sender   who a client is, and what it has begun to say: raw.go, frames.go
+//	Sender   a client and its incomplete message: raw.go, frames.go
 //	Post     a Sender whose bytes a goroutine reads: post.go
-//	Outcome  what the input asks the engine to do
+//	Outcome  what the engine must do after input
 //	Session  the numbers of hubbub.v1, which outlive a connection: session.go
 //	Writer   a loop's end of the inbox: the batch that this turn fills
 //	Inbox    the queue from the loops to the caller: a fixed number of batches
 //
-// Nothing here grows without a bound: when all batches are full or with the
-// caller, loops stop reading and TCP pushes back; beginnings of messages are
-// shares of a quota; joins and leaves that find no batch wait with their loop,
-// which accepts nobody meanwhile.
+// Everything is bounded: when all batches are full or with the caller, loops stop
+// reading and TCP pushes back; incomplete messages are shares of a quota; joins and
+// leaves that find no batch wait with their loop, and accepting pauses.
 package intake
 
 import (
@@ -24,32 +23,32 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// ReadSize is how much one read asks for.
+// ReadSize is the size of one read.
 const ReadSize = 64 << 10
 
-// Config is what holds for all input of a hub.
+// Config applies to all input of a hub.
 type Config struct {
 	Framing    framing.Framing
 	Longest    int          // message, without its separator
 	Messages   bool         // the caller wants messages
 	Presence   bool         // the caller wants joins and leaves
-	Beginnings *quota.Quota // bytes of messages that are not whole yet
-	Posts      *quota.Quota // of these, what posts hold
+	Beginnings *quota.Quota // bytes of incomplete messages
+	Posts      *quota.Quota // the part of these that posts hold
 }
 
-// Outcome is what input asks the engine to do, after all messages before it
-// are in the batch.
+// Outcome is what the engine must do after input. All messages before it are in the
+// batch.
 type Outcome struct {
-	End     ending.Reason // the client ends, if this is not zero
-	Finish  bool          // the client has said its last, and is served to the end
+	End     ending.Reason // end the client, if this is not zero
+	Finish  bool          // the client sends no more, and is served to the end
 	Pong    []byte        // a frame to send; good until the next read
 	Ack     uint64        // the number to acknowledge; 0: none
 	Dropped int           // bytes at the end of input that are no whole record
 }
 
-// fitting returns how much of p, which is whole messages, comes before one that is
-// too long. Only where a message can be shorter than one read and still too
-// long does it look at each. Raw bytes are no message.
+// fitting returns how much of p, which is whole messages, comes before one that is too
+// long. It checks each message only if one can be too long and still shorter than a
+// read.
 func (c *Config) fitting(p []byte) int {
 	if c.Framing == framing.Raw {
 		return len(p)
@@ -65,8 +64,8 @@ func (c *Config) fitting(p []byte) int {
 	return len(p)
 }
 
-// single reports whether message must stay one event: it contains what
-// separates messages elsewhere, or nothing separates them.
+// single reports whether message must stay one event: it contains a separator, or the
+// framing has none.
 func (c *Config) single(message []byte) bool {
 	separator := c.Framing.Separator()
 	return c.Framing == framing.Raw || len(separator) > 0 && bytes.Contains(message, separator)

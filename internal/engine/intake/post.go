@@ -2,11 +2,10 @@
 
 package intake
 
-// This file is the input of a post: a client that comes and goes with one HTTP
-// request, whose body is messages. A goroutine reads the body, a piece at a
-// time, and waits until that is entered, as the read of a raw client is. This
-// takes a batch; until there is one nothing more is read, so that TCP pushes
-// back:
+// This file has the input of posts: clients that join and leave with one HTTP request,
+// whose body is messages. A goroutine reads the body, a piece at a time, and waits
+// until the piece is entered. That needs a batch; until there is one nothing more is
+// read, so that TCP pushes back:
 //
 //	Post        queues a piece
 //	EnterPosts  enters it
@@ -20,8 +19,8 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Post is a client that comes and goes with one HTTP request, whose body is
-// what it says.
+// Post is a client that joins and leaves with one HTTP request. The body holds its
+// messages.
 type Post struct {
 	Sender
 	received int64
@@ -31,7 +30,7 @@ type Post struct {
 // Received returns how many bytes of its body were entered.
 func (p *Post) Received() int64 { return p.received }
 
-// Forget drops what the post has begun to say.
+// Forget drops the incomplete message of the post.
 func (p *Post) Forget() {
 	p.Sender.Forget()
 	p.posted.Release()
@@ -43,9 +42,9 @@ type Piece struct {
 	data []byte
 	last bool // the body ends here
 
-	Entered chan struct{} // closed when it was entered, or withdrawn; then hold:
+	Entered chan struct{} // closed when it was entered or withdrawn; then valid:
 	Out     Outcome       // of the piece
-	Begun   bool          // it ends within a message
+	Begun   bool          // it ends inside a message
 }
 
 // NewPiece makes a piece. Its data must not be written to until Entered is
@@ -57,7 +56,7 @@ func NewPiece(by *Post, data []byte, last bool) *Piece {
 // Post queues p.
 func (w *Writer) Post(p *Piece) { w.posts = append(w.posts, p) }
 
-// Withdraw has p not be waited for any more.
+// Withdraw removes p from the queue.
 func (w *Writer) Withdraw(p *Piece) {
 	if i := slices.Index(w.posts, p); i >= 0 {
 		w.posts = slices.Delete(w.posts, i, i+1)
@@ -65,8 +64,8 @@ func (w *Writer) Withdraw(p *Piece) {
 	}
 }
 
-// EnterPosts enters what posts say, as long as there is a batch, and returns
-// how many bytes that was.
+// EnterPosts enters queued pieces as long as there is a batch, and returns how many
+// bytes that were.
 func (w *Writer) EnterPosts() (size int64) {
 	for len(w.posts) > 0 {
 		if w.Batch() == nil {
@@ -85,8 +84,8 @@ func (w *Writer) EnterPosts() (size int64) {
 	return size
 }
 
-// enter enters p. A post cannot be elected to give back what it holds, so it
-// ends if that grows while posts, or all clients, hold too much.
+// enter enters p. A post cannot be elected to give back what it holds, so it ends if
+// that grows while posts, or all clients, hold too much.
 func (p *Piece) enter(w *Writer) {
 	by, in := p.by, w.inbox
 	held := by.Holds()

@@ -2,24 +2,23 @@
 
 package intake
 
-// This file is the input of raw clients. A read goes straight into the batch:
+// This file has the input of raw clients. A read goes straight into the batch:
 //
-//	Space       where the next read goes: after the beginning of a message that
-//	            the client holds
-//	Took        whole messages stay there; the rest goes back to the client
-//	EndOfInput  what is left when the input has ended
+//	Space       returns where to read to: after an incomplete message
+//	Took        leaves whole messages there and holds the rest
+//	EndOfInput  takes what is left when the input has ended
 
 import "hubbub.example/internal/engine/ending"
 
-// Space returns where the next read goes. W has a batch: Batch was called for it.
+// Space returns where to read to. Batch of w has returned a batch.
 func (s *Sender) Space(w *Writer) []byte {
 	begin := len(w.batch.data) + s.inPlace()
 	return w.batch.data[begin : begin+ReadSize]
 }
 
-// inPlace returns how much of what the client holds goes before the next read, so
-// that a message that the read completes lies in one piece. A long one is put
-// together elsewhere.
+// inPlace returns how much of the incomplete message goes before the next read, so
+// that a message that the read completes is contiguous. A long one is joined
+// elsewhere.
 func (s *Sender) inPlace() int {
 	if s.rare == nil || len(s.rare.partial) >= ReadSize {
 		return 0
@@ -27,9 +26,8 @@ func (s *Sender) inPlace() int {
 	return len(s.rare.partial)
 }
 
-// Took enters the whole messages among the n bytes that were read to Space,
-// together with what the client had of the first, and holds the beginning of
-// the next one.
+// Took enters the whole messages among the n bytes that were read to Space, and holds
+// the beginning of the next one.
 func (s *Sender) Took(w *Writer, n int) Outcome {
 	b, held := w.batch, s.inPlace()
 	begin := len(b.data)
@@ -52,8 +50,8 @@ func (s *Sender) Took(w *Writer, n int) Outcome {
 	return s.enter(w, begin, b.data[begin:])
 }
 
-// EndOfInput returns the end of what a raw client sends. A beginning without its end
-// counts as a message, except where every message has the same size.
+// EndOfInput ends the input of a raw client. An incomplete message counts as a message,
+// except where every message has the same size.
 func (s *Sender) EndOfInput(w *Writer) Outcome {
 	x := s.rare
 	if x == nil || x.partial == nil {
@@ -72,8 +70,8 @@ func (s *Sender) EndOfInput(w *Writer) Outcome {
 	return s.enter(w, begin, b.data[begin:])
 }
 
-// enter enters the whole messages of p, which stands in the batch from begin
-// on, and holds the rest.
+// enter enters the whole messages of p, which is in the batch from begin on, and holds
+// the rest.
 func (s *Sender) enter(w *Writer, begin int, p []byte) Outcome {
 	in := w.inbox
 	whole := in.Framing.Whole(p)
@@ -89,7 +87,7 @@ func (s *Sender) enter(w *Writer, begin int, p []byte) Outcome {
 	return s.hold(w, rest)
 }
 
-// hold keeps p, which continues or begins a message, until the rest comes.
+// hold keeps p, which begins or continues a message, until the rest comes.
 func (s *Sender) hold(w *Writer, p []byte) Outcome {
 	x := s.more()
 	x.partial = append(x.partial, p...)

@@ -8,9 +8,8 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// Sender is who a client is, and what it has begun to say. Only its loop
-// touches it. There is one for each client, so what is only sometimes needed
-// stands in rare.
+// Sender is a client as a sender of messages. Only its loop uses it. Every client has
+// one, so what few need is in rare.
 type Sender struct {
 	id       uint64 // 0: it has not joined yet
 	rare     *rare
@@ -19,13 +18,13 @@ type Sender struct {
 	standing standing
 }
 
-// standing is what a client speaks, two flags and when it joined, in one word:
-// with a word more a client would be in the next size class of the allocator.
+// standing packs a client's protocol, two flags and when it joined: with one more word
+// a client would be in the next size class of the allocator.
 type standing uint32
 
 const (
-	muted         standing = 1 << iota // what it says is not heard
-	left                               // its leave was told
+	muted         standing = 1 << iota // its messages are ignored
+	left                               // its leave was reported
 	protocolShift = iota
 	sinceShift    = protocolShift + 3
 	mostSince     = 1<<(32-sinceShift) - 1 // seconds: four years
@@ -37,22 +36,22 @@ func (s *standing) set(flag standing, on bool) {
 	}
 }
 
-// rare is what few senders need, and those not for long.
+// rare is what few senders need, and only for a while.
 type rare struct {
 	name    string
 	partial []byte        // the beginning of a message
 	held    quota.Share   // of that
 	frames  *codec.Frames // the beginning of a frame, or between two of a message
-	session *Session      // hubbub.v1: what it sends has numbers
-	ended   bool          // hubbub.v1: it has said that this is the end
+	session *Session      // hubbub.v1: its messages have numbers
+	ended   bool          // hubbub.v1: it has announced its end
 }
 
-// NewSender returns a client of an address that speaks p and has not joined yet.
+// NewSender returns a client that speaks p and has not joined yet.
 func NewSender(addr sock.Addr, p codec.Protocol) Sender {
 	return Sender{addr: addr, standing: standing(p) << protocolShift}
 }
 
-// Joins gives the client its id, so many seconds after the hub began.
+// Joins gives the client its id. Since is in seconds since the hub began.
 func (s *Sender) Joins(id uint64, since uint32) {
 	s.id = id
 	s.standing |= standing(min(since, mostSince)) << sinceShift
@@ -61,13 +60,13 @@ func (s *Sender) Joins(id uint64, since uint32) {
 // ID returns the client's id; 0 if it has not joined.
 func (s *Sender) ID() uint64 { return s.id }
 
-// Present reports whether the client has joined and its leave was not told yet.
+// Present reports whether the client has joined and not left.
 func (s *Sender) Present() bool { return s.id != 0 && !s.Left() }
 
-// Left reports whether the client's leave was told.
+// Left reports whether the client's leave was reported.
 func (s *Sender) Left() bool { return s.standing&left != 0 }
 
-// Addr returns where the client is.
+// Addr returns the client's address.
 func (s *Sender) Addr() sock.Addr { return s.addr }
 
 // Protocol returns what the client speaks.
@@ -81,7 +80,7 @@ func (s *Sender) Since() uint32 { return uint32(s.standing >> sinceShift) }
 // Messages returns how many messages the client sent.
 func (s *Sender) Messages() uint32 { return s.messages }
 
-// Name returns what the client wants to be called; "": it did not say.
+// Name returns the client's name, or "".
 func (s *Sender) Name() string {
 	if s.rare == nil {
 		return ""
@@ -89,8 +88,7 @@ func (s *Sender) Name() string {
 	return s.rare.name
 }
 
-// Rename gives the client another name. What it said before keeps the one that
-// it had.
+// Rename gives the client another name. Earlier messages keep the name that it had.
 func (s *Sender) Rename(name string) {
 	if name == s.Name() {
 		return
@@ -99,17 +97,16 @@ func (s *Sender) Rename(name string) {
 	s.tidy()
 }
 
-// Mute has nothing be heard any more of what the client says, or has it be
-// heard again.
+// Mute ignores the client's messages, or accepts them again.
 func (s *Sender) Mute(on bool) { s.standing.set(muted, on) }
 
-// Muted reports whether nothing is heard of what the client says.
+// Muted reports whether the client's messages are ignored.
 func (s *Sender) Muted() bool { return s.standing&muted != 0 }
 
-// Continue has the client's numbers go on where x stands.
+// Continue gives the client session x.
 func (s *Sender) Continue(x *Session) { s.more().session = x }
 
-// Session returns what the client's numbers belong to; nil if it sent none.
+// Session returns the client's session; nil if it has none.
 func (s *Sender) Session() *Session {
 	if s.rare == nil {
 		return nil
@@ -117,7 +114,7 @@ func (s *Sender) Session() *Session {
 	return s.rare.session
 }
 
-// Holds returns how many bytes of a message the client has begun to say.
+// Holds returns how many bytes the client's incomplete message has.
 func (s *Sender) Holds() int {
 	if s.rare == nil {
 		return 0
@@ -125,7 +122,7 @@ func (s *Sender) Holds() int {
 	return s.rare.held.Held()
 }
 
-// Forget drops what the client has begun to say.
+// Forget drops the client's incomplete message.
 func (s *Sender) Forget() {
 	if x := s.rare; x != nil && x.partial != nil {
 		x.held.Release()
@@ -134,7 +131,7 @@ func (s *Sender) Forget() {
 	}
 }
 
-// more returns the rare part, made on demand.
+// more returns rare, which it makes on demand.
 func (s *Sender) more() *rare {
 	if s.rare == nil {
 		s.rare = &rare{}
@@ -142,7 +139,7 @@ func (s *Sender) more() *rare {
 	return s.rare
 }
 
-// tidy lets go of the rare part when nothing is in it.
+// tidy drops rare when it is empty.
 func (s *Sender) tidy() {
 	if x := s.rare; x != nil && x.name == "" && x.partial == nil && x.frames == nil && x.session == nil && !x.ended {
 		s.rare = nil

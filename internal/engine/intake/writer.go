@@ -10,12 +10,12 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Writer is one loop's end of the inbox. Only its loop touches it.
+// Writer is one loop's end of the inbox. Only its loop uses it.
 type Writer struct {
 	inbox    *Inbox
-	batch    *Batch   // what this turn reads; nil: none is open
+	batch    *Batch   // what this turn reads; nil if none is open
 	deferred []Record // joins and leaves that found no batch
-	posts    []*Piece // what posts say, while there is no batch
+	posts    []*Piece // pieces of posts that wait for a batch
 	now      int64    // Unix nanoseconds
 	messages int64    // ever entered
 
@@ -23,16 +23,16 @@ type Writer struct {
 	pong    []byte
 }
 
-// NewWriter makes one of the writers that the inbox is for.
+// NewWriter makes one of the inbox's writers.
 func (in *Inbox) NewWriter() *Writer { return &Writer{inbox: in} }
 
-// SetTime says what time it is for what is entered from now on.
+// SetTime sets the time of records.
 func (w *Writer) SetTime(now time.Time) { w.now = now.UnixNano() }
 
 // Messages returns how many messages were entered.
 func (w *Writer) Messages() int64 { return w.messages }
 
-// Batch returns the batch that this turn fills, after all deferred joins and leaves;
+// Batch returns the batch that this turn fills, after all deferred joins and leaves, or
 // nil while the caller is behind.
 func (w *Writer) Batch() *Batch {
 	w.EnterDeferred()
@@ -52,7 +52,7 @@ func (w *Writer) open() *Batch {
 	return w.batch
 }
 
-// Deliver hands over what this turn brought.
+// Deliver hands over what this turn has added.
 func (w *Writer) Deliver() {
 	b := w.batch
 	if b == nil || len(b.records) == 0 {
@@ -65,9 +65,9 @@ func (w *Writer) Deliver() {
 // Undelivered reports whether the batch was added to after the last Deliver.
 func (w *Writer) Undelivered() bool { return w.batch != nil && len(w.batch.records) > 0 }
 
-// Presence enters a join or leave. Where no batch is free it is deferred. That
-// list is bounded: while it is not empty nobody is accepted, no post comes, and
-// clients that are there can leave only once.
+// Presence enters a join or leave, or defers it if no batch is free. The deferred ones
+// are bounded: meanwhile no connection is accepted and no post begins, and each client
+// can leave only once.
 func (w *Writer) Presence(kind Kind, s *Sender, why ending.Reason) {
 	if kind == Leave {
 		s.standing |= left
@@ -107,13 +107,13 @@ func (w *Writer) EnterDeferred() {
 	w.deferred = nil
 }
 
-// record returns one of s, as of now.
+// record returns a record of s, as of now.
 func (w *Writer) record(kind Kind, s *Sender) Record {
 	return Record{Kind: kind, Client: s.id, Name: s.Name(), Protocol: s.Protocol(), Addr: s.addr, Time: w.now}
 }
 
-// enterPlain enters messages of s that stand in the batch from begin on, with
-// their separators.
+// enterPlain enters messages of s that are in the batch from begin on, with their
+// separators.
 func (w *Writer) enterPlain(s *Sender, begin int, messages []byte) {
 	b := w.batch
 	if s.Muted() {
@@ -129,13 +129,13 @@ func (w *Writer) enterPlain(s *Sender, begin int, messages []byte) {
 	w.count(s, w.inbox.Framing.Count(messages))
 }
 
-// enterOne enters a message of s, which it copies. A separator at its end is
-// not another, empty, message; of a "\r\n" that is one the "\r" does not count.
+// enterOne copies and enters a message of s. A separator at its end is not another,
+// empty message, and a "\r" before that is dropped.
 func (w *Writer) enterOne(s *Sender, message []byte) {
 	in, b := w.inbox, w.batch
 	separator := in.Framing.Separator()
 	if !in.Messages || s.Muted() || len(message)+len(separator) == 0 {
-		return // nobody wants it, or it is nothing
+		return // nobody wants it, or it is empty
 	}
 	message = bytes.TrimSuffix(message, separator)
 	begin := len(b.data)
