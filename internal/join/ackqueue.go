@@ -9,9 +9,9 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// An ackQueue gives a connection to a server that acknowledges messages the
-// outbox's messages. Each has a number and is sent whole; tail moves with what
-// is acknowledged, not with what is sent:
+// An ackQueue takes messages from the outbox for a server that acknowledges them.
+// Each has a number and is sent whole; tail moves with what is acknowledged, not
+// with what is sent:
 //
 //	tail                next              head
 //	│ sent, not         │ to be sent      │
@@ -20,14 +20,14 @@ import (
 //
 // A connection that breaks sets next back to tail, and the numbers with it.
 //
-// A message that the server does not take for its length is left out, and
-// counted: once all before it is acknowledged, so that what lies from tail to
-// next are always messages with numbers in a row.
+// A message that is too long for the server is left out and counted, once all
+// messages before it are acknowledged: so the messages between tail and next have
+// consecutive numbers.
 type ackQueue struct {
 	*outbox
-	longest     int64 // that the server takes
+	longest     int64 // message that the server takes
 	acked, sent int64 // numbers
-	everSent    int64 // the highest number there was
+	everSent    int64 // the highest number, over all connections
 	leftOut     int64 // messages
 	skip        bool  // the rest of the message at next is left out too
 	scratch     []byte
@@ -35,8 +35,8 @@ type ackQueue struct {
 	// tooLong is called when the first message is left out.
 	tooLong func(longest int64)
 
-	// hungry is called when starving becomes true: STDIN, or what comes after
-	// a message to be left out, waits for the server to acknowledge something.
+	// hungry is called when starving becomes true: STDIN, or a message to be left
+	// out, waits for an acknowledgement.
 	hungry   func()
 	starving atomic.Bool
 }
@@ -44,14 +44,14 @@ type ackQueue struct {
 // outgoing is a message to be sent.
 type outgoing struct {
 	n    int64
-	data []byte // without its separator; good until the next
-	more bool   // another is there already, and will be sent
+	data []byte // without its separator; valid until the next call
+	more bool   // another message follows at once
 }
 
 func (q *ackQueue) room() []byte { return q.outbox.room(q.grow, q.awaitReceipt) }
 
-// begin readies for a connection to a server that takes messages so long and
-// has those up to ack, or that does not know us, which is 0.
+// begin starts a connection to a server that takes messages of up to longest bytes
+// and has acknowledged all up to ack; 0 if it does not know us.
 func (q *ackQueue) begin(longest int, ack int64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,8 +63,8 @@ func (q *ackQueue) begin(longest int, ack int64) error {
 	return nil
 }
 
-// acknowledged reports whether the server has all up to n. It reports whether it
-// has all there is, and nothing more will come.
+// acknowledged records that the server has all messages up to n. It reports whether
+// that is everything and STDIN has ended.
 func (q *ackQueue) acknowledged(n int64) (all bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,15 +80,15 @@ func (q *ackQueue) receipt(n, sent int64) error {
 	for ; q.acked < n; q.acked++ {
 		end := q.endOf(q.tail)
 		if end < 0 {
-			end = q.head // the last, without its separator
+			end = q.head // the last message has no separator
 		}
 		q.tail = end
 	}
 	return nil
 }
 
-// message waits for a whole message to send; false, when nothing more will
-// come or over says that the connection has ended.
+// message waits for a whole message to send. It returns false if there will be none,
+// or over reports the end of the connection.
 func (q *ackQueue) message(over func() bool) (outgoing, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,8 +115,8 @@ func (q *ackQueue) message(over func() bool) (outgoing, bool) {
 	}
 }
 
-// nextEnd returns where the message at next ends; -1: not yet. The last needs no
-// separator, but to be whole.
+// nextEnd returns where the message at next ends; -1 if its end has not come. The
+// last message needs no separator.
 func (q *ackQueue) nextEnd() int64 {
 	switch {
 	case q.ends > q.next:
@@ -127,8 +127,8 @@ func (q *ackQueue) nextEnd() int64 {
 	return -1
 }
 
-// unsendable reports whether the message at next, which ends there, or not yet
-// (-1), is too long, or is a record that will not become whole.
+// unsendable reports whether the message at next, which ends at end (-1: not yet), is
+// too long, or is a record that stays incomplete.
 func (q *ackQueue) unsendable(end int64) bool {
 	if q.frame > 0 && end < 0 {
 		return int64(q.frame) > q.longest || q.ended
@@ -136,11 +136,11 @@ func (q *ackQueue) unsendable(end int64) bool {
 	if end >= 0 {
 		return int64(len(q.content(q.next, end))) > q.longest
 	}
-	return q.head-q.next > q.longest+1 // what is over may be a "\r"
+	return q.head-q.next > q.longest+1 // one more: a "\r"
 }
 
-// leaveOut drops what there is of the message at next, and has the rest
-// dropped as it comes.
+// leaveOut drops the message at next: what there is of it now, and the rest as it
+// comes.
 func (q *ackQueue) leaveOut() {
 	if q.leftOut++; q.leftOut == 1 && q.tooLong != nil {
 		q.tooLong(q.longest)
@@ -155,14 +155,14 @@ func (q *ackQueue) skipRest() {
 	}
 }
 
-// hand copies the message at next, up to its end: the server could acknowledge
-// it before it is sent.
+// hand copies the message at next: the server could acknowledge it, which frees its
+// room, while it is still being sent.
 func (q *ackQueue) hand(end int64) outgoing {
 	data := q.content(q.next, end)
 	q.next = end
 	q.sent++
 	q.everSent = max(q.everSent, q.sent)
-	q.changed.Broadcast() // who waits for room may wait for a receipt now
+	q.changed.Broadcast() // whoever waits for room may have to wait for a receipt
 	return outgoing{q.sent, data, q.ends > end && q.endOf(end)-end <= q.longest}
 }
 
@@ -178,7 +178,8 @@ func (q *ackQueue) content(from, to int64) []byte {
 	return p
 }
 
-// endOf is just past the message that begins at from; -1 if that has no end yet.
+// endOf returns the offset after the message that begins at from; -1 if its end has
+// not come.
 func (q *ackQueue) endOf(from int64) int64 {
 	first, second := q.pieces(from, q.head)
 	if n := q.frame.FirstEnd(first, from); n > 0 {
@@ -190,8 +191,8 @@ func (q *ackQueue) endOf(from int64) int64 {
 	return -1
 }
 
-// awaitReceipt waits for a change, and lets it be known if that must be a
-// receipt.
+// awaitReceipt waits for a change. It calls hungry if only a receipt can change
+// something.
 func (q *ackQueue) awaitReceipt() {
 	if q.tail < q.next && !q.down && q.hungry != nil {
 		q.starving.Store(true)
@@ -201,9 +202,8 @@ func (q *ackQueue) awaitReceipt() {
 	q.starving.Store(false)
 }
 
-// grow makes the ring larger if one message fills it that the server would
-// take. Only the filler may call it: what is being read into the ring must not
-// be left behind.
+// grow enlarges the ring if a message that the server would take fills it. Only the
+// filler may call it, since it moves the bytes.
 func (q *ackQueue) grow() bool {
 	most := q.longest + 2 // "\r\n"
 	if q.next > q.tail || q.ends > q.tail || q.size() >= most {

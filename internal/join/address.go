@@ -9,10 +9,10 @@ import (
 	"hubbub.example/internal/address"
 )
 
-// Address is whom to join.
+// Address is the address of a server.
 type Address = address.Address
 
-// Protocol is what is spoken with a server.
+// Protocol is the protocol of a connection.
 type Protocol uint8
 
 const (
@@ -23,12 +23,11 @@ const (
 
 var protocols = map[string]Protocol{"tcp": RawOnly, "ws": HubbubV1, "http": HubbubV1}
 
-// ProtocolAt returns what the address says of the protocol.
+// ProtocolAt returns the protocol that the address asks for.
 func ProtocolAt(a Address) Protocol { return protocols[a.Scheme] }
 
-// ParseAddress reads HOST:PORT, :PORT (this machine) or unix:PATH, of which
-// nobody knows what is spoken there, tcp://HOST:PORT, where it is raw, or
-// ws://HOST:PORT, with which http:// means the same.
+// ParseAddress reads HOST:PORT, :PORT (this machine) or unix:PATH, whose protocol is
+// detected; tcp://HOST:PORT for raw; ws:// or http://HOST:PORT for hubbub.v1.
 func ParseAddress(s string) (Address, error) {
 	a, err := address.Parse(s, "tcp", "ws", "http")
 	switch {
@@ -42,7 +41,7 @@ func ParseAddress(s string) (Address, error) {
 	return a, nil
 }
 
-// httpHost returns what HTTP calls it. A zone means nothing to anybody else.
+// httpHost returns the Host header for a, without a zone, which is local.
 func httpHost(a Address) string {
 	if a.Path != "" {
 		return "localhost"

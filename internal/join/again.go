@@ -12,15 +12,15 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// This file decides what follows a connection's end.
+// This file decides what follows the end of a connection.
 //
-// A server that goes down in an orderly way, to be restarted, closes its
-// connections just as one that has said all: so an end of file is a loss like
-// any other, and we come back. Only when STDIN has ended, and its end has been
-// passed on, does the server's end of file mean that all is said.
+// A server that is restarted closes its raw connections like one that has finished:
+// so an end of file is a loss like any other, and the client connects again. Only
+// after the end of STDIN was sent does the server's end of file mean that all is
+// done.
 //
-// With hubbub.v1 a server says goodbye, and what it does not say can be asked
-// for again.
+// With hubbub.v1 the server gives the reason in its close frame, and the client can
+// ask for what it missed.
 
 type verdict uint8
 
@@ -32,7 +32,7 @@ const (
 
 // ending is how a connection ended.
 type ending struct {
-	err     error // what broke it; nil: the server closed it, or we left
+	err     error // what broke it; nil if the server closed it, or we left
 	left    departure
 	stdin   stdin
 	unacked int64 // bytes sent that may not have arrived, as far as known
@@ -40,9 +40,9 @@ type ending struct {
 	useful  bool // something of the server's stream came, or was acknowledged
 
 	reason   proto.Reason // the server's, if it gave one
-	receipts bool         // the server acknowledges messages: what may be lost is kept
-	saidEnd  bool         // and was told of the end of STDIN
-	behind   bool         // not all that came was kept
+	receipts bool         // the server acknowledges messages, so nothing is lost
+	saidEnd  bool         // the server was told of the end of STDIN
+	behind   bool         // messages were dropped, and must be asked for again
 }
 
 func (e ending) verdict(once bool, eof EOF, in Input) verdict {
@@ -63,10 +63,9 @@ func (e ending) verdict(once bool, eof EOF, in Input) verdict {
 	return failed
 }
 
-// verdictV1 returns the verdict on a connection with receipts and resume points. All
-// that breaks there can be mended: so only a server's goodbye ends it, to one
-// who has said all and been told all, or one that means us and not this
-// connection.
+// verdictV1 returns the verdict on a connection of hubbub.v1. A broken connection can
+// be resumed: so it is done only after the server's close frame, if all was sent and
+// received, and it fails only if the reason means this client, not the connection.
 func (e ending) verdictV1(once bool) verdict {
 	good := e.bidden() && e.stdin.kept == 0
 	switch {
@@ -76,7 +75,7 @@ func (e ending) verdictV1(once bool) verdict {
 		good = e.stdin.kept == 0
 	case e.hopeless():
 		good = false
-	case e.behind: // our own doing
+	case e.behind: // we ended it ourselves
 		return again
 	case !once && (!good || !e.saidEnd):
 		return again
@@ -87,7 +86,7 @@ func (e ending) verdictV1(once bool) verdict {
 	return failed
 }
 
-// bidden reports whether the server ended the connection with nothing amiss.
+// bidden reports whether the server ended the connection without an error.
 func (e ending) bidden() bool {
 	code := goodbye(e.err)
 	return code == proto.CloseNormal || code == proto.CloseGoingAway
@@ -98,7 +97,7 @@ func (e ending) hopeless() bool {
 	return isBreach(e.err) || !e.reason.Retry() || !goodbye(e.err).Retry()
 }
 
-// isBreach reports whether err is a server's that broke the protocol.
+// isBreach reports whether the server broke the protocol.
 func isBreach(err error) bool { return errors.As(err, new(*proto.Breach)) }
 
 // goodbye returns the code of the server's close frame; 0 if it sent none.
@@ -109,31 +108,30 @@ func goodbye(err error) proto.CloseCode {
 	return 0
 }
 
-// saidAllV1 reports whether there is nothing to come back for: STDIN has ended
-// and all of it arrived, with Exit; or for a person, who ends it to be gone.
+// saidAllV1 reports whether there is no reason to connect again: STDIN has ended and
+// all of it arrived, with Exit or at a terminal.
 func (s stdin) saidAllV1(eof EOF, in Input) bool {
 	gone := eof == Exit || eof == HalfClose && in == Terminal && s.bytes > 0
 	return s.ended && s.kept == 0 && gone
 }
 
-// saidAll reports whether STDIN has ended and its end has been passed on. A
-// watcher's never does; neither does a person's who wants to stay.
+// saidAll reports whether STDIN has ended and its end was sent. That is never so for a
+// watcher, nor with Stay.
 func (s stdin) saidAll(eof EOF, in Input) bool {
 	watcher := s.bytes == 0 && eof != Exit
 	stays := eof == Stay && in == Terminal
 	return s.ended && s.unsent == 0 && !watcher && !stays
 }
 
-// goesOn reports whether to go on sending although the server will send
-// nothing more. An end of file does not say whether it still reads: hubbub
-// does not when it goes down, and neither does anything that has crashed;
-// ncat and socat do when their STDIN has ended. It is worth a try
+// goesOn reports whether to continue sending after the server's end of file, which
+// does not tell whether it still reads: hubbub does not when it shuts down, ncat and
+// socat do when their STDIN has ended. The client continues
 //
-//   - at the very beginning, before the server has said anything: it never
-//     will, being one that only listens (ncat -l </dev/null);
-//   - when STDIN is a file: an exchange of files, the other was shorter;
-//   - when there is no coming back: then nothing else can be done with what is
-//     left. But a person wants to know that the server is gone.
+//   - at the very beginning, before the server has sent anything: it may only
+//     listen (ncat -l </dev/null);
+//   - if STDIN is a file: files are exchanged, and the other was shorter;
+//   - with Once: the rest cannot be sent later. But at a terminal the user must
+//     learn that the server is gone.
 func goesOn(heard int64, lasted time.Duration, once bool, in Input) bool {
 	return heard == 0 && lasted < time.Second || in == File || once && in != Terminal
 }
@@ -157,7 +155,7 @@ func (e ending) why() string {
 	return printable(cause(e.err))
 }
 
-// printable returns what may be a server's text, fit for a terminal.
+// printable makes text of a server safe for a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -180,7 +178,7 @@ func (e ending) losses() (losses []string) {
 	return append(losses, e.doubtful()...)
 }
 
-// doubtful returns what was sent and may be lost.
+// doubtful describes what was sent and may be lost.
 func (e ending) doubtful() (losses []string) {
 	if e.unacked > 0 {
 		losses = append(losses, "the last "+quantity.Count(e.unacked, "byte")+" sent may not have arrived")
@@ -199,6 +197,6 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// minUptime is how long a connection must have lasted, if nothing came of it, for
-// the next to be tried soon.
+// minUptime is how long a connection must have lasted for the next attempt to be soon,
+// if nothing was received or acknowledged on it.
 const minUptime = 10 * time.Second

@@ -12,24 +12,24 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// This file goes from an address to a link, and finds out on the first way
-// what the server speaks. It is asked for hubbub.v1, as a WebSocket is:
+// This file makes links, and detects the server's protocol with the first. The client
+// sends a WebSocket handshake for hubbub.v1. The answer is
 //
 //	a WebSocket        hubbub.v1
-//	HTTP otherwise     an error: a page is no stream
+//	other HTTP         an error: a page is no stream
 //	silence            raw, on another connection
-//	anything else      the same, but not before it has been asked once more
+//	anything else      raw as well, but only after a second handshake
 //
-// Once more, since a hubbub that the question reaches late (a packet was lost,
-// longer than --sniff) has begun to speak raw, or ends the connection: to it
-// that was a raw client's HTTP. What it spoke once a server speaks until we
-// end: one that is being restarted may say anything.
+// A second one, because a hubbub that receives the handshake late (after --sniff,
+// because a packet was lost) has begun to speak raw, or closes the connection. The
+// protocol stays the same for all later connections: a server that is being restarted
+// may answer anything.
 //
-// A server that speaks raw, and not hubbub, takes the question for messages,
-// and says what it has to say to whoever asks: of that nothing is printed,
-// since with it might come the answer to the question. tcp:// does not ask.
+// A server that is not hubbub and speaks raw takes the handshake for messages, and
+// answers with its own. They are not printed, since they may answer the handshake.
+// With tcp:// there is no handshake.
 
-// protocol returns what is known before anybody was asked.
+// protocol returns the protocol, as far as the options tell.
 func (o Options) protocol() Protocol {
 	if o.WebSocket == nil || o.Frame == framing.Raw {
 		return RawOnly
@@ -64,8 +64,8 @@ func (c *client) find(ctx context.Context) (link, error) {
 	return raw, nil
 }
 
-// ask asks for hubbub.v1, once more if need be. Nobody there the second time
-// is no answer.
+// ask tries hubbub.v1, twice if the first answer may be raw. If the second connection
+// fails, the server has not answered.
 func (c *client) ask(ctx context.Context) (*v1Link, error) {
 	l, err := c.connectV1(ctx)
 	if err == nil || !speaksRaw(err) || isSilence(err) || ctx.Err() != nil {
@@ -101,7 +101,7 @@ func (c *client) connectRaw(ctx context.Context) (link, error) {
 	return newRawLink(c, conn), nil
 }
 
-// explain adds to what a server answers what would be right.
+// explain adds to a server's answer what would be right.
 func (c *client) explain(err error) error {
 	switch {
 	case ProtocolAt(c.Address) != Whichever:
@@ -113,7 +113,7 @@ func (c *client) explain(err error) error {
 	return err
 }
 
-// rawForm returns how to say that a server speaks raw.
+// rawForm returns the address for speaking raw.
 func (c *client) rawForm() string {
 	if c.Address.Path != "" {
 		return "--frame raw"
@@ -128,7 +128,7 @@ func (c *client) whyRaw(err error) string {
 	return printable(cause(errors.Unwrap(err)))
 }
 
-// notV1 is why hubbub.v1 cannot be spoken on a connection that could be made.
+// notV1 is why a connected server does not speak hubbub.v1.
 type notV1 struct {
 	address Address
 	err     error
@@ -139,7 +139,7 @@ func (n *notV1) Error() string {
 }
 func (n *notV1) Unwrap() error { return n.err }
 
-// connectV1 makes a link if the server speaks hubbub.v1.
+// connectV1 makes a link of hubbub.v1.
 func (c *client) connectV1(ctx context.Context) (*v1Link, error) {
 	limit := time.Now().Add(c.ConnectTimeout)
 	conn, err := c.dial(ctx)
@@ -164,10 +164,8 @@ func (c *client) connectV1(ctx context.Context) (*v1Link, error) {
 	return l, nil
 }
 
-// speaksRaw reports whether a server that failed to open hubbub.v1 so may
-// speak raw. One that could not be connected to speaks nothing, one that
-// answers in HTTP speaks that, and all that comes after the WebSocket was
-// opened is no matter of what is spoken.
+// speaksRaw reports whether a server that failed with err may speak raw. It does not if
+// there was no connection, if it answered in HTTP, or if the WebSocket was open.
 func speaksRaw(err error) bool {
 	return errors.As(err, new(*notV1)) && !errors.As(err, new(*helloError)) && !isHTTP(err)
 }
@@ -178,7 +176,7 @@ func isSilence(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 // isHTTP reports whether err is an answer of HTTP.
 func isHTTP(err error) bool { return errors.As(err, new(answer)) }
 
-// isHubbubs reports whether err is an answer of HTTP that a hubbub gives.
+// isHubbubs reports whether err is an HTTP answer of a hubbub.
 func isHubbubs(err error) bool {
 	var a answer
 	if errors.As(err, &a) {

@@ -11,20 +11,17 @@ import (
 	"time"
 )
 
-// A Dialer connects as RFC 8305 (Happy Eyeballs) says: a name's addresses, the
-// families taking turns, each a quarter of a second after the one before or as
-// soon as that one has failed; the first to be connected is it.
+// A Dialer connects as in RFC 8305 (Happy Eyeballs): it tries the addresses of a name,
+// families alternating, each 250 ms after the one before or as soon as that has
+// failed, and keeps the first connection.
 //
-// net.Dialer does half of it. It races the two families, but tries one
-// family's addresses one after the other and gives a dead one its share of the
-// whole timeout, at least 2 s: with three addresses and 10 s a name whose
-// first is dead takes 3.3 s instead of 0.25. So each address is dialed alone
-// here, and net.Dialer does what is left: a nonblocking connect in the
-// runtime's poller.
+// net.Dialer races the two families, but tries the addresses of one family one after
+// the other, each with a share of the timeout of at least 2 s: with a dead first
+// address of three and 10 s that takes 3.3 s instead of 0.25. So net.Dialer dials one
+// address at a time here.
 //
-// Left out of RFC 8305: connecting while the answer for the other family is
-// still out (section 3). The resolver gives all addresses at once, sorted as
-// RFC 6724 says.
+// Not done: connecting before the answer for the other family has come (section 3).
+// The resolver returns all addresses at once, sorted as in RFC 6724.
 type Dialer struct {
 	Address Address
 
@@ -42,7 +39,7 @@ type Dialer struct {
 // stagger is RFC 8305's Connection Attempt Delay.
 const stagger = 250 * time.Millisecond
 
-// duplex is a connection whose two directions end one by one.
+// duplex is a connection whose directions can be closed separately.
 type duplex interface {
 	net.Conn
 	CloseRead() error
@@ -67,7 +64,7 @@ func (d *Dialer) dial(ctx context.Context) (duplex, error) {
 			return nil, fmt.Errorf("dial %s %s: %w", d.Address.Network(), d.Address, err)
 		}
 	}
-	return conn.(duplex), nil // TCP and Unix connections are
+	return conn.(duplex), nil // as TCP and Unix connections are
 }
 
 // resolve returns the addresses to dial, in order.
@@ -95,8 +92,8 @@ func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// takeTurns keeps the first address first and lets the families take turns
-// (RFC 8305, section 4).
+// takeTurns alternates families, and keeps the first address first (RFC 8305,
+// section 4).
 func takeTurns(ips []netip.Addr) []netip.Addr {
 	var first, second []netip.Addr
 	for _, ip := range ips {
@@ -159,7 +156,7 @@ func (d *Dialer) race(ctx context.Context, addresses []string) (net.Conn, error)
 	return nil, noneConnects(d.Address, failures)
 }
 
-// closeLate closes what connects although another was first.
+// closeLate closes connections that were not the first.
 func closeLate(results <-chan attempt, n int) {
 	for range n {
 		if r := <-results; r.conn != nil {
@@ -168,7 +165,7 @@ func closeLate(results <-chan attempt, n int) {
 	}
 }
 
-// noneConnects returns one address's error, or what each of several said.
+// noneConnects joins the errors of all addresses.
 func noneConnects(a Address, failures []error) error {
 	if len(failures) == 1 {
 		return failures[0]
@@ -188,8 +185,8 @@ type dialError struct {
 func (e *dialError) Error() string   { return e.text }
 func (e *dialError) Unwrap() []error { return e.failures }
 
-// attempt dials one address. A Unix socket whose accept queue is full says
-// EAGAIN on Linux instead of waiting: so it is asked again.
+// attempt dials one address. A Unix socket whose accept queue is full returns EAGAIN
+// on Linux instead of waiting, so it tries again.
 func (d *Dialer) attempt(ctx context.Context, address string) attempt {
 	one := net.Dialer{Control: d.Control, KeepAlive: -1}
 	for {
@@ -200,7 +197,7 @@ func (d *Dialer) attempt(ctx context.Context, address string) attempt {
 	}
 }
 
-// pause waits, and reports whether ctx allows to go on.
+// pause waits for d, and reports whether ctx is not done.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):

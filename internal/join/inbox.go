@@ -7,25 +7,24 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// An inbox is where whole messages wait for STDOUT, up to a bound, so that
-// receiving goes on while STDOUT is slow: what a server acknowledges comes
-// between its messages. It outlives connections, since what is in it has been
-// received for good.
+// An inbox is a bounded queue of messages for STDOUT. Receiving continues while STDOUT
+// is slow, because acknowledgements come between the server's messages. It outlives
+// connections.
 //
-// One goroutine writes. One at a time adds.
+// One goroutine writes, and one at a time adds.
 type inbox struct {
 	out *printer
 
-	idle func()      // is called when all there was is on STDOUT
-	lost func(error) // is called when STDOUT is
+	idle func()      // called when everything is on STDOUT
+	lost func(error) // called when STDOUT is lost
 
 	mu      sync.Mutex
 	changed sync.Cond
 
 	waiting bytes.Buffer
 	last    proto.Point // the message that waiting ends with
-	batch   proto.Point // the one that what is being written ends with
-	printed proto.Point // the last that is on STDOUT
+	batch   proto.Point // the last message of what is being written
+	printed proto.Point // the last message on STDOUT
 	writing bool
 	broken  bool // STDOUT is lost
 	closed  bool
@@ -87,8 +86,8 @@ func (b *inbox) wrote(err error) {
 	}
 }
 
-// add has what render appends printed, which ends with the message at. It
-// waits for room unless it must hurry, and reports whether there was.
+// add adds what render appends, which ends with the message at. It waits for room
+// unless hurry reports true, and reports whether there was room.
 func (b *inbox) add(at proto.Point, hurry func() bool, render func(*bytes.Buffer)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,28 +108,28 @@ func (b *inbox) add(at proto.Point, hurry func() bool, render func(*bytes.Buffer
 	return true
 }
 
-// wake makes who waits for room ask again whether it must hurry.
+// wake has a waiting add call hurry again.
 func (b *inbox) wake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.changed.Broadcast()
 }
 
-// full reports whether adding would wait.
+// full reports whether add would wait.
 func (b *inbox) full() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.waiting.Len() >= inboxSize && !b.broken
 }
 
-// empty reports whether all is on STDOUT.
+// empty reports whether everything is on STDOUT.
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.waiting.Len() == 0 && !b.writing
 }
 
-// close says that nothing more is added.
+// close ends the queue: nothing more is added.
 func (b *inbox) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -138,7 +137,7 @@ func (b *inbox) close() {
 	b.changed.Broadcast()
 }
 
-// at returns up to where messages are on STDOUT.
+// at returns the last message on STDOUT.
 func (b *inbox) at() proto.Point {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,33 +1,32 @@
-// Package join is the client: it connects, sends STDIN to the server, prints
-// what the server sends on STDOUT, and comes back when the connection breaks.
+// Package join is the client: it connects, sends STDIN to the server, prints what the
+// server sends on STDOUT, and connects again when the connection breaks.
 //
-//	address.go   what ADDRESS may be
-//	dial.go      to every address of a name, side by side (RFC 8305)
-//	connect.go   from an address to a link: what does the server speak?
-//	phase.go     the phases of a connection, and what leads from one to another
+//	address.go   addresses
+//	dial.go      connects to the addresses of a name (RFC 8305)
+//	connect.go   makes a link, and detects the server's protocol
+//	phase.go     the phases of a connection: a table of events
 //	link.go      one connection, from connected to over: raw.go, v1link.go
-//	v1.go        hubbub.v1, bytes and values
-//	outbox.go    STDIN's way: a bounded ring (ring.go), of which each connection
-//	             takes bytes (rawqueue.go) or messages (ackqueue.go)
-//	printer.go   STDOUT's way
-//	inbox.go     where whole messages wait for STDOUT
-//	out.go       what STDOUT says of a message
-//	again.go     what follows a connection's end: again, done or failed
+//	v1.go        encodes and decodes hubbub.v1
+//	outbox.go    STDIN, in a bounded ring (ring.go); each connection takes bytes
+//	             (rawqueue.go) or messages (ackqueue.go)
+//	printer.go   STDOUT
+//	inbox.go     messages that wait for STDOUT
+//	out.go       renders a message
+//	again.go     what follows the end of a connection: again, done or failed
 //
-// Two goroutines move the bytes of a connection, one each way, and share
-// nothing: a STDOUT that nobody reads stops no sending, a server that does not
-// read stops no printing. In memory are one buffer for printing and the ring;
-// past these the kernel pushes back, on the server and on whoever writes STDIN.
+// Two goroutines move the bytes of a connection, one each way, and share nothing: a
+// blocked STDOUT does not stop sending, and a server that does not read does not stop
+// printing. One print buffer and the ring are in memory; beyond them the kernel pushes
+// back, on the server and on whoever writes STDIN.
 //
-// With a server that speaks hubbub.v1 what we send arrives once: it has a
-// number and is kept until the server acknowledges it, and a connection that
-// breaks is gone on with on the next. What we print has numbers too, so that
-// nothing comes twice, and what is missing is said.
+// With hubbub.v1 a message arrives once: it has a number and is kept until the server
+// acknowledges it, over connections. Messages to print have numbers too, so that none
+// is printed twice, and missing ones are reported.
 //
-// Over a raw connection a message arrives at most once. One that was only
-// partly handed to the system when the connection broke cannot have arrived
-// whole, so the next connection gets it from its beginning; one that was
-// handed over whole is not sent again, though the break may have swallowed it.
+// Over a raw connection a message arrives at most once. One that was only partly
+// handed to the system when the connection broke cannot have arrived whole, so the
+// next connection gets it from its beginning. One that was handed over whole is not
+// sent again, although it may be lost.
 package join
 
 import (
@@ -47,11 +46,11 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// Options says whom to join, and how.
+// Options configure a client.
 type Options struct {
 	Dialer
 
-	// Stdin is read from the first connection on. nil is one at its end.
+	// Stdin is read from the first connection on. nil means an empty one.
 	Stdin io.Reader
 	Input Input
 
@@ -59,73 +58,71 @@ type Options struct {
 	// Flush, that is called at the end.
 	Stdout io.Writer
 
-	// Lost tells that Stdout is lost before a write would.
+	// Lost reports that Stdout is lost before a write fails.
 	Lost <-chan error
 
 	Frame framing.Framing
 	EOF   EOF
 	Out   Out // "" means Plain
 
-	// WebSocket opens one on a connection, for a Host, a path with its query,
-	// and a proto.Subprotocol. An error with a method Status is an answer of HTTP,
-	// whatever that returns: 0 for one that cannot be understood.
-	// nil means that only raw is spoken.
+	// WebSocket opens a WebSocket on a connection, for a Host, a path with its
+	// query, and a proto.Subprotocol. An error with a method Status is an HTTP
+	// answer with that status; 0 if it is invalid. nil means raw only.
 	WebSocket func(conn net.Conn, host, target, protocol string) (WebSocket, error)
 
-	// AnswerIn is how long a server of which nobody knows what it speaks has
-	// to answer as hubbub.v1 does. 0 means 2 s.
+	// AnswerIn is how long a server may take to answer a handshake, before it
+	// counts as raw. 0 means 2 s.
 	AnswerIn time.Duration
 
-	// Since and Last say where the first connection begins: behind a message,
-	// or so many messages back. Neither: where the server has newcomers begin.
+	// Since and Last say where the stream begins: after a message, or Last messages
+	// back. Without them the server decides.
 	Since proto.Point
 	Last  *int
 
-	// Name is what the client wants to be called; "" for nothing.
+	// Name is the client's name; "" for none.
 	Name string
 
-	// Once: a connection that breaks is not made again.
+	// Once means not to connect again after the connection ends.
 	Once bool
 
-	// Health asks the system about a connection, every HealthEvery. nil where
-	// it does not tell, 0 for never.
+	// Health asks the system about a connection, every HealthEvery; 0 for never.
+	// nil where the system cannot tell.
 	Health      func(net.Conn) Health
 	HealthEvery time.Duration
 
-	// FirstWait and LongestWait bound the waits between attempts to come
-	// back. 0 means 250 ms and 30 s.
+	// FirstWait and LongestWait bound the waits between attempts to connect again.
+	// 0 means 250 ms and 30 s.
 	FirstWait, LongestWait time.Duration
 
-	// Log gets a warning when the connection is lost and when it is back, a
-	// debug record for the rest. nil means no log.
+	// Log gets a warning when the connection is lost and when it is back, and debug
+	// records for the rest. nil means no log.
 	Log *slog.Logger
 }
 
-// Input is what STDIN is.
+// Input is the kind of STDIN.
 type Input uint8
 
 const (
-	Stream   Input = iota // a pipe, a socket: who knows when it ends
-	File                  // it ends
-	Terminal              // a person
+	Stream   Input = iota // a pipe or a socket, which may end or not
+	File                  // a file, which ends
+	Terminal              // a terminal
 )
 
-// EOF is what follows the end of STDIN. One that ends before its first byte
-// is no end but a watcher's, who has nothing to say and stays, except with
-// Exit.
+// EOF is what to do at the end of STDIN. A client whose STDIN is empty is a watcher
+// and stays, except with Exit.
 type EOF string
 
 const (
-	HalfClose EOF = "half-close" // tell the server, print what still comes
-	Stay      EOF = "stay"       // tell nobody, print what still comes
-	Exit      EOF = "exit"       // leave once all is sent
+	HalfClose EOF = "half-close" // tell the server, and print what still comes
+	Stay      EOF = "stay"       // only print what still comes
+	Exit      EOF = "exit"       // leave once everything is sent
 )
 
-// Health is how a connection is.
+// Health is the system's view of a connection.
 type Health struct {
 	Unacked int  // bytes the peer has not acknowledged
-	Silent  bool // it has not answered what it should have answered
-	Closed  bool // there is no connection any more
+	Silent  bool // the peer does not answer probes
+	Closed  bool // the connection is closed
 }
 
 func (o Options) withDefaults() Options {
@@ -157,31 +154,31 @@ func (o Options) withDefaults() Options {
 type client struct {
 	Options
 	protocol Protocol // as far as known
-	in       *outbox  // from which one of the queues takes, as protocol says
+	in       *outbox  // the queue for protocol takes from it
 	out      *printer
 	log      *logger.Queue
 	waits    backoff.Waits
 
 	// Of rawLinks.
 	raw     rawQueue
-	printed <-chan struct{} // closed when all that the last one gave is on STDOUT
+	printed <-chan struct{} // closed when everything of the last link is on STDOUT
 
 	// Of v1Links.
 	acks    ackQueue
 	session string
-	place   proto.Point // up to where all has been received; the receiver's
-	own     own         // likewise
+	place   proto.Point // the last message received; the receiver's
+	own     own         // the receiver's
 	inbox   *inbox
-	idle    chan struct{} // the link shall look again
-	refused string        // with what words, the last time
+	idle    chan struct{} // wakes the link
+	refused string        // the last error of an attempt
 }
 
-// Run joins, and returns when there is nothing more to do (nil), when the
-// connection could not be made or is lost for good, when STDOUT is lost, or
-// when ctx is done; that is nil too if the server has taken all there was.
+// Run joins. It returns nil when there is nothing more to do, or ctx is done and the
+// server has taken everything; otherwise why there is no connection, STDOUT is lost,
+// or what was not sent when ctx was done.
 //
-// It may leave a goroutine behind that reads Stdin, or one that writes Stdout:
-// neither can be called off.
+// It may leave goroutines behind that read Stdin or write Stdout, which cannot be
+// interrupted.
 func Run(ctx context.Context, o Options) error {
 	o = o.withDefaults()
 	c := &client{
@@ -247,7 +244,7 @@ func (c *client) run(ctx context.Context) error {
 	}
 }
 
-// neverThere returns what ctx being done before the first connection means.
+// neverThere returns the error if ctx is done before the first connection.
 func (c *client) neverThere(ctx context.Context, l link) error {
 	if l != nil {
 		l.drop()
@@ -258,15 +255,15 @@ func (c *client) neverThere(ctx context.Context, l link) error {
 	return fmt.Errorf("stopped before %s answered", c.Address)
 }
 
-// again makes a connection after one has ended. None and no error: nothing is
-// left to send, and STDIN has ended, or ctx is done.
+// again connects again after a connection has ended. Without a link and an error,
+// nothing is left to send and STDIN has ended, or ctx is done.
 func (c *client) again(ctx context.Context, end ending) (link, error) {
 	if c.protocol == HubbubV1 {
 		c.in.disconnected()
 	} else if c.raw.rewind() {
 		c.log.Warnf("lost a message of more than %d bytes: its beginning went to the connection that broke", c.in.size())
 	}
-	if end.useful || end.behind { // which is not the server's fault
+	if end.useful || end.behind { // behind is not the server's fault
 		c.waits.Reset()
 	}
 	wait := c.waits.Next(end.lasted)
@@ -293,8 +290,8 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 	}
 }
 
-// rest waits before another attempt, unless STDIN ends and leaves nothing to
-// come back for. It reports whether ctx allows to go on.
+// rest waits before the next attempt, or until STDIN ends and there is no reason for
+// one. It reports whether ctx is not done.
 func (c *client) rest(ctx context.Context, wait time.Duration) bool {
 	enough := time.NewTimer(wait)
 	defer enough.Stop()
@@ -313,7 +310,7 @@ func (c *client) rest(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// retrying says what went wrong; aloud, if the server has something new to say.
+// retrying logs why an attempt failed; as a warning, if the error is new.
 func (c *client) retrying(err error, wait time.Duration) {
 	tell := c.log.Debugf
 	if isHTTP(err) && err.Error() != c.refused {
@@ -323,7 +320,7 @@ func (c *client) retrying(err error, wait time.Duration) {
 	tell("%v; trying again in %v", err, wait.Round(time.Millisecond))
 }
 
-// saidAll reports whether there is nothing to come back for.
+// saidAll reports whether there is no reason to connect again.
 func (c *client) saidAll() bool {
 	if c.protocol == HubbubV1 {
 		return c.in.stdin().saidAllV1(c.EOF, c.Input)
@@ -331,8 +328,8 @@ func (c *client) saidAll() bool {
 	return c.in.stdin().saidAll(c.EOF, c.Input)
 }
 
-// saidAllMeanwhile: STDIN has ended since, with nothing more to say. Then that
-// end is as if it had come the other way round.
+// saidAllMeanwhile returns how Run ends if STDIN has ended since the connection did,
+// with nothing left to send: as if STDIN had ended first.
 func (c *client) saidAllMeanwhile(end ending) error {
 	end.stdin = c.in.stdin()
 	if end.receipts {
@@ -345,7 +342,7 @@ func (c *client) saidAllMeanwhile(end ending) error {
 	return end.failure(c.Address)
 }
 
-// calledOff returns what ctx being done means without a connection.
+// calledOff returns the error if ctx is done while there is no connection.
 func (c *client) calledOff(ctx context.Context) error {
 	if why := context.Cause(ctx); isStdout(why) {
 		return why
@@ -359,7 +356,7 @@ func (c *client) calledOff(ctx context.Context) error {
 	return nil
 }
 
-// finish adds to how it ended what STDIN and STDOUT have to say.
+// finish adds errors of STDIN and STDOUT to err.
 func (c *client) finish(ctx context.Context, err error) error {
 	if err == nil {
 		err = c.in.stdin().err
@@ -376,8 +373,7 @@ func (c *client) finish(ctx context.Context, err error) error {
 	return err
 }
 
-// allPrinted waits until what was received is on STDOUT; not for long if we
-// are to leave.
+// allPrinted waits until everything is on STDOUT; not for long if ctx is done.
 func (c *client) allPrinted(ctx context.Context) bool {
 	if c.protocol != HubbubV1 {
 		return c.printed != nil && closedSoon(c.printed)

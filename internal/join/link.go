@@ -9,33 +9,33 @@ import (
 )
 
 // A link is one connection, from connected to over: rawLink (raw.go) or v1Link
-// (v1link.go). Three goroutines: two move the bytes, one each way, and run
-// takes the connection from phase to phase.
+// (v1link.go). It has three goroutines: two move bytes, one each way, and run moves
+// the connection through its phases.
 type link interface {
-	// run is the link's life. It says how it ended and what is to follow.
+	// run returns how the link ended and what follows.
 	run(ctx context.Context) (ending, verdict)
 
-	// drop closes a link that was never run.
+	// drop closes a link that was not run.
 	drop()
 }
 
-// speaker is the part of a link that depends on what is spoken.
+// speaker is the part of a link that depends on its protocol.
 type speaker interface {
-	// hungUp is what it means that receiving has ended.
+	// hungUp returns the event for the end of receiving.
 	hungUp() event
 
-	// act does what a step says, because of e.
+	// act does the action of a step, which e caused.
 	act(a action, e event)
 
-	// look finds what has become true meanwhile.
+	// look returns an event that is due.
 	look() event
 
-	// examine asks whether the connection lives, every rhythm.
+	// examine checks whether the connection lives, every rhythm.
 	examine()
 	rhythm() time.Duration
 }
 
-// wire is what all links have. Its fields are run's, but for the atomics.
+// wire is what all links have. Only run uses its fields, except for the atomics.
 type wire struct {
 	*client
 	conn  duplex
@@ -43,17 +43,17 @@ type wire struct {
 	phase phase
 	timer *time.Timer // of the phase
 
-	received, sent      chan error // what receiving and sending ended with
+	received, sent      chan error // how receiving and sending ended
 	receiving, sending  bool
 	receiveErr, sendErr error
 
 	heard atomic.Int64  // bytes received
 	gave  atomic.Int64  // bytes sent
-	left  atomic.Uint32 // why we end it, if we do: a departure
+	left  atomic.Uint32 // a departure: why we end it, if we do
 	over  atomic.Bool
 
-	broken   error // what the system, or STDOUT, told beside receiving and sending
-	silences int   // how often in a row the system called the peer silent
+	broken   error // an error of the system or of STDOUT
+	silences int   // consecutive times that the system reported the peer silent
 }
 
 func newWire(c *client, conn duplex) wire {
@@ -64,19 +64,18 @@ func newWire(c *client, conn duplex) wire {
 }
 
 const (
-	// grace is how long an ending connection may show no motion, and how long
-	// the server may go on once it has all that we sent, or a goodbye.
+	// grace is how long an ending connection may make no progress, and how long
+	// the server may continue after it has everything, or a close frame.
 	grace = time.Second
 
 	// shutdownBudget is how long it may take after a signal to send what is left.
 	shutdownBudget = 5 * time.Second
 
-	// tick is how often the system is asked what it has yet to deliver: it
-	// tells nobody unasked.
+	// tick is how often the system is asked what it has yet to deliver.
 	tick = 50 * time.Millisecond
 )
 
-// departure is why we end a connection.
+// departure is why the client ends a connection.
 type departure uint32
 
 const (
@@ -88,7 +87,7 @@ const (
 func (w *wire) departure() departure { return departure(w.left.Load()) }
 func (w *wire) leaves() bool         { return w.departure() != stays }
 
-// departs notes that we end the connection, because of e.
+// departs records that the client ends the connection because of e.
 func (w *wire) departs(e event) {
 	why := signalled
 	if e == finished {
@@ -100,7 +99,7 @@ func (w *wire) departs(e event) {
 
 func (w *wire) drop() { _ = w.conn.Close() }
 
-// live takes the connection from phase to phase until it is over.
+// live moves the connection through its phases until it is over.
 func (w *wire) live(ctx context.Context, s speaker) {
 	defer w.timer.Stop()
 	stop := ctx.Done()
@@ -138,7 +137,7 @@ func (w *wire) live(ctx context.Context, s speaker) {
 	}
 }
 
-// advance takes the steps that follow e, and what it leads to.
+// advance takes the step for e, and those that follow from it.
 func (w *wire) advance(s speaker, e event) {
 	for w.phase != over {
 		var a action
@@ -151,19 +150,17 @@ func (w *wire) advance(s speaker, e event) {
 	}
 }
 
-// endsHere reports whether STDIN's end is to be told to the server: not if
-// more may come, nor if nothing ever came.
+// endsHere reports whether to send the end of STDIN: not with Stay, nor for a watcher.
 func (w *wire) endsHere() bool {
 	exit := w.EOF == Exit || w.leaves()
 	return !w.over.Load() && (exit || w.EOF != Stay && w.in.stdin().bytes > 0)
 }
 
-// isWatcher reports whether STDIN has never given anything: there is nothing
-// to lose.
+// isWatcher reports whether STDIN has been empty so far.
 func (w *wire) isWatcher() bool { return w.in.stdin().bytes == 0 }
 
-// askSystem asks the system whether the connection lives. One look may fall
-// between a question to the peer and its answer; two so far apart cannot.
+// askSystem asks the system whether the connection lives. The peer counts as silent
+// the second time in a row: the first may fall between a probe and its answer.
 func (w *wire) askSystem() Health {
 	h := w.health()
 	if !h.Silent {
@@ -181,7 +178,7 @@ func (w *wire) health() Health {
 	return w.Health(w.conn)
 }
 
-// breakOff ends both directions; what has been received is still read.
+// breakOff ends both directions. What has been received is still read.
 func (w *wire) breakOff(err error) {
 	if w.broken != nil {
 		return
@@ -191,7 +188,7 @@ func (w *wire) breakOff(err error) {
 	_ = w.conn.SetWriteDeadline(past)
 }
 
-// firstOf returns the first error there is.
+// firstOf returns the first error that is not nil.
 func firstOf(all ...error) error {
 	for _, err := range all {
 		if err != nil {

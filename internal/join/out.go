@@ -11,16 +11,16 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// Out is what STDOUT says of what the server sends.
+// Out is the format of STDOUT.
 type Out string
 
 const (
 	Plain  Out = "plain"  // the message
-	Tagged Out = "tagged" // who said it, a tab, the message
-	JSON   Out = "json"   // an object a line, also for what is missing
+	Tagged Out = "tagged" // the sender, a tab, the message
+	JSON   Out = "json"   // one object per line, also for missing messages
 )
 
-// nobody is the tag of what no client said, or nobody knows who.
+// nobody is the tag of messages whose sender is unknown or no client.
 const nobody = "-"
 
 // render appends a message to b.
@@ -41,7 +41,7 @@ func (o Out) render(b *bytes.Buffer, frame framing.Framing, m *said) {
 	b.Write(frame.Separator())
 }
 
-// sender returns who said it: name or number.
+// sender returns the sender's name or number.
 func (s *said) sender() string {
 	switch {
 	case s.Name != "":
@@ -57,7 +57,7 @@ func (s *said) sender() string {
 	return nobody
 }
 
-// renderJSON appends a message as one line, with what is known of it.
+// renderJSON appends a message as one line of JSON.
 func (s *said) renderJSON(b *bytes.Buffer) {
 	p := append(b.AvailableBuffer(), `{"type":"message",`...)
 	if s.Seq > 0 {
@@ -78,8 +78,7 @@ func (s *said) renderJSON(b *bytes.Buffer) {
 	b.Write(append(proto.AppendData(p, s.data()), "}\n"...))
 }
 
-// notice appends, for JSON only, what is missing between messages: so many, of
-// which the last was at.
+// notice appends, for JSON only, that count messages up to at are missing.
 func (o Out) notice(b *bytes.Buffer, kind string, count uint64, at proto.Point) {
 	if o != JSON {
 		return
@@ -91,7 +90,7 @@ func (o Out) notice(b *bytes.Buffer, kind string, count uint64, at proto.Point) 
 	b.WriteString(`,"epoch":"` + at.Epoch + `","seq":` + strconv.FormatUint(at.Seq, 10) + "}\n")
 }
 
-// arrived returns a message of which nothing is known but when it came.
+// arrived makes a message of which only the time is known.
 func arrived(data []byte, at time.Time) *said {
 	return &said{Base64: &data, Time: at.UTC().Format(jsonTime)}
 }

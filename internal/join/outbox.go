@@ -9,25 +9,23 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-// An outbox is STDIN's way to the server: a ring that STDIN fills and the
-// connection of the moment takes from, as the server wants it: bytes from a
-// rawQueue, or messages from an ackQueue. It keeps more than what is yet to be
-// sent: also what the next connection will need if this one breaks.
+// An outbox is a ring that STDIN fills, and from which the connection takes bytes
+// (rawQueue) or messages (ackQueue). It also keeps what the next connection needs if
+// this one breaks.
 //
 //	tail           next                head            tail + size
 //	│ sent, but    │ to be sent        │ room for STDIN │
 //	│ still kept   │                   │                │
 //
-// A connection that breaks sets next back to tail. With the ring full STDIN is
-// not read, so whoever writes it waits: nothing is dropped.
+// A connection that breaks sets next back to tail. While the ring is full, STDIN is
+// not read: nothing is dropped.
 //
-// One goroutine fills, one at a time takes. The bytes between next and head
-// are the taker's to read, those from head on the filler's to write, both
-// without the lock.
+// One goroutine fills, and one at a time takes. The taker reads the bytes between next
+// and head, and the filler writes those from head on, both without the lock.
 type outbox struct {
 	ring
 	frame framing.Framing
-	full  func() // is called when STDIN must wait while there is no connection
+	full  func() // called when STDIN must wait while there is no connection
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -35,8 +33,8 @@ type outbox struct {
 	next int64
 	ends int64 // just past the last byte of the last complete message
 
-	ended bool          // nothing more comes from STDIN
-	over  chan struct{} // closed then
+	ended bool          // STDIN has ended
+	over  chan struct{} // closed when it has
 	err   error
 	down  bool // there is no connection
 }
@@ -49,8 +47,8 @@ func newOutbox(frame framing.Framing, full func()) *outbox {
 	return b
 }
 
-// fill reads r to its end, a piece whenever the queue finds room. At the end
-// it completes a last message that lacks its separator, if it shall.
+// fill reads r to its end, a piece whenever there is room. With complete it adds the
+// separator that the last message lacks.
 func (b *outbox) fill(r io.Reader, room func() []byte, complete bool) {
 	if r == nil {
 		b.end(nil)
@@ -68,7 +66,7 @@ func (b *outbox) fill(r io.Reader, room func() []byte, complete bool) {
 		if err == nil {
 			continue
 		}
-		if sep := b.frame.Separator(); sep != nil && complete && b.head != b.ends { // which nobody else writes
+		if sep := b.frame.Separator(); sep != nil && complete && b.head != b.ends { // only fill writes these
 			if p := room(); len(p) > 0 {
 				p[0] = sep[0]
 				b.filled(1)
@@ -79,9 +77,8 @@ func (b *outbox) fill(r io.Reader, room func() []byte, complete bool) {
 	}
 }
 
-// room waits until there is room in the ring and returns it, as far as it is
-// in one piece; nothing, when nothing more is wanted. The queue may find room
-// in a full ring, and says how to wait for some.
+// room waits for room in the ring and returns its contiguous part; nothing, when no
+// more input is wanted. The queue may find room in a full ring, and knows how to wait.
 func (b *outbox) room(find func() bool, wait func()) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,11 +94,11 @@ func (b *outbox) room(find func() bool, wait func()) []byte {
 	return b.free()
 }
 
-// filled reports whether STDIN gave n bytes more, and is told whether to go on.
+// filled records n more bytes of STDIN, and reports whether to continue.
 func (b *outbox) filled(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended { // meanwhile: what is acknowledged as the last message shall not grow
+	if b.ended { // meanwhile: the last message must not grow after it is acknowledged
 		return false
 	}
 	if i := b.frame.LastEnd(b.free()[:n], b.head); i > 0 {
@@ -112,8 +109,7 @@ func (b *outbox) filled(n int) bool {
 	return true
 }
 
-// end says that nothing more comes from STDIN, or is wanted. What the ring
-// holds is still sent.
+// end ends the input. What is in the ring is still sent.
 func (b *outbox) end(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,14 +124,13 @@ func (b *outbox) end(err error) {
 	b.changed.Broadcast()
 }
 
-// toSend returns what lies between next and head, as far as it is in one piece.
+// toSend returns the contiguous part of what is between next and head.
 func (b *outbox) toSend() []byte {
 	p, _ := b.pieces(b.next, b.head)
 	return p
 }
 
-// dropRest drops what there is of the message at next, up to its end, and
-// reports whether that has come.
+// dropRest drops the message at next up to its end, and reports whether that has come.
 func (b *outbox) dropRest() (ended bool) {
 	for b.next < b.head && !ended {
 		p := b.toSend()
@@ -150,34 +145,34 @@ func (b *outbox) dropRest() (ended bool) {
 	return ended
 }
 
-// disconnected makes ready for the next connection, once nobody takes any more.
+// disconnected prepares for the next connection, after the taker has ended.
 func (b *outbox) disconnected() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next, b.down = b.tail, true
-	b.changed.Broadcast() // whoever waits for room may say so now
+	b.changed.Broadcast() // fill may call full now
 }
 
-// connected says that somebody takes again.
+// connected notes that there is a taker again.
 func (b *outbox) connected() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.down = false
 }
 
-// wake makes a taker ask again whether its connection has ended.
+// wake has a waiting taker check whether its connection has ended.
 func (b *outbox) wake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.changed.Broadcast()
 }
 
-// stdin is how far STDIN is.
+// stdin counts the bytes of STDIN.
 type stdin struct {
 	ended  bool
-	bytes  int64 // that it gave
-	unsent int64 // of these
-	kept   int64 // not sent, or not known to have arrived
+	bytes  int64 // read
+	unsent int64 // read and not sent
+	kept   int64 // read and not known to have arrived
 	err    error
 }
 
