@@ -74,17 +74,11 @@ func (x *life) Drain(ctx context.Context, stall time.Duration) (Left, error) {
 // holds. The backlog may exceed its limit by as much.
 func (x *life) drainSource() {
 	l := x.engine.loops[0]
-	said := make(chan struct{})
-	l.Do(func() {
+	l.call(func() {
 		for _, h := range l.handlers {
 			h.Drain()
 		}
-		close(said)
 	})
-	select {
-	case <-said:
-	case <-x.closed:
-	}
 }
 
 // await waits until done, or until there is no progress for stall, and returns

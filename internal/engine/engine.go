@@ -216,20 +216,12 @@ func (h *Engine) Listen(address string) ([]string, error) {
 	for _, l := range ls {
 		out = append(out, l.String())
 	}
-	added := make(chan error, 1)
-	h.loops[0].Do(func() { added <- h.loops[0].addListeners(ls) })
-	select {
-	case err := <-added:
-		return out, err
-	case <-h.closed:
-	}
-	select {
-	case err := <-added: // and closed with the loop
-		return out, err
-	default:
+	first := h.loops[0]
+	if !first.call(func() { err = first.addListeners(ls) }) {
 		accept.CloseAll(ls)
 		return nil, backlog.ErrClosed
 	}
+	return out, err
 }
 
 // wakeAll wakes every loop.

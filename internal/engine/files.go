@@ -52,7 +52,7 @@ func (p *pumps) readOnLoop(ctx context.Context, f *os.File) error {
 	case <-p.engine.backlog.Stopped():
 		err = backlog.ErrClosed
 	}
-	if !p.onFirstLoop(func() { l.detach(s.FD()); s.Close() }) {
+	if !l.call(func() { l.detach(s.FD()); s.Close() }) {
 		s.Abandon()
 	}
 	return err
@@ -81,26 +81,8 @@ func (p *pumps) DeliverTo(ctx context.Context, f *os.File) error {
 	case <-p.engine.closed:
 		return s.Finish(ctx)
 	}
-	if !p.onFirstLoop(func() { l.detach(s.FD()); s.Close() }) {
+	if !l.call(func() { l.detach(s.FD()); s.Close() }) {
 		return s.Finish(ctx)
 	}
 	return err
-}
-
-// onFirstLoop runs f on the first shard, and reports whether f ran before the hub
-// was closed.
-func (p *pumps) onFirstLoop(f func()) bool {
-	done := make(chan struct{})
-	p.engine.loops[0].Do(func() { f(); close(done) })
-	select {
-	case <-done:
-		return true
-	case <-p.engine.closed:
-	}
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
 }

@@ -79,7 +79,7 @@ func (a *admission) sleep(d time.Duration) {
 // accepted has the first shard admit a connection, and waits for that, so that
 // Serve does not accept faster than it admits. It is false if the hub has closed.
 func (a *admission) accepted(fd int, addr sock.Addr) bool {
-	return a.engine.onFirstLoop(func() {
+	return a.engine.loops[0].call(func() {
 		if a.draining() {
 			_ = sock.Close(fd)
 		} else {

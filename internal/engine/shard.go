@@ -168,6 +168,23 @@ func leaveMail[T any](l *shard, list *[]T, x T) {
 	l.Wake()
 }
 
+// call runs f on the shard, and reports whether it ran before the hub was closed.
+func (l *shard) call(f func()) bool {
+	done := make(chan struct{})
+	l.Do(func() { f(); close(done) })
+	select {
+	case <-done:
+		return true
+	case <-l.engine.closed:
+	}
+	select {
+	case <-done: // and closed with it
+		return true
+	default:
+		return false
+	}
+}
+
 // askAll asks every shard. Once the hub is closed, some do not answer.
 func askAll[T any](h *Engine, each func(l *shard) T) []T {
 	answers := make(chan T, len(h.loops))

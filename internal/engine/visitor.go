@@ -67,13 +67,9 @@ func (p *pending) askAdmit(k accept.Conn) {
 	p.asked++
 	go func() {
 		name, err := h.admits(Visitor{Addr: k.Addr.String(), Protocol: codec.ProtocolRaw.String()})
-		select {
-		case <-h.closed:
+		if !p.shard.call(func() { p.admitted(k, name, err) }) {
 			_ = sock.Close(int(k.FD))
-			return
-		default:
 		}
-		p.shard.Do(func() { p.admitted(k, name, err) })
 	}()
 }
 
