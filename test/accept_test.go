@@ -186,11 +186,11 @@ func TestIdleTimeoutClosesOnlyTheIdle(t *testing.T) {
 // it says.
 func TestWhoIsNotReadIsNotIdle(t *testing.T) {
 	t.Parallel()
-	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{IdleTimeout: 400 * time.Millisecond, Loops: 1, Inbox: hubbub.InboxMessages})
+	s := openUntaken(t, "tcp://127.0.0.1:0", hubbub.Options{IdleTimeout: time.Second, Loops: 1, Inbox: hubbub.InboxMessages})
 	p := s.client()
 	text := strings.Repeat("I have something to say\n", 200_000)
 	talking := begins(func() error { _, err := io.WriteString(p, text); return err })
-	passes(1500 * time.Millisecond)
+	passes(2500 * time.Millisecond)
 	received := 0
 	for e := range s.Events(context.Background()) {
 		if received += len(e.Data) + 1; received >= len(text) || e.Kind != hubbub.Message {
@@ -207,7 +207,7 @@ func TestWhoIsNotReadIsNotIdle(t *testing.T) {
 func TestWhoTakesIsNotIdle(t *testing.T) {
 	t.Parallel()
 	const size, n, bite = 1000, 3000, 40_000
-	s := open(t, hubbub.Options{IdleTimeout: 500 * time.Millisecond})
+	s := open(t, hubbub.Options{IdleTimeout: 1500 * time.Millisecond})
 	p := s.client()
 	for i := range n {
 		s.says(string(numbered(i, size)))
@@ -240,9 +240,9 @@ func murmurs(w io.Writer, over <-chan struct{}) error {
 // Who only listens is not idle while there is something to hear.
 func TestWhoListensIsNotIdle(t *testing.T) {
 	t.Parallel()
-	s := open(t, hubbub.Options{IdleTimeout: time.Second})
+	s := open(t, hubbub.Options{IdleTimeout: 2 * time.Second})
 	p := s.client()
-	for began := time.Now(); time.Since(began) < 2*time.Second; {
+	for began := time.Now(); time.Since(began) < 3*time.Second; {
 		s.says("x")
 		p.Hears("x\n")
 		passes(20 * time.Millisecond)

@@ -171,11 +171,12 @@ func TestIdleHubUsesNoCPU(t *testing.T) {
 	for _, p := range peers {
 		p.Hears("first\n")
 	}
-	before := c.cpu()
-	passes(3 * time.Second)
-	if used := c.cpu() - before; used > 30*time.Millisecond {
-		t.Errorf("in three idle seconds %v of CPU were used", used)
-	}
+	// What went on before may have a little left to do.
+	scene.Until(t, "in three idle seconds hardly any CPU is used", func() bool {
+		before := c.cpu()
+		passes(3 * time.Second)
+		return c.cpu()-before <= 30*time.Millisecond
+	})
 	c.says("last\n")
 	peers[0].Hears("last\n")
 }

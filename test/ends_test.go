@@ -374,7 +374,7 @@ func TestAPauseAtTheEnd(t *testing.T) {
 		s := openAt(t, address, hubbub.Options{})
 		p := s.narrowClient()
 		s.says(text)
-		draining := begins(func() error { return s.Drain(patient(t), 4*time.Second) })
+		draining := begins(func() error { return s.Drain(patient(t), 20*time.Second) })
 		passes(2 * time.Second)
 		p.Hears(text + "\n")
 		p.HearsEnd()

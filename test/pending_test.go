@@ -122,13 +122,11 @@ func TestASilentClientMissesNothing(t *testing.T) {
 			p.Hears("one\n")
 			if took := time.Since(began); took < sniff*9/10 {
 				t.Errorf("it had only %v to speak", took)
-			} else if took > sniff+5*time.Second { // a request would have ten
+			} else if took > sniff+8*time.Second { // a request would have ten
 				t.Errorf("it waited %v", took)
 			}
 			p.Hears("two\n")
-			if n := s.Stats(); n.Joins != 1 || n.Clients != 1 {
-				t.Errorf("the hub has counted %+v", n)
-			}
+			scene.Until(t, "it is counted once", func() bool { n := s.Stats(); return n.Joins == 1 && n.Clients == 1 })
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +146,7 @@ func TestASlowRequestDelaysNoSilentClient(t *testing.T) {
 	began := time.Now()
 	s.says("hello")
 	p.Hears("hello\n")
-	if took := time.Since(began); took > 5*time.Second { // a slow request has ten
+	if took := time.Since(began); took > 9*time.Second { // a slow request has ten
 		t.Errorf("it waited %v", took)
 	}
 }

@@ -287,7 +287,7 @@ func TestAPostThatSaysNothingIsIdle(t *testing.T) {
 // Who is not read, since the inbox is full, is not idle.
 func TestAPostThatWaitsForTheInboxIsNotIdle(t *testing.T) {
 	t.Parallel()
-	const idle, lines = 500 * time.Millisecond, 3000
+	const idle, lines = time.Second, 3000
 	s := openUntaken(t, "127.0.0.1:0", unhurried(hubbub.Options{Loops: 1, IdleTimeout: idle}))
 	p := dial(t, s.at)
 	posting := begins(func() error {

@@ -142,7 +142,7 @@ func TestNothingIsLeft(t *testing.T) {
 		run(t, sh(`exec <&- >&-; exit 0`)).returns()
 		run(t, child.Options{Args: []string{"/no/such"}}).returns()
 		run(t, child.Options{Args: []string{"/proc/self/stat"}}).returns()
-		o := as("leaver").Hurried()
+		o := as("leaver").Strict()
 		o.Restart = child.Never
 		o.Grace = 1
 		o.Input = func(context.Context, *child.Process) {}

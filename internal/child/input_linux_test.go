@@ -121,7 +121,7 @@ func TestWhatIsPreparedIsNotLost(t *testing.T) {
 func TestWhoIsKilledWhileItIsPrepared(t *testing.T) {
 	t.Parallel()
 	for _, script := range []string{`exec sleep 1000`, `exec <&-; echo closed; exec sleep 1000`} {
-		o := sh(script).Hurried()
+		o := sh(script).Strict()
 		o.Restart = child.Never
 		pids := make(chan int, 1)
 		closed := strings.Contains(script, "closed")

@@ -119,7 +119,7 @@ func TestNeverReads(t *testing.T) {
 // One that has closed its STDIN wants nothing, and keeps nobody.
 func TestClosedStdin(t *testing.T) {
 	t.Parallel()
-	c := run(t, sh(`exec <&-; echo closed; trap 'exit 1' TERM; while :; do sleep 0.05; done`).Hurried())
+	c := run(t, sh(`exec <&-; echo closed; trap 'exit 1' TERM; while :; do sleep 0.05; done`).Strict())
 	c.said.Until(t, "closed\n")
 	said := int64(0)
 	scene.Until(t, "that is noticed", func() bool {
@@ -143,7 +143,7 @@ func TestClosedStdin(t *testing.T) {
 // forked, may hold that STDIN open for a moment.
 func TestDeathIsNoClosedStdin(t *testing.T) {
 	o := sh(`test $HUBBUB_START = 2 && exec cat; exec <&-; echo closed; sleep 0.2; exit 1`)
-	c := run(t, o)
+	c := run(t, o.Hurried())
 	c.said.Until(t, "closed\n")
 	c.says("for the next\n")
 	c.said.Until(t, "for the next\n")

@@ -221,7 +221,7 @@ func (p *Process) settle(limit time.Duration, endOutput func()) {
 		select {
 		case <-p.read:
 			return
-		case <-time.After(aMoment):
+		case <-time.After(p.o.timing.killed):
 		}
 		if !readable(p.stdout) || time.Now().After(give) {
 			break
@@ -231,9 +231,6 @@ func (p *Process) settle(limit time.Duration, endOutput func()) {
 	endOutput()
 	<-p.read
 }
-
-// aMoment is enough for killed processes to exit, and for Output to read on.
-const aMoment = time.Second
 
 // readable reports whether there is something to read from f.
 func readable(f *os.File) (is bool) {

@@ -48,6 +48,7 @@ type timing struct {
 	maxWait    time.Duration // the longest that any can be
 	minUptime  time.Duration // after which the waits start from the first again
 	stdinGrace time.Duration // how long a process may take to exit after it closed its STDIN
+	killed     time.Duration // enough for killed processes to exit, and for Output to read on
 }
 
 func (t timing) withDefaults() timing {
@@ -56,5 +57,6 @@ func (t timing) withDefaults() timing {
 		maxWait:    cmp.Or(t.maxWait, 30*time.Second),
 		minUptime:  cmp.Or(t.minUptime, 10*time.Second),
 		stdinGrace: cmp.Or(t.stdinGrace, 3*time.Second),
+		killed:     cmp.Or(t.killed, time.Second),
 	}
 }
