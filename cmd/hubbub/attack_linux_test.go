@@ -297,7 +297,7 @@ func probe(t *testing.T, p *program, when string) (slowest time.Duration) {
 // bearable returns how long one may wait during an attack: nobody waits for those who
 // attack, which would be ten seconds. How much less it is the bench measures
 // (slow-heads), as here other tests are at work.
-func bearable(calm time.Duration) time.Duration { return max(time.Second, 5*calm) }
+func bearable(calm time.Duration) time.Duration { return max(5*time.Second, 5*calm) }
 
 // Three thousand who send a byte of a request a second, or stop in its middle,
 // or do not take its answer, delay nobody: neither who is there, nor who comes.

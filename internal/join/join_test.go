@@ -899,13 +899,17 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := listen(t, "127.0.0.1:0")
 	var mu sync.Mutex
-	silent := false
+	var first net.Conn
+	silent := false // the first
 	j := start(t, s, Options{
 		HealthEvery: 60 * time.Millisecond,
-		Health: func(net.Conn) Health {
+		Health: func(c net.Conn) Health {
 			mu.Lock()
 			defer mu.Unlock()
-			return Health{Silent: silent}
+			if first == nil {
+				first = c
+			}
+			return Health{Silent: silent && c == first}
 		},
 	})
 	p := s.accept()
@@ -915,9 +919,6 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	silent = true
 	mu.Unlock()
 	p = s.accept()
-	mu.Lock()
-	silent = false
-	mu.Unlock()
 	p.Says("two\n")
 	j.stdout.Until(t, "one\ntwo\n")
 	j.log.Until(t, "the server does not answer any more")

@@ -175,26 +175,38 @@ func TestHoggedPlacesAreGivenToOthers(t *testing.T) {
 		"half a second request":  health + "GET / HTTP/1.1\r\nHo",
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := open(t, func(o *web.Options) { o.Places = 2 })
-			for range each {
-				client, fd := c.pair()
-				hog := &visitor{Conn: client, c: c, r: nil}
-				go func() { _, _ = io.WriteString(hog, says) }()
-				c.take(fd, local)
-			}
-			began := time.Now()
-			client, fd := c.pair()
-			v := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
-			v.send(health)
-			c.take(fd, local)
-			if r, _ := v.answer("GET"); r.code != 200 {
-				t.Fatal(r.code)
-			}
 			// Two hogs at a time keep it for a tenth of a second at most. If
 			// only net/http's limits ended them, it were half one at least.
-			if took := time.Since(began); took > 3*time.Second {
-				t.Errorf("a request is answered after %v", took)
+			// (On a busy machine not every try is quick.)
+			const soon = 3 * time.Second
+			quickest := time.Hour
+			for tries := 0; quickest > soon && tries < 5; tries++ {
+				quickest = min(quickest, answeredAmong(t, each, says))
+			}
+			if quickest > soon {
+				t.Errorf("a request is answered after %v at best", quickest)
 			}
 		})
 	}
+}
+
+// answeredAmong returns how long a request takes while so many say that.
+func answeredAmong(t *testing.T, hogs int, says string) time.Duration {
+	t.Helper()
+	c := open(t, func(o *web.Options) { o.Places = 2 })
+	for range hogs {
+		client, fd := c.pair()
+		hog := &visitor{Conn: client, c: c, r: nil}
+		go func() { _, _ = io.WriteString(hog, says) }()
+		c.take(fd, local)
+	}
+	began := time.Now()
+	client, fd := c.pair()
+	v := &visitor{Conn: client, c: c, r: bufio.NewReader(client)}
+	v.send(health)
+	c.take(fd, local)
+	if r, _ := v.answer("GET"); r.code != 200 {
+		t.Fatal(r.code)
+	}
+	return time.Since(began)
 }

@@ -12,6 +12,7 @@ import (
 	"hubbub.example/internal/engine/loop"
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/logger"
+	"hubbub.example/internal/scene"
 )
 
 // A source whose backlog has closed says so once, even if its file has more and
@@ -54,7 +55,7 @@ func TestSourceEndsOnce(t *testing.T) {
 	}()
 	select {
 	case <-turned:
-	case <-time.After(5 * time.Second):
+	case <-time.After(scene.LongEnough):
 		t.Fatal("the loop waits")
 	}
 	if err := <-s.Done(); !errors.Is(err, backlog.ErrClosed) {
