@@ -62,3 +62,28 @@ func TestManyRefusedHarmNobody(t *testing.T) {
 		})
 	}
 }
+
+// An address that is opened while accepting pauses takes nothing from the earlier
+// ones: all are served when it goes on.
+func TestAnAddressOpenedDuringAPauseLeavesTheOthers(t *testing.T) {
+	t.Parallel()
+	h, first := hall(t, Config{Loops: 1, Inbox: InboxNone})
+	h.on(func(l *shard) { l.watch(false); h.resting.Store(true) })
+	later, err := h.Listen("tcp://127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.resting.Store(false)
+	h.wakeAll()
+	for i, at := range []string{first, later[0]} {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := io.WriteString(c, "hello\n"); err != nil {
+			t.Fatal(err)
+		}
+		scene.Until(t, "a client at "+at+" is there", func() bool { return h.Stats().Joins == int64(i+1) })
+	}
+}

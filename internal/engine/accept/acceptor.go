@@ -31,7 +31,9 @@ type Acceptor struct {
 }
 
 // NewAcceptor makes an acceptor without listeners.
-func NewAcceptor(p Poller) Acceptor { return Acceptor{poller: p, reserve: openReserve()} }
+func NewAcceptor(p Poller) Acceptor {
+	return Acceptor{poller: p, watching: true, reserve: openReserve()}
+}
 
 // openReserve opens the reserve; nil if that fails.
 func openReserve() *int {
@@ -42,15 +44,18 @@ func openReserve() *int {
 	return &fd
 }
 
-// Add starts to accept from ls.
+// Add starts to accept from ls, as soon as listeners are watched. If it fails, it
+// closes all of ls.
 func (a *Acceptor) Add(ls []*sock.Listener) error {
-	for _, ln := range ls {
-		if err := a.poller.AddReader(ln.FD); err != nil {
-			return err
+	if a.watching {
+		for _, ln := range ls {
+			if err := a.poller.AddReader(ln.FD); err != nil {
+				CloseAll(ls)
+				return fmt.Errorf("%s: %w", ln, err)
+			}
 		}
-		a.listeners = append(a.listeners, ln)
 	}
-	a.watching = true
+	a.listeners = append(a.listeners, ls...)
 	return nil
 }
 
