@@ -2,15 +2,16 @@ package ending
 
 import "time"
 
-// How long a connection stays open after the hub's direction has ended, as
-// long as it makes no progress. Bytes that the peer acknowledges are progress.
-// Bytes that it sends are so for talkLimit only, or one that never stops would
-// stay for ever; and no more than talkBytes of them are read: what is on its
-// way to the peer reaches it all the same.
+// How long a connection stays open without progress after the hub's direction has
+// ended. Bytes that the peer acknowledges are progress. Bytes that it sends are
+// progress for talkLimit only, and at most talkBytes of them are read: what is on
+// its way to the peer arrives without that. A client that was cut stays no longer
+// than cutLimit, whatever it takes.
 const (
 	lingerLimit = time.Second
 	pauseLimit  = 5 * time.Second // while something is on its way to it
 	talkLimit   = 5 * time.Second
+	cutLimit    = 10 * time.Second
 	talkBytes   = 256 << 10
 )
 
@@ -61,7 +62,7 @@ func (l *Linger) Deaf() bool { return l.discarded >= talkBytes }
 // Over reports whether the connection has made no progress for too long. While
 // the hub drains, a client may pause for as long as stall.
 func (l *Linger) Over(now time.Time, draining bool, stall time.Duration) bool {
-	return now.Sub(l.progress) >= l.limit(draining, stall)
+	return now.Sub(l.progress) >= l.limit(draining, stall) || l.cut && now.Sub(l.begun) >= cutLimit
 }
 
 // limit returns for how long there may be no progress. A client that has yet to

@@ -76,3 +76,22 @@ func TestLingerEndsWhoNeverStopsTalking(t *testing.T) {
 		t.Error("to be sent the last is no progress, or more on the way is")
 	}
 }
+
+// A client that was cut is gone in bounded time, however slowly it takes what is on
+// its way to it.
+func TestLingerEndsWhoWasCut(t *testing.T) {
+	start := time.Unix(1, 0)
+	l := &Linger{}
+	l.Cut(Because(proto.ReasonSlow, "too slow"))
+	l.Begin(start, 1000)
+	now := start
+	for ; !l.Over(now, false, 0); now = now.Add(lingerLimit / 2) {
+		l.Acknowledged(now, l.unacked-1)
+		if now.Sub(start) > cutLimit {
+			t.Fatal("it stays for as long as it takes something")
+		}
+	}
+	if now.Sub(start) != cutLimit {
+		t.Errorf("it is over after %v, want %v", now.Sub(start), cutLimit)
+	}
+}
