@@ -24,7 +24,7 @@ func parseServe(f *serveFlags, args ...string) error {
 
 // parseJoin reads those of hubbub join.
 func parseJoin(f *joinFlags, args ...string) error {
-	return parseFlags(f.groups(), func(*cobra.Command) error { _, err := f.check([]string{":9000"}); return err }, args)
+	return parseFlags(f.groups(), func(*cobra.Command) error { return f.check([]string{":9000"}) }, args)
 }
 
 func parseFlags(groups []*flagGroup, check func(*cobra.Command) error, args []string) error {

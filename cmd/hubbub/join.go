@@ -23,25 +23,18 @@ import (
 // system. What depends on the system is in join_*.go:
 //
 //	input      STDIN, and what kind of file it is
-//	settle     prepares a connected socket
+//	keepAlive  has the system probe a silent server
 //	health     asks the system about a connection
 
 // joinFlags are the flags of hubbub join.
 type joinFlags struct {
-	frame          framing.Framing
-	out            join.Out
-	eof            join.EOF
-	noConsole      bool
-	since          proto.Point
-	last           *int
-	name           string
-	reconnect      bool
-	connectTimeout time.Duration
-	keepAlive      time.Duration // 0: never
-	so             []string
-	log            logFlags
-
-	settings []sock.Setting
+	options   join.Options
+	noConsole bool
+	reconnect bool
+	keepAlive time.Duration // 0: never
+	so        []string
+	settings  []sock.Setting // so, parsed
+	log       logFlags
 }
 
 const joinExamples = `
@@ -121,11 +114,10 @@ func newJoinCommand(e env) *cobra.Command {
 		Example:           joinExamples,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			address, err := f.check(args)
-			if err != nil {
+			if err := f.check(args); err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), e, address, args[0])
+			return f.run(cmd.Context(), e, args[0])
 		},
 	}
 	addFlags(cmd, f.groups()...)
@@ -134,24 +126,24 @@ func newJoinCommand(e env) *cobra.Command {
 
 func (f *joinFlags) groups() []*flagGroup {
 	m := newFlagGroup("Messages")
-	parsedFlag(m, &f.frame, "frame", "line", "line|nul|raw|N",
+	parsedFlag(m, &f.options.Frame, "frame", "line", "line|nul|raw|N",
 		"where a message ends: at a newline, at a zero byte, nowhere (raw bytes), or after every N bytes", framing.Parse)
-	parsedFlag(m, &f.out, "out", "plain", "plain|tagged|json",
+	parsedFlag(m, &f.options.Out, "out", "plain", "plain|tagged|json",
 		"output format: plain (the message), tagged (sender, tab, message) or json (one object per line, including missing messages)", choice(join.Plain, join.Tagged, join.JSON))
-	parsedFlag(m, &f.eof, "eof", "half-close", "half-close|stay|exit",
+	parsedFlag(m, &f.options.EOF, "eof", "half-close", "half-close|stay|exit",
 		"at the end of STDIN: half-close (tell the server, print what it still sends), stay (print, tell nothing) or exit (once everything is sent)", choice(join.HalfClose, join.Stay, join.Exit))
 	h := newFlagGroup("With hubbub.v1")
-	parsedFlag(h, &f.since, "since", "", "EPOCH-SEQ",
+	parsedFlag(h, &f.options.Since, "since", "", "EPOCH-SEQ",
 		"start after this message; -v reports the last one at the end", proto.ParsePoint)
-	parsedFlag(h, &f.last, "last", "", "N", "start N messages back", func(s string) (*int, error) {
+	parsedFlag(h, &f.options.Last, "last", "", "N", "start N messages back", func(s string) (*int, error) {
 		n, err := atLeast(0)(s)
 		return &n, err
 	})
-	parsedFlag(h, &f.name, "name", "", "NAME", "your name", proto.ParseName)
+	parsedFlag(h, &f.options.Name, "name", "", "NAME", "your name", proto.ParseName)
 	m.BoolVar(&f.noConsole, "no-console", false, "no console, even on a terminal")
 	c := newFlagGroup("Connection")
 	c.BoolVar(&f.reconnect, "reconnect", true, "reconnect when the connection breaks")
-	parsedFlag(c, &f.connectTimeout, "connect-timeout", "10s", "TIME",
+	parsedFlag(c, &f.options.ConnectTimeout, "connect-timeout", "10s", "TIME",
 		"limit for connecting, all addresses together", parseTime)
 	parsedFlag(c, &f.keepAlive, "keepalive", "30s", "TIME|off",
 		"probe the server after this long without a byte from it; a dead one is given up within twice this", timeOrOff(0))
@@ -160,28 +152,29 @@ func (f *joinFlags) groups() []*flagGroup {
 	return []*flagGroup{m, h, c, f.log.group("log each attempt to connect too")}
 }
 
-// check returns the address to join, or what is wrong with the command line.
-func (f *joinFlags) check(args []string) (join.Address, error) {
+// check takes the address to join, and finds what is wrong with the command line.
+func (f *joinFlags) check(args []string) error {
 	if len(args) != 1 {
-		return join.Address{}, usage("join takes one ADDRESS, such as localhost:9000, but got %d%s", len(args), asForNC(args))
+		return usage("join takes one ADDRESS, such as localhost:9000, but got %d%s", len(args), asForNC(args))
 	}
 	address, err := join.ParseAddress(args[0])
 	if err != nil {
-		return address, &usageError{err}
+		return &usageError{err}
 	}
 	if address.Path == "" && address.Port == 0 {
-		return address, usage("address %q: port 0 is any free port, which only a server can use", args[0])
+		return usage("address %q: port 0 is any free port, which only a server can use", args[0])
 	}
+	f.options.Address = address
 	if err := f.checkV1(address, args[0]); err != nil {
-		return address, err
+		return err
 	}
 	if f.keepAlive > 0 {
 		f.keepAlive = max(f.keepAlive, time.Second) // the kernel counts in seconds
 	}
 	if f.settings, err = parseSettings(f.so, address); err != nil {
-		return address, err
+		return err
 	}
-	return address, f.log.check()
+	return f.log.check()
 }
 
 // asForNC suggests HOST:PORT for HOST PORT.
@@ -203,25 +196,25 @@ func parses(address string) bool {
 func (f *joinFlags) checkV1(address join.Address, given string) error {
 	raw := ""
 	switch {
-	case f.frame == framing.Raw:
+	case f.options.Frame == framing.Raw:
 		raw = "--frame raw"
 	case join.ProtocolAt(address) == join.RawOnly:
 		raw = given
 	}
 	switch {
-	case f.frame == framing.Raw && join.ProtocolAt(address) == join.HubbubV1:
+	case f.options.Frame == framing.Raw && join.ProtocolAt(address) == join.HubbubV1:
 		return usage("--frame raw cannot be used with %s: hubbub.v1 has messages", given)
-	case f.frame == framing.Raw && f.out == join.Tagged:
+	case f.options.Frame == framing.Raw && f.options.Out == join.Tagged:
 		return usage("--out tagged cannot be used with --frame raw, which has no messages to tag")
-	case f.since != proto.Point{} && f.last != nil:
+	case f.options.Since != proto.Point{} && f.options.Last != nil:
 		return usage("--since and --last cannot be used together: each says where to start")
 	case raw == "":
 		return nil
-	case f.since != proto.Point{}:
+	case f.options.Since != proto.Point{}:
 		return usage("--since cannot be used with %s: raw messages have no numbers", raw)
-	case f.last != nil:
+	case f.options.Last != nil:
 		return usage("--last cannot be used with %s: with raw, the server decides where to start", raw)
-	case f.name != "":
+	case f.options.Name != "":
 		return usage("--name cannot be used with %s: raw clients have no names", raw)
 	}
 	return nil
@@ -252,7 +245,7 @@ func parseSettings(so []string, address join.Address) ([]sock.Setting, error) {
 	return settings, nil
 }
 
-func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given string) error {
+func (f *joinFlags) run(ctx context.Context, e env, given string) error {
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	// A second signal kills, as it does any program; except one that came with
 	// the first, even if that comes when everything is done.
@@ -267,29 +260,14 @@ func (f *joinFlags) run(ctx context.Context, e env, address join.Address, given 
 			lost <- syscall.EPIPE
 		}
 	}()
-	o := join.Options{
-		Dialer: join.Dialer{
-			Address:        address,
-			ConnectTimeout: f.connectTimeout,
-			Control:        f.control,
-			Connected:      func(c net.Conn) error { return settle(c, f.keepAlive, f.settings) },
-		},
-		Stdin:       in,
-		Input:       kind,
-		Stdout:      stdoutWriter(out),
-		Lost:        lost,
-		Frame:       f.frame,
-		EOF:         f.eof,
-		Out:         f.out,
-		WebSocket:   openWebSocket,
-		Since:       f.since,
-		Last:        f.last,
-		Name:        f.name,
-		Once:        !f.reconnect,
-		Health:      health(address, f.keepAlive),
-		HealthEvery: f.keepAlive / 8,
-		Log:         f.log.logger(e.stderr),
-	}
+	o := f.options
+	o.Control, o.Connected = f.control, f.connected
+	o.Stdin, o.Input = in, kind
+	o.Stdout, o.Lost = stdoutWriter(out), lost
+	o.WebSocket = openWebSocket
+	o.Once = !f.reconnect
+	o.Health, o.HealthEvery = f.health, f.keepAlive/8
+	o.Log = f.log.logger(e.stderr)
 	c := f.openConsole(e, given)
 	if c == nil {
 		return join.Run(ctx, o)
@@ -311,6 +289,27 @@ func (f *joinFlags) control(_, _ string, c syscall.RawConn) error {
 	return onSocket(c, func(fd int) error { return setAll(fd, f.settings) })
 }
 
+// connected prepares a connected socket. The options are set once more: net turns
+// TCP_NODELAY on when it has connected.
+func (f *joinFlags) connected(c net.Conn) error {
+	if tcp, is := c.(*net.TCPConn); is && f.keepAlive > 0 {
+		if err := keepAlive(tcp, f.keepAlive); err != nil {
+			return err
+		}
+	}
+	return onConn(c, func(fd int) error { return setAll(fd, f.settings) })
+}
+
+// health asks the system about a connection.
+func (f *joinFlags) health(c net.Conn) (h join.Health) {
+	_, tcp := c.(*net.TCPConn)
+	_ = onConn(c, func(fd int) error {
+		h = health(fd, tcp, f.keepAlive)
+		return nil
+	})
+	return h
+}
+
 func setAll(fd int, settings []sock.Setting) error {
 	for _, s := range settings {
 		if err := s.Set(fd); err != nil {
@@ -320,16 +319,19 @@ func setAll(fd int, settings []sock.Setting) error {
 	return nil
 }
 
-// onSocket calls do with a connection's descriptor.
+// onConn calls do with a connection's descriptor.
+func onConn(c net.Conn, do func(fd int) error) error {
+	raw, err := c.(syscall.Conn).SyscallConn() // TCP and Unix connections have one
+	if err != nil {
+		return err
+	}
+	return onSocket(raw, do)
+}
+
 func onSocket(c syscall.RawConn, do func(fd int) error) error {
 	var done error
 	if err := c.Control(func(fd uintptr) { done = do(int(fd)) }); err != nil {
 		return err
 	}
 	return done
-}
-
-// rawConn returns the connection's descriptor for onSocket.
-func rawConn(c net.Conn) (syscall.RawConn, error) {
-	return c.(syscall.Conn).SyscallConn() // TCP and Unix connections have one
 }

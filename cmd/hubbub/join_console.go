@@ -27,7 +27,7 @@ type joinConsole struct {
 // openConsole makes a console if there is a terminal that is free for one; else it
 // is nil.
 func (f *joinFlags) openConsole(e env, given string) *joinConsole {
-	if f.noConsole || f.out != join.Plain || f.frame != framing.Lines || !console.Fit(e.stdin, e.stdout) {
+	if f.noConsole || f.options.Out != join.Plain || f.options.Frame != framing.Lines || !console.Fit(e.stdin, e.stdout) {
 		return nil
 	}
 	typed, keys := io.Pipe()

@@ -342,7 +342,7 @@ func joinedOption(t *testing.T, flags string, level, option int) (got int) {
 	if err := cmd.ParseFlags(strings.Fields(flags)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.check([]string{s.address()}); err != nil {
+	if err := f.check([]string{s.address()}); err != nil {
 		t.Fatal(err)
 	}
 	d := net.Dialer{Control: f.control, KeepAlive: -1}
@@ -351,14 +351,10 @@ func joinedOption(t *testing.T, flags string, level, option int) (got int) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := settle(c, f.keepAlive, f.settings); err != nil {
+	if err := f.connected(c); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := rawConn(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := onSocket(raw, func(fd int) (err error) {
+	if err := onConn(c, func(fd int) (err error) {
 		got, err = unix.GetsockoptInt(fd, level, option)
 		return err
 	}); err != nil {
@@ -511,9 +507,9 @@ func FuzzJoinFlags(f *testing.F) {
 		}
 		err := cmd.ParseFlags(strings.Fields(line))
 		if err == nil {
-			var a join.Address
-			if a, err = j.check(cmd.Flags().Args()); err == nil && (a == (join.Address{}) || j.connectTimeout <= 0 || j.keepAlive < 0) {
-				t.Fatalf("%q is taken to mean %+v, %+v", line, a, j)
+			o := &j.options
+			if err = j.check(cmd.Flags().Args()); err == nil && (o.Address == (join.Address{}) || o.ConnectTimeout <= 0 || j.keepAlive < 0) {
+				t.Fatalf("%q is taken to mean %+v", line, j)
 			}
 		}
 		if err != nil && err.Error() == "" {

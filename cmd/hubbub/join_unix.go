@@ -46,20 +46,13 @@ func mayRead(terminal int) bool {
 	return err != nil || group == unix.Getpgrp()
 }
 
-// settle prepares a connected socket. The options are set once more: net turns
-// TCP_NODELAY on when it has connected.
-func settle(c net.Conn, keepAlive time.Duration, settings []sock.Setting) error {
-	raw, err := rawConn(c)
-	if err != nil {
-		return err
-	}
-	return onSocket(raw, func(fd int) error {
-		if _, is := c.(*net.TCPConn); is && keepAlive > 0 {
-			if err := sock.SetKeepAlive(fd, keepAlive); err != nil {
-				return err
-			}
-			_ = sock.BoundProbes(fd, keepAlive/2) // where the kernel can
+// keepAlive has the system probe the server after it was silent for so long.
+func keepAlive(c *net.TCPConn, silent time.Duration) error {
+	return onConn(c, func(fd int) error {
+		if err := sock.SetKeepAlive(fd, silent); err != nil {
+			return err
 		}
-		return setAll(fd, settings)
+		_ = sock.BoundProbes(fd, silent/2) // where the kernel can
+		return nil
 	})
 }

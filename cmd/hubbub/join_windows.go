@@ -9,7 +9,6 @@ import (
 	"golang.org/x/term"
 
 	"hubbub.example/internal/join"
-	"hubbub.example/internal/sock"
 	"hubbub.example/internal/visible"
 )
 
@@ -39,23 +38,12 @@ func reopened(f *os.File, _ int) *os.File { return f }
 // hungUp cannot tell: here only a write can.
 func hungUp(*os.File) bool { return false }
 
-// settle prepares a connected socket. The options are set once more: net turns
-// TCP_NODELAY on when it has connected.
-func settle(c net.Conn, keepAlive time.Duration, settings []sock.Setting) error {
-	if tcp, is := c.(*net.TCPConn); is && keepAlive > 0 {
-		idle := max(keepAlive, time.Second)
-		interval := max(idle/4, time.Second)
-		err := tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: idle, Interval: interval, Count: max(1, min(3, int(idle/interval)-1))})
-		if err != nil {
-			return err
-		}
-	}
-	raw, err := rawConn(c)
-	if err != nil {
-		return err
-	}
-	return onSocket(raw, func(fd int) error { return setAll(fd, settings) })
+// keepAlive has the system probe the server after it was silent for so long.
+func keepAlive(c *net.TCPConn, silent time.Duration) error {
+	idle := max(silent, time.Second)
+	interval := max(idle/4, time.Second)
+	return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: idle, Interval: interval, Count: max(1, min(3, int(idle/interval)-1))})
 }
 
 // health is not available here.
-func health(join.Address, time.Duration) func(net.Conn) join.Health { return nil }
+func health(int, bool, time.Duration) join.Health { return join.Health{} }
