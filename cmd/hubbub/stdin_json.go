@@ -38,7 +38,7 @@ type instructions struct {
 }
 
 func (s *server) newInstructions() *instructions {
-	return &instructions{hub: s.hub, log: s.log, longest: jsonl.LongestCommand(s.hub.Longest()), rename: s.rename}
+	return &instructions{hub: s.hub, log: s.log, longest: jsonl.LongestInstruction(s.hub.Longest()), rename: s.rename}
 }
 
 // rename names a client for a program.

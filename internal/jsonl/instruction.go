@@ -25,12 +25,12 @@ const (
 	TellAll    Kind = iota // Data goes to every client
 	TellThese              // Data goes to the clients in IDs, of which there may be none
 	TellOthers             // Data goes to every client but those in IDs
-	Rename                 // the one client in IDs is called Name, or nothing if that is ""
+	Rename                 // the one client in IDs gets the name Name; "" is no name
 	Kick                   // the clients in IDs are closed, for Reason, which may be ""
 )
 
-// Command is one thing that a program wants.
-type Command struct {
+// Instruction is one thing that a program asks for.
+type Instruction struct {
 	Kind   Kind
 	IDs    []uint64 // in ascending order, each once
 	Data   []byte   // the message, of any length
@@ -45,31 +45,32 @@ const (
 	otherFields = 1 << 20
 )
 
-// LongestCommand returns how long a line may have to be where a message may have
+// LongestInstruction returns how long a line may have to be where a message may have
 // longest bytes: each of them may be escaped.
-func LongestCommand(longest int) int { return proto.JSONLimit(longest, otherFields) }
+func LongestInstruction(longest int) int { return proto.JSONLimit(longest, otherFields) }
 
-// Decoder reads commands. The zero value works; one goroutine at a time uses
+// Decoder reads instructions. The zero value works; one goroutine at a time uses
 // it.
 type Decoder struct {
 	json    jsontext.Decoder
 	line    bytes.Buffer
 	ids     []uint64
-	decoded []byte // strings that were written otherwise
+	decoded []byte // strings that had escapes, and base64
 }
 
-// Decode reads one line, with or without its newline. The command is valid until
-// the next call, and only while the line is. The error says what is expected.
+// Decode reads one line, with or without its newline. The instruction is
+// valid until the next call, and only while the line is. The error says what is
+// expected.
 //
 // A line is I-JSON (RFC 7493): UTF-8, no lone surrogates, no duplicate names. So
 // an ambiguous line is an error.
-func (d *Decoder) Decode(line []byte) (Command, error) {
+func (d *Decoder) Decode(line []byte) (Instruction, error) {
 	d.ids, d.decoded = d.ids[:0], d.decoded[:0]
 	f, err := d.fields(line)
 	if err != nil {
-		return Command{}, fmt.Errorf("%s: %w", excerpt(line), err)
+		return Instruction{}, fmt.Errorf("%s: %w", excerpt(line), err)
 	}
-	var c Command
+	var c Instruction
 	switch {
 	case f.kick != nil:
 		c, err = d.kick(&f)
@@ -83,12 +84,12 @@ func (d *Decoder) Decode(line []byte) (Command, error) {
 		err = fmt.Errorf("%s: says nothing; there must be text or base64, or name and id, or kick", excerpt(line))
 	}
 	if err != nil {
-		return Command{}, err
+		return Instruction{}, err
 	}
 	return c, nil
 }
 
-// fields are the values of those that mean something; nil is none.
+// fields are the values of known fields; nil means that there is none.
 type fields struct {
 	text, base64, to, except, name, id, kick, reason jsontext.Value
 }
@@ -180,7 +181,7 @@ func escape(p []byte) []byte {
 
 // tell reads a message and its recipients. It allows name, id and reason, so that
 // a program can build an answer from the event that it answers.
-func (d *Decoder) tell(f *fields) (c Command, err error) {
+func (d *Decoder) tell(f *fields) (c Instruction, err error) {
 	switch {
 	case f.text != nil && f.base64 != nil:
 		return c, errors.New("both text and base64: a message must have one of them")
@@ -204,9 +205,9 @@ func (d *Decoder) tell(f *fields) (c Command, err error) {
 	return c, err
 }
 
-func (d *Decoder) rename(f *fields) (c Command, err error) {
+func (d *Decoder) rename(f *fields) (c Instruction, err error) {
 	if f.id == nil {
-		return c, errors.New("name without id: there must be the id of the client that is to be called so")
+		return c, errors.New("name without id: there must be the id of the client that gets the name")
 	}
 	c.Kind = Rename
 	if c.IDs, err = d.client("id", f.id); err != nil {
@@ -225,7 +226,7 @@ func (d *Decoder) rename(f *fields) (c Command, err error) {
 	return c, nil
 }
 
-func (d *Decoder) kick(f *fields) (c Command, err error) {
+func (d *Decoder) kick(f *fields) (c Instruction, err error) {
 	if f.text != nil || f.base64 != nil || f.to != nil || f.except != nil {
 		return c, errors.New("kick with a message: each must be a line of its own")
 	}

@@ -16,47 +16,47 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// commands are what Decode has to make of a line.
-var commands = []struct {
+// instructions are lines, and what Decode returns for each.
+var instructions = []struct {
 	line string
-	want Command
+	want Instruction
 }{
-	{`{"text":"hello"}`, Command{Data: []byte("hello")}},
-	{`{"text":""}`, Command{}},
-	{`{"base64":"/w=="}`, Command{Data: []byte("\xff")}},
-	{`{"base64":""}`, Command{}},
-	{`{"base64":"\/\u0077=="}`, Command{Data: []byte("\xff")}},
-	{" \t{ \"to\" : 17 , \"text\" : \"a\" } \r\n", Command{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
-	{`{"text":"a","to":18446744073709551615}`, Command{Kind: TellThese, IDs: []uint64{18446744073709551615}, Data: []byte("a")}},
-	{`{"to":[18,17, 18 ,	1],"text":"a"}`, Command{Kind: TellThese, IDs: []uint64{1, 17, 18}, Data: []byte("a")}},
-	{`{"to":[17],"base64":"YQ=="}`, Command{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
-	{`{"to":[ ],"text":"a"}`, Command{Kind: TellThese, Data: []byte("a")}},
-	{`{"except":17,"text":"a"}`, Command{Kind: TellOthers, IDs: []uint64{17}, Data: []byte("a")}},
-	{`{"except":[17,18],"text":"a"}`, Command{Kind: TellOthers, IDs: []uint64{17, 18}, Data: []byte("a")}},
-	{`{"except":[],"text":"a"}`, Command{Kind: TellOthers, Data: []byte("a")}},
-	{`{"name":"ann","id":17}`, Command{Kind: Rename, IDs: []uint64{17}, Name: "ann"}},
-	{`{"name":"\u00e9","id":17}`, Command{Kind: Rename, IDs: []uint64{17}, Name: "é"}},
-	{`{"name":"","id":17}`, Command{Kind: Rename, IDs: []uint64{17}}},
-	{`{"name":"` + strings.Repeat("a", 64) + `","id":17}`, Command{Kind: Rename, IDs: []uint64{17}, Name: strings.Repeat("a", 64)}},
-	{`{"kick":17,"reason":"spam"}`, Command{Kind: Kick, IDs: []uint64{17}, Reason: "spam"}},
-	{`{"kick":17}`, Command{Kind: Kick, IDs: []uint64{17}}},
-	{`{"kick":[18,17],"reason":""}`, Command{Kind: Kick, IDs: []uint64{17, 18}}},
-	{`{"kick":17,"reason":"` + strings.Repeat("a", 123) + `"}`, Command{Kind: Kick, IDs: []uint64{17}, Reason: strings.Repeat("a", 123)}},
+	{`{"text":"hello"}`, Instruction{Data: []byte("hello")}},
+	{`{"text":""}`, Instruction{}},
+	{`{"base64":"/w=="}`, Instruction{Data: []byte("\xff")}},
+	{`{"base64":""}`, Instruction{}},
+	{`{"base64":"\/\u0077=="}`, Instruction{Data: []byte("\xff")}},
+	{" \t{ \"to\" : 17 , \"text\" : \"a\" } \r\n", Instruction{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"text":"a","to":18446744073709551615}`, Instruction{Kind: TellThese, IDs: []uint64{18446744073709551615}, Data: []byte("a")}},
+	{`{"to":[18,17, 18 ,	1],"text":"a"}`, Instruction{Kind: TellThese, IDs: []uint64{1, 17, 18}, Data: []byte("a")}},
+	{`{"to":[17],"base64":"YQ=="}`, Instruction{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"to":[ ],"text":"a"}`, Instruction{Kind: TellThese, Data: []byte("a")}},
+	{`{"except":17,"text":"a"}`, Instruction{Kind: TellOthers, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"except":[17,18],"text":"a"}`, Instruction{Kind: TellOthers, IDs: []uint64{17, 18}, Data: []byte("a")}},
+	{`{"except":[],"text":"a"}`, Instruction{Kind: TellOthers, Data: []byte("a")}},
+	{`{"name":"ann","id":17}`, Instruction{Kind: Rename, IDs: []uint64{17}, Name: "ann"}},
+	{`{"name":"\u00e9","id":17}`, Instruction{Kind: Rename, IDs: []uint64{17}, Name: "é"}},
+	{`{"name":"","id":17}`, Instruction{Kind: Rename, IDs: []uint64{17}}},
+	{`{"name":"` + strings.Repeat("a", 64) + `","id":17}`, Instruction{Kind: Rename, IDs: []uint64{17}, Name: strings.Repeat("a", 64)}},
+	{`{"kick":17,"reason":"spam"}`, Instruction{Kind: Kick, IDs: []uint64{17}, Reason: "spam"}},
+	{`{"kick":17}`, Instruction{Kind: Kick, IDs: []uint64{17}}},
+	{`{"kick":[18,17],"reason":""}`, Instruction{Kind: Kick, IDs: []uint64{17, 18}}},
+	{`{"kick":17,"reason":"` + strings.Repeat("a", 123) + `"}`, Instruction{Kind: Kick, IDs: []uint64{17}, Reason: strings.Repeat("a", 123)}},
 
 	// Text is what was meant, and only that.
-	{`{"text":"\ud83d\ude00\u0000\n\r\t\b\f\"\\\/\u00e9é\ufffd"}`, Command{Data: []byte("😀\x00\n\r\t\b\f\"\\/éé\ufffd")}},
-	{`{"text":"}],{\"to\":5"}`, Command{Data: []byte(`}],{"to":5`)}},
-	{`{"te\u0078t":"a"}`, Command{Data: []byte("a")}},
+	{`{"text":"\ud83d\ude00\u0000\n\r\t\b\f\"\\\/\u00e9é\ufffd"}`, Instruction{Data: []byte("😀\x00\n\r\t\b\f\"\\/éé\ufffd")}},
+	{`{"text":"}],{\"to\":5"}`, Instruction{Data: []byte(`}],{"to":5`)}},
+	{`{"te\u0078t":"a"}`, Instruction{Data: []byte("a")}},
 
 	// What nobody asked for is ignored: an event with to is an answer.
-	{`{"text":"a","Text":1,"TO":2,"x":{"text":"b","y":["}","]",{"to":0}]},"z":null,"":false}`, Command{Data: []byte("a")}},
-	{`{"type":"message","time":"T","id":17,"name":"ann","addr":"unix","text":"a","to":17}`, Command{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
-	{`{"text":"a","id":"x","name":5,"reason":null}`, Command{Data: []byte("a")}},
-	{`{"kick":17,"name":5,"id":{}}`, Command{Kind: Kick, IDs: []uint64{17}}},
-	{`{"name":"ann","id":17,"reason":5}`, Command{Kind: Rename, IDs: []uint64{17}, Name: "ann"}},
+	{`{"text":"a","Text":1,"TO":2,"x":{"text":"b","y":["}","]",{"to":0}]},"z":null,"":false}`, Instruction{Data: []byte("a")}},
+	{`{"type":"message","time":"T","id":17,"name":"ann","addr":"unix","text":"a","to":17}`, Instruction{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"text":"a","id":"x","name":5,"reason":null}`, Instruction{Data: []byte("a")}},
+	{`{"kick":17,"name":5,"id":{}}`, Instruction{Kind: Kick, IDs: []uint64{17}}},
+	{`{"name":"ann","id":17,"reason":5}`, Instruction{Kind: Rename, IDs: []uint64{17}, Name: "ann"}},
 }
 
-// mistakes are lines that are no commands, and a part of what is said of each.
+// mistakes are lines that are no instructions, and a part of the error for each.
 // Of those that are marked the schema has no word: whoever writes JSON cannot
 // see how it is written.
 var mistakes = []struct {
@@ -149,14 +149,14 @@ var mistakes = []struct {
 	{line: `{"kick":17,"reason":"` + strings.Repeat("é", 62) + `"}`, says: `must be at most 123 bytes`, unseen: true},
 }
 
-func sameCommand(a, b Command) bool {
+func sameInstruction(a, b Instruction) bool {
 	return a.Kind == b.Kind && slices.Equal(a.IDs, b.IDs) && bytes.Equal(a.Data, b.Data) && a.Name == b.Name && a.Reason == b.Reason
 }
 
-func TestCommandsAreWhatTheirLinesSay(t *testing.T) {
+func TestLinesDecodeToInstructions(t *testing.T) {
 	var d Decoder
-	for _, c := range commands {
-		if got, err := d.Decode([]byte(c.line)); err != nil || !sameCommand(got, c.want) {
+	for _, c := range instructions {
+		if got, err := d.Decode([]byte(c.line)); err != nil || !sameInstruction(got, c.want) {
 			t.Errorf("%s: %+v, %v; want %+v", c.line, got, err, c.want)
 		}
 	}
@@ -167,7 +167,7 @@ func TestAMistakeIsSaid(t *testing.T) {
 	var d Decoder
 	for _, c := range mistakes {
 		got, err := d.Decode([]byte(c.line))
-		if err == nil || !strings.Contains(err.Error(), c.says) || !sameCommand(got, Command{}) {
+		if err == nil || !strings.Contains(err.Error(), c.says) || !sameInstruction(got, Instruction{}) {
 			t.Errorf("%.100s: %+v, %v; want an error that says %s", c.line, got, err, c.says)
 		} else if said := err.Error(); len(said) > 400 || !utf8.ValidString(said) || strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%.100s: %q does not go to a log", c.line, said)
@@ -200,7 +200,7 @@ func TestALineIsLeftAsItIs(t *testing.T) {
 }
 
 // However a program writes the longest message, its line is not too long.
-func TestLongestCommand(t *testing.T) {
+func TestLongestInstruction(t *testing.T) {
 	const longest = 1 << 20
 	var b strings.Builder
 	b.WriteString(`{"to":[1`)
@@ -208,7 +208,7 @@ func TestLongestCommand(t *testing.T) {
 		fmt.Fprintf(&b, ", %d", 1_000_000+id)
 	}
 	b.WriteString(`], "text": "` + strings.Repeat(`\u0000`, longest) + `"}`)
-	if b.Len() > LongestCommand(longest) {
+	if b.Len() > LongestInstruction(longest) {
 		t.Errorf("a line of %d bytes is too long", b.Len())
 	}
 	var d Decoder
@@ -217,8 +217,8 @@ func TestLongestCommand(t *testing.T) {
 	}
 }
 
-// encode returns a command's line, as encoding/json writes it.
-func encode(t *testing.T, c Command) []byte {
+// encode returns an instruction's line, as encoding/json writes it.
+func encode(t *testing.T, c Instruction) []byte {
 	line, ids := map[string]any{}, append([]uint64{}, c.IDs...) // none is [], not null
 	switch c.Kind {
 	case Rename:
@@ -252,7 +252,7 @@ func good(name string) bool {
 
 // decodeSlowly returns what Decode is compared with: encoding/json's map of the
 // whole.
-func decodeSlowly(line []byte) (c Command, ok bool) {
+func decodeSlowly(line []byte) (c Instruction, ok bool) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(line, &fields) != nil || fields == nil {
 		return c, false
@@ -345,11 +345,11 @@ func repeats(line []byte) bool {
 
 var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 
-// A command is understood as encoding/json does, and stays what it is when it
-// is written anew; what is no command encoding/json takes for none, or it is
-// not I-JSON.
+// Decode reads an instruction as encoding/json does, and reads the same after it is
+// written again. A line that Decode refuses is no instruction for encoding/json
+// either, or it is not I-JSON.
 func FuzzDecode(f *testing.F) {
-	for _, c := range commands {
+	for _, c := range instructions {
 		f.Add([]byte(c.line))
 	}
 	for _, c := range mistakes {
@@ -367,12 +367,12 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if !ok || !sameCommand(got, want) {
+		if !ok || !sameInstruction(got, want) {
 			t.Errorf("%q: %+v; want %+v, %t", line, got, want, ok)
 		}
 		again := encode(t, got)
 		var e Decoder
-		if back, err := e.Decode(again); err != nil || !sameCommand(back, got) {
+		if back, err := e.Decode(again); err != nil || !sameInstruction(back, got) {
 			t.Errorf("%q: %+v; written anew, %s: %+v, %v", line, got, again, back, err)
 		}
 	})

@@ -34,17 +34,17 @@ func validate(schema *jsonschema.Schema, line string) error {
 	return schema.Validate(value)
 }
 
-// Who writes a program by the schema writes commands, and the other way round.
+// A line is valid by the schema if and only if the decoder accepts it.
 func TestSchemaAndDecoderAgree(t *testing.T) {
 	schema := schemaOf(t, "instructions.schema.json")
-	for _, c := range commands {
+	for _, c := range instructions {
 		if err := validate(schema, c.line); err != nil {
 			t.Errorf("%s: %v", c.line, err)
 		}
 	}
 	for _, c := range mistakes {
 		if validate(schema, c.line) == nil && !c.unseen {
-			t.Errorf("%s: the schema takes it for a command", c.line)
+			t.Errorf("%s: the schema takes it for an instruction", c.line)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func examples(t *testing.T, heading string) []string {
 	return lines
 }
 
-func TestExamplesOfCommandsAreCommands(t *testing.T) {
+func TestExamplesOfInstructionsAreInstructions(t *testing.T) {
 	schema := schemaOf(t, "instructions.schema.json")
 	var d Decoder
 	kinds := map[Kind]bool{}
