@@ -31,9 +31,11 @@ func (s *server) renderer() func(*hubbub.Batch) []byte {
 	render, ctx := (*hubbub.Batch).Plain, context.Background()
 	switch s.out {
 	case outTagged:
-		render = taggedRenderer(framing.Framing(s.options.Framing).Separator())
+		separator := framing.Framing(s.options.Framing).Separator()
+		render = eachEvent(func(lines []byte, e hubbub.Event) []byte { return appendTagged(lines, e.Client, e.Data, separator) })
 	case outJSON:
-		render = jsonRenderer(s.roster)
+		lines := eachEvent(s.roster.append)
+		render = func(b *hubbub.Batch) []byte { s.roster.begin(); return lines(b) }
 	}
 	switch {
 	case s.chat:
@@ -60,14 +62,15 @@ func (s *server) logRelay(err error) {
 	}
 }
 
-func taggedRenderer(separator []byte) func(*hubbub.Batch) []byte {
-	var buf []byte
+// eachEvent renders a batch event by event.
+func eachEvent(add func(lines []byte, e hubbub.Event) []byte) func(*hubbub.Batch) []byte {
+	var lines []byte
 	return func(b *hubbub.Batch) []byte {
-		buf = buf[:0]
+		lines = lines[:0]
 		for e := range b.Events() {
-			buf = appendTagged(buf, e.Client, e.Data, separator)
+			lines = add(lines, e)
 		}
-		return buf
+		return lines
 	}
 }
 
@@ -87,18 +90,6 @@ func appendTagged(buf []byte, id uint64, message, separator []byte) []byte {
 		buf = append(buf, separator...)
 	}
 	return buf
-}
-
-func jsonRenderer(roster *roster) func(*hubbub.Batch) []byte {
-	var buf []byte
-	return func(b *hubbub.Batch) []byte {
-		buf = buf[:0]
-		roster.begin()
-		for e := range b.Events() {
-			buf = roster.append(buf, e)
-		}
-		return buf
-	}
 }
 
 func eventLine(e hubbub.Event) jsonl.Event {
