@@ -99,28 +99,20 @@ func timeOrOff(off time.Duration) func(string) (time.Duration, error) {
 	}
 }
 
-// atLeast makes a reader of whole numbers from low up.
-func atLeast(low int) func(string) (int, error) {
+// number makes a reader of whole numbers from low to high. math.MaxInt is no limit
+// to mention, unless the number is above it.
+func number(low, high int) func(string) (int, error) {
 	return func(s string) (int, error) {
 		n, err := strconv.Atoi(s)
-		if n == math.MaxInt && err != nil {
+		switch {
+		case err == nil && low <= n && n <= high:
+			return n, nil
+		case high < math.MaxInt:
+			return 0, fmt.Errorf("number %q: must be a whole number, %d to %d", s, low, high)
+		case n == math.MaxInt:
 			return 0, fmt.Errorf("number %q: must be a whole number, at most %d", s, n)
 		}
-		if err != nil || n < low {
-			return 0, fmt.Errorf("number %q: must be a whole number, %d or more", s, low)
-		}
-		return n, nil
-	}
-}
-
-// between makes a reader of whole numbers from low to high.
-func between(low, high int) func(string) (int, error) {
-	return func(s string) (int, error) {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < low || n > high {
-			return 0, fmt.Errorf("number %q: must be a whole number, %d to %d", s, low, high)
-		}
-		return n, nil
+		return 0, fmt.Errorf("number %q: must be a whole number, %d or more", s, low)
 	}
 }
 
@@ -133,25 +125,16 @@ func parseMode(s string) (fs.FileMode, error) {
 	return fs.FileMode(n), nil
 }
 
-// choice makes a reader of one of these words.
+// choice makes a reader of one of these words, of which there are two or more.
 func choice[T ~string](words ...T) func(string) (T, error) {
 	return func(s string) (T, error) {
 		if slices.Contains(words, T(s)) {
 			return T(s), nil
 		}
-		return "", fmt.Errorf("%q: must be %s", s, orList(words))
-	}
-}
-
-// orList is "a", "a or b", "a, b or c".
-func orList[T ~string](words []T) string {
-	list := string(words[0])
-	for i, w := range words[1:] {
-		if i == len(words)-2 {
-			list += " or " + string(w)
-		} else {
+		list := string(words[0])
+		for _, w := range words[1 : len(words)-1] {
 			list += ", " + string(w)
 		}
+		return "", fmt.Errorf("%q: must be %s or %s", s, list, words[len(words)-1])
 	}
-	return list
 }

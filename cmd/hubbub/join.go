@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -136,7 +137,7 @@ func (f *joinFlags) groups() []*flagGroup {
 	parsedFlag(h, &f.options.Since, "since", "", "EPOCH-SEQ",
 		"start after this message; -v reports the last one at the end", proto.ParsePoint)
 	parsedFlag(h, &f.options.Last, "last", "", "N", "start N messages back", func(s string) (*int, error) {
-		n, err := atLeast(0)(s)
+		n, err := number(0, math.MaxInt)(s)
 		return &n, err
 	})
 	parsedFlag(h, &f.options.Name, "name", "", "NAME", "your name", proto.ParseName)

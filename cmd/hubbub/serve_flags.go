@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
 	"time"
@@ -119,11 +120,11 @@ func (f *serveFlags) slowClients() *flagGroup {
 func (f *serveFlags) source() *flagGroup {
 	g := newFlagGroup("Start and end")
 	parsedFlag(g, &f.waitFor, "wait-for", "0", "N",
-		"do not read STDIN before N clients are connected (default 0)", atLeast(0))
+		"do not read STDIN before N clients are connected (default 0)", number(0, math.MaxInt))
 	parsedFlag(g, &f.eof, "eof", "keep", "keep|exit",
 		"at the end of STDIN: keep serving, or exit when every client has everything; with a command the default is exit", choice(eofKeep, eofExit))
 	parsedFlag(g, &f.restart, "restart", "on-failure", "always|on-failure|never",
-		"when to restart the command", child.ParseRestart)
+		"when to restart the command", choice(child.Always, child.OnFailure, child.Never))
 	parsedFlag(g, &f.drain, "drain", "5s", "TIME",
 		"at the end, give up after this long without progress; after a signal, after this long in all", parseTimeOr0)
 	return g
@@ -132,13 +133,13 @@ func (f *serveFlags) source() *flagGroup {
 func (f *serveFlags) limits() *flagGroup {
 	g := newFlagGroup("Limits")
 	parsedFlag(g, &f.options.MaxClients, "max-clients", "", "N",
-		"clients at once; more are refused (default the limit of open files, minus what hubbub needs)", atLeast(1))
+		"clients at once; more are refused (default the limit of open files, minus what hubbub needs)", number(1, math.MaxInt))
 	parsedFlag(g, &f.options.MaxMessage, "max-line", "", "SIZE",
 		"longest message. A client that sends a longer one is disconnected; longer lines on STDIN are split (default 1MiB, at most a quarter of --backlog)", parseLength)
 	parsedFlag(g, &f.options.IdleTimeout, "idle-timeout", "off", "TIME|off",
 		"disconnect a client after this long without a byte either way", timeOrOff(0))
 	parsedFlag(g, &f.options.Loops, "loops", "", "N",
-		"event loops (default one per core)", between(1, hubbub.MaxLoops))
+		"event loops (default one per core)", number(1, hubbub.MaxLoops))
 	return g
 }
 

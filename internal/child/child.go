@@ -78,8 +78,7 @@ type Options struct {
 	// Framing says where a message on its STDIN ends. The zero value is Lines.
 	Framing framing.Framing
 
-	// Restart says when a command that has exited is restarted. The zero value
-	// is OnFailure.
+	// Restart says when a command that has exited is restarted.
 	Restart Restart
 
 	// Grace is the time between SIGTERM and SIGKILL. 0 means 5 s.

@@ -4,42 +4,21 @@ package child
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 )
 
-// Restart says when a command that has exited is restarted.
-type Restart int
+// Restart says when a command that has exited is restarted. "" means OnFailure.
+type Restart string
 
 const (
-	OnFailure Restart = iota // after an exit code other than 0, or a signal
-	Always
-	Never
+	OnFailure Restart = "on-failure" // after an exit code other than 0, or a signal
+	Always    Restart = "always"
+	Never     Restart = "never"
 )
-
-// ParseRestart parses the value of the flag --restart.
-func ParseRestart(s string) (Restart, error) {
-	for _, r := range []Restart{Always, OnFailure, Never} {
-		if s == r.String() {
-			return r, nil
-		}
-	}
-	return 0, fmt.Errorf("restart %q: must be always, on-failure or never", s)
-}
-
-func (r Restart) String() string {
-	switch r {
-	case Always:
-		return "always"
-	case Never:
-		return "never"
-	}
-	return "on-failure"
-}
 
 // after reports whether a command that exited with code is restarted.
 func (r Restart) after(code int) bool {
-	return r == Always || r == OnFailure && code != 0
+	return r == Always || r != Never && code != 0
 }
 
 // timing is what only tests change.

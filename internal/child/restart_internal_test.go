@@ -8,17 +8,6 @@ import (
 	"hubbub.example/internal/framing"
 )
 
-func TestParseRestart(t *testing.T) {
-	for _, r := range []Restart{Always, OnFailure, Never} {
-		if got, err := ParseRestart(r.String()); got != r || err != nil {
-			t.Errorf("%s: %v, %v", r, got, err)
-		}
-	}
-	if _, err := ParseRestart("sometimes"); err == nil {
-		t.Error("sometimes")
-	}
-}
-
 func TestBoundary(t *testing.T) {
 	for _, tt := range []struct {
 		framing framing.Framing
