@@ -431,7 +431,7 @@ func TestSlowClientIsCutWithTheShortestMessages(t *testing.T) {
 func TestAnOldStallIsForgotten(t *testing.T) {
 	t.Parallel()
 	const patience, size, backlog = 2 * time.Second, 10_000, 1 << 20
-	s := open(t, hubbub.Options{Backlog: backlog, Patience: patience, SocketOptions: []string{"SO_SNDBUF=16384"}})
+	s := open(t, hubbub.Options{Backlog: backlog, Patience: patience, MinRate: 1000, SocketOptions: []string{"SO_SNDBUF=16384"}})
 	p := s.narrowClient()
 	n := 0
 	say := func(length int) {
