@@ -303,6 +303,7 @@ func bearable(calm time.Duration) time.Duration { return max(5*time.Second, 5*ca
 // or do not take its answer, delay nobody: neither who is there, nor who comes.
 // Who does not finish a request is told so after ten seconds and is gone.
 func TestASlowHandshakeAttackDelaysNobody(t *testing.T) {
+	t.Parallel()
 	const each, probes = 600, 4
 	needs(t, "curl")
 	var limit unix.Rlimit

@@ -27,6 +27,7 @@ import (
 // on. When both are read again, not a line from a client is missing, and the
 // log says how much of it is.
 func TestBlockedStdoutAndStderrDelayNobody(t *testing.T) {
+	t.Parallel()
 	const visitors, seconds = 2000, 2
 	stdout, fullOut := scene.Pipe(t)
 	stderr, fullErr := scene.Pipe(t)
@@ -126,6 +127,7 @@ func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 // With joins to be told on a STDOUT that takes nothing, accepting pauses in
 // the end; who is there goes on hearing. Then everybody is told of, once.
 func TestJoinsWaitForABlockedStdout(t *testing.T) {
+	t.Parallel()
 	const visitors = 9000 // more than the inbox of two loops and the kernel's queue hold
 	stdout, full := scene.Pipe(t)
 	p := launch{args: []string{"serve", "tcp://127.0.0.1:0", "--out", "json", "--wait-for", "1", "--loops", "2"}, stdout: full}.start(t)
@@ -187,6 +189,7 @@ func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
 		{"nobody there", "", 0, false, exitFailed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			p := start(t, append([]string{
 				"serve", "127.0.0.1:0", "--backlog", fmt.Sprint(backlog, "B"),
 				"--wait-for", fmt.Sprint(tt.clients), "--eof", "exit", "--drain", scene.LongEnough.String(),
