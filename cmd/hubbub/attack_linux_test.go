@@ -299,9 +299,9 @@ func probe(t *testing.T, p *program, when string) (slowest time.Duration) {
 // (slow-heads), as here other tests are at work.
 func bearable(calm time.Duration) time.Duration { return max(5*time.Second, 5*calm) }
 
-// Three thousand who send a byte of a request a second, or stop in its middle,
-// or do not take its answer, delay nobody: neither who is there, nor who comes.
-// Who does not finish a request is told so after ten seconds and is gone.
+// Three thousand clients that send one byte of a request per second, stop in its
+// middle or never read the answer delay nobody, neither connected clients nor new
+// ones. The server answers an unfinished request after ten seconds and closes it.
 func TestASlowHandshakeAttackDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const each, probes = 600, 4

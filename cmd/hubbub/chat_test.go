@@ -79,7 +79,8 @@ func TestChat(t *testing.T) {
 	})
 }
 
-// Nobody can speak for others: not by a newline in a message, nor by a name.
+// Nobody can speak for others, neither with a newline in a message nor with a
+// name.
 func TestChatTellsWhoSpeaks(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
@@ -94,7 +95,7 @@ func TestChatTellsWhoSpeaks(t *testing.T) {
 	}
 }
 
-// Those who join miss nothing, and are told of nothing that they would.
+// Several joins in a room miss nothing, and do not see their own lines again.
 func TestJoinsTalkToEachOther(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--relay", "--json", "--replay", "none")
@@ -123,7 +124,7 @@ func TestJoinsTalkToEachOther(t *testing.T) {
 	bob.stderr.Until(t, "kicked: enough")
 }
 
-// What nobody is there to hear is not kept for whoever comes next.
+// A line that the room sends to an empty room is not kept for the next guest.
 func TestChatDoesNotTalkToItself(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
@@ -137,8 +138,8 @@ func TestChatDoesNotTalkToItself(t *testing.T) {
 	p.stop(0)
 }
 
-// What one says alone in a room is on STDOUT, and is lost for nobody: whoever
-// comes next is not told, and the end is a good one.
+// A line that a guest sends to an otherwise empty room is printed on STDOUT and
+// does not count as lost: the next guest does not get it, and the exit code is 0.
 func TestChatWithOneself(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
@@ -188,7 +189,7 @@ func post(t *testing.T, p *program, name, lines string) {
 	}
 }
 
-// Who asks for the past gets the room's too.
+// With --replay the lines of the room are kept like any others.
 func TestChatIsKept(t *testing.T) {
 	t.Parallel()
 	for replay, before := range map[string]string{"unheard": "", "all": "* guest1 is here\n* guest1 is now ann\n", "2": "* guest1 is now ann\n"} {
@@ -205,8 +206,8 @@ func TestChatIsKept(t *testing.T) {
 	}
 }
 
-// A program behind a room hears what people say to each other, by the names that
-// they have there, and nothing of what they ask of the room.
+// A program behind a room gets what guests write to each other, under their names
+// in the room, but none of their slash commands.
 func TestChatWithAProgram(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--in", "json", "--out", "json", "--replay", "none")
@@ -230,7 +231,7 @@ func TestChatWithAProgram(t *testing.T) {
 	}
 }
 
-// The next process of a command is told of each by the name that he has by then.
+// The next process of a command gets each guest's current name.
 func TestChatWithACommand(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `while read -r line; do case $line in *die*) kill -9 $$;; esac; echo "{\"text\":\"$HUBBUB_START $(echo "$line" | tr -d '"')\"}"; done`, "--json", "--chat", "--replay", "none")
@@ -247,8 +248,8 @@ func TestChatWithACommand(t *testing.T) {
 	p.stop(0)
 }
 
-// Why somebody was sent away is said, on one line; why he went by himself is his
-// own affair.
+// If the server closes a guest's connection, the room says why, on one line. If
+// the guest leaves, it does not.
 func TestChatSaysWhoWasSentAway(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--in", "json", "--max-line", "1KiB", "--replay", "none")
@@ -262,7 +263,7 @@ func TestChatSaysWhoWasSentAway(t *testing.T) {
 	ann.Hears("* eve has left (sent a message longer than 1.0 KiB)\n")
 }
 
-// Who comes again before it is known that he has gone keeps his name.
+// A guest that reconnects before the server notices the break keeps its name.
 func TestChatKnowsWhoComesAgain(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--loops", "2")
@@ -278,8 +279,8 @@ func TestChatKnowsWhoComesAgain(t *testing.T) {
 	}
 }
 
-// A name is one person's to whoever reads: not another's in other letters' case,
-// nor with what nobody sees; and no part of what stands around it.
+// A name belongs to one guest only, for every reader: another case or invisible
+// characters do not make another name, and no name looks like the text around it.
 func TestChatNames(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")
@@ -314,9 +315,8 @@ func TestChatNames(t *testing.T) {
 	}
 }
 
-// A frame of many lines is many lines, of any ending; what would end a line
-// elsewhere does not here, and one that says much more than anybody can read
-// harms nobody.
+// A frame of many lines is many lines, with either line ending. Other separators
+// end no line. A guest that writes faster than anybody can read harms nobody.
 func TestChatTakesAFloodOfLines(t *testing.T) {
 	t.Parallel()
 	const lines = 10_000
@@ -342,7 +342,8 @@ func TestChatTakesAFloodOfLines(t *testing.T) {
 	p.stdout.Until(t, "<bob> the end\n")
 }
 
-// /who in a crowd is short, and finds who is sought.
+// In a large room /who lists a part of the guests, and finds those that it is
+// asked for.
 func TestWhoInACrowd(t *testing.T) {
 	t.Parallel()
 	const crowd = 150
@@ -365,7 +366,7 @@ func TestWhoInACrowd(t *testing.T) {
 	ann.Hears("* no guest has such a name\n")
 }
 
-// One line that is too long is its speaker's own affair.
+// A line that is too long affects its sender only.
 func TestChatGoesOnBehindALineThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none", "--max-line", "1KiB")

@@ -25,10 +25,9 @@ import (
 //	crowd      the clients: they say numbered lines, and hear the command tick
 //	account    what of all that was said has come where
 
-// Killed again and again, in the midst of it and while it reads nothing: no
-// client is closed, and each hears tick after tick, also then. No message reaches
-// two processes, each client's come in order, and the log knows how many came to
-// none.
+// A command is killed again and again, under load and while it reads nothing. No
+// client is closed, and each gets every tick. No message reaches two processes,
+// each client's messages stay in order, and the log says how many reached none.
 func TestCommandIsKilledUnderLoad(t *testing.T) {
 	const kills = 4
 	folder := t.TempDir()

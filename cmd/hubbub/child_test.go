@@ -43,7 +43,7 @@ func TestCommandAnswersInLines(t *testing.T) {
 	p.stop(0)
 }
 
-// It is told where, and which hub: in its environment and nowhere else.
+// The environment, and nothing else, tells the command the address and the epoch.
 func TestCommandEnvironment(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `echo "$HUBBUB_START $HUBBUB_ADDRESS $HUBBUB_EPOCH"; cat`, "--replay", "all")
@@ -71,8 +71,8 @@ func TestCommandSpeaksToOne(t *testing.T) {
 	}
 }
 
-// A command that is killed is started again. Clients stay, and the next process
-// is told of each who is there.
+// A command that is killed is restarted. Clients stay connected, and the next
+// process gets a join for each of them.
 func TestCommandIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `echo '{"text":"ready"}'
@@ -95,8 +95,8 @@ func TestCommandIsStartedAgain(t *testing.T) {
 	p.stop(0)
 }
 
-// A log that takes nothing holds up neither what a command says, right or wrong, nor
-// its next start.
+// A blocked log delays neither the output of a command, valid or not, nor its
+// restart.
 func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
 	t.Parallel()
 	stderr, full := scene.Pipe(t)
@@ -115,7 +115,8 @@ func TestABlockedLogHoldsUpNoCommand(t *testing.T) {
 	c.Hears("hello\nhello\nhello\n")
 }
 
-// Whom every process is told of is not lost when one does not read it.
+// The joins that every process gets first do not count as lost when a process does
+// not read them.
 func TestWhoIsThereIsNotLost(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `test $HUBBUB_START = 1 || { sleep 0.1; exit 3; }
@@ -134,8 +135,8 @@ func TestWhoIsThereIsNotLost(t *testing.T) {
 	}
 }
 
-// A command may give a name while it is still being told of others: the next one
-// is told the name.
+// A command may name a client while it still reads the first joins: the next
+// process gets that name.
 func TestCommandNamesAtOnce(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `read -r line
@@ -175,8 +176,8 @@ func (c *peer) until(text string) string {
 	}
 }
 
-// No message reaches the command twice, whenever it is killed; what it had not
-// read is counted.
+// No message reaches the command twice, whenever it is killed. Messages that it
+// had not read are counted.
 func TestNoMessageReachesACommandTwice(t *testing.T) {
 	t.Parallel()
 	const lines, deaths = 20_000, 4
@@ -256,7 +257,8 @@ func TestCommandThatDoesNotWantToEnd(t *testing.T) {
 	p.exits(0)
 }
 
-// With never its exit code is ours; else we end with it when it is done.
+// With --restart never we exit with the command's code. Otherwise we exit when it
+// is done.
 func TestCommandsExitCode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -298,7 +300,8 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 	}
 }
 
-// A command that reads nothing makes those wait who speak to it, and nobody else.
+// A command that does not read makes the clients wait that send to it, and nobody
+// else.
 func TestCommandThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `i=0; while sleep 0.01; do i=$((i+1)); echo "tick $i"; done`, "--replay", "none")

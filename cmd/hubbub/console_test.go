@@ -161,8 +161,8 @@ func TestJoinsConsole(t *testing.T) {
 	d.givesBack(0)
 }
 
-// A room's commands go to the room, and so does one that the console has as
-// well, behind two slashes.
+// The console of join passes the room's slash commands to the room, and one of its
+// own after two slashes.
 func TestJoinsConsoleInARoom(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--chat")
@@ -181,8 +181,8 @@ func TestJoinsConsoleInARoom(t *testing.T) {
 	p.stdout.Until(t, "* bob has left\n")
 }
 
-// Who speaks from the console of a room is the operator, to everybody's eyes
-// and to their own, and nobody else can be.
+// Lines from the console of a room come from the operator, for everybody, and
+// nobody else can look like the operator.
 func TestOperatorInARoom(t *testing.T) {
 	t.Parallel()
 	d := sitDown(t, "serve", "127.0.0.1:0", "--chat", "--replay", "none")

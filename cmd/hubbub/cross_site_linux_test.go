@@ -50,8 +50,8 @@ var everyWay = []string{
 	"by WebSocket", "by a beacon", "by a blind post", "by a form=", "by an asked post", "by hubbub.v1",
 }
 
-// A page of another site, even of the same host, neither hears what the server
-// says nor says anything that comes out of it, by whatever means browsers have.
+// A page of another site, even of the same host, can neither receive messages nor
+// send any, by any means that browsers have.
 func TestPagesOfOtherSitesAreNeitherToldNorHeard(t *testing.T) {
 	t.Parallel()
 	b := browse(t)
@@ -76,7 +76,7 @@ func TestPagesOfOtherSitesAreNeitherToldNorHeard(t *testing.T) {
 	}
 }
 
-// An origin that is allowed may do all of that.
+// A page of an allowed origin can do both.
 func TestPagesOfAnAllowedOriginAreToldAndHeard(t *testing.T) {
 	t.Parallel()
 	b := browse(t)
@@ -95,8 +95,8 @@ func TestPagesOfAnAllowedOriginAreToldAndHeard(t *testing.T) {
 	}
 }
 
-// A name that an attacker's DNS points to this machine makes the attacker's
-// pages no pages of ours: the server refuses that host name.
+// If an attacker's DNS points a name to this machine, the server refuses that host
+// name, so the attacker's pages do not become ours.
 func TestANameThatIsPointedHereIsNotOurs(t *testing.T) {
 	t.Parallel()
 	needs(t, "curl")

@@ -12,9 +12,9 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// A server out of descriptors says so to whom it refuses, spins on nothing,
-// serves the clients it has, a stream larger than the backlog too, and takes
-// new ones as soon as some have left.
+// A server that is out of descriptors tells those it refuses why, does not spin,
+// serves its clients a stream larger than the backlog, and accepts new ones once
+// some have left.
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	p := launch{
@@ -43,9 +43,9 @@ func TestOutOfDescriptors(t *testing.T) {
 	p.stdout.Until(t, "room again\n")
 }
 
-// With clients of all kinds it is no different: those who are there hear every
-// line in time while others are told why they may not come, whatever they say;
-// and newcomers of all kinds are served when the silent ones have left.
+// The same holds with clients of all kinds: those that are connected get every
+// line in time while others are refused with a reason. New clients of all kinds
+// are served once silent ones have left.
 func TestOutOfDescriptorsWithClientsOfAllKinds(t *testing.T) {
 	t.Parallel()
 	const limit, enough = 60, 50 // lines, in a second
@@ -149,8 +149,8 @@ func cpuTicks(t *testing.T, p *program) int {
 	return user + system
 }
 
-// Nothing the server opens is handed on to a program it might start: no
-// listener, client, epoll or event descriptor, no part of the feed.
+// A program that the server starts inherits nothing that the server opened: no
+// listener, client, epoll or event descriptor, and no part of the feed.
 func TestDescriptorsCloseOnExec(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0")
 	c := p.client()

@@ -29,7 +29,7 @@ func TestSignalsEndTheServer(t *testing.T) {
 	}
 }
 
-// ^\ ends it at once, and shows nobody what Go would show.
+// SIGQUIT ends the server at once, without Go's stack trace.
 func TestQuitLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
@@ -45,7 +45,7 @@ func TestQuitLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// What whoever started it wants ignored is ignored.
+// Signals that were ignored at the start stay ignored.
 func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -69,7 +69,7 @@ func TestIgnoredSignalsDoNotEndTheServer(t *testing.T) {
 	}
 }
 
-// Clients that still read get all that was broadcast before the signal.
+// Clients that still read get everything that was broadcast before the signal.
 func TestASignalDeliversWhatWasBroadcast(t *testing.T) {
 	t.Parallel()
 	deliversAllAfter(t, func(p *program) { p.signal(syscall.SIGTERM) })
@@ -93,8 +93,8 @@ func deliversAllAfter(t *testing.T, told func(p *program)) {
 	p.exits(exitDone)
 }
 
-// What was read from clients is written, also when STDOUT takes it only after
-// the signal.
+// Everything that was read from clients is written, even if STDOUT takes it only
+// after the signal.
 func TestASignalLosesNothingReadFromClients(t *testing.T) {
 	t.Parallel()
 	r, w := scene.Pipe(t)
@@ -124,7 +124,7 @@ func TestASignalGivesAStuckClientSoLong(t *testing.T) {
 	}
 }
 
-// timeout(1) sends its signal to the program, and then to the program's group.
+// timeout(1) sends its signal to the program and then to the program's group.
 func TestTwoSignalsInOneInstantAreOne(t *testing.T) {
 	t.Parallel()
 	deliversAllAfter(t, func(p *program) { p.signals(syscall.SIGTERM, syscall.SIGHUP) })
@@ -147,7 +147,8 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	p.stderr.Until(t, "hubbub: second signal: stopped before everything was delivered\n")
 }
 
-// In no time of its own STDOUT is not at fault; blocked for all of it, it is.
+// With --drain 0 STDOUT is not at fault; if it is blocked for all of --drain, it
+// is.
 func TestABlockedStdoutDoesNotKeepTheServer(t *testing.T) {
 	t.Parallel()
 	_, w := scene.Pipe(t)

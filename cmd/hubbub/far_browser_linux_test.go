@@ -82,9 +82,9 @@ func deliver(c net.Conn, way <-chan parcel) {
 	}
 }
 
-// A browser opens connections that it says nothing on until it needs them. On a
-// busy server they are not taken for raw clients meanwhile: its page loads, from
-// near and far, and nobody but the page is there.
+// A browser opens spare connections and sends nothing on them at first. A busy
+// server does not take them for raw clients meanwhile: the page loads from near
+// and far, and is the only client.
 func TestThePageLoadsFromFarAway(t *testing.T) {
 	t.Parallel()
 	for _, long := range []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond} {

@@ -75,7 +75,7 @@ func TestDefaultsAreThoseOfTheTable(t *testing.T) {
 	}
 }
 
-// Every flag is in the help with its default, and nothing else is.
+// The help lists every flag with its default, and nothing else.
 func TestHelpTellsOfEveryFlag(t *testing.T) {
 	t.Parallel()
 	var f serveFlags
@@ -116,7 +116,7 @@ func helpOf(t *testing.T, command ...string) string {
 	return out.String()
 }
 
-// A help fits the narrowest terminal that people use.
+// The help fits 80 columns.
 func TestHelpFitsEightyColumns(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"", "serve", "join", "sockopts", "version"} {
@@ -204,8 +204,8 @@ func TestModesAreOctal(t *testing.T) {
 	}
 }
 
-// What no flag takes: it is said of each once, with what would be right, and in
-// no words of a library's.
+// The error for an invalid value names the flag once, says what is expected, and
+// has no words of a library.
 func TestAWrongValueIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -309,8 +309,8 @@ func TestWhatDoesNotGoTogetherIsAUsageError(t *testing.T) {
 	}
 }
 
-// Whatever is typed: it is understood, or it is a usage error in one line; and
-// what is understood is within bounds.
+// Every command line is accepted, with values within bounds, or is a usage error
+// of one line.
 func FuzzServeFlags(f *testing.F) {
 	for _, line := range []string{
 		"--frame nul --out json --replay 10", "--frame=4096 --slow skip", "--min-rate 1.5MiB --patience 1m", "--backlog 1e9",

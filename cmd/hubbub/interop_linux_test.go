@@ -12,8 +12,8 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// A client without anything to say, which half-closes at once, is a watcher:
-// it stays, and hears what is said later.
+// A client that sends nothing and half-closes at once is a watcher: it stays and
+// gets later messages.
 func TestOthersProgramsWithoutStdinWatch(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -80,8 +80,8 @@ func heard(said string) string {
 	return said
 }
 
-// What the server is told they hear, and nothing else; what they are told
-// comes out of it; and when it ends, so do they.
+// Other programs get the server's lines and nothing else, the server prints
+// theirs, and they exit when it does.
 func TestOthersProgramsTalkBothWays(t *testing.T) {
 	t.Parallel()
 	for _, command := range everyTool {
@@ -105,8 +105,8 @@ func TestOthersProgramsTalkBothWays(t *testing.T) {
 	}
 }
 
-// Who says something and half-closes gets all that is there, then the end,
-// and none of it is lost to a close too early.
+// A client that sends something and half-closes gets everything there is and then
+// the end. No early close loses any of it.
 func TestOthersProgramsThatHalfCloseGetAllThenTheEnd(t *testing.T) {
 	t.Parallel()
 	const lines = 5 << 20 / lineSize
@@ -134,9 +134,9 @@ func TestOthersProgramsThatHalfCloseGetAllThenTheEnd(t *testing.T) {
 	}
 }
 
-// Many of them at once, of every kind: each gets every byte of a long stream.
-// The server stays: telnet throws away what it has not yet written when the
-// connection ends.
+// Many clients of every kind get every byte of a long stream at the same time. The
+// server stays: at the end of a connection telnet discards what it has not
+// written.
 func TestOthersProgramsGetEveryByte(t *testing.T) {
 	t.Parallel()
 	const each = 2
@@ -185,8 +185,8 @@ func digest(r io.Reader, size int) <-chan string {
 	return done
 }
 
-// A client that is stopped reads nothing and does not leave. While it lags
-// less than a backlog it delays nobody, and misses nothing.
+// A stopped client neither reads nor leaves. While it is less than a backlog
+// behind, it delays nobody and misses nothing.
 func TestAStoppedNCDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const bulk, single = 8 << 20 / lineSize, 1000 // in bulk more than its sockets hold
@@ -214,8 +214,8 @@ func TestAStoppedNCDelaysNobody(t *testing.T) {
 	missed.gets(t)
 }
 
-// One that is a whole backlog behind is waited for as long as --patience, and
-// cut, and that is said.
+// The server waits --patience for a client that is a whole backlog behind, then
+// disconnects it and logs that.
 func TestAStoppedNCIsCutABacklogBehind(t *testing.T) {
 	t.Parallel()
 	const lines = 8 << 20 / lineSize
@@ -255,8 +255,8 @@ func visitFollowing(t *testing.T, p *program, command string, lines int) (*progr
 	return c, follow(r, lines)
 }
 
-// What a person types into telnet ends in "\r\n", of which the "\r" is no part
-// of the line; and what a server says is a line on the terminal.
+// A line typed into telnet ends in "\r\n", and the "\r" is no part of the message.
+// A message is a line on the terminal.
 func TestTelnetAtATerminal(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ frame, stdout string }{

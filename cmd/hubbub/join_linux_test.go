@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A dead server that is not being talked to is the kernel's to find: it asks
-// after 40 s, then every 10 s, and gives up within 80.
+// Finding a dead server while nothing is sent is up to the kernel: it probes after
+// 40 s, then every 10 s, and gives up within 80 s.
 func TestJoinHasTheKernelAsk(t *testing.T) {
 	t.Parallel()
 	for option, want := range map[int]int{unix.TCP_KEEPIDLE: 40, unix.TCP_KEEPINTVL: 10, unix.TCP_KEEPCNT: 3} {
@@ -19,9 +19,9 @@ func TestJoinHasTheKernelAsk(t *testing.T) {
 	}
 }
 
-// A server whose cable is pulled while it is being talked to is found too: the
-// kernel alone would send again and again for a quarter of an hour. What was on
-// its way is said to be lost, the rest comes after.
+// A server whose cable is pulled while join sends to it is found too; the kernel
+// alone would retransmit for a quarter of an hour. Join reports data in flight as
+// lost and sends the rest later.
 func TestJoinFindsADeadServerWhileTalkingToIt(t *testing.T) {
 	t.Parallel()
 	const keepAlive = 2 * time.Second
@@ -42,8 +42,8 @@ func TestJoinFindsADeadServerWhileTalkingToIt(t *testing.T) {
 	p.stdout.Until(t, "meanwhile\n")
 }
 
-// A server that merely does not read answers the kernel's questions, and is
-// not given up, however long that takes.
+// A server that merely does not read answers the kernel's probes, and join keeps
+// the connection, however long that takes.
 func TestJoinDoesNotGiveUpAServerThatPauses(t *testing.T) {
 	t.Parallel()
 	const keepAlive = 4 * time.Second // what a busy machine may be late by

@@ -87,8 +87,8 @@ func rawJoin(address string) []string {
 	return []string{"join", "tcp://" + address}
 }
 
-// However STDIN is at its end before its first byte, it makes a watcher: one
-// that stays, and that the server does not take for one who has left.
+// An STDIN of any kind that ends before its first byte makes join a watcher: it
+// stays, and the server does not take it for a client that has left.
 func TestJoinWithoutStdinIsAWatcher(t *testing.T) {
 	t.Parallel()
 	null, err := os.Open(os.DevNull)
@@ -119,8 +119,8 @@ func TestJoinWithoutStdinIsAWatcher(t *testing.T) {
 	}
 }
 
-// A background job at a terminal leaves the terminal to whom it belongs: it
-// is not stopped for reading from it, and watches.
+// A background job at a terminal does not read from the terminal, which would stop
+// it, but watches.
 func TestJoinInTheBackgroundIsAWatcher(t *testing.T) {
 	t.Parallel()
 	s := listenFor(t)
@@ -162,8 +162,8 @@ func (c *peer) hearsEndThenSays(text string) {
 	_ = c.Close()
 }
 
-// What a peer sends to a terminal is shown, not obeyed; into a pipe it
-// goes byte for byte.
+// On a terminal join makes control bytes visible. A pipe gets every byte
+// unchanged.
 func TestJoinShowsControlBytesToATerminalOnly(t *testing.T) {
 	t.Parallel()
 	const nasty = "\x1b[2J\x07\u202e\xff plain\n"
@@ -207,7 +207,7 @@ func TestJoinEndsWhenAFullDiskTakesNoMore(t *testing.T) {
 	}
 }
 
-// A STDERR that nobody reads keeps nobody from coming back.
+// Join reconnects even if nobody reads its STDERR.
 func TestJoinDoesNotWaitForStderr(t *testing.T) {
 	t.Parallel()
 	s := listenFor(t)
@@ -301,8 +301,8 @@ func (c *peer) resetsAfterEnd() {
 	c.resets()
 }
 
-// What --so says holds on the connection, also against what the standard
-// library sets; what --keepalive says holds too.
+// The connection has the options of --so, even where the standard library sets
+// others, and those of --keepalive.
 func TestJoinSetsSocketOptions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -426,8 +426,9 @@ func TestJoinTalksWithServersOfOthers(t *testing.T) {
 	}
 }
 
-// Much at once, both ways, each checked byte for byte. ncat leaves at join's end
-// whatever it has yet to say: that is little, and there before join is.
+// Large files go both ways at the same time and are compared byte for byte. ncat
+// discards what it has yet to send when join ends; that is little, and it is there
+// before join is.
 func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
 	t.Parallel()
 	ours := bytes.Repeat([]byte("what join sends\n"), 300_000)
@@ -465,7 +466,7 @@ func TestJoinExchangesFilesWithServersOfOthers(t *testing.T) {
 	}
 }
 
-// A server whose STDIN is at its end says so at once, and listens on.
+// A server whose STDIN has ended half-closes at once, but still reads.
 func TestJoinReportsToServersThatOnlyListen(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"ncat -v -l 127.0.0.1 PORT", "ncat -v -l -k 127.0.0.1 PORT", "socat -d -d -t 60 - TCP-LISTEN:PORT,bind=127.0.0.1"} {
@@ -488,8 +489,7 @@ func TestJoinReportsToServersThatOnlyListen(t *testing.T) {
 	}
 }
 
-// FuzzJoinFlags: whatever the command line is, it can be meant so or it says
-// what would be right.
+// Every command line is accepted, or its error says what is expected.
 func FuzzJoinFlags(f *testing.F) {
 	for _, s := range []string{
 		":9000", "host:1 --frame 4 --eof stay", "unix:/x --so TCP_NODELAY=1", "tcp://[::1]:9000 --so SO_LINGER=off",

@@ -103,7 +103,7 @@ func (v *v1Visitor) leaves() {
 	close(v.done)
 }
 
-// However the address says it, a server that speaks hubbub.v1 is spoken to so.
+// With an address of any form join uses hubbub.v1 if the server does.
 func TestJoinSpeaksHubbubV1(t *testing.T) {
 	t.Parallel()
 	for _, form := range []string{"ADDRESS", "ws://ADDRESS", "http://ADDRESS/", "unix:PATH"} {
@@ -175,8 +175,8 @@ func TestJoinPrintsTaggedAndJSON(t *testing.T) {
 	}
 }
 
-// A raw server, of which nobody knows what it speaks, does not answer; what it
-// says on another connection is printed as --out has it.
+// A raw server does not answer the handshake. Join prints what it sends on another
+// connection, in the format of --out.
 func TestJoinFallsBackToRaw(t *testing.T) {
 	t.Parallel()
 	for out, want := range map[string]string{"plain": "hello\n", "tagged": "-\thello\n"} {
@@ -208,8 +208,8 @@ func TestJoinFallsBackToRaw(t *testing.T) {
 	}
 }
 
-// What answers in HTTP and is no hubbub is an error that says so, and nothing
-// of it comes out on STDOUT.
+// For another HTTP server join exits with an error that says so, and prints
+// nothing of the answer on STDOUT.
 func TestJoinPrintsNoPageOfAnHTTPServer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ answer, says string }{
@@ -284,8 +284,8 @@ func (c *peer) hearsQuestion() {
 	}
 }
 
-// A server that takes one client has taken it for the question: it is said how
-// not to ask, and that is right.
+// A server that accepts a single client has spent it on the detection. Join says
+// how to skip detection, and that works.
 func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"nc -v -l 127.0.0.1 PORT", "ncat -v -l 127.0.0.1 PORT"} {
@@ -298,9 +298,9 @@ func TestJoinSaysHowToTalkWithServersThatTakeOneClient(t *testing.T) {
 	}
 }
 
-// A hubbub to which the question comes later than --sniff has begun to speak
-// raw, and ends that connection. It is found to be a hubbub all the same, and
-// what it said there is neither lost nor doubled.
+// If the handshake reaches a hubbub after its --sniff, it already speaks raw and
+// closes that connection. Join finds out that it is a hubbub all the same, and
+// messages on that connection are neither lost nor doubled.
 func TestJoinFindsAHubbubThatIsAskedLate(t *testing.T) {
 	t.Parallel()
 	for _, replay := range []string{"unheard", "all"} {
@@ -360,7 +360,7 @@ func carryOn(way net.Listener, to string) {
 	_, _ = io.Copy(ours, theirs)
 }
 
-// A hubbub that refuses is not spoken to raw: its words say why.
+// If a hubbub refuses join, join does not fall back to raw but prints the reason.
 func TestJoinSaysWhyItIsRefused(t *testing.T) {
 	t.Parallel()
 	s := listenFor(t)
@@ -373,7 +373,7 @@ func TestJoinSaysWhyItIsRefused(t *testing.T) {
 	}
 }
 
-// What a server says goes to a terminal shown, not obeyed, over hubbub.v1 too.
+// On a terminal join makes control bytes visible over hubbub.v1 too.
 func TestJoinShowsControlBytesOfHubbubV1(t *testing.T) {
 	t.Parallel()
 	s := serveV1(t, "tcp", "127.0.0.1:0")
@@ -384,8 +384,8 @@ func TestJoinShowsControlBytesOfHubbubV1(t *testing.T) {
 	scene.Collect(ours).Until(t, `\x1b[2J\x07 plain`)
 }
 
-// The server takes a line that is too long for it neither in part nor in
-// silence.
+// A line that is too long for the server is skipped as a whole, and join reports
+// it.
 func TestJoinSaysWhatWasTooLong(t *testing.T) {
 	t.Parallel()
 	s := serveV1(t, "tcp", "127.0.0.1:0")
@@ -406,8 +406,8 @@ func TestJoinSaysWhatWasTooLong(t *testing.T) {
 	}
 }
 
-// Whatever name leads to a server, join may call it so. (That of this machine may
-// not lead to the loopback, so the test says it as join would.)
+// Join may use any host name that leads to the server. (This machine's own may not
+// lead to the loopback, so the test sends the Host that join would.)
 func TestAServerAnswersToAnyNameOfAProgram(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")

@@ -22,10 +22,9 @@ import (
 // This file is a server that is hard to kill: floods, blocked files, signals
 // and vanishing crowds, all upon the real program.
 
-// While neither STDOUT nor STDERR takes anything, for seconds, and thousands
-// come who are to be logged and all have something to say: broadcasting goes
-// on. When both are read again, not a line from a client is missing, and the
-// log says how much of it is.
+// STDOUT and STDERR are blocked for seconds while thousands of clients come, are
+// logged and send. Broadcasting goes on. Once both are read again, no line of a
+// client is missing, and the log says how many of its own lines are.
 func TestBlockedStdoutAndStderrDelayNobody(t *testing.T) {
 	t.Parallel()
 	const visitors, seconds = 2000, 2
@@ -94,9 +93,9 @@ func isDone(c <-chan struct{}) bool {
 	}
 }
 
-// What a client has said counts, however it leaves and however long STDOUT is
-// blocked. Who never reads what it is told leaves with a reset, as does
-// echo hello >/dev/tcp/host/9000.
+// Messages of a client are printed, however it leaves and however long STDOUT is
+// blocked. A client that never reads leaves with a reset, as does echo hello
+// >/dev/tcp/host/9000.
 func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 	const visitors = 200
 	stdout, full := scene.Pipe(t)
@@ -124,8 +123,8 @@ func TestWhatWasSaidBeforeAResetComesOut(t *testing.T) {
 	}
 }
 
-// With joins to be told on a STDOUT that takes nothing, accepting pauses in
-// the end; who is there goes on hearing. Then everybody is told of, once.
+// If STDOUT is blocked and joins wait to be printed, accepting pauses in the end,
+// while connected clients still get messages. Later each join is printed once.
 func TestJoinsWaitForABlockedStdout(t *testing.T) {
 	t.Parallel()
 	const visitors = 9000 // more than the inbox of two loops and the kernel's queue hold
@@ -162,9 +161,8 @@ func TestJoinsWaitForABlockedStdout(t *testing.T) {
 	}
 }
 
-// A source that gives more than the clients take, for seconds: memory stays
-// bounded by the backlog, whatever is done with the slow, and whoever is
-// served gets what he is promised.
+// The source is faster than the clients for seconds. The backlog bounds memory,
+// with each --slow, and connected clients get what --slow promises.
 func TestASourceFasterThanTheNetworkTakesNoMemory(t *testing.T) {
 	lasts := 2 * time.Second
 	if long := os.Getenv("HUBBUB_TEST_LASTS"); long != "" { // such as 3m
@@ -258,9 +256,9 @@ func peakMemory(t *testing.T, p *program) int {
 	return kilobytes << 10
 }
 
-// A signal in the middle of everything: STDIN flooded, clients of all speeds,
-// others that send. Each client gets whole lines up to the last one
-// broadcast, the same for all; what clients sent comes out whole as well.
+// The signal comes while STDIN is flooded and clients read and send at all speeds.
+// Each client gets whole lines up to the last one broadcast, the same for all.
+// Lines of clients are printed whole as well.
 func TestASignalUnderLoadDeliversWhatWasBroadcast(t *testing.T) {
 	const before = 20 << 20 / lineSize
 	r, w := scene.Pipe(t)
@@ -296,7 +294,7 @@ func TestASignalUnderLoadDeliversWhatWasBroadcast(t *testing.T) {
 	}
 }
 
-// Whatever goes on, who signals twice means it.
+// A second signal ends the server at once, under load too.
 func TestASecondSignalUnderLoadEndsAtOnce(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "--wait-for", "3", "--drain", "1h", "--backlog", "16MiB")
 	p.client() // never reads
@@ -310,7 +308,7 @@ func TestASecondSignalUnderLoadEndsAtOnce(t *testing.T) {
 	p.exits(exitFailed)
 }
 
-// Both servers are served by one port: the kernel shares the connections out.
+// Both servers listen on one port, and the kernel divides the connections.
 func TestServersThatShareAPortShareTheClients(t *testing.T) {
 	first := start(t, "serve", "tcp://127.0.0.1:0", "--so", "SO_REUSEPORT=1", "-v")
 	second := start(t, "serve", "tcp://"+first.address(), "--so", "SO_REUSEPORT=1", "-v")
@@ -352,8 +350,8 @@ func TestLingerDoesNotBlockALoop(t *testing.T) {
 	}
 }
 
-// Four loops have their share of the clients each, and the order of lines
-// both ways is what it would be with one.
+// Each of four loops has a share of the clients, and the order of lines both ways
+// is the same as with one.
 func TestFourLoopsShareTheClients(t *testing.T) {
 	const clients, lines, says = 100, 2000, 200
 	p := start(t, "serve", "127.0.0.1:0", "--loops", "4", "--out", "tagged", "--wait-for", fmt.Sprint(clients))
@@ -421,7 +419,7 @@ func descriptors(t *testing.T, p *program) (fds []string) {
 	return fds
 }
 
-// What --eof=exit promises by its exit code.
+// The exit code tells whether --eof exit could deliver everything.
 func TestExitCodesAtTheEndOfStdin(t *testing.T) {
 	const lines = 8 << 20 / lineSize // more than a client's sockets hold
 	reads := func(p *program) *follower { return p.listener(lines) }
@@ -477,7 +475,7 @@ func TestExitCodesAtTheEndOfStdin(t *testing.T) {
 	}
 }
 
-// Who has come and left is not there.
+// A client that has left does not count for --wait-for.
 func TestWaitForCountsWhoIsThere(t *testing.T) {
 	p := start(t, "serve", "127.0.0.1:0", "-v", "--wait-for", "2", "--replay", "none")
 	p.says("for two\n")
@@ -496,9 +494,9 @@ func TestWaitForCountsWhoIsThere(t *testing.T) {
 	b.Hears("for two\n")
 }
 
-// A process with thousands of connections is killed. They go at once, with or
-// without something unread, half-said or never having spoken; who stays
-// notices nothing, and others can come.
+// A process with thousands of connections is killed: some with unread data, some
+// inside a message, some that never sent anything. All leave at once, other
+// clients notice nothing, and new ones can come.
 func TestACrowdThatVanishesLeavesNothingBehind(t *testing.T) {
 	const crowd = 2000
 	for _, tt := range []struct {

@@ -51,7 +51,7 @@ func TestLevels(t *testing.T) {
 	}
 }
 
-// Whoever waits for the line gets it, whatever the level and the format.
+// The line "listening on" comes first, with every log level and format.
 func TestWhereItListensIsAlwaysSaidFirst(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"-q"}, {"-v"}, {"--log-format", "json"}, {"-q", "--log-format", "json"}} {
@@ -119,7 +119,7 @@ func TestAJSONLogIsARecordALine(t *testing.T) {
 	}
 }
 
-// Usage errors too, wherever the flag stands, and what runs out at the end.
+// The JSON log has usage errors, wherever the flag stands, and errors at the end.
 func TestAJSONLogHasWhyWeExit(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
@@ -166,8 +166,8 @@ func TestAJSONLogHasTheEndBySignals(t *testing.T) {
 	}
 }
 
-// What a command writes to its STDERR stands in records, too; else it stands
-// there as it came.
+// In a JSON log each line of a command's STDERR is a record. In a text log it
+// stays as it is.
 func TestAJSONLogHasACommandsStderr(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `printf 'one\r\n{"two":2}\nthe end' >&2; exit 3`, "--restart", "never", "--log-format", "json")
@@ -206,7 +206,7 @@ func TestALongLineBecomesSeveralRecords(t *testing.T) {
 	}
 }
 
-// A record is one line for every program, whatever it quotes.
+// A record is one line for every program, whatever text it quotes.
 func TestAJSONLogHoldsNoControlCharacter(t *testing.T) {
 	t.Parallel()
 	const odd = "\x1b\x7f\u0085\u009b\u2028\u2029"
@@ -220,7 +220,7 @@ func TestAJSONLogHoldsNoControlCharacter(t *testing.T) {
 	}
 }
 
-// While nobody reads STDERR, lines go both ways and the end comes when asked.
+// While nobody reads STDERR, lines go both ways, and the server ends on a signal.
 func TestABlockedStderrStopsNothing(t *testing.T) {
 	t.Parallel()
 	r, w := scene.Pipe(t)
@@ -287,7 +287,7 @@ func TestStderrMayBeClosed(t *testing.T) {
 	p.stop(exitDone)
 }
 
-// A STDERR that is gone is not a reason to die of SIGPIPE.
+// A closed reader of STDERR does not end the server with SIGPIPE.
 func TestStderrMayBeGone(t *testing.T) {
 	t.Parallel()
 	r, w := scene.Pipe(t)

@@ -8,8 +8,8 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// The test binary is also the command: under the name hubbub, which is in the
-// PATH of the tests, it runs main. So scripts and tests drive the real thing.
+// The test binary is also the command: under the name hubbub, which is in the PATH
+// of the tests, it runs main. So scripts and tests use the real program.
 func TestMain(m *testing.M) {
 	testscript.Main(tests{m}, map[string]func(){"hubbub": main})
 }

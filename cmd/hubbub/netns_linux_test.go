@@ -112,8 +112,8 @@ func TestBetweenLaptopAndVPSLinesGoBothWays(t *testing.T) {
 	b.stdout.Is(t, "one\ntwo\nthree\n")
 }
 
-// A cable that is out for less than --keepalive costs nothing: what was said
-// meanwhile arrives when it is in again.
+// A cable that is out for less than --keepalive loses nothing: messages arrive
+// when it is back in.
 func TestACableOutForAMomentLosesNothing(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
@@ -132,8 +132,8 @@ func TestACableOutForAMomentLosesNothing(t *testing.T) {
 	}
 }
 
-// Whose cable is pulled is gone within twice --keepalive, whether it was
-// being talked to or not; and comes back by itself when it is plugged in.
+// A client whose cable is pulled is closed within twice --keepalive, whether
+// messages are sent to it or not. It reconnects by itself when the cable is back.
 func TestAPulledCableIsFoundAndTheClientComesBack(t *testing.T) {
 	t.Parallel()
 	const keepAlive = 2 * time.Second
@@ -161,9 +161,8 @@ func TestAPulledCableIsFoundAndTheClientComesBack(t *testing.T) {
 	}
 }
 
-// A peer that merely pauses, its window shut, answers the kernel's questions:
-// it lives, however long that takes. When its cable is pulled it does not, and
-// is found like any other.
+// A client that merely pauses, with its window closed, answers the kernel's probes
+// and stays connected. When its cable is pulled, it is found like any other.
 func TestAClientThatPausesLivesUntilItsCableIsPulled(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
@@ -202,8 +201,8 @@ func foundInTime(t *testing.T, pulled time.Time, keepAlive time.Duration) {
 	}
 }
 
-// However the server goes, the client comes back to the next one by itself;
-// what it was told meanwhile arrives there.
+// However the server ends, the client reconnects to the next one, which gets what
+// the client sent meanwhile.
 func TestARestartOfTheServerBringsTheClientBack(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -231,8 +230,8 @@ func TestARestartOfTheServerBringsTheClientBack(t *testing.T) {
 	}
 }
 
-// The server is gone and another in its place while the cable is out: the
-// client finds out when it is in again.
+// The server is replaced by another while the cable is out: the client finds out
+// when it is back in.
 func TestARestartUnseenBringsTheClientBack(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)

@@ -19,8 +19,8 @@ import (
 
 // This file is the page, as a person with a real browser has it.
 
-// What the server is told stands in the page, what is typed there comes out of
-// the server, with who it was; and however strange it is, it is text.
+// The page shows messages of the server, and the server prints what is typed
+// there, with the sender. Markup in a message is text.
 func TestThePageTalksBothWays(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--out", "json")
@@ -80,9 +80,9 @@ func quoteGo(text string) string {
 	return b.String()
 }
 
-// However often the connection breaks, and whatever is under way both ways
-// just then: when it is back, nothing is missing in the page and nothing there
-// twice, and what was typed meanwhile comes out once, in order.
+// However often the connection breaks, and whatever is in flight: after the
+// reconnect no message is missing or doubled in the page, and lines typed
+// meanwhile are printed once, in order.
 func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	const cuts, each = 4, 60
@@ -148,9 +148,8 @@ func TestThePageLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	page.isQuiet()
 }
 
-// What one says stands in the page once, as one's own, and is counted as nothing
-// that was heard: with others who hear it (--relay) too, and when the connection
-// breaks before the page is told that it passed by.
+// The page shows its own lines once, and does not count them as received: with
+// --relay too, and when the connection breaks before `passed` arrives.
 func TestThePageShowsWhatOneSaysOnce(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--relay")
@@ -204,8 +203,8 @@ func deafTo(what string) string {
 	})()`
 }
 
-// A server that is killed and started again is another one: the page says so,
-// hears it from its first message, and what was typed meanwhile arrives there.
+// When the server is killed and restarted, the page reports a new server, shows
+// its messages from the first, and sends it the lines typed meanwhile.
 func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 	t.Parallel()
 	first := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
@@ -238,9 +237,9 @@ func TestThePageGoesOnWithAServerThatIsStartedAnew(t *testing.T) {
 	page.isQuiet()
 }
 
-// A server that comes back and no longer takes a line that waits for it, because
-// the line is too long now or no record, gets all others. The page says which
-// line is not sent, and why.
+// If a restarted server no longer accepts a waiting line, because it is too long
+// now or no record, the page sends all others, and says which line it did not
+// send, and why.
 func TestThePageGoesOnWithoutALineThatTheServerNoLongerTakes(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -296,8 +295,8 @@ func TestThePageGoesOnWithoutALineThatTheServerNoLongerTakes(t *testing.T) {
 	}
 }
 
-// Ten thousand messages at once are ten thousand in the page. It shows the
-// last, has elements only for what is in sight, and can be scrolled back.
+// After ten thousand messages at once the page has all of them. It shows the last,
+// has elements only for visible ones, and scrolls back.
 func TestThePageTakesABurst(t *testing.T) {
 	t.Parallel()
 	const burst = 10_000
@@ -324,8 +323,8 @@ func TestThePageTakesABurst(t *testing.T) {
 	page.isQuiet()
 }
 
-// Who presses "to the newest" while the browser still scrolls smoothly, which
-// nothing stops, comes there all the same, and stays.
+// "To the newest" works, and the page stays there, even if it is pressed during a
+// smooth scroll, which nothing stops.
 func TestThePageGoesToTheNewestAtOnce(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
@@ -362,8 +361,8 @@ const pressesFollowOnTheWay = `(() => {
 	return look() ?? true;
 })()`
 
-// Who opens the page can write at once, and has all keys with Escape. Where the
-// keyboard is one on the screen, it stays away until it is asked for.
+// The page opens with the focus in its input, and Escape gives the keys to the
+// page. An on-screen keyboard stays away until it is asked for.
 func TestThePageIsReadyToWriteIn(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0")
@@ -396,9 +395,9 @@ func TestThePageIsReadyToWriteIn(t *testing.T) {
 	phone.isQuiet()
 }
 
-// Text that runs from right to left, and what would turn text around, stays
-// within its own: in every row when, who, how much and what stand in this
-// order, and what a control looks like is read from left to right.
+// Right-to-left text, and characters that change the direction, affect only their
+// own part: in every row time, sender, size and text keep their order, and
+// controls read from left to right.
 func TestThePageKeepsTextWhereItBelongs(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
@@ -451,8 +450,7 @@ const turnedAround = `(() => {
 	return [...rows, ...controls].map((e) => e.textContent);
 })()`
 
-// Where there is nothing to see the page says why: also while it is paused, and
-// where a notice stands.
+// An empty page says why it is empty: while it is paused too, and beside a notice.
 func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--max-line", "10")
@@ -494,7 +492,7 @@ func TestThePageSaysWhyItIsEmpty(t *testing.T) {
 	page.isQuiet()
 }
 
-// A page whose client is kicked says why and does not come back by itself. A
+// A page whose client is kicked says why and does not reconnect by itself. A
 // person may.
 func TestThePageThatIsKickedStaysAway(t *testing.T) {
 	t.Parallel()
@@ -512,8 +510,8 @@ func TestThePageThatIsKickedStaysAway(t *testing.T) {
 	page.isQuiet()
 }
 
-// Where a module cannot be loaded, or is not understood, the page says what it
-// needs. It takes main.js to remove these words.
+// If a module cannot be loaded or parsed, the page says what it needs. Only
+// main.js removes these words.
 func TestThePageThatCannotStartSaysWhy(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0")
@@ -543,8 +541,8 @@ func TestThePageThatCannotStartSaysWhy(t *testing.T) {
 	}
 }
 
-// A reload, or a way there and back, loses no line that the hub has not
-// acknowledged; nor does one come out twice, be it that the hub had it already.
+// A reload, or leaving the page and coming back, loses no unacknowledged line, and
+// doubles none, even if the hub already had it.
 func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0")
@@ -589,8 +587,8 @@ func TestThePageKeepsItsLinesThroughAReload(t *testing.T) {
 	page.isQuiet()
 }
 
-// A name that is changed counts from the next line on, and the change costs
-// neither a message nor a line.
+// A new name counts from the next line on, and the change loses neither a message
+// nor a line.
 func TestThePageChangesItsName(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--out", "json")
@@ -626,9 +624,9 @@ func TestThePageChangesItsName(t *testing.T) {
 	page.isQuiet()
 }
 
-// A machine that was asleep has lost its connections, and no clock of the
-// page's but the wall's has gone on meanwhile: it makes another at once, hears
-// what it missed, and what is typed then is not lost in the dead one.
+// After a sleep the machine has lost its connections, and only the wall clock has
+// gone on. The page reconnects at once, gets what it missed, and loses no line
+// typed then.
 func TestThePageComesBackAfterASleep(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0")
@@ -663,9 +661,9 @@ const fasterClock = `(() => {
 	window.setTimeout = (act, ms) => timer(act, ms / 20);
 })();`
 
-// A screen reader reads out a few messages, and what the page itself has to say
-// soon; a stream of many it tells the number of, and that more and more rarely.
-// The page's clock goes twenty times as fast here.
+// A screen reader reads a few messages, and soon the page's own notices. Of a long
+// stream it reads the number, more and more rarely. The page's clock runs at
+// twenty times its speed here.
 func TestThePageDoesNotFloodAScreenReader(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0")
@@ -704,8 +702,8 @@ func TestThePageDoesNotFloodAScreenReader(t *testing.T) {
 	page.isQuiet()
 }
 
-// Whoever has no mouse, or no eyes for it, does everything with keys: filter,
-// pause, back to the newest, what was sent before, help.
+// Everything can be done with keys: filter, pause, to the newest, earlier lines,
+// help.
 func TestThePageNeedsNoMouse(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all")
@@ -785,8 +783,8 @@ func TestThePageNeedsNoMouse(t *testing.T) {
 	page.isQuiet()
 }
 
-// On the narrowest of screens, with the longest of words, nothing lies beyond
-// the edge; nor on a wide one.
+// On the narrowest screen, with the longest words, nothing lies beyond the edge;
+// nor on a wide one.
 func TestThePageFitsAnyWidth(t *testing.T) {
 	t.Parallel()
 	p := startForBrowsers(t, "127.0.0.1:0", "--replay", "all", "--max-line", "2MB")

@@ -101,8 +101,8 @@ func (c *cutter) cutSoFar() int {
 	return c.cuts
 }
 
-// However often the connection breaks, in the midst of whatever: every line
-// arrives once, in order, at either end.
+// However often the connection breaks, and wherever: every line arrives once, in
+// order, at both ends.
 func TestJoinThroughBreaksLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	const lines, cuts = 4000, 5 // a sixth would be waited for
@@ -127,8 +127,8 @@ func TestJoinThroughBreaksLosesAndDoublesNothing(t *testing.T) {
 	p.stop(exitDone)
 }
 
-// Who speaks hubbub.v1 is a client at once, over a Unix socket too, without a
-// word said: and is known by the name it gives.
+// With hubbub.v1 join is a client at once, before it sends a message, over a Unix
+// socket too, under the name it gives.
 func TestJoinIsAClientAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "http://127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
@@ -143,8 +143,8 @@ func TestJoinIsAClientAtOnce(t *testing.T) {
 	}
 }
 
-// A server that is started anew has a new epoch: the client is told, and takes
-// what there is.
+// A restarted server has a new epoch: join reports that, and continues with what
+// the server has.
 func TestJoinIsToldThatTheServerWasStartedAnew(t *testing.T) {
 	t.Parallel()
 	first := start(t, "serve", "127.0.0.1:0")
@@ -162,7 +162,7 @@ func TestJoinIsToldThatTheServerWasStartedAnew(t *testing.T) {
 	second.stdout.Is(t, "four\n")
 }
 
-// What is gone when a client comes back is counted for it.
+// After a reconnect join reports how many messages the server no longer has.
 func TestJoinSaysHowManyAreGone(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--backlog", "64KiB", "--slow", "skip")

@@ -110,7 +110,8 @@ func kindsOf(t *testing.T, said string) []string {
 	return slices.Sorted(maps.Keys(kinds))
 }
 
-// Of every kind of client; followsItsSchema looks at each when it is over.
+// The events come from every kind of client; followsItsSchema checks each at the
+// end.
 func TestEventsOfEveryKindFollowTheSchema(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
@@ -163,7 +164,7 @@ func TestEventsOfEveryKindFollowTheSchema(t *testing.T) {
 	}
 }
 
-// What join prints: of a server that skips and is started anew, and of a raw
+// The lines of join come from a server that skips and is restarted, and from a raw
 // one.
 func TestEventsOfJoinFollowTheSchema(t *testing.T) {
 	t.Parallel()

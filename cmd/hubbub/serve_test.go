@@ -29,7 +29,7 @@ func TestLinesGoBothWays(t *testing.T) {
 	p.stdout.Is(t, "from a\nfrom b\n")
 }
 
-// Half a line stays with its client while others' lines come and go.
+// Half a line waits for its rest while other clients' lines pass.
 func TestLinesComeOutWhole(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
@@ -41,7 +41,7 @@ func TestLinesComeOutWhole(t *testing.T) {
 	p.stdout.Is(t, "whole\nfirst half, second half\n")
 }
 
-// The last line of a client that leaves counts, also without its newline.
+// The last line of a client that leaves counts, with or without its newline.
 func TestTheLastLineOfAClientCounts(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0")
@@ -93,8 +93,8 @@ func TestAnAddressInUseIsSaidInTheSystemsWords(t *testing.T) {
 	second.stderr.Is(t, "hubbub: listen tcp "+address+": bind: address already in use\n")
 }
 
-// When one address fails, none is announced: whoever waits for the line would
-// take the server for up.
+// If one address fails, none is announced: whoever waits for the line would think
+// that the server is up.
 func TestNoAddressIsAnnouncedUnlessAllWork(t *testing.T) {
 	t.Parallel()
 	first := start(t, "serve", "127.0.0.1:0")
@@ -105,7 +105,7 @@ func TestNoAddressIsAnnouncedUnlessAllWork(t *testing.T) {
 	}
 }
 
-// The server closes first, so its side is left in TIME_WAIT.
+// The server closes first, so its side stays in TIME_WAIT.
 func TestRestartOnTheSamePortWorksAtOnce(t *testing.T) {
 	t.Parallel()
 	address := "127.0.0.1:0"
@@ -189,7 +189,7 @@ func TestJSONTellsEveryEvent(t *testing.T) {
 	}
 }
 
-// As written in the issue, field by field and in its order.
+// The fields are those of docs/protocol.md, in its order.
 func TestJSONLinesReadAsPromised(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--out", "json")
@@ -228,7 +228,7 @@ func TestFramesGoBothWays(t *testing.T) {
 	}
 }
 
-// Both ways: what is not a whole record is not let out.
+// In both directions only whole records are sent.
 func TestRecordsAreNeverCutInTwo(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--frame", "4", "--wait-for", "1")
@@ -320,7 +320,7 @@ func TestRecvOnlyLeavesStdinAlone(t *testing.T) {
 	}
 }
 
-// A loop that waits keeps its P: without one more nothing else would run.
+// A loop that waits keeps its P: without one more P nothing else would run.
 func TestThereIsOneProcessorMoreThanLoops(t *testing.T) {
 	t.Parallel()
 	was := runtime.GOMAXPROCS(0)

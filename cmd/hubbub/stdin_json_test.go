@@ -63,8 +63,8 @@ this is none
 	p.stdout.Until(t, `"name":"ann","addr":`)
 }
 
-// A line longer than any instruction is skipped as a whole, and a piece of it is
-// no instruction.
+// A line longer than any instruction is skipped as a whole; no part of it is
+// carried out.
 func TestInstructionThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json", "--max-line", "1000")
@@ -78,8 +78,7 @@ func TestInstructionThatIsTooLong(t *testing.T) {
 	p.stderr.Until(t, "line 2: broadcast: a message of 1001 bytes is longer than the longest allowed, 1000\n")
 }
 
-// The program is not paced by a client that takes nothing of what it alone is
-// sent.
+// A client that does not read its private messages does not pace the program.
 func TestPrivateMessageToAStalledClientHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--json")
@@ -97,8 +96,8 @@ func TestPrivateMessageToAStalledClientHoldsNobodyUp(t *testing.T) {
 	_, _ = io.Copy(io.Discard, stuck.R)
 }
 
-// Whoever speaks of a hundred thousand who are not there holds up nobody, and fills
-// no log.
+// An instruction for a hundred thousand unknown clients delays nobody and does not
+// fill the log.
 func TestInstructionsForManyWhoAreNotThere(t *testing.T) {
 	t.Parallel()
 	const many = 100_000
@@ -127,7 +126,7 @@ func TestManyFaultsAreSummedUp(t *testing.T) {
 	}
 }
 
-// Those of which nothing is said are counted, also when no other comes.
+// Suppressed faults are counted, even if no other fault follows.
 func TestTheLastFaultsAreCounted(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--in", "json")

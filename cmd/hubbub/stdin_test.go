@@ -17,7 +17,7 @@ import (
 	"hubbub.example/internal/stdio"
 )
 
-// What STDIN may be; to each the same must happen.
+// STDIN may be any of these, with the same result.
 func TestStdinMayBe(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "f")
@@ -72,7 +72,7 @@ func TestStdinMayBeATerminal(t *testing.T) {
 	p.exits(exitDone)
 }
 
-// A background job that reads from the terminal is stopped by the kernel.
+// The kernel stops a background job that reads from the terminal.
 func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
 	t.Parallel()
 	terminal, theirs := openTerminal(t)
@@ -98,8 +98,8 @@ func TestABackgroundJobLeavesTheTerminalAlone(t *testing.T) {
 	p.exits(exitDone)
 }
 
-// The flag is shared with the shell and with whatever else has the pipe or
-// the terminal open.
+// The flag is shared with the shell and with other programs that have the pipe or
+// terminal open.
 func TestStdinIsNeverMadeNonblocking(t *testing.T) {
 	t.Parallel()
 	r, w := scene.Pipe(t)
@@ -205,7 +205,7 @@ func TestALineOfStdinTooLongGoesOnInPieces(t *testing.T) {
 	p.stderr.Until(t, "hubbub: ")
 }
 
-// Every last byte of a file larger than any buffer arrives before the exit.
+// Every byte of a file larger than any buffer arrives before the exit.
 func TestExitAtTheEndOfStdinDeliversAll(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

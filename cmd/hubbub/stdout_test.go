@@ -17,8 +17,8 @@ import (
 	"hubbub.example/internal/stdio"
 )
 
-// While nobody reads STDOUT: clients' lines wait, broadcasting does not; and
-// when somebody does, not one line is missing.
+// While nobody reads STDOUT, clients' lines wait and broadcasting goes on. Later
+// no line is missing.
 func TestASlowStdoutLosesNothingAndStopsNothing(t *testing.T) {
 	t.Parallel()
 	r, w := scene.Pipe(t)
@@ -68,7 +68,7 @@ func TestAStdoutThatIsGoneEndsTheServer(t *testing.T) {
 	c.hearsEnd()
 }
 
-// A reader that leaves while the pipe is full is gone as well.
+// The loss of a reader is noticed while the pipe is full, too.
 func TestAFullStdoutThatIsGoneEndsTheServer(t *testing.T) {
 	t.Parallel()
 	r, w := scene.Pipe(t)
@@ -94,7 +94,7 @@ func TestAStdoutThatIsFullOfErrorsEndsTheServer(t *testing.T) {
 	p.stderr.Until(t, "hubbub: write STDOUT: no space left on device\n")
 }
 
-// With --send-only nothing is written, so nobody need read.
+// With --send-only nothing is written, so nobody needs to read.
 func TestSendOnlyNeedsNoStdout(t *testing.T) {
 	t.Parallel()
 	r, w := scene.Pipe(t)
@@ -116,7 +116,7 @@ func TestStdoutMayBeClosed(t *testing.T) {
 	p.stop(exitDone)
 }
 
-// What a shell put at the end of a file stays, and ours goes after it.
+// Earlier content of the file stays, and ours is appended.
 func TestStdoutMayBeAFileToAppendTo(t *testing.T) {
 	t.Parallel()
 	f, err := os.CreateTemp(t.TempDir(), "")
@@ -185,8 +185,8 @@ func TestStdoutIsNeverMadeNonblocking(t *testing.T) {
 	}
 }
 
-// Somebody who shares STDOUT may make it nonblocking; then a full one is no
-// reason to give up.
+// Another program that shares STDOUT may make it nonblocking; a full STDOUT is
+// then no reason to give up.
 func TestStdoutMayBecomeNonblocking(t *testing.T) {
 	t.Parallel()
 	ours, theirs := scene.SocketPair(t)

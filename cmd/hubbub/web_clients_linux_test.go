@@ -95,9 +95,9 @@ func lineOf(frame []byte, subprotocol string) ([]byte, error) {
 	return nil, nil
 }
 
-// One server, one port, every kind of client there is, and a source that goes
-// as fast as it can: each of them gets every line, once and in order; and what
-// they all say meanwhile comes out whole, once, each in its order.
+// On one port every kind of client gets every line of a source at full speed, once
+// and in order. The server prints what they send, whole, once, each client's in
+// order.
 func TestEveryKindOfClientAtOnceGetsEveryLine(t *testing.T) {
 	t.Parallel()
 	const lines, says, each = 20_000, 100, 2
@@ -199,8 +199,8 @@ func write(t *testing.T, c *websocket.Conn, message []byte) {
 	}
 }
 
-// An EventSource whose connection breaks comes back by itself, says what it
-// had, and gets what follows: nothing twice, nothing missing.
+// An EventSource reconnects by itself, sends its resume point, and continues:
+// nothing twice, nothing missing.
 func TestABrowsersEventSourceResumes(t *testing.T) {
 	t.Parallel()
 	const part, cuts = 3000, 2
@@ -230,8 +230,8 @@ func TestABrowsersEventSourceResumes(t *testing.T) {
 	page.isQuiet()
 }
 
-// What curl is told to send are messages, one by one and at once, as long as
-// it goes on; and what it gets is the stream.
+// Lines that curl sends are messages, each at once, for as long as it runs; it
+// gets the stream.
 func TestCurlIsAClient(t *testing.T) {
 	t.Parallel()
 	p := host(t, "--out", "json", "--replay", "all", "--sniff", "1m")
@@ -290,7 +290,7 @@ func TestCurlIsAClient(t *testing.T) {
 	}
 }
 
-// npm's ws is told why a connection ends, whoever ends it.
+// npm's ws gets the reason why a connection ends, whichever side ends it.
 func TestNPMsWSIsAClient(t *testing.T) {
 	t.Parallel()
 	node := ws(t)

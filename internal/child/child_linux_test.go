@@ -20,8 +20,8 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// A hub that is killed does not leave its command behind, even one that does
-// not look at its STDIN and has nothing to say.
+// If the hub is killed, its command ends too, even one that neither reads STDIN
+// nor prints.
 func TestHubIsKilled(t *testing.T) {
 	t.Parallel()
 	hub := exec.Command(os.Args[0])
@@ -46,8 +46,8 @@ func TestHubIsKilled(t *testing.T) {
 	_ = hub.Wait()
 }
 
-// The end of one of our threads is not our end: Linux tells a process of the
-// end of the thread that started it.
+// The end of one of our threads is not our end: Linux signals a process when the
+// thread that started it ends.
 func TestThreadsComeAndGo(t *testing.T) {
 	t.Parallel()
 	enough := make(chan struct{})
@@ -95,8 +95,8 @@ func inheritable() map[int]bool {
 	return open
 }
 
-// It gets three descriptors, of the mode that programs expect, and leads a
-// session of its own, without a terminal.
+// A process gets three descriptors, of the mode that programs expect, and leads a
+// session of its own without a terminal.
 func TestWhatItIsGiven(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`ls /proc/$$/fd; echo and; cat /proc/$$/fdinfo/0 /proc/$$/fdinfo/1; cut -d' ' -f1,5,6,7 /proc/$$/stat`))
@@ -126,8 +126,8 @@ func TestWhatItIsGiven(t *testing.T) {
 	}
 }
 
-// Nothing is left of a command, however it ends: no descriptor, no goroutine,
-// no dead process that nobody has asked about. Not parallel.
+// Nothing is left of a command, however it ends: no descriptor, no goroutine, no
+// zombie. Not parallel.
 func TestNothingIsLeft(t *testing.T) {
 	descriptors := func() int {
 		all, err := os.ReadDir("/proc/self/fd")

@@ -90,8 +90,8 @@ func TestRestartAlways(t *testing.T) {
 	c.isStopped()
 }
 
-// The first new start comes within half a second, those that follow come ever
-// more slowly, and none before its time.
+// The first restart comes within half a second, the next ones after longer and
+// longer waits, and none early.
 func TestExitsAtOnceOverAndOver(t *testing.T) {
 	t.Parallel()
 	c := run(t, as("clock"))
@@ -118,8 +118,8 @@ func TestExitsAtOnceOverAndOver(t *testing.T) {
 	}
 }
 
-// What is said last is heard before what the next one says first, also half a
-// line.
+// The last output of a process, half a line too, comes before the output of the
+// next one.
 func TestLastWordsComeFirst(t *testing.T) {
 	t.Parallel()
 	o := sh(`printf "start $HUBBUB_START, "; head -c 100000 /dev/zero | tr '\0' x; printf "last words"; test $HUBBUB_START = 3`)
@@ -158,7 +158,7 @@ func TestStopIsSIGTERMFirst(t *testing.T) {
 	}
 }
 
-// A program that knows nothing of signals is told by the end of its STDIN.
+// A program that does not handle signals ends at the end of its STDIN.
 func TestStopEndsStdin(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`trap "" TERM; echo ready; cat; echo the end`))
@@ -198,7 +198,7 @@ func TestKillMakesHaste(t *testing.T) {
 	}
 }
 
-// A process that somebody has stopped hears of SIGTERM too.
+// A stopped process gets SIGTERM too.
 func TestStopWakesTheStopped(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`trap 'echo bye; exit 5' TERM; echo ready; kill -STOP $$; read line`))
@@ -210,7 +210,7 @@ func TestStopWakesTheStopped(t *testing.T) {
 	}
 }
 
-// While nothing runs there is nothing to wait for.
+// While no process runs, Run returns at once.
 func TestStopBetweenTwo(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh("exit 1").Lasting())
@@ -234,7 +234,7 @@ func TestOutputThatFailsEndsIt(t *testing.T) {
 	}
 }
 
-// A helper that the process started and left behind does not outlive it.
+// A helper that a process left behind does not outlive it.
 func TestWhoIsLeftBehindEndsToo(t *testing.T) {
 	t.Parallel()
 	for _, script := range []string{
@@ -256,7 +256,7 @@ func TestWhoIsLeftBehindEndsToo(t *testing.T) {
 	}
 }
 
-// It may put its things in order.
+// The helper gets SIGTERM first, and may clean up.
 func TestWhoIsLeftBehindIsAsked(t *testing.T) {
 	t.Parallel()
 	o := sh(`(trap 'echo told; exit' TERM; echo ready; while :; do sleep 0.01; done) & read line; exit 3`)
@@ -267,8 +267,8 @@ func TestWhoIsLeftBehindIsAsked(t *testing.T) {
 	c.said.Until(t, "told\n|")
 }
 
-// Somebody who has left the group holds the next start up for a moment, and
-// what was said is heard.
+// A process that has left the group delays the next start for a moment only, and
+// its output is read.
 func TestLeftoverProcessKeepsStdoutOpen(t *testing.T) {
 	t.Parallel()
 	c := run(t, as("leaver").Strict())
@@ -299,7 +299,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// Without Input and Output it has nothing to read, and nobody hears it.
+// Without Input and Output the process has /dev/null for both.
 func TestNeitherInputNorOutput(t *testing.T) {
 	t.Parallel()
 	o := sh("cat; echo hello; exit 4")

@@ -18,8 +18,8 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// A process that dies while it is written to is followed by one that is given
-// whole messages from the next on.
+// If a process exits while it is written to, the next one begins with a whole
+// message.
 func TestNextBeginsAtAMessage(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 50_000-1)
@@ -57,7 +57,7 @@ func TestNextBeginsAtAMessage(t *testing.T) {
 	}
 }
 
-// What was read is not lost, and what was read in part is.
+// A message counts as lost unless the process read all of it.
 func TestLostIsWhatWasNotRead(t *testing.T) {
 	t.Parallel()
 	for script, lost := range map[string][2]int64{
@@ -85,8 +85,8 @@ func TestLostIsWhatWasNotRead(t *testing.T) {
 	}
 }
 
-// What every process is told before its messages is not lost when one does not
-// read it, or not to its end.
+// What every process gets first does not count as lost when a process does not
+// read it, or only in part.
 func TestWhatIsPreparedIsNotLost(t *testing.T) {
 	t.Parallel()
 	for script, lost := range map[string][2]int64{
@@ -117,7 +117,7 @@ func TestWhatIsPreparedIsNotLost(t *testing.T) {
 	}
 }
 
-// Nor is what it did not want, or what did not go into its pipe.
+// Nor does what did not go into its pipe.
 func TestWhoIsKilledWhileItIsPrepared(t *testing.T) {
 	t.Parallel()
 	for _, script := range []string{`exec sleep 1000`, `exec <&-; echo closed; exec sleep 1000`} {

@@ -17,8 +17,8 @@ import (
 	"hubbub.example/internal/scene"
 )
 
-// Killed again and again under load: no message comes twice, none out of
-// order, each is whole, and all that are missing were counted.
+// A process is killed again and again under load: no message comes twice or out of
+// order, each is whole, and all missing ones were counted.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	const kills = 8
@@ -116,7 +116,8 @@ func TestNeverReads(t *testing.T) {
 	}
 }
 
-// One that has closed its STDIN wants nothing, and keeps nobody.
+// Messages for a process that has closed its STDIN are discarded, and delay
+// nobody.
 func TestClosedStdin(t *testing.T) {
 	t.Parallel()
 	c := run(t, sh(`exec <&-; echo closed; trap 'exit 1' TERM; while :; do sleep 0.05; done`).Strict())
@@ -138,9 +139,9 @@ func TestClosedStdin(t *testing.T) {
 	}
 }
 
-// One that dies has closed its STDIN as well, and that is something else: what
-// comes then is the next one's. Not parallel: another test's process, just
-// forked, may hold that STDIN open for a moment.
+// An exit closes STDIN as well, but the messages that follow are for the next
+// process. Not parallel: another test's process, just forked, may hold that STDIN
+// open for a moment.
 func TestDeathIsNoClosedStdin(t *testing.T) {
 	o := sh(`test $HUBBUB_START = 2 && exec cat; exec <&-; echo closed; sleep 0.2; exit 1`)
 	c := run(t, o.Hurried())
@@ -155,7 +156,7 @@ func TestDeathIsNoClosedStdin(t *testing.T) {
 	}
 }
 
-// One that has closed its STDOUT may still want to listen.
+// A process that has closed its STDOUT still gets messages.
 func TestClosedStdout(t *testing.T) {
 	t.Parallel()
 	o := sh(`exec >&-; read line; test "$line" = hello && exit 9`)
@@ -168,7 +169,7 @@ func TestClosedStdout(t *testing.T) {
 	}
 }
 
-// When there is nothing more to say, Input returns, and the process hears so.
+// When Input returns, the process gets the end of its STDIN.
 func TestInputReturns(t *testing.T) {
 	t.Parallel()
 	o := sh(`cat; echo that was all; exit 6`)

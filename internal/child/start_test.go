@@ -19,8 +19,8 @@ func write(t *testing.T, name, text string, mode os.FileMode) {
 	}
 }
 
-// A command that cannot be started is an error at once, which says why and,
-// if it can be known, what would be right.
+// A command that cannot be started is an error at once. The error says why and,
+// where that can be known, what to do.
 func TestCannotBeStarted(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("PATH", "/usr/bin:/bin")
@@ -59,7 +59,7 @@ func TestCannotBeStarted(t *testing.T) {
 	}
 }
 
-// Want of processes is not the command line's fault.
+// A lack of processes is not the command line's fault.
 func TestMisused(t *testing.T) {
 	for errno, misused := range map[syscall.Errno]bool{
 		syscall.ENOENT: true, syscall.E2BIG: true, syscall.EAGAIN: false, syscall.EMFILE: false, syscall.ENOMEM: false,
@@ -85,8 +85,8 @@ func TestFoundInPath(t *testing.T) {
 	}
 }
 
-// Later, as while somebody puts in a new version, a failure to start is one
-// failure among others. Not parallel: another test's process, just forked, may
+// A later start that fails, for example while a new version is installed, counts
+// as a failure like others. Not parallel: another test's process, just forked, may
 // still hold a file that we have written, which cannot be executed then.
 func TestLaterItMayBeMissing(t *testing.T) {
 	bot := filepath.Join(t.TempDir(), "bot")

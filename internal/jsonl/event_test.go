@@ -11,7 +11,7 @@ import (
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// As docs/protocol.md has them, field by field and in its order.
+// The fields are those of docs/protocol.md, in its order.
 func TestEventsReadAsPromised(t *testing.T) {
 	for _, c := range []struct {
 		is   Event
@@ -48,7 +48,8 @@ func TestEventsReadAsPromised(t *testing.T) {
 	}
 }
 
-// Whatever a program takes for the end of a line, it gets whole events.
+// An event is one line for every program, whatever the program takes for the end
+// of a line.
 func TestAnEventIsOneLineForEverybody(t *testing.T) {
 	const ends = "\n\v\f\r\x1c\x1d\x1e\u0085\u2028\u2029" // those of Python's str.splitlines
 	e := Event{Type: "message", Name: ends, Addr: ends, Data: []byte("a" + ends + ends + "é")}
@@ -62,7 +63,7 @@ func TestAnEventIsOneLineForEverybody(t *testing.T) {
 	}
 }
 
-// A hundred thousand a second leave no room for the heap.
+// A hundred thousand events per second must not allocate.
 func TestAnEventAllocatesNothing(t *testing.T) {
 	for _, message := range []string{"hello, world", "a \"quoted\"\té", "\xff"} {
 		dst := make([]byte, 0, 1000)
@@ -73,7 +74,7 @@ func TestAnEventAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Whatever clients send, an event is one line of UTF-8 that says so.
+// Whatever clients send, an event is one line of UTF-8 that holds it.
 func FuzzEvent(f *testing.F) {
 	for _, s := range []string{"", "hello", `say "hi" \o/`, "a\x00b\x1f", "é\u2028<>&", "\xff\xfe", "\u0085\u2029", "\xed\xa0\x80"} {
 		f.Add("message", int64(1795953600123456789), uint64(17), "ann", []byte(s))

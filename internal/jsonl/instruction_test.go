@@ -162,7 +162,8 @@ func TestLinesDecodeToInstructions(t *testing.T) {
 	}
 }
 
-// Each mistake is said, with what would be right, and the next line is none.
+// The error for each mistake says what is expected, and the next line is decoded
+// again.
 func TestAMistakeIsSaid(t *testing.T) {
 	var d Decoder
 	for _, c := range mistakes {
@@ -178,7 +179,7 @@ func TestAMistakeIsSaid(t *testing.T) {
 	}
 }
 
-// Five thousand clients are answered through one decoder.
+// A program answers five thousand clients through one decoder.
 func TestDecodingAllocatesNothing(t *testing.T) {
 	var d Decoder
 	for _, line := range []string{`{"text":"hello"}`, `{"to":17,"text":"caf\u00e9"}`, `{"except":[3,2,1],"base64":"aGVsbG8="}`} {
@@ -189,7 +190,7 @@ func TestDecodingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Nothing is written to the line, nor to what stands behind it.
+// Decode writes neither to the line nor beyond it.
 func TestALineIsLeftAsItIs(t *testing.T) {
 	line := []byte(`{"to":[2,1],"base64":"\u0061GVsbG8="}{"text":"next"}`)
 	was := bytes.Clone(line)
@@ -199,7 +200,7 @@ func TestALineIsLeftAsItIs(t *testing.T) {
 	}
 }
 
-// However a program writes the longest message, its line is not too long.
+// However a program encodes the longest message, its line is not too long.
 func TestLongestInstruction(t *testing.T) {
 	const longest = 1 << 20
 	var b strings.Builder

@@ -106,7 +106,7 @@ func TestExamplesOfEventsAreEvents(t *testing.T) {
 	}
 }
 
-// A schema that takes everything would take these.
+// A schema that accepts everything would accept these.
 func TestWhatIsNoEvent(t *testing.T) {
 	schema := schemaOf(t, "events.schema.json")
 	for _, line := range []string{

@@ -66,7 +66,7 @@ func TestLinesComeInOrderAndAllByClose(t *testing.T) {
 	q.Close() // again
 }
 
-// A log that blocks holds nobody up; what it misses is counted, and logged.
+// A blocked log delays nobody; lines that it drops are counted and logged.
 func TestABlockedLogHoldsNobodyUp(t *testing.T) {
 	b := &book{stuck: make(chan struct{})}
 	q := New(b.logger(slog.LevelWarn))
@@ -97,8 +97,9 @@ func TestCloseDoesNotWaitForAStuckLog(t *testing.T) {
 	})
 }
 
-// Of many lines of one kind the first few are logged and the others summed up
-// when the period ends; another kind has its own; and then it begins anew.
+// Of many lines of a kind the first few are logged, and the number of the others
+// when the period ends. Each kind is counted apart, and the next period begins
+// anew.
 func TestManyOfAKindAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{}
@@ -123,7 +124,7 @@ func TestManyOfAKindAreSummedUp(t *testing.T) {
 	})
 }
 
-// What a period has not logged by Close is logged by then.
+// Close logs what the period has counted.
 func TestCloseEndsThePeriod(t *testing.T) {
 	b := &book{}
 	q := New(b.logger(slog.LevelWarn))

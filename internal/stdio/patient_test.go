@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A pipe that somebody else made nonblocking gives all that is written to it,
-// and takes more than it holds.
+// Patient reads and writes everything through a pipe that another program made
+// nonblocking.
 func TestPatientWaitsForANonblockingFile(t *testing.T) {
 	var fds [2]int
 	if err := unix.Pipe(fds[:]); err != nil {
