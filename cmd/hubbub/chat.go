@@ -152,7 +152,7 @@ func (c *chat) line(ctx context.Context, g *guest, e hubbub.Event, line []byte) 
 }
 
 // announce sends a line to everybody except some, and to STDOUT. If it is too long
-// it tells g, who caused it.
+// g, who caused it, gets an answer instead.
 func (c *chat) announce(ctx context.Context, g *guest, line string, except ...uint64) bool {
 	if len(line) > c.hub.Longest() {
 		c.answer(g, fmt.Sprintf("* too long: a line has at most %d bytes, with your name", c.hub.Longest()))

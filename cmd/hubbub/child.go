@@ -150,7 +150,7 @@ func (c *childCommand) publish(ctx context.Context, f *os.File) error {
 }
 
 // feed writes what clients send to p, until p is dead or must end. With JSON, a
-// process after the first is told of the clients that the last one knew.
+// process after the first gets a join for each client that the last one knew.
 func (c *childCommand) feed(ctx context.Context, p *child.Process) {
 	if p.Start > 1 && c.out == outJSON {
 		if err := p.Prepare(c.roster.joins()); err != nil {
@@ -189,7 +189,7 @@ func (c *childCommand) take() error {
 		if c.console != nil {
 			c.console.show(b)
 		}
-		_ = c.render(b) // with --relay and --chat the others hear of it
+		_ = c.render(b) // with --relay and --chat it goes to the others
 		discarded += c.messages(b)
 		return nil
 	})

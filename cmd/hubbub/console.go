@@ -132,7 +132,7 @@ func (c *serveConsole) clients() []console.Client {
 	return all
 }
 
-// take shows what clients send; with --relay and --chat the others hear of it
+// take shows what clients send. With --relay and --chat that goes to the others
 // first.
 func (c *serveConsole) take() error {
 	defer console.Rescue()

@@ -125,7 +125,7 @@ func parseMode(s string) (fs.FileMode, error) {
 	return fs.FileMode(n), nil
 }
 
-// choice makes a reader of one of these words, of which there are two or more.
+// choice makes a reader of one of these words, two or more.
 func choice[T ~string](words ...T) func(string) (T, error) {
 	return func(s string) (T, error) {
 		if slices.Contains(words, T(s)) {

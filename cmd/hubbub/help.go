@@ -20,7 +20,8 @@ type flagGroup struct {
 	*pflag.FlagSet
 }
 
-// newFlagGroup makes a group whose flags stand in the order they are defined.
+// newFlagGroup makes a group. The help lists its flags in the order of their
+// definition.
 func newFlagGroup(title string) *flagGroup {
 	set := pflag.NewFlagSet(title, pflag.ContinueOnError)
 	set.SortFlags = false

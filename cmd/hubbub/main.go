@@ -103,7 +103,7 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.why }
 
-// usageError is an error in the command line. Its text says what would be right.
+// usageError is an error in the command line. Its text says what is expected.
 type usageError struct{ err error }
 
 func (u *usageError) Error() string { return u.err.Error() }

@@ -101,7 +101,7 @@ type server struct {
 	log     *slog.Logger
 	signals chan os.Signal
 	console *serveConsole // nil: there is none
-	roster  *roster       // the clients that a program was told of
+	roster  *roster       // the clients that a program knows of
 	room    *chat         // nil without --chat
 	render  func(*hubbub.Batch) []byte
 }
@@ -262,7 +262,7 @@ func (s *server) receive(to sink, w *work) error {
 	go func() {
 		defer close(w.taken)
 		_ = eachBatch(context.Background(), s.hub, func(b *hubbub.Batch) error {
-			_ = s.render(b) // with --relay and --chat the others hear of it
+			_ = s.render(b) // with --relay and --chat it goes to the others
 			return nil
 		})
 	}()

@@ -19,8 +19,8 @@ import (
 //	SIGTSTP, SIGCONT         stop it and have it go on (package console gives
 //	                         the terminal back meanwhile)
 //
-// A signal that was ignored when hubbub started stays ignored, as far as that
-// can be known: nohup ignores SIGHUP, and a shell without job control ignores
+// A signal that was ignored when hubbub started stays ignored where that can be
+// known: nohup ignores SIGHUP, and a shell without job control ignores
 // SIGINT and SIGQUIT in a background job. Of SIGHUP and SIGINT Go's runtime
 // keeps what it found. For all others it installs its own handlers before main,
 // and nobody can tell any more. So SIGTERM always ends hubbub. SIGQUIT counts as

@@ -23,7 +23,7 @@ type Kind uint8
 // The kinds of instructions.
 const (
 	TellAll    Kind = iota // Data goes to every client
-	TellThese              // Data goes to the clients in IDs, of which there may be none
+	TellThese              // Data goes to the clients in IDs, which may be empty
 	TellOthers             // Data goes to every client but those in IDs
 	Rename                 // the one client in IDs gets the name Name; "" is no name
 	Kick                   // the clients in IDs are closed, for Reason, which may be ""
@@ -77,11 +77,11 @@ func (d *Decoder) Decode(line []byte) (Instruction, error) {
 	case f.text != nil, f.base64 != nil:
 		c, err = d.tell(&f)
 	case f.to != nil, f.except != nil:
-		err = errors.New("to or except without a message: there must be text or base64")
+		err = errors.New("to or except without a message: it must have text or base64")
 	case f.name != nil:
 		c, err = d.rename(&f)
 	default:
-		err = fmt.Errorf("%s: says nothing; there must be text or base64, or name and id, or kick", excerpt(line))
+		err = fmt.Errorf("%s: no instruction; it must have text or base64, or name and id, or kick", excerpt(line))
 	}
 	if err != nil {
 		return Instruction{}, err
@@ -112,7 +112,7 @@ func (d *Decoder) fields(line []byte) (f fields, err error) {
 	d.json.Reset(&d.line)
 	switch start, err := d.json.ReadToken(); {
 	case errors.Is(err, io.EOF):
-		return f, errors.New(`an empty line; a message is {"text":"…"}`)
+		return f, errors.New(`empty line; a message is {"text":"…"}`)
 	case err != nil:
 		return f, syntax(line, err)
 	case start.Kind() != jsontext.KindBeginObject:
@@ -135,7 +135,7 @@ func (d *Decoder) fields(line []byte) (f fields, err error) {
 	}
 	_, _ = d.json.ReadToken() // the end of the object
 	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
-		return f, errors.New("something follows the object; each must be a line of its own")
+		return f, errors.New("something after the object; each object must be a line of its own")
 	}
 	return f, nil
 }
@@ -144,21 +144,21 @@ func (d *Decoder) fields(line []byte) (f fields, err error) {
 func syntax(line []byte, err error) error {
 	at, is := errors.AsType[*jsontext.SyntacticError](err)
 	if !is || at.ByteOffset >= int64(len(line)) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New(`not JSON: it breaks off; a message is {"text":"…"}`)
+		return errors.New(`not JSON: unexpected end; a message is {"text":"…"}`)
 	}
 	rest, place := line[at.ByteOffset:], at.ByteOffset+1
 	r, size := utf8.DecodeRune(rest)
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return fmt.Errorf("%s stands twice in one object", excerpt([]byte(at.JSONPointer.LastToken())))
+		return fmt.Errorf("%s is in the object twice", excerpt([]byte(at.JSONPointer.LastToken())))
 	case strings.Contains(err.Error(), "max depth"):
-		return errors.New("brackets within brackets, too deep")
+		return errors.New("nested too deeply")
 	case r == utf8.RuneError && size == 1:
-		return fmt.Errorf(`not UTF-8 at byte %d; for what is not, there is {"base64":"…"}`, place)
+		return fmt.Errorf(`not UTF-8 at byte %d; send other bytes as {"base64":"…"}`, place)
 	case r == '\\':
-		return fmt.Errorf(`%s stands for no character; for what is not UTF-8 there is {"base64":"…"}`, excerpt(escape(rest)))
+		return fmt.Errorf(`%s is no valid escape; send bytes that are not UTF-8 as {"base64":"…"}`, excerpt(escape(rest)))
 	}
-	return fmt.Errorf(`not JSON: %q cannot stand at byte %d; a message is {"text":"…"}`, r, place)
+	return fmt.Errorf(`not JSON: unexpected %q at byte %d; a message is {"text":"…"}`, r, place)
 }
 
 // escape returns the escape that p begins with: \n, or \u and four digits.
@@ -197,7 +197,7 @@ func (d *Decoder) tell(f *fields) (c Instruction, err error) {
 
 func (d *Decoder) rename(f *fields) (c Instruction, err error) {
 	if f.id == nil {
-		return c, errors.New("name without id: there must be the id of the client that gets the name")
+		return c, errors.New("name without id: it must have the id of the client that gets the name")
 	}
 	c.Kind = Rename
 	if c.IDs, err = d.client("id", f.id); err != nil {
