@@ -2,6 +2,7 @@ package logger
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -87,4 +88,12 @@ func (g *groups) end(q *Queue) {
 			q.warn(kind, "and %s %s%s", quantity.Count(int64(x.others), "other client"), kind.Of, Unread(x.unread, "they"))
 		}
 	}
+}
+
+// Unread returns a phrase for the lost input of who ("it", "they").
+func Unread(n int64, who string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s that %s had sent are not read", quantity.Bytes(n), who)
 }

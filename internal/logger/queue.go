@@ -3,7 +3,6 @@
 //	Queue         takes lines and hands them to a slog.Handler, which may block
 //	Queue.Group   logs only the first few lines of a kind: group.go
 //	Throttle      one line per minute: throttle.go
-//	Unread        a phrase for lost input: words.go
 package logger
 
 import (
