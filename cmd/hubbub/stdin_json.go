@@ -103,11 +103,11 @@ func (in *instructions) do(ctx context.Context, line []byte) error {
 		return nil
 	}
 	switch instruction.Kind {
-	case jsonl.TellAll:
+	case jsonl.ToAll:
 		err = in.hub.Broadcast(ctx, instruction.Data)
-	case jsonl.TellThese:
+	case jsonl.ToThese:
 		err = in.hub.Send(instruction.Data, instruction.IDs...)
-	case jsonl.TellOthers:
+	case jsonl.ToOthers:
 		err = in.hub.BroadcastExcept(ctx, instruction.Data, instruction.IDs...)
 	case jsonl.Rename:
 		err = in.rename(instruction.IDs[0], instruction.Name)

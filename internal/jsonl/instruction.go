@@ -22,11 +22,11 @@ type Kind uint8
 
 // The kinds of instructions.
 const (
-	TellAll    Kind = iota // Data goes to every client
-	TellThese              // Data goes to the clients in IDs, which may be empty
-	TellOthers             // Data goes to every client but those in IDs
-	Rename                 // the one client in IDs gets the name Name; "" is no name
-	Kick                   // the clients in IDs are closed, for Reason, which may be ""
+	ToAll    Kind = iota // Data goes to every client
+	ToThese              // Data goes to the clients in IDs, which may be empty
+	ToOthers             // Data goes to every client but those in IDs
+	Rename               // the one client in IDs gets the name Name; "" is no name
+	Kick                 // the clients in IDs are closed, for Reason, which may be ""
 )
 
 // Instruction is one thing that a program asks for.
@@ -75,7 +75,7 @@ func (d *Decoder) Decode(line []byte) (Instruction, error) {
 	case f.kick != nil:
 		c, err = d.kick(&f)
 	case f.text != nil, f.base64 != nil:
-		c, err = d.tell(&f)
+		c, err = d.message(&f)
 	case f.to != nil, f.except != nil:
 		err = errors.New("to or except without a message: it must have text or base64")
 	case f.name != nil:
@@ -169,19 +169,19 @@ func escape(p []byte) []byte {
 	return p[:min(len(p), 2)]
 }
 
-// tell reads a message and its recipients. It allows name, id and reason, so that
+// message reads a message and its recipients. It allows name, id and reason, so that
 // a program can build an answer from the event that it answers.
-func (d *Decoder) tell(f *fields) (c Instruction, err error) {
+func (d *Decoder) message(f *fields) (c Instruction, err error) {
 	switch {
 	case f.text != nil && f.base64 != nil:
 		return c, errors.New("both text and base64: a message must have one of them")
 	case f.to != nil && f.except != nil:
 		return c, errors.New("both to and except: a message has one of them, or none and is for all")
 	case f.to != nil:
-		c.Kind = TellThese
+		c.Kind = ToThese
 		c.IDs, err = d.clients("to", f.to)
 	case f.except != nil:
-		c.Kind = TellOthers
+		c.Kind = ToOthers
 		c.IDs, err = d.clients("except", f.except)
 	}
 	if err != nil {

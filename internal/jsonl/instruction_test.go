@@ -26,14 +26,14 @@ var instructions = []struct {
 	{`{"base64":"/w=="}`, Instruction{Data: []byte("\xff")}},
 	{`{"base64":""}`, Instruction{}},
 	{`{"base64":"\/\u0077=="}`, Instruction{Data: []byte("\xff")}},
-	{" \t{ \"to\" : 17 , \"text\" : \"a\" } \r\n", Instruction{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
-	{`{"text":"a","to":18446744073709551615}`, Instruction{Kind: TellThese, IDs: []uint64{18446744073709551615}, Data: []byte("a")}},
-	{`{"to":[18,17, 18 ,	1],"text":"a"}`, Instruction{Kind: TellThese, IDs: []uint64{1, 17, 18}, Data: []byte("a")}},
-	{`{"to":[17],"base64":"YQ=="}`, Instruction{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
-	{`{"to":[ ],"text":"a"}`, Instruction{Kind: TellThese, Data: []byte("a")}},
-	{`{"except":17,"text":"a"}`, Instruction{Kind: TellOthers, IDs: []uint64{17}, Data: []byte("a")}},
-	{`{"except":[17,18],"text":"a"}`, Instruction{Kind: TellOthers, IDs: []uint64{17, 18}, Data: []byte("a")}},
-	{`{"except":[],"text":"a"}`, Instruction{Kind: TellOthers, Data: []byte("a")}},
+	{" \t{ \"to\" : 17 , \"text\" : \"a\" } \r\n", Instruction{Kind: ToThese, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"text":"a","to":18446744073709551615}`, Instruction{Kind: ToThese, IDs: []uint64{18446744073709551615}, Data: []byte("a")}},
+	{`{"to":[18,17, 18 ,	1],"text":"a"}`, Instruction{Kind: ToThese, IDs: []uint64{1, 17, 18}, Data: []byte("a")}},
+	{`{"to":[17],"base64":"YQ=="}`, Instruction{Kind: ToThese, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"to":[ ],"text":"a"}`, Instruction{Kind: ToThese, Data: []byte("a")}},
+	{`{"except":17,"text":"a"}`, Instruction{Kind: ToOthers, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"except":[17,18],"text":"a"}`, Instruction{Kind: ToOthers, IDs: []uint64{17, 18}, Data: []byte("a")}},
+	{`{"except":[],"text":"a"}`, Instruction{Kind: ToOthers, Data: []byte("a")}},
 	{`{"name":"ann","id":17}`, Instruction{Kind: Rename, IDs: []uint64{17}, Name: "ann"}},
 	{`{"name":"\u00e9","id":17}`, Instruction{Kind: Rename, IDs: []uint64{17}, Name: "é"}},
 	{`{"name":"","id":17}`, Instruction{Kind: Rename, IDs: []uint64{17}}},
@@ -50,7 +50,7 @@ var instructions = []struct {
 
 	// What nobody asked for is ignored: an event with to is an answer.
 	{`{"text":"a","Text":1,"TO":2,"x":{"text":"b","y":["}","]",{"to":0}]},"z":null,"":false}`, Instruction{Data: []byte("a")}},
-	{`{"type":"message","time":"T","id":17,"name":"ann","addr":"unix","text":"a","to":17}`, Instruction{Kind: TellThese, IDs: []uint64{17}, Data: []byte("a")}},
+	{`{"type":"message","time":"T","id":17,"name":"ann","addr":"unix","text":"a","to":17}`, Instruction{Kind: ToThese, IDs: []uint64{17}, Data: []byte("a")}},
 	{`{"text":"a","id":"x","name":5,"reason":null}`, Instruction{Data: []byte("a")}},
 	{`{"kick":17,"name":5,"id":{}}`, Instruction{Kind: Kick, IDs: []uint64{17}}},
 	{`{"name":"ann","id":17,"reason":5}`, Instruction{Kind: Rename, IDs: []uint64{17}, Name: "ann"}},
@@ -226,9 +226,9 @@ func encode(t *testing.T, c Instruction) []byte {
 		line["name"], line["id"] = c.Name, ids[0]
 	case Kick:
 		line["kick"], line["reason"] = ids, c.Reason
-	case TellThese:
+	case ToThese:
 		line["to"] = ids
-	case TellOthers:
+	case ToOthers:
 		line["except"] = ids
 	}
 	switch {
@@ -292,9 +292,9 @@ func decodeSlowly(line []byte) (c Instruction, ok bool) {
 		c.Kind, c.IDs, c.Name = Rename, ids("id", false), text("name")
 		return c, ok && (c.Name == "" || good(c.Name)) && !has("to", "except")
 	case has("to"):
-		c.Kind, c.IDs = TellThese, ids("to", true)
+		c.Kind, c.IDs = ToThese, ids("to", true)
 	case has("except"):
-		c.Kind, c.IDs = TellOthers, ids("except", true)
+		c.Kind, c.IDs = ToOthers, ids("except", true)
 	}
 	switch {
 	case has("text") && has("base64"), has("to") && has("except"):
