@@ -127,18 +127,27 @@ func (p *program) signal(s syscall.Signal) {
 	}
 }
 
-// signals sends these in one instant, however busy the machine is: the program
-// is stopped until all are sent.
-func (p *program) signals(all ...syscall.Signal) {
+// stopped does f while the program is stopped.
+func (p *program) stopped(f func()) {
 	p.t.Helper()
 	p.signal(syscall.SIGSTOP)
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(p.cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
 		p.t.Fatalf("it does not stop: %v, %v", status, err)
 	}
-	for _, s := range append(all, syscall.SIGCONT) {
-		p.signal(s)
-	}
+	f()
+	p.signal(syscall.SIGCONT)
+}
+
+// signals sends these in one instant, however busy the machine is: the program
+// is stopped until all are sent.
+func (p *program) signals(all ...syscall.Signal) {
+	p.t.Helper()
+	p.stopped(func() {
+		for _, s := range all {
+			p.signal(s)
+		}
+	})
 }
 
 // stop asks it to end, and waits for that. Clients that the test left open

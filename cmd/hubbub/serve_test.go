@@ -282,6 +282,25 @@ func TestAnIdleClientIsClosed(t *testing.T) {
 	c.hearsEnd()
 }
 
+// A server that is stopped for longer than clients may be idle closes none for
+// that, and takes what they said meanwhile.
+func TestAPauseOfTheServerIsNobodysIdleness(t *testing.T) {
+	t.Parallel()
+	const idle = 2 * time.Second
+	p := start(t, "serve", "127.0.0.1:0", "--idle-timeout", idle.String())
+	c, silent := p.client(), p.client()
+	c.Says("before\n")
+	silent.Says("before\n")
+	p.stdout.Is(t, "before\nbefore\n")
+	p.stopped(func() {
+		c.Says("meanwhile\n")
+		time.Sleep(idle + time.Second)
+	})
+	p.stdout.Is(t, "before\nbefore\nmeanwhile\n")
+	silent.Says("after\n")
+	p.stdout.Is(t, "before\nbefore\nmeanwhile\nafter\n")
+}
+
 func TestSendOnlyDiscardsWhatClientsSend(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "127.0.0.1:0", "--send-only", "--wait-for", "1")

@@ -86,17 +86,19 @@ func (x *life) drainSource() {
 func (x *life) await(ctx context.Context, stall time.Duration, done func(left Left) bool) (Left, error) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	best, since := x.left(), time.Now()
+	// Counted in looks: while the process is stopped nobody can make progress.
+	best, stalled := x.left(), time.Duration(0)
 	for left := best; ; left = x.left() {
 		if done(left) {
 			return x.left(), nil // the last may have gone since
 		}
 		if left.Bytes < best.Bytes || left.Clients < best.Clients || left.Unheard < best.Unheard || left.Unread < best.Unread {
-			best, since = left, time.Now()
+			best, stalled = left, 0
 		}
-		if time.Since(since) >= stall {
+		if stalled >= stall {
 			return left, nil
 		}
+		stalled += look
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

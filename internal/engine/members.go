@@ -119,7 +119,7 @@ func (m *members) unadopt(c *client) {
 // welcome announces c.
 func (m *members) welcome(c *client, a arrival) {
 	h := m.engine
-	c.Joins(h.ids.Add(1), uint32(m.shard.Now().Sub(h.began)/time.Second))
+	c.Joins(h.ids.Add(1), uint32(m.shard.Wall().Sub(h.began)/time.Second))
 	var v backlog.View
 	h.backlog.View(&v)
 	after := c.out.Enter(&v, m.shard.mark.Enter(c.out.Encoding(), c.out.Offset()))

@@ -148,7 +148,7 @@ func (l *shard) catch() {
 // wait returns the events of the next turn.
 func (l *shard) wait() []poll.Event {
 	events, err := l.Wait(l.busy)
-	l.in.SetTime(l.Now())
+	l.in.SetTime(l.Wall())
 	if err != nil {
 		l.die(err)
 	}

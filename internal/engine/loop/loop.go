@@ -24,8 +24,9 @@ import (
 type Loop struct {
 	poller *poll.Poller
 	began  time.Time
-	now    time.Time // when this turn began
-	millis uint32    // the same, since began
+	now    time.Time     // when this turn began, by the loop's clock
+	millis uint32        // the same, since began
+	away   time.Duration // how far that clock is behind
 	timers []*Timer
 
 	// Shared.
@@ -55,8 +56,16 @@ func (l *Loop) Remove(fd int) error    { return l.poller.Remove(fd) }
 // Close returns up the loop's own descriptors. No Wait may be under way.
 func (l *Loop) Close() error { return l.poller.Close() }
 
-// Now returns when this turn began.
+// stoodStill is a turn that took so long that the process was stopped or starved.
+const stoodStill = 200 * time.Millisecond
+
+// Now returns when this turn began, by the loop's clock. That stops while the
+// process does (SIGSTOP, a paused container): what peers did meanwhile is read
+// before they are judged by it.
 func (l *Loop) Now() time.Time { return l.now }
+
+// Wall returns the same by the system's clock.
+func (l *Loop) Wall() time.Time { return l.now.Add(l.away) }
 
 // Millis returns the same, in milliseconds since the beginning; it wraps around
 // after 49 days.
@@ -75,7 +84,12 @@ func (l *Loop) Wait(busy func() bool) ([]poll.Event, error) {
 	}
 	events, err := l.poller.Wait(timeout)
 	l.sleeping.Store(false)
-	l.now = time.Now()
+	now := time.Now().Add(-l.away)
+	if late := now.Sub(l.now) - timeout; timeout >= 0 && late > stoodStill {
+		l.away += late
+		now = now.Add(-late)
+	}
+	l.now = now
 	l.millis = uint32(l.now.Sub(l.began).Milliseconds())
 	return events, err
 }

@@ -218,3 +218,28 @@ func TestWakingWhoIsAwakeCostsNothing(t *testing.T) {
 		t.Errorf("%d events, %v", len(events), err)
 	}
 }
+
+// While the process stands still, so does the loop's clock: a timer comes as long
+// after the pause as it would have come without it.
+func TestTheClockStopsWithTheProcess(t *testing.T) {
+	l := newLoop(t)
+	due := false
+	timer := l.NewTimer(func() { due = true })
+	busy := func() bool { return true }
+	turn(t, l, busy)
+	const pause = time.Hour
+	l.now = l.now.Add(-pause) // as if it had been stopped since
+	timer.In(time.Minute)
+	for range 3 {
+		turn(t, l, busy)
+	}
+	if due || !timer.IsSet() {
+		t.Error("a timer of a minute is due after an hour's pause")
+	}
+	if ago := time.Since(l.Wall()); ago < 0 || ago > pause/2 {
+		t.Errorf("the system's clock is %v off", ago)
+	}
+	if behind := l.Wall().Sub(l.Now()); behind < pause || behind > pause+time.Minute {
+		t.Errorf("the loop's clock is %v behind, want %v", behind, pause)
+	}
+}

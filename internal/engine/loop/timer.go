@@ -58,5 +58,5 @@ func (l *Loop) untilTimer() time.Duration {
 	if next.IsZero() {
 		return poll.Forever
 	}
-	return max(0, time.Until(next))
+	return max(0, time.Until(next)+l.away)
 }
