@@ -25,14 +25,14 @@ func (h *Engine) Broadcast(ctx context.Context, message []byte) error {
 // BroadcastExcept is Broadcast to all but some clients.
 func (h *Engine) BroadcastExcept(ctx context.Context, message []byte, except ...uint64) error {
 	h.keepRegistry()
-	return h.broadcast(ctx, message, slices.Clone(except), backlog.Paced)
+	return h.broadcast(ctx, message, slices.Sorted(slices.Values(except)), backlog.Paced)
 }
 
 // BroadcastHere is BroadcastExcept for those who are connected now: the message
 // is not kept for others.
 func (h *Engine) BroadcastHere(ctx context.Context, message []byte, except ...uint64) error {
 	h.keepRegistry()
-	return h.broadcast(ctx, message, slices.Clone(except), backlog.Here)
+	return h.broadcast(ctx, message, slices.Sorted(slices.Values(except)), backlog.Here)
 }
 
 func (h *Engine) broadcast(ctx context.Context, message []byte, except []uint64, how backlog.How) error {

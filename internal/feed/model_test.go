@@ -157,7 +157,7 @@ func newFeedBehind(t testing.TB, limit, offset int64, last uint64) *Feed {
 }
 
 // speakers are origins, each barred to the client whose id it has.
-var speakers = []*Origin{nil, {ID: 1, Not: []uint64{1}}, {ID: 2, Name: "ann", Not: []uint64{7, 2}}}
+var speakers = []*Origin{nil, {ID: 1, Not: []uint64{1}}, {ID: 2, Name: "ann", Not: []uint64{2, 7}}}
 
 // runs returns who says so many messages, from number seq on.
 func runs(seq, messages int) (all []Run) {

@@ -33,7 +33,7 @@ const (
 type Origin struct {
 	ID   uint64   // the sender's; 0: not a client
 	Name string   // its name at the time
-	Not  []uint64 // the clients that do not get the messages
+	Not  []uint64 // the clients that do not get the messages, in ascending order
 }
 
 // cost returns what o adds where it is made for a few messages.
@@ -45,7 +45,13 @@ func (o *Origin) cost() int64 {
 }
 
 // excludes reports whether client id does not get messages of o.
-func (o *Origin) excludes(id uint64) bool { return o != nil && slices.Contains(o.Not, id) }
+func (o *Origin) excludes(id uint64) bool {
+	if o == nil {
+		return false
+	}
+	_, is := slices.BinarySearch(o.Not, id)
+	return is
+}
 
 // Run is a number of messages of one origin; nil: without an origin.
 type Run struct {
