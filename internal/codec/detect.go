@@ -1,11 +1,10 @@
-// This file tells from the first bytes of a connection what it speaks, and
-// where HTTP's parts end:
+// This file detects the protocol of a connection from its first bytes:
 //
 //	Detect        HTTP, a raw client, or what hubbub refuses
-//	RequestLine   is a raw client's first line an HTTP request?
+//	RequestLine   whether a raw client's first line is an HTTP request
 //	HeaderEnd     where an HTTP header ends
 //
-// More bytes never change an answer; they only end a doubt.
+// More bytes never change an answer, except Unclear and Perhaps.
 
 package codec
 
@@ -63,8 +62,8 @@ func detectTLS(p []byte) Opening {
 	return OpensTLS
 }
 
-// beginsWithMethod returns the method that p begins with, with its space;
-// unclear says that p is the beginning of one.
+// beginsWithMethod returns the method that p begins with, with its space. unclear
+// reports whether p is the beginning of one.
 func beginsWithMethod(p []byte) (method string, unclear bool) {
 	for _, m := range methods {
 		n := min(len(m), len(p))
@@ -79,7 +78,7 @@ func beginsWithMethod(p []byte) (method string, unclear bool) {
 	return "", unclear
 }
 
-// Answer is what there is to say while bytes are still coming.
+// Answer is an answer while bytes are still coming.
 type Answer uint8
 
 // The answers. Perhaps is the only one that more bytes may change.
@@ -89,12 +88,11 @@ const (
 	Yes
 )
 
-// longestRequestLine is where RequestLine stops waiting for the line's end:
-// a web page can make a URL as long as it likes, and must not get through by
-// that.
+// longestRequestLine is where RequestLine stops waiting for the end of the line: a
+// web page can make a URL of any length.
 const longestRequestLine = 16 << 10
 
-// RequestLine says whether p begins with an HTTP request line (RFC 9112,
+// RequestLine reports whether p begins with an HTTP request line (RFC 9112,
 // section 3): a method, a target and HTTP/d.d. "GET me a beer" is none.
 func RequestLine(p []byte) Answer {
 	switch Detect(p) {

@@ -1,9 +1,8 @@
 // This file encodes what the hub sends in hubbub.v1, JSON in WebSocket text frames
 // (docs/protocol.md): AppendHello, AppendNumbered, … append whole frames.
 //
-// AppendNumbered is on every message's way to the clients. It finds out how
-// long the JSON will be before it writes any: a frame's header stands in
-// front and is as long as that needs.
+// AppendNumbered encodes every broadcast. It computes the length of the JSON first,
+// because the length of the frame's header depends on it.
 
 package codec
 
@@ -26,8 +25,8 @@ type Hello struct {
 	Epoch     string `json:"epoch"`
 	ID        uint64 `json:"id"`                // the client's number
 	Seq       uint64 `json:"seq"`               // the last message before the first that comes
-	Missed    uint64 `json:"missed,omitempty"`  // messages that are gone
-	Unknown   bool   `json:"unknown,omitempty"` // the resume point is not known
+	Missed    uint64 `json:"missed,omitempty"`  // messages that are not kept any more
+	Unknown   bool   `json:"unknown,omitempty"` // the resume point is unknown
 	Heartbeat int    `json:"heartbeat"`         // in seconds
 	Longest   int    `json:"longest"`           // message, in bytes
 	Ack       uint64 `json:"ack"`               // the highest number that the hub has of the session; 0 for none
@@ -48,8 +47,8 @@ func AppendSkipped(dst []byte, count int64, seq uint64) []byte {
 	return appendTextNumber(dst, fmt.Sprintf(`{"type":"skipped","count":%d,"seq":`, count), seq)
 }
 
-// AppendPassed appends that the client does not get the messages up to seq that
-// it has not been sent.
+// AppendPassed appends the notice that the messages up to seq that were not sent are
+// not for this client.
 func AppendPassed(dst []byte, seq uint64) []byte {
 	return appendTextNumber(dst, `{"type":"passed","seq":`, seq)
 }
@@ -100,8 +99,8 @@ func AppendPrivate(dst, message []byte) []byte {
 	return appendTextWith(dst, []byte(`{"type":"private",`), message)
 }
 
-// appendTextWith appends an object that begins with head, as text if message is
-// that, else in base64.
+// appendTextWith appends an object that begins with head, with message as text if it
+// is UTF-8, else in base64.
 func appendTextWith(dst, head, message []byte) []byte {
 	name, length := `"text":"`, len(message)
 	plain := proto.PlainLen(message)

@@ -1,12 +1,11 @@
-// This file is WebSocket (RFC 6455) on bytes, the server's side of it:
+// This file decodes and encodes WebSocket frames (RFC 6455), the server's side:
 //
-//	Frames    takes apart what one client sends, however it is cut
-//	Append…   what the server sends: whole frames, not masked
+//	Frames    decodes what one client sends, in pieces of any size
+//	Append…   encode whole frames, unmasked
 //
-// The way of a byte through Frames: begin reads a frame's header and judges
-// it, then dataPart or controlPart gives out its payload; short is the short
-// way for a short message. Payload is unmasked where it lies and never kept,
-// but for a control frame that is cut.
+// In Frames, begin reads and checks the header of a frame, and dataPart or controlPart
+// returns its payload; short is the fast path for a short message. Payload is unmasked
+// in place and never kept, except for a control frame that comes in pieces.
 
 package codec
 
@@ -37,7 +36,7 @@ const (
 // Part is one step through what a client sends.
 type Part struct {
 	Kind  PartKind
-	Data  []byte          // unmasked; a message's lies in the bytes given, Close's is the reason
+	Data  []byte          // unmasked: part of the bytes given, or the reason of a Close
 	First bool            // Data: begins a message
 	Last  bool            // Data: ends a message
 	Text  bool            // Data: the message is text
@@ -61,10 +60,10 @@ type frame struct {
 	Fin  bool
 	Op   ws.OpCode
 	Mask [4]byte
-	At   uint8 // where in Mask the next byte stands
+	At   uint8 // the index in Mask for the next byte
 	Left int64 // payload still to come
 
-	Kept    *[longestControl]byte // the payload of a control frame that is cut
+	Kept    *[longestControl]byte // the payload of a control frame that comes in pieces
 	KeptLen uint8
 }
 
@@ -80,10 +79,9 @@ type message struct {
 // Between reports whether f is between two messages, like a new one.
 func (f *Frames) Between() bool { return *f == Frames{} }
 
-// Next takes the next step through p, which it unmasks where it lies, and
-// gives what is left of p for the step after it. Nothing says that p is used
-// up. A message longer than longest is a breach. Behind a breach or a Close
-// there is nothing more to read.
+// Next returns the next part of p, which it unmasks in place, and the rest of p.
+// Nothing means that p is used up. A message longer than longest is a breach. After a
+// breach or a Close there is nothing more to read.
 func (f *Frames) Next(p []byte, longest int) (part Part, rest []byte, err *proto.Breach) {
 	if part, rest, err = f.short(p, longest); part.Kind != Nothing || err != nil {
 		return part, rest, err
@@ -106,9 +104,8 @@ func (f *Frames) Next(p []byte, longest int) (part Part, rest []byte, err *proto
 	}
 }
 
-// short takes a short message that is one frame and all there, as most are.
-// All else it leaves to the long way, which could take this too, in twice the
-// time.
+// short decodes a short message that is one complete frame, as most are, in half the
+// time. It leaves everything else to begin.
 func (f *Frames) short(p []byte, longest int) (part Part, rest []byte, err *proto.Breach) {
 	const (
 		text   = 0x80 | byte(ws.OpText)
@@ -163,8 +160,7 @@ func (f *Frames) begin(p []byte, longest int) (rest []byte, err *proto.Breach) {
 	return p, nil
 }
 
-// judge returns what is wrong with a frame with this header, and adds its size to
-// its message.
+// judge returns what is wrong with a header, and adds the frame's size to its message.
 func (f *Frames) judge(h ws.Header, longest int) *proto.Breach {
 	state := ws.StateServerSide
 	if f.message.Open {
@@ -232,7 +228,7 @@ func (f *frame) take(p []byte) (payload, rest []byte) {
 	return p[:n:n], p[n:]
 }
 
-// dataPart gives out what p has of a data frame (RFC 6455, section 5.6).
+// dataPart returns what p has of a data frame (RFC 6455, section 5.6).
 func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *proto.Breach) {
 	data, rest := f.frame.take(p)
 	ended := f.frame.Left == 0
@@ -254,8 +250,7 @@ func (f *Frames) dataPart(p []byte) (part Part, rest []byte, err *proto.Breach) 
 	return part, rest, nil
 }
 
-// controlPart gives out a control frame as soon as it is whole (RFC 6455,
-// section 5.5).
+// controlPart returns a control frame as soon as it is complete (RFC 6455, section 5.5).
 func (f *Frames) controlPart(p []byte) (part Part, rest []byte, err *proto.Breach) {
 	payload, rest := f.frame.take(p)
 	if f.frame.Kept != nil || f.frame.Left > 0 {
@@ -276,7 +271,7 @@ func (f *Frames) controlPart(p []byte) (part Part, rest []byte, err *proto.Breac
 	return part, rest, err
 }
 
-// keep puts payload behind what is kept, and gives all of it.
+// keep appends payload to what is kept, and returns all of it.
 func (f *frame) keep(payload []byte) []byte {
 	if f.Kept == nil {
 		f.Kept = new([longestControl]byte)
@@ -303,9 +298,8 @@ func closePart(payload []byte) (Part, *proto.Breach) {
 	return Part{Kind: Close, Code: code, Data: reason}, nil
 }
 
-// tail is the rune that the bytes so far end within; zero for none. So text
-// is checked as its bytes come, and a breach found with the first byte that
-// cannot be.
+// tail is the incomplete rune at the end of the bytes so far; zero for none. With it
+// text is checked as it comes, and a breach is found at the first wrong byte.
 type tail struct {
 	N     uint8
 	Bytes [utf8.UTFMax]byte
@@ -335,7 +329,7 @@ func (t *tail) valid(p []byte, last bool) bool {
 	return utf8.Valid(p[:cut])
 }
 
-// beforeTail returns where the rune begins that p ends within; len(p) for none.
+// beforeTail returns where the incomplete rune at the end of p begins; len(p) for none.
 func beforeTail(p []byte) int {
 	for i := len(p) - 1; i >= 0 && i > len(p)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(p[i]) {
@@ -367,8 +361,8 @@ func AppendText(dst, text []byte) []byte {
 // 125 bytes.
 func AppendPong(dst, payload []byte) []byte { return appendControl(dst, ws.OpPong, payload) }
 
-// AppendClose appends a close frame (RFC 6455, section 5.5.1), of which it
-// cuts the reason at 123 bytes. With proto.CloseNoStatus or 0 it has neither.
+// AppendClose appends a close frame (RFC 6455, section 5.5.1), with the reason cut to
+// 123 bytes. With proto.CloseNoStatus or 0 it has neither code nor reason.
 func AppendClose(dst []byte, code proto.CloseCode, reason string) []byte {
 	if code == proto.CloseNoStatus || code == 0 {
 		return appendControl(dst, ws.OpClose, nil)
