@@ -36,9 +36,8 @@ func (h *Engine) inOneTurn(f func()) {
 // A WebSocket that is kicked, and does not take at once what comes before, gets
 // the rest of the message it stands in, once, and then the reason.
 func TestKickEndsBehindAWholeMessage(t *testing.T) {
-	// More than goes out at once, and no more than its kernel takes by itself: a
-	// kick does not wait for a slow reader.
-	long := strings.Repeat("x", 48<<10)
+	t.Parallel()
+	long := strings.Repeat("x", 120<<10) // more than goes out at once
 	for how, say := range map[string]func(h *Engine) error{
 		"broadcast": func(h *Engine) error { return h.Broadcast(t.Context(), []byte(long)) },
 		"sent": func(h *Engine) error {
@@ -47,34 +46,54 @@ func TestKickEndsBehindAWholeMessage(t *testing.T) {
 		},
 	} {
 		t.Run(how, func(t *testing.T) {
-			h, at := hall(t, Config{Loops: 1, Inbox: InboxNone, SocketOptions: []string{"SO_SNDBUF=8192"}})
-			_, r := upgrade(t, at, "/", "")
-			scene.Until(t, "it is there", func() bool { return h.Stats().Joins == 1 })
-			if h.Kick(2, "") { // makes the list, which asks the loop
-				t.Fatal("there are two")
-			}
-			var failed error
-			h.inOneTurn(func() {
-				if failed = say(h); !h.Kick(1, "enough") {
-					failed = errors.New("there is no client 1")
+			// A reader that does not run for a second is not waited for. That may
+			// happen to this one, but not again and again.
+			var err error
+			for range 5 {
+				if err = kickedInside(t, long, say); err == nil {
+					return
 				}
-			})
-			if failed != nil {
-				t.Fatal(failed)
 			}
-			getsText(t, r, long)
-			f, err := readFrame(r)
-			if err != nil || f.Header.OpCode != ws.OpClose {
-				t.Fatalf("behind it comes %d %.80q, %v", f.Header.OpCode, f.Payload, err)
-			}
-			if code, reason := ws.ParseCloseFrameData(f.Payload); proto.CloseCode(code) != proto.ClosePolicyViolation || reason != "kicked: enough" {
-				t.Errorf("it is told %d %q", code, reason)
-			}
-			if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
-				t.Errorf("behind that comes %.80q, %v", rest, err)
-			}
+			t.Error(err)
 		})
 	}
+}
+
+// kickedInside returns what is wrong with what a WebSocket gets that is kicked
+// while it takes a long message.
+func kickedInside(t *testing.T, long string, say func(h *Engine) error) error {
+	h, at := hall(t, Config{Loops: 1, Inbox: InboxNone, SocketOptions: []string{"SO_SNDBUF=8192"}})
+	c, r := upgrade(t, at, "/", "")
+	if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		return err
+	}
+	scene.Until(t, "it is there", func() bool { return h.Stats().Joins == 1 })
+	if h.Kick(2, "") { // makes the list, which asks the loop
+		return errors.New("there are two")
+	}
+	var failed error
+	h.inOneTurn(func() {
+		if failed = say(h); !h.Kick(1, "enough") {
+			failed = errors.New("there is no client 1")
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	if f, err := readFrame(r); err != nil || f.Header.OpCode != ws.OpText || string(f.Payload) != long {
+		return fmt.Errorf("it got %d %.80q, %v", f.Header.OpCode, f.Payload, err)
+	}
+	f, err := readFrame(r)
+	if err != nil || f.Header.OpCode != ws.OpClose {
+		return fmt.Errorf("behind it comes %d %.80q, %v", f.Header.OpCode, f.Payload, err)
+	}
+	if code, reason := ws.ParseCloseFrameData(f.Payload); proto.CloseCode(code) != proto.ClosePolicyViolation || reason != "kicked: enough" {
+		return fmt.Errorf("it is told %d %q", code, reason)
+	}
+	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+		return fmt.Errorf("behind that comes %.80q, %v", rest, err)
+	}
+	return nil
 }
 
 // Who is kicked is not heard any more, whatever is done with it then.
