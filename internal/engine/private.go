@@ -137,7 +137,6 @@ func (s *sending) kick(c *client, x private) {
 	}
 	c.Mute(true)
 	c.kicked = true
-	c.Forget()
 	waits := c.out.FinishAfter(&s.view, x.After)
 	if c.link.Blocked() || waits > link.Unsent {
 		s.shard.closeWith(c, reason)

@@ -122,8 +122,45 @@ func TestKickedStaysUnheard(t *testing.T) {
 	}
 }
 
+// Who is kicked in the middle of a message of several frames is told that, not
+// that the rest of the message breaks the protocol.
+func TestKickInsideAFragmentedMessage(t *testing.T) {
+	h, at := hall(t, Config{Loops: 1, Inbox: InboxMessages})
+	c, r := upgrade(t, at, "/", proto.Subprotocol)
+	if _, err := c.Write(maskedFrame(ws.NewFrame(ws.OpText, false, []byte(`{"type":"message",`)))); err != nil {
+		t.Fatal(err)
+	}
+	h.becomes(t, "that has begun a message", func(c *client) bool { return c.Holds() > 0 })
+	l := h.loops[0]
+	h.inOneTurn(func() {
+		l.Do(func() { // as when a walk through all takes more than one turn
+			l.kick(l.clients[0], private{Private: delivery.Private{Data: []byte("enough")}})
+		})
+		if _, err := c.Write(maskedFrame(ws.NewFrame(ws.OpContinuation, true, []byte(`"text":"hello"}`)))); err != nil {
+			t.Error(err)
+		}
+	})
+	for {
+		f, err := readFrame(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Header.OpCode == ws.OpClose {
+			if code, reason := ws.ParseCloseFrameData(f.Payload); proto.CloseCode(code) != proto.ClosePolicyViolation || reason != "kicked: enough" {
+				t.Errorf("it is told %d %q", code, reason)
+			}
+			break
+		}
+	}
+	if b := h.inbox.TryReceive(); b != nil && len(b.Plain()) > 0 {
+		t.Errorf("it is heard: %q", b.Plain())
+	}
+}
+
+func maskedFrame(f ws.Frame) []byte { return ws.MustCompileFrame(ws.MaskFrame(f)) }
+
 func maskedText(s string) []byte {
-	return ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(s))))
+	return masked(ws.OpText, s)
 }
 
 // Whoever is kicked, renamed, muted or written to while it comes, talks and goes
