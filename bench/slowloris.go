@@ -24,20 +24,20 @@ func (s slowloris) scale(c config) (workload, int) {
 // measure returns the p99 of a delivery in ms, the server's CPU per delivery in µs,
 // how often a slow client was closed and connected again, and how many slow clients
 // were taken for raw clients and got the lines.
-func (h slowloris) measure(r *harness) (_ sample, err error) {
+func (s slowloris) measure(r *harness) (_ sample, err error) {
 	defer catch(&err)
-	run := &slowlorisRun{slowloris: h, lines: fanoutRun{fanout: h.fanout, h: r}}
+	run := &slowlorisRun{slowloris: s, lines: fanoutRun{fanout: s.fanout, h: r}}
 	run.lines.meanwhile = run.sendHeads
-	must(r.load.connect(h.clients, socket{}))
+	must(r.load.connect(s.clients, socket{}))
 	// The first line makes raw clients of them, also at an address for all protocols.
 	need(run.lines.some(2))
-	must(r.load.connect(h.slow, socket{deaf: true}))
+	must(r.load.connect(s.slow, socket{deaf: true}))
 	run.ask = serverSent.requestTo(r.load.port)
-	run.at = make([]int, h.slow)
+	run.at = make([]int, s.slow)
 	run.began = time.Now()
-	must(run.lines.rest(time.Now().Add(h.quiet)))
-	cost := need(run.lines.some(h.lines))
-	each := micros(cost) / float64(h.lines*h.clients)
+	must(run.lines.rest(time.Now().Add(s.quiet)))
+	cost := need(run.lines.some(s.lines))
+	each := micros(cost) / float64(s.lines*s.clients)
 	return sample{millis(r.load.watch.p99()), each, float64(run.again), float64(run.mistaken())}, nil
 }
 
