@@ -467,7 +467,14 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 					c.object("hello")
 				}
 				other := s.socket("/?last=0")
-				for i := 0; len(s.events.All()) < 3; { // both join, one leaves
+				// It has begun to receive: on a busy machine it may be lapped before its
+				// loop has sent it anything more.
+				s.says(string(numbered(0, size)))
+				other.hearsText(string(numbered(0, size)))
+				if op, p := c.next(); op != ws.OpText || !bytes.Contains(p, numbered(0, size)) {
+					t.Fatalf("the first message is %d %s", op, scene.Brief(string(p)))
+				}
+				for i := 1; len(s.events.All()) < 3; { // both join, one leaves
 					var batch []string
 					// Which laps nobody who reads. Small, for c is to read on in time: one
 					// that is cut and takes nothing for a second is closed.
@@ -478,7 +485,7 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 					s.says(batch...)
 					other.hearsText(batch...)
 				}
-				next, told := 0, protocol == "websocket"
+				next, told := 1, protocol == "websocket"
 				for {
 					op, p := c.next()
 					if bytes.HasPrefix(p, []byte(`{"type":"close","code":"lapped","reason":"lapped (`)) {
@@ -498,9 +505,6 @@ func TestALappedWebSocketIsTold(t *testing.T) {
 						t.Fatalf("message %d is %d %s", next, op, scene.Brief(string(p)))
 					}
 					next++
-				}
-				if next == 0 {
-					t.Error("it got nothing")
 				}
 				_ = c.Close()
 				if reason := s.leaves(1); !strings.HasPrefix(reason, "lapped (") {
