@@ -15,34 +15,33 @@ const (
 	talkBytes   = 256 << 10
 )
 
-// LookEvery is how often somebody must look at those that linger.
+// LookEvery is how often lingering connections must be checked.
 const LookEvery = lingerLimit / 4
 
-// Linger is the end of one client: why it ends, and how long its connection
-// lasts after that.
+// Linger is the end of one client: why, and how long its connection lingers.
 type Linger struct {
 	Why    Reason
 	Unread int // bytes of its input that are read before the end
 
 	cut       bool      // it was not served to the end
-	begun     time.Time // since when it lingers
-	progress  time.Time // the last
-	unacked   int       // bytes on their way to it, when last looked at
+	begun     time.Time // when it began to linger
+	progress  time.Time // when it last made progress
+	unacked   int       // bytes on their way to it, when last checked
 	discarded int       // bytes that it has sent since begun
 }
 
-// Cut has the client end for why before it has everything.
+// Cut ends the client for why before it has everything.
 func (l *Linger) Cut(why Reason) { l.Why, l.cut = why, true }
 
-// Begin begins to linger, with so many bytes on their way to the peer.
+// Begin begins to linger, with unacked bytes on their way to the peer.
 func (l *Linger) Begin(now time.Time, unacked int) {
 	l.begun, l.progress, l.unacked = now, now, unacked
 }
 
-// Sent is the sending of the last that the client gets.
+// Sent notes that some of the last bytes were sent.
 func (l *Linger) Sent(now time.Time) { l.progress = now }
 
-// Acknowledged is how many bytes are still on their way to the peer.
+// Acknowledged notes how many bytes are still on their way to the peer.
 func (l *Linger) Acknowledged(now time.Time, unacked int) {
 	if unacked < l.unacked {
 		l.unacked, l.progress = unacked, now
@@ -65,8 +64,8 @@ func (l *Linger) Over(now time.Time, draining bool, stall time.Duration) bool {
 	return now.Sub(l.progress) >= l.limit(draining, stall) || l.cut && now.Sub(l.begun) >= cutLimit
 }
 
-// limit returns for how long there may be no progress. A client that has yet to
-// take what it was promised may pause for longer than one that has everything.
+// limit returns how long there may be no progress. A client that does not have
+// everything may pause longer.
 func (l *Linger) limit(draining bool, stall time.Duration) time.Duration {
 	switch {
 	case l.cut || l.unacked == 0:

@@ -2,19 +2,19 @@
 
 package intake
 
-// This file is how what a client of hubbub.v1 sends arrives once, although its
-// connection breaks: its messages have numbers, and the hub remembers the last
-// of each session.
+// This file has the sessions of hubbub.v1. A client's messages have numbers, and the
+// hub remembers the last number of each session: so each message is received once,
+// although connections break.
 //
-//	Claim    a goroutine  a connection continues a session, and goes to the shard
-//	                      that had it before: so joins and leaves are in order
-//	Take     that shard   gives it the session; whoever had it must be ended
-//	                      first, so that the number stands still
-//	follows  that shard   whether a message is the next
-//	Leave    that shard   a connection has ended; the session waits for another
+//	Claim    any goroutine: a connection continues a session, and goes to the shard
+//	         that had it before, so joins and leaves stay in order
+//	Take     that shard: gives it the session; the older connection must be closed
+//	         first, so that the number does not change any more
+//	follows  that shard: reports whether a message is the next
+//	Leave    that shard: a connection has ended; the session is idle
 //
-// What waits is bounded, and an address that fills it loses its own: when there
-// are too many, the oldest goes of the address that has the most.
+// Idle sessions are bounded: when there are too many, the address with the most loses
+// its oldest.
 
 import (
 	"container/heap"
@@ -31,14 +31,14 @@ const (
 	// sessionKept is how long a session is remembered after its connection.
 	sessionKept = 10 * time.Minute
 
-	// MostSessions is how many sessions are remembered that nobody has.
+	// MostSessions is the limit of idle sessions.
 	MostSessions = 10_000
 
-	// siteBits is how much of an IPv6 address its owner cannot choose.
+	// siteBits is the length of the prefix of an IPv6 address that identifies a site.
 	siteBits = 64
 )
 
-// Session is one client's numbers, from connection to connection.
+// Session has one client's numbers, over its connections.
 type Session struct {
 	token string
 	shard int // of all its connections
@@ -55,8 +55,8 @@ type Session struct {
 // Last returns the highest number that was taken; 0: none yet.
 func (x *Session) Last() uint64 { return x.last }
 
-// follows reports whether message n is a new one: not one that was taken already.
-// The error says that one before it is missing.
+// follows reports whether message n is new. The error says that a message before it is
+// missing.
 func (x *Session) follows(n uint64) (fresh bool, err error) {
 	if x.last > 0 && n > x.last+1 {
 		return false, fmt.Errorf("message %d after %d: what lies between is missing", n, x.last)
@@ -64,7 +64,7 @@ func (x *Session) follows(n uint64) (fresh bool, err error) {
 	return n > x.last, nil
 }
 
-// idle is a session's place among those that nobody has.
+// idle is a session's place among the idle ones.
 type idle struct {
 	since  time.Time
 	all    *list.Element
@@ -72,14 +72,14 @@ type idle struct {
 	ofSite *list.Element
 }
 
-// site is where idle sessions are from.
+// site has the idle sessions of one address.
 type site struct {
 	of    netip.Addr
 	idle  list.List // the longest first
 	index int       // in Sessions.sites
 }
 
-// Sessions are all that the hub remembers.
+// Sessions has all sessions that the hub remembers.
 type Sessions struct {
 	most  int // idle ones
 	mu    sync.Mutex
@@ -89,7 +89,7 @@ type Sessions struct {
 	from  map[netip.Addr]*site
 }
 
-// NewSessions remembers so many sessions at most that nobody has.
+// NewSessions makes Sessions with a limit of idle ones.
 func NewSessions(most int) *Sessions {
 	return &Sessions{most: most, known: map[string]*Session{}, from: map[netip.Addr]*site{}}
 }
@@ -101,8 +101,8 @@ func (s *Sessions) Known() int {
 	return len(s.known)
 }
 
-// Claim finds the session of this name, or makes it, on a shard. It is not
-// forgotten before Take.
+// Claim finds the session with this token, or makes it on shard on. It is not forgotten
+// before Take.
 func (s *Sessions) Claim(token string, on int) (x *Session, shard int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,8 +117,8 @@ func (s *Sessions) Claim(token string, on int) (x *Session, shard int) {
 	return x, x.shard
 }
 
-// Take returns a session to who claimed it. Older had it until now, if that is
-// not nil, and must be ended.
+// Take gives a claimed session to by. If older is not nil, it had the session until now
+// and must be closed.
 func (s *Sessions) Take(x *Session, by any) (older any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +127,7 @@ func (s *Sessions) Take(x *Session, by any) (older any) {
 	return older
 }
 
-// Leave is the end of who may have had the session, at this address.
+// Leave ends the use of a session by by, at this address.
 func (s *Sessions) Leave(x *Session, by any, addr sock.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +145,7 @@ func (s *Sessions) Leave(x *Session, by any, addr sock.Addr) {
 	}
 }
 
-// lay has x wait for somebody from this address. The caller holds mu.
+// lay adds x to the idle sessions of an address. The caller holds mu.
 func (s *Sessions) lay(x *Session, address netip.Addr, since time.Time) {
 	from := s.from[address]
 	if from == nil {
@@ -157,7 +157,7 @@ func (s *Sessions) lay(x *Session, address netip.Addr, since time.Time) {
 	heap.Fix(&s.sites, from.index)
 }
 
-// wake has x wait no more, if it does. The caller holds mu.
+// wake removes x from the idle sessions, if it is there. The caller holds mu.
 func (s *Sessions) wake(x *Session) {
 	from := x.idle.site
 	if from == nil {
@@ -174,7 +174,7 @@ func (s *Sessions) wake(x *Session) {
 	delete(s.from, from.of)
 }
 
-// forget forgets what is too old or too much. The caller holds mu.
+// forget drops sessions that are too old or too many. The caller holds mu.
 func (s *Sessions) forget() {
 	for e := s.idle.Front(); e != nil; e = s.idle.Front() {
 		x := e.Value.(*Session)
@@ -190,11 +190,11 @@ func (s *Sessions) forget() {
 	}
 }
 
-// siteOf returns an address without what its owner may choose.
+// siteOf returns the site of an address.
 func siteOf(a sock.Addr) netip.Addr {
 	ip := a.AddrPort().Addr().WithZone("")
 	if ip.Is6() {
-		network, _ := ip.Prefix(siteBits) // it has as many
+		network, _ := ip.Prefix(siteBits) // fails for no IPv6 address
 		return network.Addr()
 	}
 	return ip

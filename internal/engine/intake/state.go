@@ -2,8 +2,8 @@
 
 package intake
 
-// This file writes a Sender and the Sessions to bytes and reads them back, for
-// another process that goes on with them.
+// This file writes a Sender and the Sessions to bytes and reads them back, for another
+// process.
 
 import (
 	"encoding/json"
@@ -16,8 +16,8 @@ import (
 	"hubbub.example/internal/sock"
 )
 
-// stateVersion is that of both states. A field may be added, but not change its
-// meaning: that takes another version.
+// stateVersion is the version of both states. Adding a field keeps it; changing the
+// meaning of one needs a new version.
 const stateVersion = 1
 
 // senderState is a Sender in bytes.
@@ -56,9 +56,8 @@ func (s *Sender) State() []byte {
 	return encode(state)
 }
 
-// RestoreSender returns the sender whose State gave p. What it has begun to say
-// counts for the quota. A session that outlives its connection comes from
-// sessions, where it is claimed: Take must follow.
+// RestoreSender restores a sender from its State. Its incomplete message counts for the
+// quota. Its session is claimed from sessions: Take must follow.
 func RestoreSender(p []byte, beginnings *quota.Quota, sessions *Sessions, shard int) (Sender, error) {
 	var state senderState
 	if err := decode(p, &state, &state.Version); err != nil {
@@ -91,8 +90,7 @@ func RestoreSender(p []byte, beginnings *quota.Quota, sessions *Sessions, shard 
 	return s, nil
 }
 
-// sessionsState is all sessions in bytes that nobody has: the others go with
-// their clients.
+// sessionsState is the idle sessions in bytes. The others go with their clients.
 type sessionsState struct {
 	Version int
 	Idle    []idleState // the longest first
@@ -118,7 +116,7 @@ func (s *Sessions) State() []byte {
 	return encode(state)
 }
 
-// Restore adds the idle sessions whose State gave p, among so many shards.
+// Restore adds the idle sessions of a State, over shards shards.
 func (s *Sessions) Restore(p []byte, shards int) error {
 	var state sessionsState
 	if err := decode(p, &state, &state.Version); err != nil {

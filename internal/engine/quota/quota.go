@@ -36,8 +36,8 @@ func (q *Quota) Over() bool { return q.used.Load() > q.limit }
 // Used returns how many bytes are held.
 func (q *Quota) Used() int64 { return q.used.Load() }
 
-// Elect begins an election among so many shards. If it returns true, the caller
-// must have each of them offer once.
+// Elect begins an election among shards shards. If it returns true, the caller must
+// have each of them offer once.
 func (q *Quota) Elect(shards int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
