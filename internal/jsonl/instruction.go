@@ -94,16 +94,27 @@ type fields struct {
 	text, base64, to, except, name, id, kick, reason jsontext.Value
 }
 
-// fieldNames are the names of fields, in their order.
-var fieldNames = []string{"text", "base64", "to", "except", "name", "id", "kick", "reason"}
-
 // named returns the field of that name; nil if it is unknown.
 func (f *fields) named(name string) *jsontext.Value {
-	i := slices.Index(fieldNames, name)
-	if i < 0 {
-		return nil
+	switch name {
+	case "text":
+		return &f.text
+	case "base64":
+		return &f.base64
+	case "to":
+		return &f.to
+	case "except":
+		return &f.except
+	case "name":
+		return &f.name
+	case "id":
+		return &f.id
+	case "kick":
+		return &f.kick
+	case "reason":
+		return &f.reason
 	}
-	return [...]*jsontext.Value{&f.text, &f.base64, &f.to, &f.except, &f.name, &f.id, &f.kick, &f.reason}[i]
+	return nil
 }
 
 // fields reads the one object of a line. It ignores unknown fields.
