@@ -267,7 +267,10 @@ func (f *joinFlags) run(ctx context.Context, e env, given string) error {
 	o.Stdout, o.Lost = stdoutWriter(out), lost
 	o.WebSocket = openWebSocket
 	o.Once = !f.reconnect
-	o.Health, o.HealthEvery = f.health, f.keepAlive/8
+	o.HealthEvery = f.keepAlive / 8
+	if hasHealth {
+		o.Health = f.health
+	}
 	o.Log = f.log.logger(e.stderr)
 	c := f.openConsole(e, given)
 	if c == nil {

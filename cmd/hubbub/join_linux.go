@@ -9,6 +9,8 @@ import (
 	"hubbub.example/internal/sock"
 )
 
+const hasHealth = true
+
 // health detects what the kernel's keepalive cannot: a server that is gone while
 // data is in flight to it. The kernel would retransmit it for a quarter of an
 // hour. A server that merely does not read still acknowledges the kernel's

@@ -45,5 +45,7 @@ func keepAlive(c *net.TCPConn, silent time.Duration) error {
 	return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: idle, Interval: interval, Count: max(1, min(3, int(idle/interval)-1))})
 }
 
-// health is not available here.
+// Here the system cannot be asked about a connection.
+const hasHealth = false
+
 func health(int, bool, time.Duration) join.Health { return join.Health{} }
