@@ -221,7 +221,10 @@ func (h *Engine) Listen(address string) ([]string, error) {
 		accept.CloseAll(ls)
 		return nil, backlog.ErrClosed
 	}
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // wakeAll wakes every loop.

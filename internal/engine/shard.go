@@ -33,8 +33,8 @@ import (
 // from clients that had more before, so that others are sent to in between.
 const turnBytes = 1 << 20
 
-// shard is one event loop and the clients it owns. Except for the fields under
-// "Shared", only its own goroutine touches it.
+// shard is one event loop and the clients that it owns. Only its own goroutine uses
+// it, except for mail.
 type shard struct {
 	*loop.Loop
 	engine *Engine
@@ -54,7 +54,7 @@ type shard struct {
 
 	nextSweep, nextCleanUp *loop.Timer
 
-	mail mail // shared
+	mail mail
 }
 
 // owner is the shard that a part belongs to. A part changes only its own fields
