@@ -47,16 +47,6 @@ func AddrFrom(a netip.AddrPort) Addr {
 	return Addr{ip: a.Addr().As16(), port: a.Port(), scope: uint32(scope), inet: true}
 }
 
-// fromIPv4 and fromIPv6 take the fields of sockaddr_in and sockaddr_in6, the
-// port in network order.
-func fromIPv4(ip [4]byte, port uint16) Addr {
-	return Addr{ip: netip.AddrFrom4(ip).As16(), port: hostOrder(port), inet: true}
-}
-
-func fromIPv6(ip [16]byte, port uint16, scope uint32) Addr {
-	return Addr{ip: ip, port: hostOrder(port), scope: scope, inet: true}
-}
-
 // fromSockaddr converts a local address that getsockname(2) returned.
 func fromSockaddr(sa unix.Sockaddr) Addr {
 	switch sa := sa.(type) {

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -123,11 +124,9 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := map[netip.Addr]bool{}
 	var out []netip.Addr
 	for _, ip := range ips {
-		if ip = ip.Unmap(); !seen[ip] {
-			seen[ip] = true
+		if ip = ip.Unmap(); !slices.Contains(out, ip) {
 			out = append(out, ip)
 		}
 	}

@@ -39,10 +39,6 @@ var (
 	ErrNoDescriptors = errors.New("out of descriptors")
 )
 
-// MaxSend is the most bytes to pass to one Send or SendFile: a call that
-// bypasses the scheduler must be short.
-const MaxSend = 1 << 20
-
 // Silent describes what a TCP peer has not acknowledged.
 type Silent struct {
 	Asked   bool          // data was retransmitted, or a window probe is out

@@ -123,10 +123,6 @@ func BoundProbes(int, time.Duration) error { return nil }
 // Close closes fd.
 func Close(fd int) error { return os.NewSyscallError("close", unix.Close(fd)) }
 
-// hostOrder returns port unchanged: package unix has converted it. Only Linux
-// uses raw socket addresses.
-func hostOrder(port uint16) uint16 { return port }
-
 // socket makes a socket that is nonblocking and close-on-exec.
 func socket(family int) (int, error) {
 	syscall.ForkLock.RLock() // no child may inherit it before it is close-on-exec

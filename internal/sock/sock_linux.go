@@ -1,8 +1,9 @@
 package sock
 
 import (
+	"encoding/binary"
 	"io"
-	"math/bits"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -19,12 +20,13 @@ func Accept(fd int) (int, Addr, error) {
 	if errno != 0 {
 		return -1, Addr{}, acceptError(errno)
 	}
+	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:]) // at the same place in both
 	switch sa.Family {
 	case unix.AF_INET:
 		in4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
-		return int(n), fromIPv4(in4.Addr, in4.Port), nil
+		return int(n), Addr{ip: netip.AddrFrom4(in4.Addr).As16(), port: port, inet: true}, nil
 	case unix.AF_INET6:
-		return int(n), fromIPv6(sa.Addr, sa.Port, sa.Scope_id), nil
+		return int(n), Addr{ip: sa.Addr, port: port, scope: sa.Scope_id, inet: true}, nil
 	}
 	return int(n), Addr{}, nil
 }
@@ -193,19 +195,6 @@ func Close(fd int) error {
 	}
 	return nil
 }
-
-// hostOrder converts a port from network byte order.
-func hostOrder(port uint16) uint16 {
-	if littleEndian {
-		return bits.ReverseBytes16(port)
-	}
-	return port
-}
-
-var littleEndian = func() bool {
-	one := uint16(1)
-	return *(*byte)(unsafe.Pointer(&one)) == 1
-}()
 
 // socket makes a socket that is nonblocking and close-on-exec.
 func socket(family int) (int, error) {
