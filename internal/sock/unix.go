@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -149,6 +150,25 @@ func bindUnix(path string, c Config) (int, error) {
 		return fd, bindListen(fd, &unix.SockaddrUnix{Name: path})
 	}
 	return fd, bindWithMode(fd, path, c.UnixMode.Perm())
+}
+
+// bindWithMode binds path and listens. It sets the mode between the two calls: no
+// client can connect before listen(2). On Linux the socket's mode before bind(2)
+// becomes the file's mode, less the umask; chmod then restores those bits. So the
+// file is never more open than asked.
+func bindWithMode(fd int, path string, mode fs.FileMode) error {
+	if runtime.GOOS == "linux" {
+		if err := unix.Fchmod(fd, uint32(mode)); err != nil {
+			return os.NewSyscallError("fchmod", err)
+		}
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return err
+	}
+	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
 }
 
 // note records which file is ours.
