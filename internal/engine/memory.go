@@ -9,6 +9,7 @@ package engine
 import (
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,29 +45,22 @@ func (a *admission) cleanUp() {
 	debug.FreeOSMemory()
 }
 
-// shrink frees unused capacity.
+// shrink frees unused capacity: slices.Concat copies, and keeps nothing of an empty
+// list.
 func (l *shard) shrink() {
-	l.clients = tight(l.clients)
+	l.clients = slices.Concat(l.clients)
 	for _, list := range [...]*[]*client{&l.reading.clients, &l.writable.clients, &l.lingering, &l.closing} {
-		*list = tight(*list)
+		*list = slices.Concat(*list)
 	}
 	last := len(l.byFD)
 	for last > 0 && l.byFD[last-1] == nil {
 		last--
 	}
-	l.byFD = tight(l.byFD[:last])
-	l.posts = tight(l.posts)
-	l.spareMail = tight(l.spareMail)
+	l.byFD = slices.Concat(l.byFD[:last])
+	l.posts = slices.Concat(l.posts)
+	l.spareMail = slices.Concat(l.spareMail)
 	l.lobby.Shrink()
 	l.waste = nil
-}
-
-// tight copies a list that uses less than half of its capacity.
-func tight[T ~[]E, E any](list T) T {
-	if cap(list) <= 2*len(list) {
-		return list
-	}
-	return append(T(nil), list...)
 }
 
 // emptyStacks makes the runtime free the stacks of its idle goroutines. After a

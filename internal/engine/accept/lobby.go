@@ -384,25 +384,18 @@ func (l *Lobby) Empty() (all []Conn) {
 	return all
 }
 
-// Shrink frees unused capacity.
+// Shrink frees unused capacity: slices.Concat copies, and keeps nothing of an empty
+// list.
 func (l *Lobby) Shrink() {
 	for i := range l.rosters {
-		l.rosters[i] = tight(l.rosters[i])
+		l.rosters[i] = slices.Concat(l.rosters[i])
 	}
 	last := len(l.byFD)
 	for last > 0 && l.byFD[last-1] == nil {
 		last--
 	}
-	l.byFD = tight(l.byFD[:last])
+	l.byFD = slices.Concat(l.byFD[:last])
 	l.buf = nil
-}
-
-// tight copies a list that uses less than half of its capacity.
-func tight(list []*Conn) []*Conn {
-	if cap(list) <= 2*len(list) {
-		return list
-	}
-	return append([]*Conn(nil), list...)
 }
 
 // mayBeRaw reports whether the bytes of c are not certainly HTTP.
