@@ -11,9 +11,9 @@
 // the connection is closed or its deadline passes.
 //
 // The type of an error tells how the WebSocket ended: proto.Closed if the server
-// sent a close frame, proto.Breach if it broke the protocol, io.EOF if the
-// connection closed. Open returns Refused for another HTTP status, Garbled for a
-// malformed HTTP answer, and another error if the answer is not HTTP.
+// sent a close frame, proto.Breach if it broke the protocol; io.EOF or
+// io.ErrUnexpectedEOF if the connection closed. Open returns BadHandshake for an HTTP
+// response that opens no WebSocket, and another error if the response is not HTTP.
 package wsconn
 
 import (
@@ -47,26 +47,24 @@ type Conn struct {
 	message []byte
 	limit   int64
 
-	// Pongs. The next one replaces one that is not sent yet.
-	ping    atomic.Pointer[[]byte]
-	ponging atomic.Bool
+	ping atomic.Pointer[[]byte] // the last one that is not answered yet
 
-	mu   sync.Mutex // guards the rest
-	out  bytes.Buffer
-	said bool // a close frame was sent, or a frame broke off
+	mu     sync.Mutex // guards the rest
+	out    bytes.Buffer
+	closed bool // a close frame was sent, or a frame only in part
 }
 
 const (
 	blockSize = 64 << 10
 
-	// keptSize is the largest buffer kept between messages.
-	keptSize = 1 << 20
+	// maxKept is the largest buffer kept between messages.
+	maxKept = 1 << 20
 
-	// limitAtFirst is the longest message before Limit is called.
-	limitAtFirst = 64 << 10
+	// firstLimit is the longest message before Limit is called.
+	firstLimit = 64 << 10
 
-	// byeTime is how long the last close frame may take to be sent.
-	byeTime = time.Second
+	// closeTimeout is how long a close frame that answers may take to be sent.
+	closeTimeout = time.Second
 )
 
 // Open opens a WebSocket with this subprotocol. target is path and query.
@@ -75,11 +73,11 @@ func Open(conn net.Conn, host, target, protocol string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &asking{Conn: conn}
+	h := &handshake{Conn: conn}
 	d := ws.Dialer{Host: host, Protocols: []string{protocol}}
-	early, hs, err := d.Upgrade(a, u)
+	early, chosen, err := d.Upgrade(h, u)
 	if err != nil {
-		return nil, a.failure(err)
+		return nil, h.failure(err)
 	}
 	var r io.Reader = conn
 	if early != nil {
@@ -87,73 +85,79 @@ func Open(conn net.Conn, host, target, protocol string) (*Conn, error) {
 		r = io.MultiReader(bytes.NewReader(bytes.Clone(first)), conn)
 		ws.PutReader(early)
 	}
-	if hs.Protocol != protocol {
-		return nil, &Garbled{fmt.Errorf("the server speaks WebSocket, but not %s", protocol)}
+	if chosen.Protocol != protocol {
+		return nil, &BadHandshake{0, fmt.Errorf("the server speaks WebSocket, but not %s", protocol)}
 	}
-	return &Conn{conn: conn, r: bufio.NewReaderSize(r, blockSize), limit: limitAtFirst}, nil
+	return &Conn{conn: conn, r: bufio.NewReaderSize(r, blockSize), limit: firstLimit}, nil
 }
 
-// asking is a connection whose answer must be HTTP. An answer that cannot be HTTP
-// fails at once, even a prompt without a newline.
-type asking struct {
+// handshake is a connection whose response must be HTTP. One that cannot be HTTP fails
+// at once, even a prompt without a newline.
+type handshake struct {
 	net.Conn
-	answer bytes.Buffer // what has arrived
+	response bytes.Buffer // what has arrived
 }
 
 const (
-	answerStart   = "HTTP/1."
-	longestAnswer = 64 << 10
+	httpPrefix  = "HTTP/1."
+	maxResponse = 64 << 10
 )
 
 var errNotHTTP = errors.New("the server does not speak HTTP")
 
-func (a *asking) Read(p []byte) (int, error) {
-	n, err := a.Conn.Read(p)
-	a.answer.Write(p[:n])
-	begun := a.answer.Bytes()
-	switch {
-	case !bytes.HasPrefix(begun, []byte(answerStart)[:min(len(begun), len(answerStart))]):
+func (h *handshake) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.response.Write(p[:n])
+	switch got := h.response.Bytes(); {
+	case !bytes.HasPrefix(got, []byte(httpPrefix)[:min(len(got), len(httpPrefix))]):
 		return 0, errNotHTTP
-	case len(begun) > longestAnswer:
-		return 0, fmt.Errorf("an answer of more than %d bytes", longestAnswer)
+	case len(got) > maxResponse:
+		return 0, fmt.Errorf("a response of more than %d bytes", maxResponse)
 	}
 	return n, err
 }
 
-// failure returns the error for an answer that opens no WebSocket. It parses the answer
-// again: package ws does not report the status of HTTP/1.0.
-func (a *asking) failure(why error) error {
-	if a.answer.Len() < len(answerStart) || errors.Is(why, errNotHTTP) {
+// failure returns the error for a response that opens no WebSocket. It parses the
+// response again: package ws does not report the status of HTTP/1.0.
+func (h *handshake) failure(why error) error {
+	if h.response.Len() < len(httpPrefix) || errors.Is(why, errNotHTTP) {
 		return why
 	}
-	all := io.LimitReader(io.MultiReader(&a.answer, a.Conn), 2*longestAnswer)
+	all := io.LimitReader(io.MultiReader(&h.response, h.Conn), 2*maxResponse)
 	r, err := http.ReadResponse(bufio.NewReader(all), nil)
-	if err != nil || r.StatusCode == http.StatusSwitchingProtocols {
-		return &Garbled{unexpected(why)}
+	switch {
+	case err == nil && r.StatusCode != http.StatusSwitchingProtocols:
+		defer r.Body.Close()
+		return &BadHandshake{r.StatusCode, errors.New(reason(r))}
+	case why == io.EOF:
+		why = io.ErrUnexpectedEOF
 	}
-	defer r.Body.Close()
-	return &Refused{r.StatusCode, words(r)}
+	return &BadHandshake{0, why}
 }
 
-// Refused is an HTTP answer that opens no WebSocket.
-type Refused struct {
-	Code  int
-	Words string // the server's
+// BadHandshake is an HTTP response that opens no WebSocket.
+type BadHandshake struct {
+	Code int // the HTTP status; 0: the response is malformed
+	Err  error
 }
 
-func (r *Refused) Error() string {
-	if r.Code < http.StatusBadRequest {
-		return fmt.Sprintf("the server did not open a WebSocket: %d %s", r.Code, r.Words)
+func (b *BadHandshake) Error() string {
+	switch {
+	case b.Code == 0:
+		return fmt.Sprintf("malformed HTTP response: %v", b.Err)
+	case b.Code < http.StatusBadRequest:
+		return fmt.Sprintf("the server did not open a WebSocket: %d %v", b.Code, b.Err)
 	}
-	return fmt.Sprintf("the server refused: %d %s", r.Code, r.Words)
+	return fmt.Sprintf("the server refused: %d %v", b.Code, b.Err)
 }
 
-// Status returns the HTTP status.
-func (r *Refused) Status() int { return r.Code }
+func (b *BadHandshake) Unwrap() error { return b.Err }
 
-// words returns the first line of a plain text refusal, else the text of the
-// status.
-func words(r *http.Response) string {
+// Status returns the HTTP status, or 0.
+func (b *BadHandshake) Status() int { return b.Code }
+
+// reason returns the first line of a plain text refusal, else the text of the status.
+func reason(r *http.Response) string {
 	if r.StatusCode >= http.StatusBadRequest && strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 		text, _ := io.ReadAll(io.LimitReader(r.Body, 500)) // what there is
 		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
@@ -164,22 +168,12 @@ func words(r *http.Response) string {
 	return http.StatusText(r.StatusCode)
 }
 
-// Garbled is an answer that begins like HTTP and neither opens a WebSocket nor has
-// another status.
-type Garbled struct{ Err error }
-
-func (g *Garbled) Error() string { return fmt.Sprintf("malformed HTTP response: %v", g.Err) }
-func (g *Garbled) Unwrap() error { return g.Err }
-
-// Status is 0: there is no HTTP status for it.
-func (g *Garbled) Status() int { return 0 }
-
 // Limit sets the longest message from now on. Only the receiver may call it.
 func (c *Conn) Limit(size int64) { c.limit = size }
 
 // Receive returns the next message, valid until the next call. It is UTF-8.
 func (c *Conn) Receive() ([]byte, error) {
-	if cap(c.message) > keptSize {
+	if cap(c.message) > maxKept {
 		c.message = nil
 	}
 	c.message = c.message[:0]
@@ -189,18 +183,18 @@ func (c *Conn) Receive() ([]byte, error) {
 			return nil, c.breach(proto.Breachf(proto.CloseProtocolError, "%v", err))
 		}
 		if err != nil {
-			return nil, within(state, err)
+			return nil, err
 		}
 		if err := ws.CheckHeader(h, state); err != nil {
 			return nil, c.breach(proto.Breachf(proto.CloseProtocolError, "%v", err))
 		}
 		if h.OpCode.IsControl() {
 			if err := c.control(h); err != nil {
-				return nil, within(state, err)
+				return nil, err
 			}
 			continue
 		}
-		if err := c.piece(h); err != nil {
+		if err := c.payload(h); err != nil {
 			return nil, err
 		}
 		if h.Fin {
@@ -214,17 +208,9 @@ func (c *Conn) Receive() ([]byte, error) {
 	return c.message, nil
 }
 
-// within is err inside a message, where io.EOF becomes io.ErrUnexpectedEOF.
-func within(state ws.State, err error) error {
-	if err == io.EOF && state.Fragmented() {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// piece reads one frame of a message. It allocates as data arrives, not as the
+// payload reads one frame of a message. It allocates as data arrives, not as the
 // header promises.
-func (c *Conn) piece(h ws.Header) error {
+func (c *Conn) payload(h ws.Header) error {
 	if h.OpCode == ws.OpBinary {
 		return c.breach(proto.Breachf(proto.CloseUnsupportedData, "a binary message"))
 	}
@@ -235,19 +221,11 @@ func (c *Conn) piece(h ws.Header) error {
 		at, step := len(c.message), int(min(left, blockSize))
 		c.message = slices.Grow(c.message, step)[:at+step]
 		if _, err := io.ReadFull(c.r, c.message[at:]); err != nil {
-			return unexpected(err)
+			return err
 		}
 		left -= int64(step)
 	}
 	return nil
-}
-
-// unexpected is err where more data is required.
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // control handles a control frame, which may come between the fragments of a
@@ -255,67 +233,59 @@ func unexpected(err error) error {
 func (c *Conn) control(h ws.Header) error {
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(c.r, payload); err != nil {
-		return unexpected(err)
+		return err
 	}
 	switch h.OpCode {
 	case ws.OpPing:
 		c.pong(payload)
 	case ws.OpClose:
-		return c.closed(payload)
+		return c.closeFrame(payload)
 	}
 	return nil
 }
 
 // pong answers a ping from another goroutine: a server that does not read must not
-// keep us from reading.
+// keep us from reading. At most one goroutine sends a pong, and one waits with the
+// last ping.
 func (c *Conn) pong(payload []byte) {
-	c.ping.Store(&payload)
-	if !c.ponging.CompareAndSwap(false, true) {
-		return
+	if c.ping.Swap(&payload) != nil {
+		return // the goroutine of the one before sends it
 	}
 	go func() {
-		for {
-			for p := c.ping.Swap(nil); p != nil; p = c.ping.Swap(nil) {
-				if c.send(ws.OpPong, *p, false) != nil {
-					return // and no goroutine sends pongs any more
-				}
-			}
-			c.ponging.Store(false)
-			if c.ping.Load() == nil || !c.ponging.CompareAndSwap(false, true) {
-				return
-			}
-		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_ = c.frame(ws.OpPong, *c.ping.Swap(nil), false)
 	}()
 }
 
-// closed reads the server's close frame and returns it. It answers, unless ours is
+// closeFrame reads the server's close frame and returns it. It answers, unless ours is
 // sent already or cannot be sent at once.
-func (c *Conn) closed(payload []byte) error {
+func (c *Conn) closeFrame(payload []byte) error {
 	code, reason := ws.ParseCloseFrameData(payload)
 	if len(payload) == 0 {
 		code = ws.StatusNoStatusRcvd
-		c.bye(nil)
+		c.tryClose(nil)
 	} else if !proto.CloseCode(code).Sendable() {
 		return c.breach(proto.Breachf(proto.CloseProtocolError, "close code %d", code))
 	} else if !utf8.ValidString(reason) {
 		return c.breach(proto.Breachf(proto.CloseInvalidPayload, "close reason is not UTF-8"))
 	} else {
-		c.bye(ws.NewCloseFrameBody(code, ""))
+		c.tryClose(ws.NewCloseFrameBody(code, ""))
 	}
 	return &proto.Closed{Code: proto.CloseCode(code), Reason: reason}
 }
 
 // breach sends the server a close frame with the reason.
 func (c *Conn) breach(b *proto.Breach) error {
-	c.bye(ws.NewCloseFrameBody(ws.StatusCode(b.Code), ""))
+	c.tryClose(ws.NewCloseFrameBody(ws.StatusCode(b.Code), ""))
 	return b
 }
 
-// bye sends a close frame, unless another goroutine is sending: it does not wait.
-func (c *Conn) bye(body []byte) {
+// tryClose sends a close frame, unless another goroutine is sending: it does not wait.
+func (c *Conn) tryClose(body []byte) {
 	if c.mu.TryLock() {
 		defer c.mu.Unlock()
-		_ = c.conn.SetWriteDeadline(time.Now().Add(byeTime))
+		_ = c.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 		_ = c.frame(ws.OpClose, body, false)
 	}
 }
@@ -339,10 +309,10 @@ func (c *Conn) send(op ws.OpCode, payload []byte, more bool) error {
 
 // frame appends a frame to the output buffer and flushes it.
 func (c *Conn) frame(op ws.OpCode, payload []byte, more bool) error {
-	if c.said {
+	if c.closed {
 		return net.ErrClosed
 	}
-	c.said = op == ws.OpClose
+	c.closed = op == ws.OpClose
 	h := ws.Header{Fin: true, OpCode: op, Masked: true, Mask: ws.NewMask(), Length: int64(len(payload))}
 	_ = ws.WriteHeader(&c.out, h) // a bytes.Buffer never fails
 	at := c.out.Len()
@@ -353,10 +323,10 @@ func (c *Conn) frame(op ws.OpCode, payload []byte, more bool) error {
 	}
 	_, err := c.conn.Write(c.out.Bytes())
 	if err != nil {
-		c.said = true // whatever followed would be inside the broken frame
+		c.closed = true // whatever followed would be inside this frame
 	}
 	c.out.Reset()
-	if c.out.Cap() > keptSize {
+	if c.out.Cap() > maxKept {
 		c.out = bytes.Buffer{}
 	}
 	return err
