@@ -267,9 +267,8 @@ func (f *joinFlags) run(ctx context.Context, e env, given string) error {
 	o.Stdout, o.Lost = stdoutWriter(out), lost
 	o.WebSocket = openWebSocket
 	o.Once = !f.reconnect
-	o.HealthEvery = f.keepAlive / 8
 	if hasHealth {
-		o.Health = f.health
+		o.Health, o.HealthEvery = f.health, f.keepAlive/8
 	}
 	o.Log = f.log.logger(e.stderr)
 	c := f.openConsole(e, given)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"hubbub.example/internal/framing"
@@ -160,7 +161,7 @@ func (c *client) connectV1(ctx context.Context) (*v1Link, error) {
 		return nil, &notV1{c.Address, err}
 	}
 	_ = conn.SetDeadline(time.Time{})
-	c.log.Debugf("connected to %s, which speaks hubbub.v1; client %d", remote(conn), l.id())
+	c.log.Debugf("connected to %s, which speaks hubbub.v1; client %s", remote(conn), l.hello.sender())
 	return l, nil
 }
 
@@ -179,13 +180,8 @@ func isHTTP(err error) bool { return errors.As(err, new(answer)) }
 // isHubbubs reports whether err is an HTTP answer of a hubbub.
 func isHubbubs(err error) bool {
 	var a answer
-	if errors.As(err, &a) {
-		switch a.Status() {
-		case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			return true
-		}
-	}
-	return false
+	hubbubs := []int{http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusServiceUnavailable}
+	return errors.As(err, &a) && slices.Contains(hubbubs, a.Status())
 }
 
 type answer interface{ Status() int }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -104,16 +105,10 @@ func takeTurns(ips []netip.Addr) []netip.Addr {
 			second = append(second, ip)
 		}
 	}
-	var turns []netip.Addr
-	for i := range max(len(first), len(second)) {
-		if i < len(first) {
-			turns = append(turns, first[i])
-		}
-		if i < len(second) {
-			turns = append(turns, second[i])
-		}
+	for i, ip := range second {
+		first = slices.Insert(first, min(2*i+1, len(first)), ip)
 	}
-	return turns
+	return first
 }
 
 type attempt struct {
@@ -150,10 +145,17 @@ func (d *Dialer) race(ctx context.Context, addresses []string) (net.Conn, error)
 			next.Reset(0)
 		}
 	}
-	if len(failures) == 0 {
+	switch len(failures) {
+	case 0:
 		return nil, fmt.Errorf("dial %s: the name has no address", d.Address)
+	case 1:
+		return nil, failures[0]
 	}
-	return nil, noneConnects(d.Address, failures)
+	all := fmt.Errorf("no address of %s answers: %w", d.Address.Host, failures[0])
+	for _, err := range failures[1:] {
+		all = fmt.Errorf("%w; %w", all, err)
+	}
+	return nil, all
 }
 
 // closeLate closes connections that were not the first.
@@ -164,26 +166,6 @@ func closeLate(results <-chan attempt, n int) {
 		}
 	}
 }
-
-// noneConnects joins the errors of all addresses.
-func noneConnects(a Address, failures []error) error {
-	if len(failures) == 1 {
-		return failures[0]
-	}
-	all := failures[0].Error()
-	for _, err := range failures[1:] {
-		all += "; " + err.Error()
-	}
-	return &dialError{fmt.Sprintf("no address of %s answers: %s", a.Host, all), failures}
-}
-
-type dialError struct {
-	text     string
-	failures []error
-}
-
-func (e *dialError) Error() string   { return e.text }
-func (e *dialError) Unwrap() []error { return e.failures }
 
 // attempt dials one address. A Unix socket whose accept queue is full returns EAGAIN
 // on Linux instead of waiting, so it tries again.

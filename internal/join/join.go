@@ -30,11 +30,13 @@
 package join
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"strings"
 	"time"
@@ -43,7 +45,6 @@ import (
 	"hubbub.example/internal/framing"
 	"hubbub.example/internal/logger"
 	"hubbub.example/internal/proto"
-	"hubbub.example/internal/quantity"
 )
 
 // Options configure a client.
@@ -126,23 +127,15 @@ type Health struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.EOF == "" {
-		o.EOF = HalfClose
-	}
-	if o.Out == "" {
-		o.Out = Plain
-	}
-	if o.AnswerIn == 0 {
-		o.AnswerIn = 2 * time.Second
-	}
-	if o.ConnectTimeout == 0 {
-		o.ConnectTimeout = 10 * time.Second
-	}
-	if o.FirstWait == 0 {
-		o.FirstWait = 250 * time.Millisecond
-	}
-	if o.LongestWait == 0 {
-		o.LongestWait = 30 * time.Second
+	o.EOF = cmp.Or(o.EOF, HalfClose)
+	o.Out = cmp.Or(o.Out, Plain)
+	o.AnswerIn = cmp.Or(o.AnswerIn, 2*time.Second)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 10*time.Second)
+	o.HealthEvery = cmp.Or(o.HealthEvery, math.MaxInt64)
+	o.FirstWait = cmp.Or(o.FirstWait, 250*time.Millisecond)
+	o.LongestWait = cmp.Or(o.LongestWait, 30*time.Second)
+	if o.Health == nil {
+		o.Health = func(net.Conn) Health { return Health{} }
 	}
 	if o.Lookup == nil {
 		o.Lookup = lookup
@@ -295,7 +288,7 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 func (c *client) rest(ctx context.Context, wait time.Duration) bool {
 	enough := time.NewTimer(wait)
 	defer enough.Stop()
-	for over := c.in.over; ; {
+	for over := c.in.over; ; over = nil {
 		select {
 		case <-enough.C:
 			return true
@@ -305,7 +298,6 @@ func (c *client) rest(ctx context.Context, wait time.Duration) bool {
 			if c.saidAll() {
 				return true
 			}
-			over = nil
 		}
 	}
 }
@@ -347,11 +339,9 @@ func (c *client) calledOff(ctx context.Context) error {
 	if why := context.Cause(ctx); isStdout(why) {
 		return why
 	}
-	if n := c.in.stdin().kept; n > 0 && c.protocol == HubbubV1 {
-		return fmt.Errorf("stopped while disconnected from %s: %s of STDIN not acknowledged", c.Address, quantity.Count(n, "byte"))
-	}
-	if n := c.in.stdin().unsent; n > 0 {
-		return fmt.Errorf("stopped while disconnected from %s: %s of STDIN not sent", c.Address, quantity.Count(n, "byte"))
+	rest := ending{stdin: c.in.stdin(), receipts: c.protocol == HubbubV1}
+	if losses := rest.losses(); losses != nil {
+		return fmt.Errorf("stopped while disconnected from %s: %s", c.Address, losses[0])
 	}
 	return nil
 }

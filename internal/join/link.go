@@ -162,20 +162,13 @@ func (w *wire) isWatcher() bool { return w.in.stdin().bytes == 0 }
 // askSystem asks the system whether the connection lives. The peer counts as silent
 // the second time in a row: the first may fall between a probe and its answer.
 func (w *wire) askSystem() Health {
-	h := w.health()
+	h := w.Health(w.conn)
 	if !h.Silent {
 		w.silences = 0
 	} else if w.silences++; w.silences == 2 {
 		w.breakOff(errSilent)
 	}
 	return h
-}
-
-func (w *wire) health() Health {
-	if w.Health == nil {
-		return Health{}
-	}
-	return w.Health(w.conn)
 }
 
 // breakOff ends both directions. What has been received is still read.
@@ -186,16 +179,6 @@ func (w *wire) breakOff(err error) {
 	w.broken = err
 	_ = w.conn.CloseRead()
 	_ = w.conn.SetWriteDeadline(past)
-}
-
-// firstOf returns the first error that is not nil.
-func firstOf(all ...error) error {
-	for _, err := range all {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 var (

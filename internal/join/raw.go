@@ -1,6 +1,7 @@
 package join
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -113,12 +114,12 @@ func (l *rawLink) look() event {
 	case onward:
 		return l.stalledIf(l.leaves() && l.still())
 	case leaving:
-		if !l.sending && l.health().Unacked == 0 {
+		if !l.sending && l.Health(l.conn).Unacked == 0 {
 			return settled
 		}
 		return l.stalledIf(l.still())
 	case draining:
-		h := l.health()
+		h := l.Health(l.conn)
 		if h.Closed && h.Unacked > 0 {
 			l.breakOff(errGone)
 		}
@@ -174,7 +175,7 @@ func (l *rawLink) stuck() bool {
 
 // still reports whether nothing has moved for a while.
 func (l *rawLink) still() bool {
-	motion := [3]int64{l.heard.Load(), l.gave.Load(), int64(l.health().Unacked)}
+	motion := [3]int64{l.heard.Load(), l.gave.Load(), int64(l.Health(l.conn).Unacked)}
 	if motion != l.motion {
 		l.motion, l.lastMotion = motion, time.Now()
 	}
@@ -182,13 +183,10 @@ func (l *rawLink) still() bool {
 }
 
 func (l *rawLink) rhythm() time.Duration {
-	switch {
-	case l.asksSystem():
+	if l.asksSystem() {
 		return tick
-	case l.Health != nil && l.HealthEvery > 0:
-		return l.HealthEvery
 	}
-	return time.Hour
+	return l.HealthEvery
 }
 
 // asksSystem reports whether the phase ends by what the system tells.
@@ -214,8 +212,8 @@ func (l *rawLink) end() ending {
 	if l.sending {
 		<-l.sent //nolint:errcheck // nothing new: it was stopped
 	}
-	e := ending{err: firstOf(l.broken, l.receiveErr, l.sendErr), left: l.departure(), lasted: time.Since(l.began), useful: l.heard.Load() > 0}
-	e.unacked = min(int64(l.health().Unacked), l.gave.Load())
+	e := ending{err: cmp.Or(l.broken, l.receiveErr, l.sendErr), left: l.departure(), lasted: time.Since(l.began), useful: l.heard.Load() > 0}
+	e.unacked = min(int64(l.Health(l.conn).Unacked), l.gave.Load())
 	if l.receiving && e.left == stays && !isStdout(l.broken) { // stuck
 		go func() {
 			<-l.printed

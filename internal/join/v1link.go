@@ -2,10 +2,10 @@ package join
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
-	"math"
 	"sync/atomic"
 	"time"
 
@@ -25,12 +25,11 @@ type v1Link struct {
 	ws    WebSocket
 	hello said
 
-	behind   atomic.Bool  // messages were dropped
-	saidEnd  atomic.Bool  // the server was told of STDIN's end
-	beatOwed atomic.Bool  // a heartbeat is to be sent
-	beating  atomic.Bool  // and somebody does
-	useful   bool         // the receiver's; see ending
-	reason   proto.Reason // the receiver's: why the server ends it
+	behind  atomic.Bool  // messages were dropped
+	saidEnd atomic.Bool  // the server was told of STDIN's end
+	beating atomic.Bool  // a heartbeat is being sent
+	useful  bool         // the receiver's; see ending
+	reason  proto.Reason // the receiver's: why the server ends it
 
 	asked, beaten, heardAt time.Time
 	heardThen              int64
@@ -101,14 +100,6 @@ type helloError struct{ err error }
 
 func (e *helloError) Error() string { return e.err.Error() }
 func (e *helloError) Unwrap() error { return e.err }
-
-// id is our number.
-func (l *v1Link) id() uint64 {
-	if l.hello.ID == nil {
-		return 0
-	}
-	return *l.hello.ID
-}
 
 // receive hears what the server says until it ends.
 func (l *v1Link) receive() {
@@ -252,24 +243,14 @@ func (c *client) poke() {
 	}
 }
 
-// beat has a heartbeat sent. Who waits for the server to read it is not who
-// receives; and of those that wait one says as much as many.
+// beat sends a heartbeat from another goroutine: a server that does not read must not
+// keep us from reading. It sends none while the last one has not been sent.
 func (l *v1Link) beat() {
-	l.beatOwed.Store(true)
 	if l.beating.CompareAndSwap(false, true) {
-		go l.beats()
-	}
-}
-
-func (l *v1Link) beats() {
-	for {
-		for l.beatOwed.Swap(false) {
+		go func() {
 			_ = l.ws.Send(heartbeatJSON, false)
-		}
-		l.beating.Store(false)
-		if !l.beatOwed.Load() || !l.beating.CompareAndSwap(false, true) {
-			return // what came in between is somebody else's
-		}
+			l.beating.Store(false)
+		}()
 	}
 }
 
@@ -350,10 +331,7 @@ func (l *v1Link) act(a action, e event) {
 
 // rhythm returns how often to look.
 func (l *v1Link) rhythm() time.Duration {
-	every := time.Duration(math.MaxInt64)
-	if l.Health != nil && l.HealthEvery > 0 {
-		every = l.HealthEvery
-	}
+	every := l.HealthEvery
 	if l.acks.starving.Load() {
 		every = min(every, grace/4)
 	}
@@ -368,7 +346,7 @@ func (l *v1Link) rhythm() time.Duration {
 // while the inbox is full: then we show, unasked, that we live.
 func (l *v1Link) examine() {
 	now, beat := time.Now(), l.hello.heartbeat()
-	if l.HealthEvery > 0 && now.Sub(l.asked) >= l.HealthEvery {
+	if now.Sub(l.asked) >= l.HealthEvery {
 		l.asked = now
 		if l.askSystem().Closed {
 			l.breakOff(errGone)
@@ -404,7 +382,7 @@ func (l *v1Link) end() ending {
 		<-l.received //nolint:errcheck // likewise
 	}
 	return ending{
-		err:      firstOf(l.broken, l.receiveErr, l.sendErr),
+		err:      cmp.Or(l.broken, l.receiveErr, l.sendErr),
 		left:     l.departure(),
 		stdin:    l.in.stdin(),
 		lasted:   time.Since(l.began),
