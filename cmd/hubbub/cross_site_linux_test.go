@@ -16,7 +16,7 @@ import (
 )
 
 // This file is pages of other sites, in a real browser on a machine from which
-// a server can be reached. See safe.go in internal/web.
+// a server can be reached. See origin.go in internal/web.
 
 // site returns one of those, under the names that its address has.
 func site(t *testing.T) (origins []string) {

@@ -5,6 +5,7 @@ package web
 // This file handles one request: checks it, finds its route and answers it.
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -75,7 +76,7 @@ func (q *request) answer() {
 	if q.c.lengths.ambiguous(q.r) {
 		h.Set("Connection", "close")
 	}
-	code, why, listed := q.s.rules.judge(q.r, q.c.peer.Unix, q.followsLink())
+	code, why, listed := q.s.pages.check(q.r, q.c.peer.Unix, q.followsLink())
 	if listed != "" {
 		h.Set("Access-Control-Allow-Origin", listed)
 		h.Add("Vary", "Origin")
@@ -93,7 +94,7 @@ func (q *request) answer() {
 // followsLink reports whether a browser requests the page, as after a click on
 // another site's link.
 func (q *request) followsLink() bool {
-	return q.r.Method == http.MethodGet && q.r.URL.Path == "/" && q.r.Header.Get("Sec-Fetch-Mode") == "navigate" && formOf(q.r) == asPage
+	return q.r.Method == http.MethodGet && q.r.URL.Path == "/" && q.r.Header.Get("Sec-Fetch-Mode") == "navigate" && negotiate(q.r) == asPage
 }
 
 // methods returns the methods that a path allows; "" for an unknown path.
@@ -140,7 +141,7 @@ func (q *request) route() {
 // root handles GET / and HEAD /.
 func (q *request) root() {
 	q.w.Header().Add("Vary", "Accept")
-	switch formOf(q.r) {
+	switch negotiate(q.r) {
 	case asPage:
 		q.file(page["/"])
 	case asWebSocket:
@@ -153,18 +154,16 @@ func (q *request) root() {
 }
 
 // admitted reports whether the client is admitted; if not, it sends the answer.
-func (q *request) admitted(kind Kind, a *ask) bool {
+func (q *request) admitted(s *Stream) bool {
 	if q.s.o.Admit == nil {
 		return true
 	}
-	name, err := q.s.o.Admit(q.c.peer, kind, q.r, a.name)
+	name, err := q.s.o.Admit(q.c.peer, s.Kind, q.r, s.Name)
 	if err != nil {
 		q.refuse(http.StatusForbidden, err.Error())
 		return false
 	}
-	if name != "" {
-		a.name = name
-	}
+	s.Name = cmp.Or(name, s.Name)
 	return true
 }
 

@@ -47,7 +47,7 @@ func (b *body) Close() error {
 
 // post handles POST /.
 func (q *request) post() {
-	a, err := parse(q.r)
+	s, err := parse(q.r, Post)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -65,7 +65,7 @@ func (q *request) post() {
 		q.busy(err)
 		return
 	}
-	if !q.admitted(Post, &a) {
+	if !q.admitted(&s) {
 		return
 	}
 	b := &body{q: q}
@@ -76,7 +76,7 @@ func (q *request) post() {
 	q.reading = true
 	// Not the request's context: that ends when the client closes its side after
 	// the body, but the body still counts.
-	err = q.s.o.Post(q.s.ctx, q.c.peer, a.name, b)
+	err = q.s.o.Post(q.s.ctx, q.c.peer, s.Name, b)
 	ending := q.s.posted(q.c)
 	if err == nil {
 		err = b.err

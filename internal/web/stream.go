@@ -24,7 +24,7 @@ import (
 
 // stream answers with the head of a stream, and hands the connection over.
 func (q *request) stream(kind Kind, contentType string) {
-	a, err := parse(q.r)
+	s, err := parse(q.r, kind)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -42,10 +42,10 @@ func (q *request) stream(kind Kind, contentType string) {
 		q.w.WriteHeader(http.StatusOK)
 		return
 	}
-	if !q.admitted(kind, &a) {
+	if !q.admitted(&s) {
 		return
 	}
-	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
+	q.becomes(s, func() (*bufio.ReadWriter, error) {
 		_, rw, err := http.NewResponseController(q.w).Hijack()
 		if err != nil {
 			return nil, err
@@ -68,7 +68,7 @@ func head(h http.Header) []byte {
 
 // webSocket answers a handshake.
 func (q *request) webSocket() {
-	a, err := parse(q.r)
+	s, err := parse(q.r, WebSocket)
 	if err != nil {
 		q.refuse(http.StatusBadRequest, err.Error())
 		return
@@ -82,11 +82,11 @@ func (q *request) webSocket() {
 		q.refuse(code, why)
 		return
 	}
-	kind, chosen := WebSocket, http.Header{}
+	chosen := http.Header{}
 	if slices.Contains(tokens(q.r.Header, "Sec-WebSocket-Protocol"), proto.Subprotocol) {
-		kind = V1
+		s.Kind = V1
 		chosen.Set("Sec-WebSocket-Protocol", proto.Subprotocol)
-		if a.session != "" && !sessionToken.MatchString(a.session) {
+		if s.Session != "" && !sessionToken.MatchString(s.Session) {
 			q.refuse(http.StatusBadRequest, "session must be 16 to 64 letters, digits, - or _")
 			return
 		}
@@ -95,10 +95,10 @@ func (q *request) webSocket() {
 		q.busy(err)
 		return
 	}
-	if !q.admitted(kind, &a) {
+	if !q.admitted(&s) {
 		return
 	}
-	q.becomes(kind, a, func() (*bufio.ReadWriter, error) {
+	q.becomes(s, func() (*bufio.ReadWriter, error) {
 		// The protocol is chosen already: the upgrader may read the header
 		// differently. It uses only the first of several Connection headers.
 		q.r.Header.Set("Connection", "Upgrade")
@@ -126,18 +126,18 @@ func checkHandshake(r *http.Request) (code int, why string) {
 	return 0, ""
 }
 
-// becomes turns the connection into a stream: answer hijacks it and sends the
-// head of the answer.
-func (q *request) becomes(kind Kind, a ask, answer func() (*bufio.ReadWriter, error)) {
+// becomes turns the connection into stream s: answer hijacks it and sends the head of
+// the answer.
+func (q *request) becomes(s Stream, answer func() (*bufio.ReadWriter, error)) {
 	// Before the hijack, a stream can still be refused with an answer.
 	fd, err := q.c.dup()
 	if err != nil {
 		q.busy(err)
 		return
 	}
-	s := Stream{FD: fd, Peer: q.c.peer, First: q.c.requests == 1, Kind: kind, Since: a.since, Last: a.last, Name: a.name}
-	if kind == V1 {
-		s.Session = a.session
+	s.FD, s.Peer, s.First = fd, q.c.peer, q.c.requests == 1
+	if s.Kind != V1 {
+		s.Session = ""
 	}
 	s.Begin = q.s.o.Begin(s)
 	rw, err := answer()

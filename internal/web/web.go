@@ -7,8 +7,8 @@
 //	Take       takes a connection whose request has arrived  places.go
 //	conn       the bare descriptor as net/http wants it      conn.go
 //	answer     checks and routes a request                   answer.go
-//	rules      what a web page may not do                    safe.go
-//	ask        what the URL and the headers ask for          ask.go
+//	negotiate  what the headers and the URL ask for          negotiate.go
+//	origin     which web pages may connect                   origin.go
 //	stream     hands a connection back as a stream           stream.go
 //	post       messages from a body, which may be endless    post.go
 //	lengths    detects a body with two lengths               lengths.go
@@ -130,7 +130,7 @@ type Stream struct {
 // call its methods.
 type Server struct {
 	o     Options
-	rules rules
+	pages originPolicy
 	http  http.Server
 	queue queue
 	ctx   context.Context // ends what is being served
@@ -144,7 +144,7 @@ type Server struct {
 // New starts a server. The caller closes it.
 func New(o Options) *Server {
 	o.fill()
-	s := &Server{o: o, rules: makeRules(o.Hosts, o.Origins), done: make(chan struct{})}
+	s := &Server{o: o, pages: newOriginPolicy(o.Hosts, o.Origins), done: make(chan struct{})}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.queue = queue{conns: make(chan *conn, o.Places), closed: s.ctx.Done()}
 	s.places.start(o.Places)

@@ -5,10 +5,10 @@ package web
 // This file is the origin policy: what a web page may not do. A browser runs
 // pages of other sites on machines that can reach this server, so:
 //
-//	host       only known names: an attacker's DNS can point any other here
-//	origin     a page of another origin may connect only if it is listed
-//	fetched    a request that the browser marks as cross-site, without an
-//	           origin, is allowed only if a person follows a link to the page
+//	Host             only known names: an attacker's DNS can point any other here
+//	Origin           a page of another origin may connect only if it is listed
+//	Sec-Fetch-Site   a cross-site request without an origin is allowed only if a
+//	                 person follows a link to the page
 //
 // It decides from the request alone.
 
@@ -20,43 +20,43 @@ import (
 	"strings"
 )
 
-// rules says who may connect. It never changes.
-type rules struct {
+// originPolicy says which pages may connect. It never changes.
+type originPolicy struct {
 	anyHost, anyOrigin bool
 	hosts, origins     map[string]bool
 }
 
-func makeRules(hosts, origins []string) rules {
-	u := rules{hosts: map[string]bool{"localhost": true}, origins: map[string]bool{}}
+func newOriginPolicy(hosts, origins []string) originPolicy {
+	p := originPolicy{hosts: map[string]bool{"localhost": true}, origins: map[string]bool{}}
 	for _, h := range hosts {
-		u.anyHost = u.anyHost || h == "*"
-		u.hosts[hostName(h)] = true
+		p.anyHost = p.anyHost || h == "*"
+		p.hosts[hostName(h)] = true
 	}
 	for _, o := range origins {
 		if o == "*" {
-			u.anyHost, u.anyOrigin = true, true
+			p.anyHost, p.anyOrigin = true, true
 			continue
 		}
 		scheme, host := splitOrigin(o)
-		u.origins[scheme+"://"+host] = true
+		p.origins[scheme+"://"+host] = true
 		if name := hostName(host); name != "" { // "null" has none
-			u.hosts[name] = true
+			p.hosts[name] = true
 		}
 	}
-	return u
+	return p
 }
 
-// judge returns the status that refuses r, and why; 0 if r is allowed. listed
+// check returns the status that refuses r, and why; 0 if r is allowed. listed
 // is another site's origin that is allowed.
-func (u *rules) judge(r *http.Request, unix, link bool) (code int, why, listed string) {
+func (p *originPolicy) check(r *http.Request, unix, link bool) (code int, why, listed string) {
 	origin, foreign := originOf(r)
 	scheme, host := splitOrigin(origin)
-	if foreign && (u.anyOrigin || u.origins[scheme+"://"+host]) {
+	if foreign && (p.anyOrigin || p.origins[scheme+"://"+host]) {
 		listed = origin
 	}
 	switch {
 	case unix:
-	case !u.host(r):
+	case !p.allowsHost(r):
 		name := hostName(r.Host)
 		return http.StatusMisdirectedRequest, fmt.Sprintf("unknown host %.200s: use the IP address, or start the server with --host %[1]s", name), listed
 	case foreign && listed == "":
@@ -77,19 +77,19 @@ func originOf(r *http.Request) (origin string, foreign bool) {
 	return origin, origin != "" && !own
 }
 
-// host reports whether r names this server, or does not come from a browser. A
+// allowsHost reports whether r names this server, or does not come from a browser. A
 // request without a Host is no browser's: load balancers check health with
 // HTTP/1.0. Nor is a WebSocket without an Origin (RFC 6455, section 4.1): join uses
 // whatever name its user gave.
-func (u *rules) host(r *http.Request) bool {
+func (p *originPolicy) allowsHost(r *http.Request) bool {
 	noBrowser := r.Host == "" && !r.ProtoAtLeast(1, 1) ||
 		hasToken(r.Header, "Upgrade", "websocket") && len(r.Header.Values("Origin")) == 0
-	if u.anyHost || noBrowser {
+	if p.anyHost || noBrowser {
 		return true
 	}
 	name := hostName(r.Host)
 	_, err := netip.ParseAddr(name)
-	return err == nil || u.hosts[name]
+	return err == nil || p.hosts[name]
 }
 
 // splitOrigin returns the SCHEME and HOST[:PORT] of an origin, normalized: without

@@ -2,8 +2,8 @@
 
 package web
 
-// This file parses what a request asks for: the kind of stream from its headers,
-// its beginning and the client's name from its URL.
+// This file reads what a request asks for: a representation from its headers (content
+// negotiation, RFC 9110, section 12), the beginning and the client's name from its URL.
 
 import (
 	"errors"
@@ -19,11 +19,11 @@ import (
 	"hubbub.example/internal/proto"
 )
 
-// form is what GET / can return.
-type form uint8
+// representation is what GET / can return.
+type representation uint8
 
 const (
-	asText form = iota
+	asText representation = iota
 	asEvents
 	asPage
 	asWebSocket
@@ -31,8 +31,8 @@ const (
 
 var sessionToken = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
 
-// formOf returns what r asks for.
-func formOf(r *http.Request) form {
+// negotiate returns what r asks for.
+func negotiate(r *http.Request) representation {
 	if r.Method == http.MethodGet && hasToken(r.Header, "Upgrade", "websocket") {
 		return asWebSocket
 	}
@@ -41,7 +41,7 @@ func formOf(r *http.Request) form {
 
 // accepted returns what Accept prefers. Events and the page must be requested by
 // name: a client that accepts anything, like curl, gets text.
-func accepted(h http.Header) form {
+func accepted(h http.Header) representation {
 	var events, page, text float64
 	for t, q := range mediaRanges(h) {
 		switch t {
@@ -104,42 +104,34 @@ func hasToken(h http.Header, key, token string) bool {
 	return slices.ContainsFunc(tokens(h, key), func(t string) bool { return strings.EqualFold(t, token) })
 }
 
-// ask is the parsed parameters.
-type ask struct {
-	since   string
-	last    int
-	name    string
-	session string
-}
-
-// parse reads the parameters of r.
-func parse(r *http.Request) (ask, error) {
-	a := ask{last: -1}
+// parse reads the parameters of a request for a stream of this kind.
+func parse(r *http.Request, kind Kind) (Stream, error) {
+	s := Stream{Kind: kind, Last: -1}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return a, fmt.Errorf("malformed parameters (%w); write NAME=VALUE&NAME=VALUE", err)
+		return s, fmt.Errorf("malformed parameters (%w); write NAME=VALUE&NAME=VALUE", err)
 	}
-	if a.since = q.Get("since"); a.since != "" {
-		if _, err := proto.ParsePoint(a.since); err != nil {
-			return a, errors.New("since must be EPOCH-SEQ, such as h5x2q9tk-4711")
+	if s.Since = q.Get("since"); s.Since != "" {
+		if _, err := proto.ParsePoint(s.Since); err != nil {
+			return s, errors.New("since must be EPOCH-SEQ, such as h5x2q9tk-4711")
 		}
 	}
 	// EventSource sends back what it got, so it is not checked here.
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		a.since = id
+		s.Since = id
 	}
 	if q.Has("last") {
-		if a.last, err = count(q.Get("last")); err != nil {
-			return a, errors.New("last must be a number of messages, 0 or more")
+		if s.Last, err = count(q.Get("last")); err != nil {
+			return s, errors.New("last must be a number of messages, 0 or more")
 		}
 	}
 	if name := strings.TrimSpace(q.Get("name")); name != "" {
-		if a.name, err = proto.ParseName(name); err != nil {
-			return a, err
+		if s.Name, err = proto.ParseName(name); err != nil {
+			return s, err
 		}
 	}
-	a.session = q.Get("session")
-	return a, nil
+	s.Session = q.Get("session")
+	return s, nil
 }
 
 // count parses a number from 0; a number that overflows becomes the largest.
