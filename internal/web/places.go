@@ -32,7 +32,8 @@ type places struct {
 	idle    *list.List // of *conn that wait for another request, the longest first
 	writing *list.List // of *conn whose answer is being sent, the longest first
 	wanted  bool       // a connection was turned away
-	alarmed bool       // and a timer will call Room
+	freed   bool       // unlock calls Room, if one is wanted
+	alarmed bool       // a timer will set freed
 	closed  bool
 	posts   map[*conn]*body // bodies being read
 	all     int             // the number of connections
@@ -120,13 +121,22 @@ func (s *Server) askAgain() {
 	s.places.alarmed = true
 	time.AfterFunc(patience, func() {
 		s.mu.Lock()
-		s.places.alarmed = false
-		room := s.places.room()
-		s.mu.Unlock()
-		if room {
-			s.o.Room()
-		}
+		defer s.unlock()
+		s.places.alarmed, s.places.freed = false, true
 	})
+}
+
+// unlock unlocks mu, and calls Room if a connection was turned away and may come now.
+func (s *Server) unlock() {
+	p := &s.places
+	room := p.freed && p.wanted && !p.closed
+	if p.freed {
+		p.freed, p.wanted = false, false
+	}
+	s.mu.Unlock()
+	if room {
+		s.o.Room()
+	}
 }
 
 // writes records that c's answer is being sent, or has been.
@@ -144,23 +154,12 @@ func (s *Server) writes(c *conn, on bool) {
 // leave frees c's place, if it has one.
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
-	room := false
+	defer s.unlock()
 	if c.seated {
 		c.seated = false
 		s.places.free++
-		room = s.places.room()
+		s.places.freed = true
 	}
-	s.mu.Unlock()
-	if room {
-		s.o.Room()
-	}
-}
-
-// room reports whether a connection was turned away since the last call.
-func (p *places) room() bool {
-	wanted := p.wanted
-	p.wanted = false
-	return wanted && !p.closed
 }
 
 // back gives c a place again, if there is one.
@@ -183,16 +182,12 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 		s.mu.Unlock()
 	case http.StateIdle:
 		s.mu.Lock()
-		room := false
+		defer s.unlock()
 		if c.seated {
 			c.idle = s.places.idle.PushBack(c)
-			room = s.places.room()
+			s.places.freed = true
 		} else {
 			c.hangUp()
-		}
-		s.mu.Unlock()
-		if room {
-			s.o.Room()
 		}
 	case http.StateClosed:
 		s.gone(c)
