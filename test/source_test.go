@@ -243,9 +243,9 @@ func TestASourceThatPauses(t *testing.T) {
 	}
 }
 
-// A line of a source that is too long goes on in pieces, and that is said;
-// one of just the longest length does not.
-func TestALongLineOfASourceGoesOnInPieces(t *testing.T) {
+// A line of a source that is too long is split, and that is logged; one of just the
+// longest length is not.
+func TestALongLineOfASourceIsSplit(t *testing.T) {
 	t.Parallel()
 	s := open(t, hubbub.Options{MaxMessage: 1000})
 	p := s.client()
@@ -258,7 +258,7 @@ func TestALongLineOfASourceGoesOnInPieces(t *testing.T) {
 	if err := reading(); err != nil {
 		t.Error(err)
 	}
-	s.logs("a message of the source is longer than 1000 B and goes on in pieces")
+	s.logs("a message of the source is longer than 1000 B and is split")
 }
 
 // There is one source at a time; a second one is refused, not mixed in, and

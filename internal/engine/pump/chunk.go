@@ -1,5 +1,5 @@
-// Package pump moves bytes between files and the hub: what a source gives
-// becomes messages for the backlog, and what clients send goes to a sink.
+// Package pump moves bytes between files and the hub: it reads messages from a
+// source into the backlog, and writes what clients send to a sink.
 package pump
 
 import (
@@ -9,42 +9,41 @@ import (
 )
 
 const (
-	// ChunkSize is how much of a source is read at a time, at most.
+	// ChunkSize is the most that is read from a source at a time.
 	ChunkSize = 64 << 10
 
-	// overhead is about what a message costs beside its bytes, in its encodings
-	// and the indexes: for an empty line that is nearly all.
+	// overhead is roughly what a message costs in addition to its bytes, in its
+	// encodings and the indexes. For an empty line that is nearly everything.
 	overhead = 100
 )
 
-// Weight estimates how long messages of so many bytes are in the largest
-// encoding.
+// Weight estimates the length of messages in the largest encoding.
 func Weight(bytes, messages int) int { return bytes + overhead*messages }
 
-// Chunker cuts what is read from a source into messages, and hands them out a
-// part at a time. One that is longer than allowed goes on in pieces.
+// Chunker cuts what is read from a source into messages, and returns them a part at a
+// time. It splits a message that is too long.
 type Chunker struct {
 	framing framing.Framing
 	longest int
 	chunk   int
-	most    int    // the weight of one part
-	buf     []byte // read, and not all of it broadcast
-	whole   int    // the beginning of buf that is whole messages; 0: all are broadcast
-	ends    []int  // where they end
-	from    int    // up to where they have been broadcast
-	next    []int  // where the messages of the next part end, counted from there
-	later   []int  // where those after it end
-	long    bool   // inside a message that goes on in pieces
+	most    int    // weight of a part
+	buf     []byte // read and not all broadcast
+	whole   int    // length of the whole messages in buf; 0: all are broadcast
+	ends    []int  // their ends
+	from    int    // how much of them has been broadcast
+	next    []int  // ends of the next part's messages, counted from there
+	later   []int  // ends of the messages after it
+	long    bool   // inside a message that is being split
 }
 
-// NewChunker makes a chunker for a backlog that gives its memory back in
-// segments of this size. A chunk must be far smaller than the backlog, and so
-// must a part of it in its largest encoding: else it would lap a healthy client.
+// NewChunker makes a chunker for a backlog that frees its memory in segments of this
+// size. A chunk must be much smaller than the backlog, and so must a part of it in its
+// largest encoding. Otherwise it would lap a healthy client.
 func NewChunker(framing framing.Framing, longest, segment int) *Chunker {
 	return &Chunker{framing: framing, longest: longest, chunk: min(ChunkSize, segment), most: 4 * segment}
 }
 
-// Space returns where the next chunk is read to.
+// Space returns the buffer for the next chunk.
 func (c *Chunker) Space() []byte {
 	n := len(c.buf)
 	if need := n + c.chunk; cap(c.buf) < need {
@@ -55,8 +54,8 @@ func (c *Chunker) Space() []byte {
 	return c.buf[n : n+c.chunk]
 }
 
-// Took takes n bytes that were read to Space, and returns how many messages
-// turned out to be too long and go on in pieces.
+// Took adds n bytes that were read into Space, and returns how many messages proved
+// too long and are split.
 func (c *Chunker) Took(n int) (long int) {
 	fresh := len(c.buf)
 	c.buf = c.buf[:fresh+n]
@@ -69,8 +68,8 @@ func (c *Chunker) Took(n int) (long int) {
 	return 0
 }
 
-// Finish makes what is left at the end of the source a message of its own. If
-// it cannot be one, it is dropped, and Finish returns its length.
+// Finish makes a message of what is left at the end of the source. It drops an
+// incomplete record and returns its length.
 func (c *Chunker) Finish() (dropped int) {
 	n := len(c.buf)
 	if n == 0 {
@@ -86,16 +85,16 @@ func (c *Chunker) Finish() (dropped int) {
 	return 0
 }
 
-// Pending reports whether there is a part to broadcast. Until it is, nothing
-// more may be read.
+// Pending reports whether there is a part to broadcast. The caller must broadcast it
+// before it reads more.
 func (c *Chunker) Pending() bool { return c.whole > 0 }
 
-// Part returns the next messages to broadcast, as package feed wants them.
+// Part returns the next messages to broadcast, in the form that package feed takes.
 func (c *Chunker) Part() (p []byte, ends []int) {
 	return c.buf[c.from : c.from+c.next[len(c.next)-1]], c.next
 }
 
-// Done goes on after the part, which was broadcast.
+// Done records that the part was broadcast.
 func (c *Chunker) Done() {
 	c.from += c.next[len(c.next)-1]
 	if len(c.later) > 0 {
@@ -106,8 +105,8 @@ func (c *Chunker) Done() {
 	c.whole, c.from = 0, 0
 }
 
-// cut makes the first n bytes, which are whole messages, ready to broadcast.
-// Messages that are too long become pieces, with separators of their own.
+// cut makes the first n bytes, which are whole messages, ready to broadcast. It splits
+// messages that are too long into pieces with separators of their own.
 func (c *Chunker) cut(n int) (long int) {
 	c.ends = c.framing.Ends(c.ends[:0], c.buf[:n])
 	c.whole = n
@@ -121,8 +120,8 @@ func (c *Chunker) cut(n int) (long int) {
 	return long
 }
 
-// fits reports whether no message, nor the beginning after the n bytes of
-// whole ones, is too long.
+// fits reports whether no message is too long, including the incomplete one after the
+// first n bytes.
 func (c *Chunker) fits(n int) bool {
 	if len(c.buf) <= c.longest {
 		return true
@@ -155,11 +154,11 @@ func (c *Chunker) breakUp(n int) (long int) {
 	return long + begins
 }
 
-// pieces adds what of p is too much for one message, and returns what is left
-// of it. Begins is 1 if p is the first of a message that is too long.
+// pieces adds pieces of p while it is too long, and returns the rest. begins is 1 if p
+// is the beginning of a message that is too long.
 func (c *Chunker) pieces(p []byte) (rest []byte, begins int) {
 	for ; len(p) > c.longest; p = p[c.longest:] {
-		// Where nothing separates messages, a piece is as good as the whole.
+		// Without separators a piece is a message like any other.
 		if !c.long && c.framing.Separator() != nil {
 			begins = 1
 		}
@@ -175,9 +174,9 @@ func (c *Chunker) add(message []byte) {
 	c.ends = append(c.ends, len(c.buf))
 }
 
-// choose makes a part of as many messages as are not too much at a time: those
-// of one chunk, if they are very short, would lap a healthy client in an
-// encoding in which they are long.
+// choose makes the next part of as many messages as its weight allows. If they are very
+// short, those of a whole chunk would lap a healthy client in an encoding that makes
+// them long.
 func (c *Chunker) choose() {
 	n := len(c.later)
 	if Weight(c.whole-c.from, n) > c.most {

@@ -2,14 +2,14 @@
 
 package pump
 
-// This file writes what clients send straight to a file:
+// This file writes what clients send directly to a file:
 //
-//	Sink   a loop writes it, when the file tells of readiness and takes a write
-//	       without waiting: every loop's batches go through it
-//	Copy   a goroutine, when it may have to wait
+//	Sink   a loop writes the batches of all loops, if the file can be polled and
+//	       its writes do not block
+//	Copy   a goroutine writes them, if a write may block
 //
-// A sink that takes no more is left alone until it tells of room. Meanwhile
-// the inbox fills, and then reading from clients pauses; broadcasting goes on.
+// While the file is full, the inbox fills, and then reading from clients pauses.
+// Broadcasting continues.
 
 import (
 	"context"
@@ -27,23 +27,23 @@ import (
 	"hubbub.example/internal/stdio"
 )
 
-// Sink is a file that a loop writes: a Handler. Only its loop touches it,
-// except Done; after the loop's end its owner does.
+// Sink is a file that a loop writes: a Handler. Only its loop uses it, except for Done;
+// after the loop has ended, its owner does.
 type Sink struct {
 	loop   *loop.Loop
 	inbox  *intake.Inbox
 	file   string
 	fd     int  // ours
-	waits  bool // a write may have to wait
+	waits  bool // a write may block
 	batch  *intake.Batch
 	rest   []byte // of the batch
-	full   bool   // it will tell when there is room
+	full   bool   // until the file is writable again
 	closed bool
 	done   chan error
 }
 
-// NewSink makes f a sink for an inbox. If it may have to wait, Copy writes it,
-// else a loop does, which must call Open. F is left in the mode it is in.
+// NewSink makes f a sink for an inbox. If a write may block, Copy writes it; otherwise a
+// loop does, which must call Open. NewSink does not change f's mode.
 func NewSink(f *os.File, inbox *intake.Inbox) (*Sink, error) {
 	fd, ours, err := stdio.Own(f, unix.O_WRONLY)
 	if err != nil {
@@ -55,13 +55,13 @@ func NewSink(f *os.File, inbox *intake.Inbox) (*Sink, error) {
 // FD returns the sink's own descriptor.
 func (s *Sink) FD() int { return s.fd }
 
-// Waits reports whether a write may have to wait.
+// Waits reports whether a write may block.
 func (s *Sink) Waits() bool { return s.waits }
 
-// Done returns why the file takes no more.
+// Done returns the error that ended writing.
 func (s *Sink) Done() <-chan error { return s.done }
 
-// Open begins to write, on the loop of writer.
+// Open begins to write on a loop, which is that of writer.
 func (s *Sink) Open(on *loop.Loop, writer *intake.Writer) {
 	s.loop = on
 	if err := on.Add(s.fd); err != nil {
@@ -71,7 +71,7 @@ func (s *Sink) Open(on *loop.Loop, writer *intake.Writer) {
 	s.inbox.SetReader(writer, on.Wake)
 }
 
-// Close ends writing on the loop.
+// Close stops writing on the loop.
 func (s *Sink) Close() {
 	if s.closed {
 		return
@@ -85,16 +85,16 @@ func (s *Sink) Close() {
 	}
 }
 
-// Abandon gives up the descriptor.
+// Abandon closes the descriptor.
 func (s *Sink) Abandon() { _ = sock.Close(s.fd) }
 
-// fail ends s for err.
+// fail ends s because of err.
 func (s *Sink) fail(err error) {
 	s.Close()
 	s.done <- err
 }
 
-// Event says that there is room, or that nobody reads.
+// Event handles that the file is writable, or that its reader has closed it.
 func (s *Sink) Event(e *poll.Event) {
 	s.full = s.full && !e.Writable()
 	if e.Failed() && !s.closed {
@@ -102,8 +102,8 @@ func (s *Sink) Event(e *poll.Event) {
 	}
 }
 
-// Turn writes what is in the inbox, as far as the file takes it. Again says
-// that there may be more: others have their turn first.
+// Turn writes what is in the inbox until the file is full. again reports whether there
+// may be more: the other handlers have their turn first.
 func (s *Sink) Turn() (again bool) {
 	if s.full || s.closed {
 		return false
@@ -125,7 +125,7 @@ func (s *Sink) Turn() (again bool) {
 	return true
 }
 
-// Drain has nothing to do: what clients say before their end is written.
+// Drain does nothing: what clients have sent is still written.
 func (s *Sink) Drain() {}
 
 // next reports whether there is something to write.
@@ -142,7 +142,7 @@ func (s *Sink) next() bool {
 	return true
 }
 
-// Finish writes what the loops left, when they have ended.
+// Finish writes what is left after the loops have ended.
 func (s *Sink) Finish(ctx context.Context) error {
 	if err := s.writeAll(ctx, s.rest); err != nil {
 		return err
@@ -168,9 +168,9 @@ func (s *Sink) Copy(ctx context.Context) error {
 	}
 }
 
-// writeAll writes p, also to a file that does not wait, which may be so because
-// somebody shares its description. One that waits must not keep its P: package
-// sock's calls would.
+// writeAll writes p, even if the file is nonblocking: another process that shares its
+// description may have made it so. It does not use package sock, whose calls would keep
+// the P while they block.
 func (s *Sink) writeAll(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
 		n, err := unix.Write(s.fd, p)

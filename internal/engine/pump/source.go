@@ -4,14 +4,13 @@ package pump
 
 // This file reads files into the backlog:
 //
-//	Source  a loop reads it, when the file tells of readiness: it is read only
-//	        when readable, so it need not be nonblocking, and no goroutine
-//	        sleeps in a read that the runtime must watch over
-//	Copy    a goroutine reads it, when it does not, as a file on a disk
+//	Source  a loop reads a file that can be polled. It reads only when the file is
+//	        readable, so the file need not be nonblocking, and no thread blocks in
+//	        a read
+//	Copy    a goroutine reads a file that cannot be polled, such as one on a disk
 //
-// Either reads a chunk, much smaller than the feed, and reads no more until
-// that is broadcast, in parts if it must be: what cannot be broadcast now stays
-// where it came from.
+// Each reads a chunk, much smaller than the feed, and broadcasts it, in several parts if
+// necessary, before it reads the next. What cannot be broadcast yet stays in the source.
 
 import (
 	"context"
@@ -32,11 +31,11 @@ import (
 	"hubbub.example/internal/stdio"
 )
 
-// Reader is how files are read into a backlog.
+// Reader reads files into a backlog.
 type Reader struct {
 	Backlog *backlog.Log
 	Framing framing.Framing
-	Longest int // message
+	Longest int // length of a message
 	Log     *logger.Queue
 }
 
@@ -47,19 +46,18 @@ func (r *Reader) newChunker() *Chunker {
 // took warns of messages that are too long.
 func (r *Reader) took(long int) {
 	for range long {
-		r.Log.Warnf("a message of the source is longer than %s and goes on in pieces", quantity.Bytes(int64(r.Longest)))
+		r.Log.Warnf("a message of the source is longer than %s and is split", quantity.Bytes(int64(r.Longest)))
 	}
 }
 
-// finished warns of bytes that were dropped at the end.
+// finished warns of bytes dropped at the end.
 func (r *Reader) finished(dropped int) {
 	if dropped > 0 {
 		r.Log.Warnf("what is left at the end of the source, %s, is no whole record and is dropped", quantity.Bytes(int64(dropped)))
 	}
 }
 
-// Source is a file that a loop reads: a Handler. Only its loop touches it,
-// except Done.
+// Source is a file that a loop reads: a Handler. Only its loop uses it, except for Done.
 type Source struct {
 	*Reader
 	loop     *loop.Loop
@@ -69,13 +67,13 @@ type Source struct {
 	readable bool
 	watched  bool
 	ended    bool            // its last message is in chunks
-	over     bool            // nothing more is read: Done said so, or the hub drains
-	held     <-chan struct{} // closes when there may be room; nil: not held
+	over     bool            // reading has ended: Done has the result, or the hub drains
+	held     <-chan struct{} // closed when the backlog may have room; nil: it has
 	done     chan error
 }
 
-// NewSource makes f a source of a loop, which must call Open. F is left in the
-// mode it is in.
+// NewSource makes f a source of a loop, which must call Open. It does not change f's
+// mode.
 func (r *Reader) NewSource(f *os.File, on *loop.Loop) (*Source, error) {
 	fd, _, err := stdio.Own(f, unix.O_RDONLY)
 	if err != nil {
@@ -87,8 +85,8 @@ func (r *Reader) NewSource(f *os.File, on *loop.Loop) (*Source, error) {
 // FD returns the source's own descriptor.
 func (s *Source) FD() int { return s.fd }
 
-// Done returns how reading ended: nil at the end of the file,
-// poll.ErrNotPollable if the file does not tell of readiness.
+// Done returns how reading ended: nil at the end of the file, poll.ErrNotPollable if the
+// file cannot be polled.
 func (s *Source) Done() <-chan error { return s.done }
 
 // Open begins to read.
@@ -100,7 +98,7 @@ func (s *Source) Open() {
 	s.watched = true
 }
 
-// Close ends reading, and gives up the descriptor.
+// Close stops reading and closes the descriptor.
 func (s *Source) Close() {
 	s.unwatch()
 	if s.held != nil {
@@ -109,7 +107,7 @@ func (s *Source) Close() {
 	s.Abandon()
 }
 
-// Abandon gives up the descriptor after the loop's end.
+// Abandon closes the descriptor after the loop has ended.
 func (s *Source) Abandon() { _ = sock.Close(s.fd) }
 
 func (s *Source) unwatch() {
@@ -119,7 +117,7 @@ func (s *Source) unwatch() {
 	}
 }
 
-// finish says once how reading ended, and reads no more.
+// finish ends reading and reports the result, once.
 func (s *Source) finish(err error) {
 	if s.over {
 		return
@@ -129,11 +127,11 @@ func (s *Source) finish(err error) {
 	s.done <- err
 }
 
-// Event is told that there is something to read.
+// Event handles that the file is readable.
 func (s *Source) Event(*poll.Event) { s.readable = true }
 
-// Turn reads one chunk if all of the last is broadcast, and broadcasts a part
-// of it if there is room: in between clients are sent to.
+// Turn reads a chunk if the last one is broadcast, and broadcasts one part if the backlog
+// has room. The loop sends to clients between two parts.
 func (s *Source) Turn() (again bool) {
 	if s.over {
 		return false
@@ -150,7 +148,7 @@ func (s *Source) Turn() (again bool) {
 	return false
 }
 
-// read reads once: the event is told again while there is more.
+// read reads once: the event comes again while there is more.
 func (s *Source) read() {
 	s.readable = false
 	n, err := sock.Recv(s.fd, s.chunks.Space())
@@ -167,7 +165,7 @@ func (s *Source) read() {
 	}
 }
 
-// broadcast broadcasts a part, or remembers that it is held.
+// broadcast broadcasts a part, or waits for room in the backlog.
 func (s *Source) broadcast() {
 	if s.held != nil {
 		select {
@@ -184,7 +182,7 @@ func (s *Source) broadcast() {
 	}
 	switch {
 	case held != nil && s.held == nil:
-		s.unwatch() // level triggered, it would tell of itself on and on
+		s.unwatch() // level-triggered: its event would come in every turn
 		s.Backlog.Hold()
 	case held == nil && s.held != nil:
 		s.Backlog.Release()
@@ -197,8 +195,8 @@ func (s *Source) broadcast() {
 	}
 }
 
-// Drain broadcasts what is held, room or not, and has no more read, which
-// would be lost.
+// Drain broadcasts what has been read, even over the limit, and ends reading: what it
+// read now would be lost.
 func (s *Source) Drain() {
 	s.over = true
 	for s.chunks.Pending() {
@@ -209,14 +207,14 @@ func (s *Source) Drain() {
 		s.chunks.Done()
 	}
 	if s.held == nil {
-		s.unwatch() // level triggered
+		s.unwatch() // level-triggered
 		return
 	}
 	s.Backlog.Release()
 	s.held = nil
 }
 
-// Copy broadcasts what f gives, and waits for it.
+// Copy reads f to its end and broadcasts it. It blocks while the backlog has no room.
 func (r *Reader) Copy(ctx context.Context, f *os.File) error {
 	chunks := r.newChunker()
 	for {
