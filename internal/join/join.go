@@ -224,7 +224,8 @@ func (c *client) run(ctx context.Context) error {
 	}
 	go c.in.fill(c.Stdin, room, c.EOF == Stay)
 	for {
-		end, next := l.run(ctx)
+		l.live(ctx, l)
+		end, next := l.end()
 		switch next {
 		case done:
 			return nil

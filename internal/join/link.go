@@ -9,18 +9,15 @@ import (
 )
 
 // A link is one connection, from connected to over: rawLink (raw.go) or v1Link
-// (v1link.go). It has three goroutines: two move bytes, one each way, and run moves
-// the connection through its phases.
+// (v1link.go). It has three goroutines: receive and send move bytes, and live, which
+// calls everything else, moves the connection through its phases.
 type link interface {
-	// run returns how the link ended and what follows.
-	run(ctx context.Context) (ending, verdict)
+	live(ctx context.Context, l link) // wire's
 
-	// drop closes a link that was not run.
-	drop()
-}
+	// receive and send end with a value in received and sent.
+	receive()
+	send()
 
-// speaker is the part of a link that depends on its protocol.
-type speaker interface {
 	// hungUp returns the event for the end of receiving.
 	hungUp() event
 
@@ -33,9 +30,15 @@ type speaker interface {
 	// examine checks whether the connection lives, every rhythm.
 	examine()
 	rhythm() time.Duration
+
+	// end stops what still runs, and returns how the link ended and what follows.
+	end() (ending, verdict)
+
+	// drop closes a link that did not live.
+	drop()
 }
 
-// wire is what all links have. Only run uses its fields, except for the atomics.
+// wire is what all links have. Only live uses its fields, except for the atomics.
 type wire struct {
 	*client
 	conn  duplex
@@ -100,10 +103,12 @@ func (w *wire) departs(e event) {
 func (w *wire) drop() { _ = w.conn.Close() }
 
 // live moves the connection through its phases until it is over.
-func (w *wire) live(ctx context.Context, s speaker) {
+func (w *wire) live(ctx context.Context, l link) {
+	go l.receive()
+	go l.send()
 	defer w.timer.Stop()
 	stop := ctx.Done()
-	rhythm := s.rhythm()
+	rhythm := l.rhythm()
 	pulse := time.NewTimer(rhythm)
 	defer pulse.Stop()
 	for w.phase != over {
@@ -111,7 +116,7 @@ func (w *wire) live(ctx context.Context, s speaker) {
 		select {
 		case err := <-w.received:
 			w.receiving, w.receiveErr = false, err
-			e = s.hungUp()
+			e = l.hungUp()
 		case err := <-w.sent:
 			w.sending, w.sendErr = false, err
 			if e = allSent; err != nil {
@@ -127,10 +132,10 @@ func (w *wire) live(ctx context.Context, s speaker) {
 			e = timeUp
 		case <-pulse.C:
 			beat = true
-			s.examine()
+			l.examine()
 		}
-		w.advance(s, e)
-		if r := s.rhythm(); beat || r != rhythm {
+		w.advance(l, e)
+		if r := l.rhythm(); beat || r != rhythm {
 			rhythm = r
 			pulse.Reset(rhythm)
 		}
@@ -138,13 +143,13 @@ func (w *wire) live(ctx context.Context, s speaker) {
 }
 
 // advance takes the step for e, and those that follow from it.
-func (w *wire) advance(s speaker, e event) {
+func (w *wire) advance(l link, e event) {
 	for w.phase != over {
 		var a action
 		if w.phase, a = next(w.phase, e); a != none {
-			s.act(a, e)
+			l.act(a, e)
 		}
-		if e = s.look(); e == nothing {
+		if e = l.look(); e == nothing {
 			return
 		}
 	}

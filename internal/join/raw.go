@@ -2,7 +2,6 @@ package join
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"io"
 	"time"
@@ -80,15 +79,6 @@ func (l *rawLink) endSending() error {
 		return nil
 	}
 	return l.conn.CloseWrite()
-}
-
-func (l *rawLink) run(ctx context.Context) (ending, verdict) {
-	l.client.printed = l.printed
-	go l.receive()
-	go l.send()
-	l.live(ctx, l)
-	e := l.end()
-	return e, e.verdict(l.Once, l.EOF, l.Input)
 }
 
 func (l *rawLink) hungUp() event {
@@ -204,8 +194,8 @@ func (l *rawLink) examine() {
 	}
 }
 
-// end stops what still runs and says how it ended.
-func (l *rawLink) end() ending {
+func (l *rawLink) end() (ending, verdict) {
+	l.client.printed = l.printed
 	l.over.Store(true)
 	l.in.wake()
 	_ = l.conn.SetWriteDeadline(past)
@@ -223,5 +213,5 @@ func (l *rawLink) end() ending {
 		_ = l.conn.Close()
 	}
 	e.stdin = l.in.stdin()
-	return e
+	return e, e.verdict(l.Once, l.EOF, l.Input)
 }

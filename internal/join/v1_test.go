@@ -107,7 +107,8 @@ func FuzzV1Server(f *testing.F) {
 		l, err := openV1(c, deaf{})
 		if err == nil {
 			go c.in.fill(c.Stdin, c.acks.room, false)
-			l.run(context.Background())
+			l.live(context.Background(), l)
+			l.end()
 		}
 		c.inbox.close()
 		<-c.inbox.done

@@ -3,7 +3,6 @@ package join
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -279,14 +278,6 @@ func (l *v1Link) send() {
 	l.sent <- l.ws.Send(endJSON, false)
 }
 
-func (l *v1Link) run(ctx context.Context) (ending, verdict) {
-	go l.receive()
-	go l.send()
-	l.live(ctx, l)
-	e := l.end()
-	return e, e.verdictV1(l.Once)
-}
-
 // hungUp: what was received and not yet read is no reason to wait; the next
 // link begins there.
 func (l *v1Link) hungUp() event { return ended }
@@ -369,8 +360,7 @@ func (l *v1Link) examine() {
 	}
 }
 
-// end stops what still runs and says how it ended.
-func (l *v1Link) end() ending {
+func (l *v1Link) end() (ending, verdict) {
 	l.over.Store(true)
 	_ = l.conn.Close()
 	l.in.wake()
@@ -381,7 +371,7 @@ func (l *v1Link) end() ending {
 	if l.receiving {
 		<-l.received //nolint:errcheck // likewise
 	}
-	return ending{
+	e := ending{
 		err:      cmp.Or(l.broken, l.receiveErr, l.sendErr),
 		left:     l.departure(),
 		stdin:    l.in.stdin(),
@@ -392,6 +382,7 @@ func (l *v1Link) end() ending {
 		saidEnd:  l.saidEnd.Load(),
 		behind:   l.behind.Load(),
 	}
+	return e, e.verdictV1(l.Once)
 }
 
 var (
