@@ -62,6 +62,10 @@ func open(t *testing.T, change func(*web.Options)) *stage {
 			c.posts <- name + ":" + string(said)
 			return err
 		},
+		Full:    func() error { return nil },
+		Begin:   func(web.Stream) any { return nil },
+		Browser: func(web.Peer) {},
+		Debugf:  func(string, ...any) {},
 		Clients: func() any { return map[string]int{"clients": 0} },
 		Health:  func() (any, bool) { return map[string]string{"status": "ok"}, true },
 		Room: func() {

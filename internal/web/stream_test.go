@@ -354,7 +354,13 @@ func TestBadHandshakesAreToldWhatIsWrong(t *testing.T) {
 // BenchmarkStream is one WebSocket's way here and back, its socket included.
 func BenchmarkStream(b *testing.B) {
 	streams := make(chan web.Stream, 1)
-	s := web.New(web.Options{Stream: func(s web.Stream) { streams <- s }})
+	s := web.New(web.Options{
+		Full:   func() error { return nil },
+		Begin:  func(web.Stream) any { return nil },
+		Stream: func(s web.Stream) { streams <- s },
+		Room:   func() {},
+		Debugf: func(string, ...any) {},
+	})
 	defer s.Close()
 	req := []byte(request("GET / HTTP/1.1", "Host: localhost", handshake))
 	for b.Loop() {

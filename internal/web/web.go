@@ -49,8 +49,8 @@ type Refused string
 
 func (r Refused) Error() string { return string(r) }
 
-// Options configure a server. Stream, Post, Clients and Health must be set; many
-// goroutines call them.
+// Options configure a server. All functions except Admit must be set; many goroutines
+// call them.
 type Options struct {
 	Hosts   []string // names that Host may have, beside addresses and localhost; "*" any
 	Origins []string // SCHEME://HOST[:PORT] of other sites' pages that may connect; HOST is then allowed as Host too; "*" any
@@ -176,24 +176,6 @@ func (o *Options) fill() {
 	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 5*time.Second)
 	o.LingerTimeout = cmp.Or(o.LingerTimeout, time.Second)
 	o.CloseTimeout = cmp.Or(o.CloseTimeout, time.Second)
-	if o.Full == nil {
-		o.Full = func() error { return nil }
-	}
-	if o.Browser == nil {
-		o.Browser = func(Peer) {}
-	}
-	if o.Begin == nil {
-		o.Begin = func(Stream) any { return nil }
-	}
-	if o.Room == nil {
-		o.Room = func() {}
-	}
-	if o.Logf == nil {
-		o.Logf = func(string, ...any) {}
-	}
-	if o.Debugf == nil {
-		o.Debugf = func(string, ...any) {}
-	}
 }
 
 // complaints is the error log of net/http.
