@@ -41,7 +41,7 @@ type ending struct {
 
 	reason   proto.Reason // the server's, if it gave one
 	receipts bool         // the server acknowledges messages, so nothing is lost
-	saidEnd  bool         // the server was told of the end of STDIN
+	endSent  bool         // the server was told of the end of STDIN
 	behind   bool         // messages were dropped, and must be asked for again
 }
 
@@ -54,7 +54,7 @@ func (e ending) verdict(once bool, eof EOF, in Input) verdict {
 		good = e.stdin.unsent == 0 && e.unacked == 0
 	case e.left == exits:
 		good = good && e.unacked == 0
-	case !once && !e.stdin.saidAll(eof, in):
+	case !once && !e.stdin.complete(eof, in):
 		return again
 	}
 	if good {
@@ -77,7 +77,7 @@ func (e ending) verdictV1(once bool) verdict {
 		good = false
 	case e.behind: // we ended it ourselves
 		return again
-	case !once && (!good || !e.saidEnd):
+	case !once && (!good || !e.endSent):
 		return again
 	}
 	if good {
@@ -108,16 +108,16 @@ func goodbye(err error) proto.CloseCode {
 	return 0
 }
 
-// saidAllV1 reports whether there is no reason to connect again: STDIN has ended and
+// completeV1 reports whether there is no reason to connect again: STDIN has ended and
 // all of it arrived, with Exit or at a terminal.
-func (s stdin) saidAllV1(eof EOF, in Input) bool {
+func (s stdin) completeV1(eof EOF, in Input) bool {
 	gone := eof == Exit || eof == HalfClose && in == Terminal && s.bytes > 0
 	return s.ended && s.kept == 0 && gone
 }
 
-// saidAll reports whether STDIN has ended and its end was sent. That is never so for a
+// complete reports whether STDIN has ended and its end was sent. That is never so for a
 // watcher, nor with Stay.
-func (s stdin) saidAll(eof EOF, in Input) bool {
+func (s stdin) complete(eof EOF, in Input) bool {
 	watcher := s.bytes == 0 && eof != Exit
 	stays := eof == Stay && in == Terminal
 	return s.ended && s.unsent == 0 && !watcher && !stays

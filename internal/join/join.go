@@ -267,8 +267,8 @@ func (c *client) again(ctx context.Context, end ending) (link, error) {
 		if !c.rest(ctx, wait) {
 			return nil, c.calledOff(ctx)
 		}
-		if c.saidAll() {
-			return nil, c.saidAllMeanwhile(end)
+		if c.complete() {
+			return nil, c.completeMeanwhile(end)
 		}
 		l, err := c.connect(ctx)
 		if err == nil {
@@ -296,7 +296,7 @@ func (c *client) rest(ctx context.Context, wait time.Duration) bool {
 		case <-ctx.Done():
 			return false
 		case <-over:
-			if c.saidAll() {
+			if c.complete() {
 				return true
 			}
 		}
@@ -313,17 +313,17 @@ func (c *client) retrying(err error, wait time.Duration) {
 	tell("%v; trying again in %v", err, wait.Round(time.Millisecond))
 }
 
-// saidAll reports whether there is no reason to connect again.
-func (c *client) saidAll() bool {
+// complete reports whether there is no reason to connect again.
+func (c *client) complete() bool {
 	if c.protocol == HubbubV1 {
-		return c.in.stdin().saidAllV1(c.EOF, c.Input)
+		return c.in.stdin().completeV1(c.EOF, c.Input)
 	}
-	return c.in.stdin().saidAll(c.EOF, c.Input)
+	return c.in.stdin().complete(c.EOF, c.Input)
 }
 
-// saidAllMeanwhile returns how Run ends if STDIN has ended since the connection did,
+// completeMeanwhile returns how Run ends if STDIN has ended since the connection did,
 // with nothing left to send: as if STDIN had ended first.
-func (c *client) saidAllMeanwhile(end ending) error {
+func (c *client) completeMeanwhile(end ending) error {
 	end.stdin = c.in.stdin()
 	if end.receipts {
 		if c.EOF == Exit || end.bidden() {

@@ -24,7 +24,7 @@ const (
 const nobody = "-"
 
 // render appends a message to b.
-func (o Out) render(b *bytes.Buffer, frame framing.Framing, m *said) {
+func (o Out) render(b *bytes.Buffer, frame framing.Framing, m *serverMessage) {
 	data := m.data()
 	switch o {
 	case Tagged:
@@ -42,7 +42,7 @@ func (o Out) render(b *bytes.Buffer, frame framing.Framing, m *said) {
 }
 
 // sender returns the sender's name or number.
-func (s *said) sender() string {
+func (s *serverMessage) sender() string {
 	switch {
 	case s.Name != "":
 		return strings.Map(func(r rune) rune {
@@ -58,7 +58,7 @@ func (s *said) sender() string {
 }
 
 // renderJSON appends a message as one line of JSON.
-func (s *said) renderJSON(b *bytes.Buffer) {
+func (s *serverMessage) renderJSON(b *bytes.Buffer) {
 	p := append(b.AvailableBuffer(), `{"type":"message",`...)
 	if s.Seq > 0 {
 		p = append(strconv.AppendUint(append(p, `"seq":`...), s.Seq, 10), ',')
@@ -91,8 +91,8 @@ func (o Out) notice(b *bytes.Buffer, kind string, count uint64, at proto.Point) 
 }
 
 // arrived makes a message of which only the time is known.
-func arrived(data []byte, at time.Time) *said {
-	return &said{Base64: &data, Time: at.UTC().Format(jsonTime)}
+func arrived(data []byte, at time.Time) *serverMessage {
+	return &serverMessage{Base64: &data, Time: at.UTC().Format(jsonTime)}
 }
 
 // jsonTime is RFC 3339 with all nine digits, so that it sorts as text.

@@ -42,7 +42,7 @@ func TestWhatStdoutSaysOfAMessage(t *testing.T) {
 			"\xff<", "-\t\xff<", `{"type":"message","seq":7,"base64":"/zw="}` + "\n",
 		},
 	} {
-		s, err := parseSaid([]byte(c.wire))
+		s, err := parseMessage([]byte(c.wire))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A rawLink is a connection on which messages go with their separator, both
-// ways, and nothing is acknowledged: that the server has what was sent only the
-// system knows.
+// A rawLink is a connection that carries messages with their separator, in both
+// directions. The server does not acknowledge them: only the system knows what has
+// arrived.
 type rawLink struct {
 	wire
 	before  <-chan struct{} // closed when what came earlier is printed
@@ -25,8 +25,8 @@ func newRawLink(c *client, conn duplex) *rawLink {
 	return &rawLink{wire: newWire(c, conn), before: c.printed, printed: make(chan struct{}), lastMotion: time.Now()}
 }
 
-// receive prints what comes until the connection's end. The one before this
-// may still have something to print, if STDOUT is blocked.
+// receive prints what comes until the connection ends. The link before may still have
+// something to print, if STDOUT is blocked.
 func (l *rawLink) receive() {
 	defer close(l.printed)
 	if l.before != nil {
@@ -55,7 +55,7 @@ func (l *rawLink) print() error {
 	}
 }
 
-// send sends what STDIN gives until STDIN's end, which it passes on.
+// send sends STDIN, and then its end.
 func (l *rawLink) send() {
 	for {
 		p := l.raw.take(l.over.Load)
@@ -130,9 +130,8 @@ func (l *rawLink) stalledIf(is bool) event {
 	return nothing
 }
 
-// act leaves by letting the server end the connection: if we closed it with
-// something unread, that would be a reset, and the server might lose what it
-// has yet to read.
+// act leaves by letting the server close the connection: a close with unread input
+// would be a reset, and the server might lose what it has not read yet.
 func (l *rawLink) act(a action, e event) {
 	wait := grace
 	switch {
@@ -157,8 +156,8 @@ func (l *rawLink) act(a action, e event) {
 	l.timer.Reset(wait)
 }
 
-// stuck: the connection is broken, but a blocked STDOUT keeps us from reading
-// to its end. The next need not wait for that; more than one would add up.
+// stuck reports whether a blocked STDOUT keeps us from reading a broken connection to its
+// end. The next link need not wait for that, unless another one is stuck already.
 func (l *rawLink) stuck() bool {
 	return l.out.blocked() > grace && (l.before == nil || isClosed(l.before))
 }
@@ -179,14 +178,14 @@ func (l *rawLink) rhythm() time.Duration {
 	return l.HealthEvery
 }
 
-// asksSystem reports whether the phase ends by what the system tells.
+// asksSystem reports whether the system decides when the phase ends.
 func (l *rawLink) asksSystem() bool {
 	return l.phase == leaving || l.phase == draining || l.phase == failing || l.phase == onward && l.leaves()
 }
 
 func (l *rawLink) examine() {
 	if l.asksSystem() || l.phase == parting {
-		return // it is ending anyway
+		return // the link is ending anyway
 	}
 	h := l.askSystem()
 	if h.Closed && l.sending { // it cannot have ended well before we end it

@@ -15,9 +15,8 @@ import (
 // This file is hubbub.v1 (docs/protocol.md) without the connection: JSON
 // objects to values and back, and the address with its parameters.
 
-// said is what a server says. What it means is in Type, and which fields
-// stand with that.
-type said struct {
+// serverMessage is a message of hubbub.v1 from the server. Type tells which fields it has.
+type serverMessage struct {
 	Type string `json:"type"`
 
 	// hello
@@ -28,8 +27,8 @@ type said struct {
 	Longest   int64   `json:"longest"`
 	Ack       int64   `json:"ack"`
 
-	// hello: the message before the first to come; message: its own; skipped,
-	// passed: the last of them
+	// hello: the message before the first that comes; message: its own number;
+	// skipped, passed: the last of them
 	Seq uint64 `json:"seq"`
 
 	// message
@@ -38,37 +37,37 @@ type said struct {
 	Base64 *[]byte `json:"base64"`
 	Name   string  `json:"name"`
 
-	// hello: ours; message: of the client that said it, if one did
+	// hello: our own; message: its sender's, if that is a client
 	ID *uint64 `json:"id"`
 
 	N    int64  `json:"n"`    // ack
 	Code string `json:"code"` // close: a proto.Reason
 }
 
-// saidTypes are those that are not ignored.
-var saidTypes = map[string]bool{
+// messageTypes are the types that are not ignored.
+var messageTypes = map[string]bool{
 	proto.Hello: true, proto.Message: true, proto.Private: true, proto.Skipped: true, proto.Passed: true,
 	proto.Ack: true, proto.Heartbeat: true, proto.Closing: true,
 }
 
-// parseSaid reads one message. What is not known yet has no Type.
-func parseSaid(p []byte) (said, error) {
-	var s said
+// parseMessage reads a message. One of an unknown type has Type "".
+func parseMessage(p []byte) (serverMessage, error) {
+	var s serverMessage
 	err := json.Unmarshal(p, &s)
 	odd := errors.As(err, new(*json.UnmarshalTypeError)) // the rest has been read all the same
 	switch {
-	case !bytes.HasPrefix(bytes.TrimSpace(p), []byte("{")), err != nil && (!odd || saidTypes[s.Type]):
-		return said{}, breach("%s is not hubbub.v1", quote(p))
-	case !saidTypes[s.Type]:
-		return said{}, nil
+	case !bytes.HasPrefix(bytes.TrimSpace(p), []byte("{")), err != nil && (!odd || messageTypes[s.Type]):
+		return serverMessage{}, breach("%s is not hubbub.v1", quote(p))
+	case !messageTypes[s.Type]:
+		return serverMessage{}, nil
 	case s.Type == proto.Message && s.Seq == 0, (s.Type == proto.Message || s.Type == proto.Private) && s.Text == nil && s.Base64 == nil:
-		return said{}, breach("a message without text or number")
+		return serverMessage{}, breach("a message without text or number")
 	}
 	return s, nil
 }
 
-// hello checks the first that a server says.
-func (s *said) hello() error {
+// hello checks the server's first message.
+func (s *serverMessage) hello() error {
 	switch {
 	case s.Type != proto.Hello:
 		return breach("it begins with %q instead of hello", s.Type)
@@ -81,22 +80,21 @@ func (s *said) hello() error {
 }
 
 // data returns a message's bytes.
-func (s *said) data() []byte {
+func (s *serverMessage) data() []byte {
 	if s.Text != nil {
 		return []byte(*s.Text)
 	}
 	return *s.Base64
 }
 
-// heartbeat returns how long the server is silent at most; 0 for as long as it
-// likes.
-func (s *said) heartbeat() time.Duration {
+// heartbeat returns the longest silence of the server; 0 for no limit.
+func (s *serverMessage) heartbeat() time.Duration {
 	const longest = 24 * 60 * 60
 	return time.Duration(min(s.Heartbeat, longest) * float64(time.Second))
 }
 
-// longest returns how many bytes a message may have, as far as we go along.
-func (s *said) longest() int {
+// longest returns the length limit of a message, the server's or our own.
+func (s *serverMessage) longest() int {
 	if s.Longest == 0 {
 		return maxMessage
 	}
@@ -105,7 +103,7 @@ func (s *said) longest() int {
 
 const maxMessage = 1 << 28
 
-// breach returns how a server broke hubbub.v1.
+// breach returns the error for a server that broke hubbub.v1.
 func breach(format string, args ...any) error {
 	return proto.Breachf(proto.CloseProtocolError, format, args...)
 }
@@ -119,7 +117,7 @@ func quote(p []byte) string {
 	return strconv.Quote(string(p))
 }
 
-// What we say.
+// Messages of the client.
 var (
 	heartbeatJSON = []byte(`{"type":"heartbeat"}`)
 	endJSON       = []byte(`{"type":"end"}`)
@@ -131,15 +129,15 @@ func appendMessage(b *bytes.Buffer, n int64, data []byte) {
 	b.Write(append(proto.AppendData(b.AvailableBuffer(), data), '}'))
 }
 
-// own is how a client knows what it said itself. A server that relays tells all
-// others; but behind a break the client has another number, and is one of them.
+// own recognizes the client's own messages. A server that relays does not send them
+// back to the client, but after a reconnect the client has another number.
 type own struct {
 	epoch string
-	ids   map[uint64]bool // that we had in it
+	ids   map[uint64]bool // our numbers in it
 }
 
-// add takes our number from hello.
-func (o *own) add(hello *said) {
+// add adds our number from hello.
+func (o *own) add(hello *serverMessage) {
 	if o.epoch != hello.Epoch {
 		*o = own{hello.Epoch, map[uint64]bool{}}
 	}
@@ -148,11 +146,10 @@ func (o *own) add(hello *said) {
 	}
 }
 
-// said reports whether m is our own.
-func (o *own) said(m *said) bool { return m.ID != nil && o.ids[*m.ID] }
+// sent reports whether m is our own.
+func (o *own) sent(m *serverMessage) bool { return m.ID != nil && o.ids[*m.ID] }
 
-// target returns what is asked for: who we are, and where to go on. Last counts
-// only as long as there is no point to go on from.
+// target returns the path to request. last counts only without a point to resume from.
 func target(session string, from proto.Point, last *int, name string) string {
 	q := url.Values{"session": {session}}
 	switch {

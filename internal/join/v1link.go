@@ -12,47 +12,47 @@ import (
 	"hubbub.example/internal/quantity"
 )
 
-// A v1Link is a connection on which hubbub.v1 is spoken (v1.go): what breaks
-// off on one is gone on with on the next, both ways.
+// A v1Link is a connection of hubbub.v1 (v1.go). If it breaks, the next one continues
+// where it stopped, in both directions.
 //
-// Messages go to the inbox. When that is full, because STDOUT is blocked, and
-// sending must wait for what the server acknowledges, which comes behind them,
-// they are dropped, and asked for again once STDOUT has taken what there is
-// (behind).
+// Messages go to the inbox. It is full if STDOUT is blocked. If sending then waits for
+// an acknowledgement, which comes after these messages, the link drops them, and asks
+// for them again once STDOUT has taken everything (behind).
 type v1Link struct {
 	wire
 	ws    WebSocket
-	hello said
+	hello serverMessage
 
 	behind  atomic.Bool  // messages were dropped
-	saidEnd atomic.Bool  // the server was told of STDIN's end
+	endSent atomic.Bool  // the server knows that STDIN has ended
 	beating atomic.Bool  // a heartbeat is being sent
 	useful  bool         // the receiver's; see ending
-	reason  proto.Reason // the receiver's: why the server ends it
+	reason  proto.Reason // the receiver's: why the server closes
 
 	asked, beaten, heardAt time.Time
 	heardThen              int64
 }
 
-// WebSocket is a client's end of one, for text messages. Any goroutine may
-// send, while another receives.
+// WebSocket sends and receives text messages. Any goroutine may send, while another
+// receives.
 type WebSocket interface {
-	// Receive returns the next message, which is good until the next call,
-	// and answers pings. The server's close frame is a *proto.Closed, a breach
-	// of the protocol a *proto.Breach, a mere end io.EOF.
+	// Receive returns the next message, which is valid until the next call, and
+	// answers pings. Its error is *proto.Closed for the server's close frame,
+	// *proto.Breach if the server broke the protocol, io.EOF or
+	// io.ErrUnexpectedEOF if the connection closed without a close frame.
 	Receive() ([]byte, error)
 
 	// Send sends a message. If more follow at once, it may wait for them.
 	Send(message []byte, more bool) error
 
-	// Close sends a close frame, and leaves the connection alone.
+	// Close sends a close frame. It does not close the connection.
 	Close(code proto.CloseCode, reason string) error
 
-	// Limit says how long a message from the server may be.
+	// Limit sets the longest message from the server.
 	Limit(size int64)
 }
 
-// counted counts what comes, also of a message that takes long.
+// counted counts received bytes, even in the middle of a long message.
 type counted struct {
 	duplex
 	heard *atomic.Int64
@@ -64,8 +64,8 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openV1 asks the server on conn for hubbub.v1, hears its hello, and tells the
-// queue what has arrived.
+// openV1 asks the server on conn for hubbub.v1, reads its hello, and tells the queue
+// what has arrived.
 func openV1(c *client, conn duplex) (*v1Link, error) {
 	l := &v1Link{wire: newWire(c, conn)}
 	l.asked, l.beaten, l.heardAt = l.began, l.began, l.began
@@ -76,7 +76,7 @@ func openV1(c *client, conn duplex) (*v1Link, error) {
 	l.ws = ws
 	p, err := ws.Receive()
 	if err == nil {
-		l.hello, err = parseSaid(p)
+		l.hello, err = parseMessage(p)
 	}
 	if err == nil {
 		err = l.hello.hello()
@@ -91,16 +91,16 @@ func openV1(c *client, conn duplex) (*v1Link, error) {
 	return l, nil
 }
 
-// otherFields is how long what stands around a message may be.
+// otherFields bounds the fields besides the message itself.
 const otherFields = 64 << 10
 
-// helloError is a server's that speaks hubbub.v1, but does not begin it.
+// helloError means that the server agreed to hubbub.v1 and then sent no valid hello.
 type helloError struct{ err error }
 
 func (e *helloError) Error() string { return e.err.Error() }
 func (e *helloError) Unwrap() error { return e.err }
 
-// receive hears what the server says until it ends.
+// receive handles the server's messages until the connection ends.
 func (l *v1Link) receive() {
 	l.greet()
 	for {
@@ -118,7 +118,7 @@ func (l *v1Link) receive() {
 	}
 }
 
-// endOf returns an end of file in words: here a server says goodbye.
+// endOf returns errEnded for an end of file: a server should send a close frame first.
 func endOf(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return errEnded
@@ -126,7 +126,7 @@ func endOf(err error) error {
 	return err
 }
 
-// greet takes up what hello says of the messages to come.
+// greet handles the resume point in hello.
 func (l *v1Link) greet() {
 	at, had := proto.Point{Epoch: l.hello.Epoch, Seq: l.hello.Seq}, l.place
 	l.own.add(&l.hello)
@@ -146,9 +146,9 @@ func (l *v1Link) greet() {
 	}
 }
 
-// hear handles one message of the server's.
+// hear handles a message.
 func (l *v1Link) hear(p []byte) error {
-	s, err := parseSaid(p)
+	s, err := parseMessage(p)
 	if err != nil {
 		return err
 	}
@@ -181,9 +181,9 @@ func (l *v1Link) hear(p []byte) error {
 	return nil
 }
 
-// message has a message printed, unless it has been, or is our own. One that does
-// not follow the last means that some are missing.
-func (l *v1Link) message(s *said) {
+// message prints a message, unless it was printed before or is our own. A gap before it
+// means that messages are missing.
+func (l *v1Link) message(s *serverMessage) {
 	if l.behind.Load() || s.Seq <= l.place.Seq {
 		return
 	}
@@ -193,13 +193,13 @@ func (l *v1Link) message(s *said) {
 		l.notice("missed", gap, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq - 1})
 	}
 	l.deliver(proto.Point{Epoch: l.place.Epoch, Seq: s.Seq}, func(b *bytes.Buffer) {
-		if !l.own.said(s) {
+		if !l.own.sent(s) {
 			l.Out.render(b, l.Frame, s)
 		}
 	})
 }
 
-func (l *v1Link) skipped(s *said) {
+func (l *v1Link) skipped(s *serverMessage) {
 	if l.behind.Load() || s.Seq <= l.place.Seq {
 		return
 	}
@@ -209,13 +209,13 @@ func (l *v1Link) skipped(s *said) {
 	l.notice("skipped", count, proto.Point{Epoch: l.place.Epoch, Seq: s.Seq})
 }
 
-// notice says where it is said that something is missing.
+// notice prints that messages are missing, in their place.
 func (l *v1Link) notice(kind string, count uint64, at proto.Point) {
 	l.deliver(at, func(b *bytes.Buffer) { l.Out.notice(b, kind, count, at) })
 }
 
-// deliver gives to the inbox what brings us to a point. Without room, and no
-// time to wait for it, that is where the next connection begins.
+// deliver adds output to the inbox, which ends with the message at. If the inbox has no
+// room and there is no time to wait, the next connection begins there.
 func (l *v1Link) deliver(at proto.Point, render func(*bytes.Buffer)) {
 	if l.behind.Load() {
 		return
@@ -228,13 +228,13 @@ func (l *v1Link) deliver(at proto.Point, render func(*bytes.Buffer)) {
 	l.poke()
 }
 
-// hurried reports whether receiving must not wait for STDOUT. One that is
-// merely slow is waited for.
+// hurried reports whether receiving must not wait for STDOUT. It does wait if STDOUT is
+// merely slow.
 func (l *v1Link) hurried() bool {
 	return l.over.Load() || l.leaves() || l.acks.starving.Load() && l.out.blocked() >= grace
 }
 
-// poke has run look again.
+// poke makes live call look again.
 func (c *client) poke() {
 	select {
 	case c.idle <- struct{}{}:
@@ -253,8 +253,7 @@ func (l *v1Link) beat() {
 	}
 }
 
-// send sends what STDIN gives until STDIN's end, which it passes on, but for
-// one that is left with a goodbye.
+// send sends STDIN, and then its end, unless the client leaves with a close frame.
 func (l *v1Link) send() {
 	var b bytes.Buffer
 	for {
@@ -274,12 +273,11 @@ func (l *v1Link) send() {
 		l.sent <- nil
 		return
 	}
-	l.saidEnd.Store(true)
+	l.endSent.Store(true)
 	l.sent <- l.ws.Send(endJSON, false)
 }
 
-// hungUp: what was received and not yet read is no reason to wait; the next
-// link begins there.
+// hungUp does not wait for input that is not read yet: the next link begins there.
 func (l *v1Link) hungUp() event { return ended }
 
 func (l *v1Link) look() event {
@@ -298,7 +296,7 @@ func (l *v1Link) look() event {
 	return nothing
 }
 
-// act leaves once all is acknowledged, with a close frame.
+// act leaves with a close frame, once everything is acknowledged.
 func (l *v1Link) act(a action, e event) {
 	switch a {
 	case leave:
@@ -332,9 +330,9 @@ func (l *v1Link) rhythm() time.Duration {
 	return every
 }
 
-// examine looks whether the connection lives: the system may know, and a
-// server that has sent nothing for two heartbeats does not. It cannot be heard
-// while the inbox is full: then we show, unasked, that we live.
+// examine checks whether the connection lives: the system may know, and a server that
+// has sent nothing for two heartbeats is dead. While the inbox is full, nothing is read
+// from it. Then the client sends heartbeats by itself.
 func (l *v1Link) examine() {
 	now, beat := time.Now(), l.hello.heartbeat()
 	if now.Sub(l.asked) >= l.HealthEvery {
@@ -345,7 +343,7 @@ func (l *v1Link) examine() {
 	}
 	held := l.inbox.full()
 	if held {
-		l.inbox.wake() // who waits for room may have to hurry now
+		l.inbox.wake() // the receiver may have to hurry now
 	}
 	if n := l.heard.Load(); n != l.heardThen || held {
 		l.heardThen, l.heardAt = n, now
@@ -379,7 +377,7 @@ func (l *v1Link) end() (ending, verdict) {
 		useful:   l.useful,
 		reason:   l.reason,
 		receipts: true,
-		saidEnd:  l.saidEnd.Load(),
+		endSent:  l.endSent.Load(),
 		behind:   l.behind.Load(),
 	}
 	return e, e.verdictV1(l.Once)
